@@ -1,0 +1,106 @@
+"""What a frame is: images of one instant on one pixel grid, and what a segmenter says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+MODALITIES = ("rgb", "depth", "thermal")
+UNLABELLED = 255
+
+
+class FrameError(ValueError):
+    """An image that cannot be used; ``cause`` is the counter it is dropped under."""
+
+    def __init__(self, message: str, cause: str = "invalid") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """Pinhole camera (sensor_msgs/CameraInfo ``K``), in pixels of an image of ``width`` x ``height``.
+
+    Raises ``ValueError`` for a camera that cannot project: sizes, ``fx`` and ``fy`` must be positive and finite.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"intrinsics: size {self.width}x{self.height}, expected positive")
+        if not (0 < self.fx < np.inf and 0 < self.fy < np.inf and np.isfinite([self.cx, self.cy]).all()):
+            raise ValueError(
+                f"intrinsics: fx {self.fx}, fy {self.fy}, cx {self.cx}, cy {self.cy}; expected positive, finite focal "
+                "lengths: publish a calibrated camera_info"
+            )
+
+    def scaled(self, width: int, height: int) -> Intrinsics:
+        """The same camera seen through an image resized to ``width`` x ``height`` (pixel centres at half integers)."""
+        sx, sy = width / self.width, height / self.height
+        return Intrinsics(
+            width, height, self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5
+        )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Images of one instant on one pixel grid; at least one is there.
+
+    ``rgb`` uint8 (H, W, 3) in RGB order; ``depth`` float32 (H, W), metres along the optical axis; ``thermal`` float32
+    (H, W), degrees Celsius. NaN = no measurement. ``stamp_ns`` and ``frame_id`` are those every output carries.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    rgb: npt.NDArray[np.uint8] | None = None
+    depth: npt.NDArray[np.float32] | None = None
+    thermal: npt.NDArray[np.float32] | None = None
+    intrinsics: Intrinsics | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {}
+        for name, image in self.images().items():
+            expected = (np.uint8, 3) if name == "rgb" else (np.float32, 2)
+            if image.dtype != expected[0] or image.ndim != expected[1] or (name == "rgb" and image.shape[2] != 3):
+                raise FrameError(
+                    f"{name}: {image.dtype} {image.shape}, expected "
+                    + ("uint8 (H, W, 3)" if name == "rgb" else "float32 (H, W)")
+                )
+            sizes[name] = image.shape[1::-1]
+        if not sizes:
+            raise FrameError("frame without any image: at least one of rgb, depth, thermal is needed")
+        if len(set(sizes.values())) > 1:
+            found = ", ".join(f"{name} {w}x{h}" for name, (w, h) in sizes.items())
+            raise FrameError(f"{found}: enable align_depth, or register the images to one grid", "wrong_size")
+
+    def images(self) -> dict[str, np.ndarray]:
+        """The images that are there, by modality."""
+        return {name: image for name in MODALITIES if (image := getattr(self, name)) is not None}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        height, width = next(iter(self.images().values())).shape[:2]
+        return width, height
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Per-pixel answer: ``labels`` uint8 (H, W), 255 = unlabelled; ``confidence`` uint8 (H, W) = round(255 p).
+
+    ``timings_ns`` holds the stages the segmenter measured: ``network`` and ``postprocess``.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.uint8]
+    timings_ns: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

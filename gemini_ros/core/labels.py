@@ -1,0 +1,134 @@
+"""Label sets: which classes there are and what each means to a robot (``config/labels/NAME.yaml``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from gemini_ros.core.resources import find_resource
+
+NAV_MEANINGS = ("free", "caution", "lethal", "unknown")
+_SET_KEYS = {"name", "source", "ignore_index", "classes"}
+_CLASS_KEYS = {"id", "name", "color", "nav", "cost", "dynamic"}
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One class. ``cost`` is the occupancy (0-98) of a ``caution`` class; ``color`` is 8-bit RGB."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+    nav: str
+    cost: int
+    dynamic: bool
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Classes 0..n-1 in order; ``ignore_index`` is what an unlabelled pixel holds."""
+
+    name: str
+    source: str
+    ignore_index: int
+    classes: tuple[LabelClass, ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> list[str]:
+        return [c.name for c in self.classes]
+
+    @cached_property
+    def colors(self) -> npt.NDArray[np.uint8]:
+        """uint8 (256, 3) RGB look-up table; values that are no class are black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self.classes)] = [c.color for c in self.classes]
+        return table
+
+    def nav_table(self, meaning: str) -> npt.NDArray[np.bool_]:
+        """bool (256,): which label values have this navigation meaning; values that are no class are unknown."""
+        table = np.full(256, meaning == "unknown")
+        table[: len(self.classes)] = [c.nav == meaning for c in self.classes]
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain form of the YAML file and of the model file's metadata."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "ignore_index": self.ignore_index,
+            "classes": [{**vars(c), "color": list(c.color)} for c in self.classes],
+        }
+
+    def with_meaning_of(self, other: LabelSet) -> LabelSet:
+        """``other`` in the place of this set; it may change colours and meaning, never names or order."""
+        if other.names != self.names:
+            raise ValueError(
+                f"label set {other.name!r}: classes {other.names}, expected the model's {self.names} in this order"
+            )
+        return other
+
+
+def label_set_from_dict(data: object, where: str) -> LabelSet:
+    """Check and build a label set; every key is required. Raises ``ValueError`` naming the first thing wrong."""
+    _require_keys(data, _SET_KEYS, where)
+    assert isinstance(data, dict)
+    classes = data["classes"]
+    if not isinstance(classes, list) or not 1 <= len(classes) <= 255:
+        raise ValueError(f"{where}: classes must be a list of 1 to 255 entries, found {classes!r:.80}")
+    checked = tuple(_label_class(entry, i, f"{where}: class {i}") for i, entry in enumerate(classes))
+    names = [c.name for c in checked]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{where}: class names must be unique, found {names}")
+    if data["ignore_index"] != 255:
+        raise ValueError(f"{where}: ignore_index {data['ignore_index']!r}, expected 255")
+    return LabelSet(str(data["name"]), str(data["source"]), 255, checked)
+
+
+def load_label_set(name_or_path: str | Path) -> LabelSet:
+    """A label set by name (``warehouse``) or by path to its YAML file."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = find_resource(f"config/labels/{name_or_path}.yaml")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"label set {path}: no such file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"label set {path}: not YAML: {error}") from error
+    return label_set_from_dict(data, f"label set {path}")
+
+
+def _require_keys(data: object, keys: set[str], where: str) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where}: expected a mapping, found {type(data).__name__}")
+    if set(data) != keys:
+        raise ValueError(f"{where}: keys {sorted(map(str, data))}, expected exactly {sorted(keys)}")
+
+
+def _label_class(entry: object, index: int, where: str) -> LabelClass:
+    _require_keys(entry, _CLASS_KEYS, where)
+    assert isinstance(entry, dict)
+    color = entry["color"]
+    if not (isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v <= 255 for v in color)):
+        raise ValueError(f"{where}: color {color!r}, expected [r, g, b] of 0-255")
+    if entry["id"] != index:
+        raise ValueError(f"{where}: id {entry['id']!r}, expected ids 0..n-1 in order")
+    if entry["nav"] not in NAV_MEANINGS:
+        raise ValueError(f"{where}: nav {entry['nav']!r}, expected one of {', '.join(NAV_MEANINGS)}")
+    if type(entry["cost"]) is not int or not 0 <= entry["cost"] <= 98:
+        raise ValueError(f"{where}: cost {entry['cost']!r}, expected a whole number 0-98")
+    if type(entry["dynamic"]) is not bool:
+        raise ValueError(f"{where}: dynamic {entry['dynamic']!r}, expected true or false")
+    if not isinstance(entry["name"], str) or not entry["name"]:
+        raise ValueError(f"{where}: name {entry['name']!r}, expected a word")
+    r, g, b = color
+    return LabelClass(index, entry["name"], (r, g, b), entry["nav"], entry["cost"], entry["dynamic"])
