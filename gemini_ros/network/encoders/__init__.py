@@ -1,0 +1,1 @@
+"""Encoders that walk several modalities through shared weights."""

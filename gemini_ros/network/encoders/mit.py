@@ -1,0 +1,198 @@
+"""Mix Transformer (SegFormer, arXiv:2105.15203) for one or several modalities with shared weights.
+
+Every convolution and linear layer is shared by the modalities, LayerNorms are not (arXiv:2406.01210). With two
+modalities a fusion operator sits in every block, between the attention's heads and its output projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gemini_ros.network.layers import DropPath, ModalityNorm, image_from_tokens, tokens_from_image
+
+EPS = 1e-6
+MLP_RATIO = 4
+HEADS = (1, 2, 5, 8)
+REDUCTIONS = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class MiTConfig:
+    """Widths and numbers of blocks of the four stages (strides 4, 8, 16, 32)."""
+
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+
+
+MIT_SIZES = {
+    "nano": MiTConfig((16, 32, 80, 128), (2, 2, 2, 2)),
+    "b0": MiTConfig((32, 64, 160, 256), (2, 2, 2, 2)),
+    "b1": MiTConfig((64, 128, 320, 512), (2, 2, 2, 2)),
+    "b2": MiTConfig((64, 128, 320, 512), (3, 4, 6, 3)),
+    "b3": MiTConfig((64, 128, 320, 512), (3, 4, 18, 3)),
+    "b4": MiTConfig((64, 128, 320, 512), (3, 8, 27, 3)),
+    "b5": MiTConfig((64, 128, 320, 512), (3, 6, 40, 3)),
+}
+
+FusionFactory = Callable[[int], nn.Module]
+
+
+class PatchEmbedding(nn.Module):
+    """Overlapping patches: a strided convolution, then a LayerNorm per modality."""
+
+    def __init__(self, streams: int, inputs: int, width: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(inputs, width, kernel, stride, kernel // 2)
+        self.norm = ModalityNorm(streams, width, EPS)
+
+    def forward(self, image: Tensor, stream: int) -> tuple[Tensor, int, int]:
+        """(B, C', H, W) -> tokens (B, N, C) and their grid's height and width."""
+        x = self.proj(image)
+        return self.norm(tokens_from_image(x), stream), x.shape[2], x.shape[3]
+
+
+class ReducedAttention(nn.Module):
+    """Self-attention whose keys and values are spatially reduced; its output projection is applied by the block."""
+
+    def __init__(self, streams: int, width: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.reduction = reduction
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+        if reduction > 1:
+            self.sr = nn.Conv2d(width, width, reduction, reduction)
+            self.norm = ModalityNorm(streams, width, EPS)
+
+    def forward(self, x: Tensor, height: int, width: int, stream: int) -> Tensor:
+        """Tokens (B, N, C) -> the heads' outputs concatenated (B, N, C)."""
+        source = x
+        if self.reduction > 1:
+            source = self.norm(tokens_from_image(self.sr(image_from_tokens(x, height, width))), stream)
+        q = self._split(self.q(x))
+        k, v = (self._split(t) for t in self.kv(source).chunk(2, dim=-1))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class MixMlp(nn.Module):
+    """Feed-forward layer with a depthwise 3x3 convolution that carries the position (arXiv:2105.15203, eq. 3)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = MLP_RATIO * width
+        self.fc1 = nn.Linear(width, hidden)
+        self.dwconv = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        x = tokens_from_image(self.dwconv(image_from_tokens(self.fc1(x), height, width)))
+        return self.fc2(F.gelu(x))
+
+
+class Block(nn.Module):
+    """One transformer block over all streams: attention, fusion, projection; then the MLP."""
+
+    def __init__(
+        self, streams: int, width: int, heads: int, reduction: int, fusion: FusionFactory | None, drop_path: float
+    ) -> None:
+        super().__init__()
+        self.norm1 = ModalityNorm(streams, width, EPS)
+        self.attn = ReducedAttention(streams, width, heads, reduction)
+        self.fusion = fusion(width) if fusion else None
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = ModalityNorm(streams, width, EPS)
+        self.mlp = MixMlp(width)
+
+    def forward(self, xs: list[Tensor], height: int, width: int) -> tuple[list[Tensor], Tensor | None]:
+        """Tokens (B, N, C) per stream -> the same, and the fusion's auxiliary loss if it has one."""
+        attended = [self.attn(self.norm1(x, m), height, width, m) for m, x in enumerate(xs)]
+        loss = None
+        if self.fusion is not None:
+            *attended, loss = self.fusion(*attended, height, width)
+        xs = [x + self.drop_path(self.attn.proj(a)) for x, a in zip(xs, attended, strict=True)]
+        xs = [x + self.drop_path(self.mlp(self.norm2(x, m), height, width)) for m, x in enumerate(xs)]
+        return xs, loss
+
+
+class Stage(nn.Module):
+    """Patch embedding, blocks and the closing norm of one resolution."""
+
+    def __init__(
+        self,
+        streams: int,
+        inputs: int,
+        width: int,
+        index: int,
+        fusion: FusionFactory | None,
+        drop_paths: Sequence[float],
+    ) -> None:
+        super().__init__()
+        kernel, stride = (7, 4) if index == 0 else (3, 2)
+        self.embed = PatchEmbedding(streams, inputs, width, kernel, stride)
+        self.blocks = nn.ModuleList(
+            Block(streams, width, HEADS[index], REDUCTIONS[index], fusion, rate) for rate in drop_paths
+        )
+        self.norm = ModalityNorm(streams, width, EPS)
+
+    def forward(self, images: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        embedded = [self.embed(image, m) for m, image in enumerate(images)]
+        xs = [tokens for tokens, _, _ in embedded]
+        _, height, width = embedded[0]
+        losses = []
+        for block in self.blocks:
+            xs, loss = block(xs, height, width)
+            if loss is not None:
+                losses.append(loss)
+        return [image_from_tokens(self.norm(x, m), height, width) for m, x in enumerate(xs)], losses
+
+
+class MixTransformer(nn.Module):
+    """Encoder of ``streams`` images (B, 3, H, W) -> per stream four maps (B, C_i, H/2^(i+1), W/2^(i+1)), i = 1..4."""
+
+    def __init__(
+        self, config: MiTConfig, streams: int, fusion: FusionFactory | None = None, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        rates = torch.linspace(0, drop_path, sum(config.depths)).tolist()
+        inputs = (3, *config.widths[:3])
+        self.stages = nn.ModuleList()
+        for index, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+            first = sum(config.depths[:index])
+            self.stages.append(
+                Stage(streams, inputs[index], width, index, fusion, rates[first : first + depth])
+            )
+        self.apply(_initialise)
+
+    def forward(self, images: list[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]]:
+        """Maps per stream and stage, and the auxiliary losses of the fusion operators."""
+        features: list[list[Tensor]] = [[] for _ in images]
+        losses: list[Tensor] = []
+        for stage in self.stages:
+            images, stage_losses = stage(images)
+            losses += stage_losses
+            for maps, image in zip(features, images, strict=True):
+                maps.append(image)
+        return features, losses
+
+
+def _initialise(module: nn.Module) -> None:
+    """Truncated normal for linears, fan-out normal for convolutions, as SegFormer."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

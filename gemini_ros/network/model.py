@@ -1,0 +1,73 @@
+"""The segmentation network: encoder, fusion, decoder and the ensemble of the streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gemini_ros.network.decoder import MlpDecoder
+from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig, MixTransformer
+from gemini_ros.network.fusion.gemini import GeminiFusion
+
+FUSIONS = {"gemini": GeminiFusion}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Logits (B, classes, H/4, W/4): one per stream, their ensemble, and the fusion operators' auxiliary losses."""
+
+    streams: list[Tensor]
+    ensemble: Tensor
+    auxiliary: list[Tensor]
+
+
+class FusionSegmenter(nn.Module):
+    """Segment one or two co-registered modalities (arXiv:2406.01210).
+
+    ``encoder`` is a name of ``MIT_SIZES`` or a configuration; ``modalities`` names the streams in order; ``fusion`` a name
+    of ``FUSIONS``, used with two modalities. Raises ``ValueError`` for an unknown name or another number of modalities.
+    """
+
+    def __init__(
+        self,
+        encoder: str | MiTConfig,
+        modalities: tuple[str, ...],
+        classes: int,
+        fusion: str = "gemini",
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if isinstance(encoder, str) and encoder not in MIT_SIZES:
+            raise ValueError(f"encoder {encoder!r}, expected one of {', '.join(MIT_SIZES)}")
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion {fusion!r}, expected one of {', '.join(FUSIONS)}")
+        if not 1 <= len(modalities) <= 2:
+            raise ValueError(f"modalities {modalities}, expected one or two")
+        config = MIT_SIZES[encoder] if isinstance(encoder, str) else encoder
+        self.modalities = tuple(modalities)
+        self.classes = classes
+        two = len(modalities) == 2
+        self.encoder = MixTransformer(config, len(modalities), FUSIONS[fusion] if two else None, drop_path)
+        self.decoder = MlpDecoder(config.widths, classes)
+        self.alpha = nn.Parameter(torch.ones(len(modalities)))
+
+    def features(self, images: list[Tensor]) -> list[list[Tensor]]:
+        """Encoder maps per stream and stage, for parity checks."""
+        return self.encoder(images)[0]
+
+    def forward(self, images: list[Tensor], present: Tensor | None = None) -> Prediction:
+        """Normalised images (B, 3, H, W) per stream; ``present`` (B, streams) of 0 and 1, all present if omitted."""
+        features, auxiliary = self.encoder(images)
+        logits = [self.decoder(maps) for maps in features]
+        return Prediction(logits, ensemble(logits, self.alpha, present), auxiliary)
+
+
+def ensemble(logits: list[Tensor], alpha: Tensor, present: Tensor | None) -> Tensor:
+    """Mean of the detached logits weighted by softmax(alpha) x present, renormalised: it trains ``alpha`` alone."""
+    weights = alpha.softmax(0).expand(logits[0].shape[0], -1)
+    if present is not None:
+        weights = weights * present
+        weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
+    return sum((w[:, None, None, None] * x.detach() for w, x in zip(weights.T, logits, strict=True)), start=torch.zeros(()))

@@ -1,0 +1,52 @@
+"""Compare this network with recorded outputs of the official one."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.official import load_official, read_architecture
+
+
+def check_parity(path: Path) -> dict[str, float]:
+    """Largest absolute difference per recorded output of a reference file.
+
+    The file holds ``weights/<official name>``, ``input/<modality>`` (B, 3, H, W), already normalised, and
+    ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if it does not.
+    """
+    arrays = _load(path)
+    weights = {name.partition("/")[2]: torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights/")}
+    inputs = {
+        name.partition("/")[2]: torch.from_numpy(a.astype(np.float32))
+        for name, a in arrays.items()
+        if name.startswith("input/")
+    }
+    outputs = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith("output/")}
+    if not weights or len(inputs) != 2 or not outputs:
+        raise ValueError(f"{path}: expected weights/, two input/ and output/ arrays")
+    config, classes = read_architecture(weights)
+    model = FusionSegmenter(config, tuple(inputs), classes).eval()
+    load_official(model, weights)
+    with torch.inference_mode():
+        images = list(inputs.values())
+        features = model.features(images)
+        prediction = model(images)
+    found = {f"out_{name}": logits for name, logits in zip(inputs, prediction.streams, strict=True)}
+    found["out_ens"] = prediction.ensemble
+    for stream, maps in enumerate(features):
+        found |= {f"feat{stream}_stage{stage}": m for stage, m in enumerate(maps, start=1)}
+    if unknown := set(outputs) - set(found):
+        raise ValueError(f"{path}: output/{min(unknown)} is none of {sorted(found)}")
+    return {name: float(np.abs(found[name].numpy() - expected).max()) for name, expected in sorted(outputs.items())}
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path}: not an npz of plain arrays: {error}") from error
