@@ -1,0 +1,241 @@
+"""From messages to arrays: sensor_msgs/Image, CompressedImage and CameraInfo, of rclpy or rosbags alike.
+
+Messages are read by their attributes only, so that this module needs neither. Encodings are those of
+sensor_msgs/image_encodings.hpp; format strings those of compressed_image_transport and
+compressed_depth_image_transport. Sizes are checked before anything is allocated; everything unusable raises
+one ``FrameError`` of cause ``invalid``.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file
+
+CENTIKELVIN_SCALE = 0.01
+CENTIKELVIN_OFFSET = -273.15
+MAX_DEPTH_M = 1000.0
+"""32FC1 depth beyond this is no measurement: REP 118 sets no limit, but drivers fill holes with 1e30."""
+MAX_TEMPERATURE_C = 3000.0
+
+# encoding -> (type of one value, values per pixel)
+_LAYOUTS = {
+    "rgb8": ("u1", 3),
+    "bgr8": ("u1", 3),
+    "rgba8": ("u1", 4),
+    "bgra8": ("u1", 4),
+    "mono8": ("u1", 1),
+    "8UC1": ("u1", 1),
+    "mono16": ("u2", 1),
+    "16UC1": ("u2", 1),
+    "32FC1": ("f4", 1),
+}
+_ENCODINGS = {
+    "rgb": ("rgb8", "bgr8", "rgba8", "bgra8", "mono8"),
+    "depth": ("16UC1", "mono16", "32FC1"),
+    "thermal": ("mono16", "16UC1", "mono8", "32FC1"),
+    "labels": ("mono8", "8UC1"),
+}
+_FILE_TYPES = {"depth": ("uint16",), "thermal": ("uint16", "uint8"), "labels": ("uint8",)}
+_TO_RGB = {
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "mono8": cv2.COLOR_GRAY2RGB,
+}
+_COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
+
+
+def decode_image(
+    message: Any,
+    modality: str,
+    *,
+    thermal_scale: float = CENTIKELVIN_SCALE,
+    thermal_offset: float = CENTIKELVIN_OFFSET,
+) -> np.ndarray:
+    """The array of ``modality`` as a ``Frame`` holds it, from an Image or CompressedImage message.
+
+    ``rgb``: uint8 (H, W, 3) in RGB order, a view of the message's memory for rgb8 without padding.
+    ``depth``: float32 (H, W) metres, NaN where the message holds 0, no number or ``MAX_DEPTH_M`` and more.
+    ``thermal``: float32 (H, W) degrees Celsius = ``thermal_scale`` raw + ``thermal_offset``, NaN where 16-bit
+    raw is 0; 32FC1 is taken as degrees Celsius unless scale and offset differ from their defaults, which are
+    those of centi-Kelvin.
+    ``labels``: uint8 (H, W), as stored.
+
+    Raises ``FrameError`` naming what was found, what was expected and the cure.
+    """
+    if modality not in _ENCODINGS:
+        raise ValueError(f"modality {modality!r}, expected one of {', '.join(_ENCODINGS)}")
+    read = _raw_values if hasattr(message, "encoding") else _compressed_values
+    values = read(message, modality)
+    if modality == "depth":
+        return _metres(values)
+    if modality == "thermal":
+        return _celsius(values, thermal_scale, thermal_offset)
+    return values
+
+
+def fingerprint(message: Any) -> int:
+    """CRC-32 of the message's data: equal for a frozen camera that repeats one image under new stamps."""
+    return zlib.crc32(message.data)
+
+
+def stamp_ns(message: Any) -> int:
+    """The header's stamp (builtin_interfaces/Time) in nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def intrinsics_from_camera_info(message: Any) -> Intrinsics:
+    """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros)."""
+    k = message.k
+    try:
+        return Intrinsics(
+            int(message.width), int(message.height), float(k[0]), float(k[4]), float(k[2]), float(k[5])
+        )
+    except ValueError as error:
+        raise FrameError(f"camera_info: {error}") from error
+
+
+def _raw_values(message: Any, modality: str) -> np.ndarray:
+    """The values of an Image in native byte order: RGB, or (H, W) of the encoding's type."""
+    encoding, accepted = message.encoding, _ENCODINGS[modality]
+    if encoding not in accepted:
+        cure = _cure(modality, encoding)
+        raise FrameError(f"{modality} image of encoding {encoding!r}, expected {_any_of(accepted)}{cure}")
+    pixels = _pixels(message, *_LAYOUTS[encoding])
+    if encoding in _TO_RGB and modality == "rgb":
+        return cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[encoding])
+    return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+def _pixels(message: Any, kind: str, channels: int) -> np.ndarray:
+    """A view of an Image's data, (H, W) or (H, W, channels), once width, height, step and data agree."""
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    width, height, step, pixel_bytes = message.width, message.height, message.step, dtype.itemsize * channels
+    what = f"{message.encoding} image of {width}x{height}"
+    if width <= 0 or height <= 0:
+        raise FrameError(f"{what}: expected a positive size")
+    if width * height > MAX_PIXELS:
+        raise FrameError(f"{what}: expected at most {MAX_PIXELS} pixels")
+    if step < width * pixel_bytes:
+        raise FrameError(f"{what}: step {step}, expected at least {width * pixel_bytes} bytes per row")
+    size = len(message.data)
+    if size != step * height:
+        raise FrameError(f"{what}: {size} bytes of data, expected step x height = {step} x {height}")
+    shape, strides = (height, width), (step, pixel_bytes)
+    if channels > 1:
+        shape, strides = (*shape, channels), (*strides, dtype.itemsize)
+    return np.ndarray(shape, dtype, np.frombuffer(message.data, np.uint8), strides=strides)
+
+
+def _compressed_values(message: Any, modality: str) -> np.ndarray:
+    """The values of a CompressedImage: RGB, or (H, W) of the type an Image would have."""
+    what = f"{modality} image of format {message.format!r}"
+    if len(message.data) == 0:
+        raise FrameError(f"{what} without data")
+    data = np.frombuffer(message.data, np.uint8)
+    if "compressedDepth" in message.format:
+        if modality != "depth":
+            raise FrameError(f"{what}, expected jpeg or png: compressedDepth is for depth")
+        return _compressed_depth_values(data, message.format)
+    values = decode_image_file(data, color=modality == "rgb")
+    if modality == "rgb":
+        return values
+    return _one_channel(values, _FILE_TYPES[modality], what)
+
+
+def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarray:
+    """Depth of compressed_depth_image_transport: a header of 12 bytes, then a 16-bit PNG.
+
+    The PNG of a 16UC1 image holds millimetres; that of a 32FC1 image A / z + B, with A and B in the header.
+    """
+    what = f"depth image of format {form!r}"
+    if "rvl" in form:
+        raise FrameError(f"{what}, expected png: set compressedDepth.format of its publisher to png")
+    encoding = form.split(";")[0].strip()
+    if encoding not in ("16UC1", "32FC1"):
+        raise FrameError(f"{what}, expected 16UC1 or 32FC1 before '; compressedDepth'")
+    if len(data) <= _COMPRESSED_DEPTH_HEADER.size:
+        raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and a PNG")
+    _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data)
+    file = decode_image_file(data[_COMPRESSED_DEPTH_HEADER.size :], color=False)
+    values = _one_channel(file, ("uint16",), what)
+    if encoding == "16UC1":
+        return values
+    if not (np.isfinite(a) and np.isfinite(b)):
+        raise FrameError(f"{what}: quantisation {a}, {b} in its header, expected finite numbers")
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(values > 0, np.float32(a) / (values - np.float32(b)), np.float32(np.nan))
+
+
+def _one_channel(values: np.ndarray, types: tuple[str, ...], what: str) -> np.ndarray:
+    if values.ndim == 2 and values.dtype.name in types:
+        return values
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    cure = _cure(what.split()[0], "bgr8" if channels > 1 else values.dtype.name)
+    found = f"{channels} x {values.dtype} per pixel"
+    raise FrameError(f"{what} holds {found}, expected 1 x {_any_of(types)}{cure}")
+
+
+def _metres(values: np.ndarray) -> npt.NDArray[np.float32]:
+    if values.dtype == np.uint16:
+        depth = np.divide(values, np.float32(1000), dtype=np.float32)
+        depth[values == 0] = np.nan
+        return depth
+    depth = _measured(values, 0.0, MAX_DEPTH_M)
+    if np.isnan(depth).all() and (finite := values[np.isfinite(values) & (values > 0)]).size:
+        raise FrameError(
+            f"32FC1 depth image holds values from {finite.min():.6g} to {finite.max():.6g}, expected metres "
+            f"below {MAX_DEPTH_M:g}: a driver that publishes millimetres must call them 16UC1 (REP 118)"
+        )
+    return depth
+
+
+def _celsius(values: np.ndarray, scale: float, offset: float) -> npt.NDArray[np.float32]:
+    scaled = (scale, offset) != (CENTIKELVIN_SCALE, CENTIKELVIN_OFFSET)
+    if values.dtype == np.uint8 and not scaled:
+        raise FrameError(
+            "thermal image of 8 bits, expected 16 bits of centi-Kelvin: 8 bits are a contrast-stretched "
+            "picture; to use it as a pseudo-temperature, give thermal.scale and thermal.offset"
+        )
+    if values.dtype == np.float32:
+        if scaled:
+            values = values * np.float32(scale) + np.float32(offset)
+        return _measured(values, CENTIKELVIN_OFFSET, MAX_TEMPERATURE_C)
+    return np.take(_celsius_table(values.dtype.name, scale, offset), values, mode="wrap")
+
+
+@lru_cache(maxsize=4)
+def _celsius_table(dtype: str, scale: float, offset: float) -> npt.NDArray[np.float32]:
+    """float32 temperature of every raw value, rounded once from float64; 16-bit 0 is no measurement."""
+    table = (scale * np.arange(np.iinfo(dtype).max + 1) + offset).astype(np.float32)
+    if dtype == "uint16":
+        table[0] = np.nan
+    table.setflags(write=False)
+    return table
+
+
+def _measured(values: np.ndarray, above: float, below: float) -> npt.NDArray[np.float32]:
+    """A float32 copy, NaN where a value is not strictly between the bounds (NaN and infinities are not)."""
+    return np.where((values > above) & (values < below), values, np.float32(np.nan))
+
+
+def _any_of(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _cure(modality: str, found: str) -> str:
+    if modality == "depth" and found in ("mono8", "8UC1", "rgb8", "bgr8", "uint8"):
+        return ": subscribe to the depth itself, not to a picture of it"
+    if modality == "thermal" and found in ("rgb8", "bgr8"):
+        return ": false colours are no temperatures; subscribe to the raw values"
+    return ""
