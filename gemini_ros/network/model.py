@@ -70,4 +70,6 @@ def ensemble(logits: list[Tensor], alpha: Tensor, present: Tensor | None) -> Ten
     if present is not None:
         weights = weights * present
         weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
-    return sum((w[:, None, None, None] * x.detach() for w, x in zip(weights.T, logits, strict=True)), start=torch.zeros(()))
+    return sum(
+        (w[:, None, None, None] * x.detach() for w, x in zip(weights.T, logits, strict=True)), start=torch.zeros(())
+    )

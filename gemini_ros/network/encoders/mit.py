@@ -168,9 +168,7 @@ class MixTransformer(nn.Module):
         self.stages = nn.ModuleList()
         for index, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
             first = sum(config.depths[:index])
-            self.stages.append(
-                Stage(streams, inputs[index], width, index, fusion, rates[first : first + depth])
-            )
+            self.stages.append(Stage(streams, inputs[index], width, index, fusion, rates[first : first + depth]))
         self.apply(_initialise)
 
     def forward(self, images: list[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]]:

@@ -1,0 +1,85 @@
+"""Write a network as a model file: one ONNX file, weights stored as fp16, metadata under ``gemini_ros``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.model import FusionSegmenter
+
+OPSET = 18
+SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
+
+
+def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path) -> None:
+    """Export ``model`` (in evaluation mode) to ``path`` atomically, with symbolic camera size H x W.
+
+    Raises ``ValueError`` if the model's modalities or classes are not those of ``info``.
+    """
+    if model.modalities != info.modality_names or model.classes != len(info.label_set):
+        raise ValueError(
+            f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
+            f"{len(info.label_set)}"
+        )
+    module = ModelFile(model, info.modalities, info.network_size).eval()
+    proto = _export(module, info)
+    _store_as_fp16(proto)
+    helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
+    onnx.checker.check_model(proto, full_check=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx", delete=False) as temporary:
+        temporary.write(proto.SerializeToString())
+    Path(temporary.name).chmod(0o644)
+    os.replace(temporary.name, path)
+
+
+def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
+    width, height = info.network_size
+    # Not the network's own size: the exporter would take the resize for a no-op and drop it.
+    height, width = height + 32, width + 64
+    images = [
+        torch.zeros((1, height, width, 3), dtype=torch.uint8)
+        if m.name == "rgb"
+        else torch.ones((1, height, width), dtype=torch.float32)
+        for m in info.modalities
+    ]
+    rows, columns = torch.export.Dim("H", min=64, max=8192), torch.export.Dim("W", min=64, max=8192)
+    program = torch.onnx.export(
+        module,
+        (*images, torch.ones(len(images))),
+        input_names=[*info.modality_names, "present"],
+        output_names=["labels", "confidence", "logits"],
+        opset_version=OPSET,
+        dynamo=True,
+        dynamic_shapes=(tuple({1: rows, 2: columns} for _ in images) + (None,),),
+        verbose=False,
+    )
+    assert program is not None
+    proto = program.model_proto
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del proto.graph.value_info[:]
+    return proto
+
+
+def _store_as_fp16(proto: onnx.ModelProto) -> None:
+    """Keep large float32 weights as fp16 with a cast behind each: half the file, the same fp32 arithmetic."""
+    graph = proto.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_FP16:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}_fp16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
