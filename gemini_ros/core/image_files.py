@@ -24,60 +24,56 @@ _JPEG_PADDING = 1024
 def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray:
     """Decode PNG or JPEG ``data`` (uint8 (N,)), told apart by content.
 
-    ``color``: uint8 (H, W, 3) in RGB order, whatever is stored; else the stored values: uint8 or uint16, (H, W) or
-    (H, W, C). Raises ``FrameError`` for data that is neither, larger than ``MAX_PIXELS``, truncated or corrupt.
+    ``color``: uint8 (H, W, 3) in RGB order, whatever is stored; else the stored values: uint8 or uint16,
+    (H, W) or (H, W, C). Raises ``FrameError`` for data that is neither, too large, truncated or corrupt.
     """
     kind, (width, height) = image_file_size(data)
+    what = f"{kind} image of {width}x{height}"
     if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
-        raise FrameError(
-            f"{kind} image of {width}x{height}, expected a positive size of at most {MAX_PIXELS} pixels"
-        )
+        raise FrameError(f"{what}, expected a positive size of at most {MAX_PIXELS} pixels")
     if kind == "PNG":
         _check_png_chunks(data)
     elif data[-_JPEG_PADDING:].tobytes().rfind(_JPEG_END) < 0:
-        raise FrameError(f"JPEG image of {len(data)} bytes without an end marker: it is truncated")
+        raise FrameError(f"{what} is truncated: its {len(data)} bytes hold no end marker")
     # A camera's image is taken as it lies on the sensor, whatever an EXIF tag says.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if color else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(data, flags)
     except cv2.error as error:
-        raise FrameError(f"{kind} image of {width}x{height} cannot be decoded: {error.err}") from error
+        raise FrameError(f"{what} cannot be decoded: {error.err}") from error
     if image is None:
-        raise FrameError(
-            f"{kind} image of {width}x{height} ({len(data)} bytes) cannot be decoded: it is corrupt"
-        )
+        raise FrameError(f"{what} cannot be decoded: its {len(data)} bytes are corrupt")
     if image.shape[:2] != (height, width):
-        raise FrameError(
-            f"{kind} image decodes to {image.shape[1]}x{image.shape[0]}, its header says {width}x{height}"
-        )
+        raise FrameError(f"{what} by its header decodes to {image.shape[1]}x{image.shape[0]}: it is corrupt")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if color else image
 
 
 def image_file_size(data: npt.NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
     """("PNG" or "JPEG", (width, height)) from the header alone."""
-    start = data[:26].tobytes()
+    start = data[:24].tobytes()
     if start.startswith(_PNG):
         if len(start) < 24 or start[12:16] != b"IHDR":
             raise FrameError(f"PNG image of {len(data)} bytes without a header: it is truncated or corrupt")
-        width, height = struct.unpack(">II", start[16:24])
+        width, height = struct.unpack(">II", start[16:])
         return "PNG", (width, height)
     if start.startswith(_JPEG):
         return "JPEG", _jpeg_size(data)
-    raise FrameError(f"compressed image starts with {start[:8].hex(' ')}, expected JPEG or PNG data")
+    raise FrameError(f"compressed image starts with bytes {start[:8].hex(' ')}, expected JPEG or PNG data")
 
 
 def _jpeg_size(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """(width, height) from the first start-of-frame segment (ITU-T T.81, B.2.2)."""
+    """(width, height) from the first start-of-frame segment (ITU-T T.81, B.2.2).
+
+    Stricter than decoders are about what may stand before it, so that none finds another frame than this one.
+    """
     view = memoryview(data)
     at = 2
     while at + 9 <= len(view):
         marker = view[at + 1]
-        if view[at] != 0xFF:
+        if view[at] != 0xFF or marker <= 0x01 or 0xD0 <= marker <= 0xD9:
             break
-        if (
-            marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01
-        ):  # fill byte, or a marker without a segment
-            at += 1 if marker == 0xFF else 2
+        if marker == 0xFF:  # fill byte
+            at += 1
             continue
         # C0-CF are frames, but for the tables C4 and CC and the extension C8.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -97,9 +93,7 @@ def _check_png_chunks(data: npt.NDArray[np.uint8]) -> None:
         if end > len(view):
             break
         if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", view, end - 4)[0]:
-            raise FrameError(
-                f"PNG image of {len(view)} bytes is corrupt: checksum of its chunk {kind!r} at byte {at}"
-            )
+            raise FrameError(f"PNG image of {len(view)} bytes is corrupt: wrong checksum at byte {end - 4}")
         if kind == b"IEND":
             return
         at = end
