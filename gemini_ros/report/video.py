@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from gemini_ros.core.files import atomic_path
 
 GIF_MAX_BYTES = 5_000_000
 # Tried in turn until the file is small enough: part of the width, and every n-th frame.
@@ -33,55 +33,35 @@ class VideoError(ValueError):
     """A video that cannot be written."""
 
 
-class VideoWriter(AbstractContextManager["VideoWriter"]):
-    """Writes frames as H.264 (yuv420p, index in front) to ``path``; ``size`` is (width, height), both even.
+@contextmanager
+def video_writer(
+    path: str | Path, size: tuple[int, int], fps: float, *, crf: int = 20
+) -> Iterator[Callable[[npt.NDArray[np.uint8]], None]]:
+    """Write H.264 (yuv420p, index in front) to ``path``; ``size`` is (width, height), both even.
 
-    The file appears when the block ends well, never half written. Raises ``VideoError`` where no encoder is
-    installed, for a frame of another size, and for a video without frames.
+    The block gets a function that appends one frame, uint8 (height, width, 3) RGB. The file appears when the block
+    ends well, never half written. Raises ``VideoError`` where no encoder is installed, for a frame of another size,
+    and for a video without frames.
     """
+    if size[0] % 2 or size[1] % 2 or min(size) <= 0:
+        raise VideoError(f"video {path}: size {size[0]}x{size[1]}, expected even width and height (yuv420p)")
+    if not fps > 0:
+        raise VideoError(f"video {path}: {fps} frames per second, expected more than 0")
+    expected = (size[1], size[0], 3)
+    with atomic_path(path) as part, closing(_encoder(part, size, fps, crf)) as encoder:
+        encoder.send(None)
+        written = 0
 
-    def __init__(self, path: str | Path, size: tuple[int, int], fps: float, *, crf: int = 20) -> None:
-        if size[0] % 2 or size[1] % 2 or min(size) <= 0:
-            raise VideoError(
-                f"video {path}: size {size[0]}x{size[1]}, expected even width and height (yuv420p)"
-            )
-        if not fps > 0:
-            raise VideoError(f"video {path}: {fps} frames per second, expected more than 0")
-        self._path = Path(path)
-        self._part = self._path.with_name(f".{self._path.stem}.{os.getpid()}.part.mp4")
-        self._size, self._fps, self._crf = size, fps, crf
-        self._sink: Generator[None, object, None] | None = None
-        self._frames = 0
+        def write(frame: npt.NDArray[np.uint8]) -> None:
+            nonlocal written
+            if frame.dtype != np.uint8 or frame.shape != expected:
+                raise VideoError(f"video {path}: frame {frame.dtype} {frame.shape}, expected uint8 {expected}")
+            encoder.send(np.ascontiguousarray(frame))
+            written += 1
 
-    def __enter__(self) -> VideoWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._sink = _encoder(self._part, self._size, self._fps, self._crf)
-        self._sink.send(None)
-        return self
-
-    def write(self, frame: npt.NDArray[np.uint8]) -> None:
-        """Append one frame, uint8 (height, width, 3) RGB."""
-        expected = (self._size[1], self._size[0], 3)
-        if frame.dtype != np.uint8 or frame.shape != expected:
-            raise VideoError(
-                f"video {self._path}: frame {frame.dtype} {frame.shape}, expected uint8 {expected}"
-            )
-        assert self._sink is not None, "write() outside of the with block"
-        self._sink.send(np.ascontiguousarray(frame))
-        self._frames += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._sink is not None:
-            self._sink.close()
-            self._sink = None
-        if kind is None and self._frames:
-            self._part.replace(self._path)
-            return
-        self._part.unlink(missing_ok=True)
-        if kind is None:
-            raise VideoError(f"video {self._path}: no frame was written")
+        yield write
+        if not written:
+            raise VideoError(f"video {path}: no frame was written")
 
 
 def _encoder(path: Path, size: tuple[int, int], fps: float, crf: int) -> Generator[None, object, None]:
@@ -122,10 +102,8 @@ def write_gif(
         data = _encode_gif(frames[::stride], scale, stride / fps)
         size = len(data)
         if size <= max_bytes:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.{os.getpid()}.part")
-            part.write_bytes(data)
-            part.replace(path)
+            with atomic_path(path) as part:
+                part.write_bytes(data)
             return scale, stride
     raise VideoError(
         f"gif {path}: {len(frames)} frames are {size} bytes at the smallest, expected at most {max_bytes}: "

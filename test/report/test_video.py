@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gemini_ros.report.video import VideoError, VideoWriter, write_gif
+from gemini_ros.report.video import VideoError, video_writer, write_gif
 
 SIZE = (96, 64)
 
@@ -26,9 +26,9 @@ def moving_square(count, size=SIZE):
 @pytest.fixture
 def mp4(tmp_path):
     path = tmp_path / "deep" / "drive.mp4"
-    with VideoWriter(path, SIZE, 10) as video:
+    with video_writer(path, SIZE, 10) as write:
         for frame in moving_square(20):
-            video.write(frame)
+            write(frame)
     return path
 
 
@@ -56,48 +56,46 @@ def test_video_is_what_browsers_play(mp4):
     assert re.search(r"Video: h264 .*yuv420p.* 96x64", told), told
     assert "Duration: 00:00:02.00" in told
     data = mp4.read_bytes()
-    assert data.index(b"moov") < data.index(b"mdat"), (
-        "the index comes first, so that playing starts while loading"
-    )
+    assert data.index(b"moov") < data.index(b"mdat"), "the index comes first, so that playing starts while loading"
 
 
 def test_same_frames_make_the_same_file(tmp_path):
     for name in ("a.mp4", "b.mp4"):
-        with VideoWriter(tmp_path / name, SIZE, 10) as video:
+        with video_writer(tmp_path / name, SIZE, 10) as write:
             for frame in moving_square(5):
-                video.write(frame)
+                write(frame)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_failed_video_leaves_nothing_behind(tmp_path):
-    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "x.mp4", SIZE, 10) as video:
-        video.write(moving_square(1)[0])
+    with pytest.raises(RuntimeError), video_writer(tmp_path / "x.mp4", SIZE, 10) as write:
+        write(moving_square(1)[0])
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(VideoError, match="no frame"), VideoWriter(tmp_path / "x.mp4", SIZE, 10):
+    with pytest.raises(VideoError, match="no frame"), video_writer(tmp_path / "x.mp4", SIZE, 10):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("size", "fps", "said"), [((95, 64), 10, "even"), ((96, 64), 0, "more than 0")])
 def test_impossible_video_is_refused(tmp_path, size, fps, said):
-    with pytest.raises(VideoError, match=said):
-        VideoWriter(tmp_path / "x.mp4", size, fps)
+    with pytest.raises(VideoError, match=said), video_writer(tmp_path / "x.mp4", size, fps):
+        pass
 
 
 def test_frame_of_other_size_is_refused(tmp_path):
     with (
         pytest.raises(VideoError, match=r"\(96, 64, 3\).*expected uint8 \(64, 96, 3\)"),
-        VideoWriter(tmp_path / "x.mp4", SIZE, 10) as video,
+        video_writer(tmp_path / "x.mp4", SIZE, 10) as write,
     ):
-        video.write(np.zeros((96, 64, 3), np.uint8))
+        write(np.zeros((96, 64, 3), np.uint8))
 
 
 def test_missing_encoder_names_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with (
         pytest.raises(VideoError, match=r"imageio-ffmpeg is missing: pip install"),
-        VideoWriter(tmp_path / "x.mp4", SIZE, 10),
+        video_writer(tmp_path / "x.mp4", SIZE, 10),
     ):
         pass
 
