@@ -98,9 +98,7 @@ def intrinsics_from_camera_info(message: Any) -> Intrinsics:
     """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros)."""
     k = message.k
     try:
-        return Intrinsics(
-            int(message.width), int(message.height), float(k[0]), float(k[4]), float(k[2]), float(k[5])
-        )
+        return Intrinsics(int(message.width), int(message.height), float(k[0]), float(k[4]), float(k[2]), float(k[5]))
     except ValueError as error:
         raise FrameError(f"camera_info: {error}") from error
 

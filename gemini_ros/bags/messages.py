@@ -1,0 +1,139 @@
+"""Building messages for a bag: from arrays, poses and cameras to rosbags messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.bags.writer import TYPESTORE
+from gemini_ros.core.frames import Intrinsics
+
+JPEG_QUALITY = 95
+_NANO = 1_000_000_000
+_RAW_TYPES = {"rgb8": "u1", "bgr8": "u1", "mono8": "u1", "8UC1": "u1", "mono16": "<u2", "16UC1": "<u2", "32FC1": "<f4"}
+
+
+def header(stamp_ns: int, frame_id: str) -> Any:
+    """std_msgs/Header."""
+    seconds, nanoseconds = divmod(stamp_ns, _NANO)
+    return _make("std_msgs/msg/Header", _make("builtin_interfaces/msg/Time", seconds, nanoseconds), frame_id)
+
+
+def image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
+    """sensor_msgs/Image of ``array`` (H, W) or (H, W, 3), whose type must be that of ``encoding``."""
+    if encoding not in _RAW_TYPES or array.dtype != _RAW_TYPES[encoding]:
+        raise ValueError(f"image {array.dtype} as {encoding!r}, expected one of {_RAW_TYPES}")
+    height, width = array.shape[:2]
+    data = np.ascontiguousarray(array).view(np.uint8).ravel()
+    return _make(
+        "sensor_msgs/msg/Image", header(stamp_ns, frame_id), height, width, encoding, 0, data.size // height, data
+    )
+
+
+def compressed_image(data: bytes | npt.NDArray[np.uint8], form: str, stamp_ns: int, frame_id: str) -> Any:
+    """sensor_msgs/CompressedImage of an image file's bytes; ``form`` is its ``format`` string."""
+    array = np.frombuffer(data, np.uint8)
+    return _make("sensor_msgs/msg/CompressedImage", header(stamp_ns, frame_id), form, array)
+
+
+def compressed_rgb(rgb: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str, quality: int = JPEG_QUALITY) -> Any:
+    """CompressedImage (JPEG) of ``rgb`` uint8 (H, W, 3)."""
+    data = _encode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return compressed_image(data, "rgb8; jpeg compressed bgr8", stamp_ns, frame_id)
+
+
+def compressed_depth(depth: npt.NDArray[np.float32], stamp_ns: int, frame_id: str) -> Any:
+    """CompressedImage (16-bit PNG, millimetres, 0 = none) of ``depth`` float32 (H, W) metres, NaN = none."""
+    return compressed_image(_encode(".png", to_uint16(depth, 1000.0)), "16UC1; png compressed", stamp_ns, frame_id)
+
+
+def compressed_thermal(thermal: npt.NDArray[np.float32], stamp_ns: int, frame_id: str) -> Any:
+    """CompressedImage (16-bit PNG, centi-Kelvin, 0 = none) of ``thermal`` float32 (H, W) degrees Celsius."""
+    raw = to_uint16(thermal + np.float32(273.15), 100.0)
+    return compressed_image(_encode(".png", raw), "mono16; png compressed", stamp_ns, frame_id)
+
+
+def compressed_labels(labels: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Any:
+    """CompressedImage (8-bit PNG) of ``labels`` uint8 (H, W)."""
+    return compressed_image(_encode(".png", labels), "mono8; png compressed", stamp_ns, frame_id)
+
+
+def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
+    """sensor_msgs/CameraInfo of an undistorted pinhole camera."""
+    i = intrinsics
+    k = np.array([i.fx, 0, i.cx, 0, i.fy, i.cy, 0, 0, 1], np.float64)
+    return _make(
+        "sensor_msgs/msg/CameraInfo",
+        header(stamp_ns, frame_id),
+        i.height,
+        i.width,
+        "plumb_bob",
+        np.zeros(5),
+        k,
+        np.eye(3).ravel(),
+        np.insert(k, (3, 6, 9), 0.0),
+        0,
+        0,
+        _make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False),
+    )
+
+
+def odometry(
+    parent_from_child: npt.NDArray[np.float64], stamp_ns: int, frame_id: str = "odom", child_frame_id: str = "base_link"
+) -> Any:
+    """nav_msgs/Odometry of a pose, (4, 4); no velocity, no covariance."""
+    x, y, z, w = _quaternion(parent_from_child[:3, :3])
+    zero = _make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
+    pose = _make(
+        "geometry_msgs/msg/Pose",
+        _make("geometry_msgs/msg/Point", *(float(v) for v in parent_from_child[:3, 3])),
+        _make("geometry_msgs/msg/Quaternion", x, y, z, w),
+    )
+    return _make(
+        "nav_msgs/msg/Odometry",
+        header(stamp_ns, frame_id),
+        child_frame_id,
+        _make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
+        _make("geometry_msgs/msg/TwistWithCovariance", _make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)),
+    )
+
+
+def string(text: str) -> Any:
+    """std_msgs/String."""
+    return _make("std_msgs/msg/String", text)
+
+
+def to_uint16(values: npt.NDArray[np.float32], per_unit: float) -> npt.NDArray[np.uint16]:
+    """``values`` x ``per_unit`` rounded to 1-65535; 0 where they are NaN or do not fit."""
+    scaled = np.rint(values.astype(np.float64) * per_unit)
+    return np.where((scaled >= 1) & (scaled <= 65535), scaled, 0).astype(np.uint16)
+
+
+def _make(msgtype: str, *fields: Any) -> Any:
+    return TYPESTORE.types[msgtype](*fields)
+
+
+def _encode(extension: str, array: np.ndarray, options: list[int] | None = None) -> bytes:
+    done, data = cv2.imencode(extension, array, options or [])
+    if not done:
+        raise ValueError(f"{array.dtype} {array.shape} cannot be encoded as {extension}")
+    return data.tobytes()
+
+
+def _quaternion(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """(x, y, z, w) of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack's symmetric matrix (2000)."""
+    r = rotation
+    m = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
+        ]
+    )
+    q = np.linalg.eigh(m)[1][:, -1]
+    x, y, z, w = (float(v) for v in (q if q[3] >= 0 else -q))
+    return x, y, z, w
