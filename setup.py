@@ -1,0 +1,97 @@
+"""Build of the package: an ``ament_python`` package for colcon, an ordinary one for pip."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "gemini_ros"
+HERE = Path(__file__).resolve().parent
+
+# ROS 2 Jazzy as wheels, for machines without a ROS installation. Exact, because the parts are one release; the
+# middleware is named because rclpy does not bring one.
+ROS = [
+    "ros-jazzy-rclpy==7.1.6",
+    "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+    "ros-jazzy-sensor-msgs==5.3.6",
+    "ros-jazzy-nav-msgs==5.3.6",
+    "ros-jazzy-diagnostic-msgs==5.3.6",
+    "ros-jazzy-std-srvs==5.3.6",
+]
+BAGS = ["rosbags>=0.11.7,<0.12"]
+REPORT = ["imageio-ffmpeg>=0.5", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
+ONNXRUNTIME = ["onnxruntime==1.23.2; python_version < '3.11'", "onnxruntime==1.31.1; python_version >= '3.11'"]
+RUNTIME = [*ONNXRUNTIME, "opencv-python-headless>=4.5.4"]
+NUMBA = ["numba>=0.60"]
+SIM = ["mujoco>=3.2"]
+TRAIN = [
+    "torch==2.13.0",  # never open-ended: the wheel decides which CUDA it brings
+    "jsonargparse[signatures]>=4.40",
+    "lightning>=2.5,<3",
+    "onnx>=1.17",
+    "onnxscript>=0.5",
+    "torchmetrics>=1.5,<2",
+]
+TEST = ["hypothesis>=6.100", "pytest>=8"]
+CHECK = ["colcon-common-extensions>=0.3", "import-linter>=2.1", "pyright[nodejs]>=1.1.400", "ruff>=0.12", "setuptools<80"]
+DEMO = [*RUNTIME, *ROS, *BAGS, *NUMBA, *REPORT]
+
+EXTRAS = {
+    "runtime": RUNTIME,
+    "ros": ROS,
+    "bags": BAGS,
+    "numba": NUMBA,
+    "report": REPORT,
+    "sim": SIM,
+    "train": TRAIN,
+    "test": TEST,
+    "check": CHECK,
+    "demo": DEMO,
+    "all": [*DEMO, *SIM, *TRAIN, *TEST, *CHECK],
+}
+
+
+def version() -> str:
+    """The version said in ``gemini_ros/__init__.py``."""
+    text = (HERE / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)[1]
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """What is installed under ``share/``: the ament marker, and config, launch files and models as they lie here."""
+    share = f"share/{PACKAGE}"
+    found = [
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (share, ["package.xml"]),
+    ]
+    for top in ("config", "launch", "models"):
+        for folder in [Path(top), *sorted(path for path in Path(top).rglob("*") if path.is_dir())]:
+            files = sorted(str(path) for path in folder.iterdir() if path.is_file() and path.suffix != ".pyc")
+            if files:
+                found.append((f"{share}/{folder}", files))
+    return found
+
+
+setup(
+    name=PACKAGE,
+    version=version(),
+    description="RGB plus depth or thermal semantic segmentation for ROS 2: two cameras in, labels and a costmap out",
+    license="Apache-2.0",
+    author="The gemini_ros authors",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    data_files=shared_files(),
+    python_requires=">=3.10,<3.14",
+    install_requires=["numpy>=1.21", "PyYAML>=5.4"],
+    extras_require=EXTRAS,
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "gemini-ros = gemini_ros.cli:main",
+            "segmenter = gemini_ros.nodes.segmenter:main",
+            "player = gemini_ros.nodes.player:main",
+            "recorder = gemini_ros.nodes.recorder:main",
+        ]
+    },
+)
