@@ -10,10 +10,20 @@ import numpy.typing as npt
 
 from gemini_ros.bags.writer import TYPESTORE
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.transforms import to_xyz_quaternion
 
 JPEG_QUALITY = 95
+JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
 _NANO = 1_000_000_000
-_RAW_TYPES = {"rgb8": "u1", "bgr8": "u1", "mono8": "u1", "8UC1": "u1", "mono16": "<u2", "16UC1": "<u2", "32FC1": "<f4"}
+# encoding -> (type of one value, shape of one pixel)
+_TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "rgb8": ("uint8", (3,)),
+    "bgr8": ("uint8", (3,)),
+    "mono8": ("uint8", ()),
+    "mono16": ("uint16", ()),
+    "16UC1": ("uint16", ()),
+    "32FC1": ("float32", ()),
+}
 
 
 def header(stamp_ns: int, frame_id: str) -> Any:
@@ -24,8 +34,7 @@ def header(stamp_ns: int, frame_id: str) -> Any:
 
 def image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/Image of ``array`` (H, W) or (H, W, 3), whose type must be that of ``encoding``."""
-    if encoding not in _RAW_TYPES or array.dtype != _RAW_TYPES[encoding]:
-        raise ValueError(f"image {array.dtype} as {encoding!r}, expected one of {_RAW_TYPES}")
+    _require_type(array, encoding)
     height, width = array.shape[:2]
     data = np.ascontiguousarray(array).view(np.uint8).ravel()
     return _make(
@@ -39,26 +48,32 @@ def compressed_image(data: bytes | npt.NDArray[np.uint8], form: str, stamp_ns: i
     return _make("sensor_msgs/msg/CompressedImage", header(stamp_ns, frame_id), form, array)
 
 
+def png_image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
+    """CompressedImage (PNG) of ``array``, whose type must be that of ``encoding``; ``rgb8`` is in RGB order."""
+    _require_type(array, encoding)
+    stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if encoding == "rgb8" else array
+    return compressed_image(_encode(".png", stored), f"{encoding}; png compressed", stamp_ns, frame_id)
+
+
 def compressed_rgb(rgb: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str, quality: int = JPEG_QUALITY) -> Any:
     """CompressedImage (JPEG) of ``rgb`` uint8 (H, W, 3)."""
     data = _encode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return compressed_image(data, "rgb8; jpeg compressed bgr8", stamp_ns, frame_id)
+    return compressed_image(data, JPEG_FORMAT, stamp_ns, frame_id)
 
 
 def compressed_depth(depth: npt.NDArray[np.float32], stamp_ns: int, frame_id: str) -> Any:
     """CompressedImage (16-bit PNG, millimetres, 0 = none) of ``depth`` float32 (H, W) metres, NaN = none."""
-    return compressed_image(_encode(".png", to_uint16(depth, 1000.0)), "16UC1; png compressed", stamp_ns, frame_id)
+    return png_image(to_uint16(depth, 1000.0), "16UC1", stamp_ns, frame_id)
 
 
 def compressed_thermal(thermal: npt.NDArray[np.float32], stamp_ns: int, frame_id: str) -> Any:
-    """CompressedImage (16-bit PNG, centi-Kelvin, 0 = none) of ``thermal`` float32 (H, W) degrees Celsius."""
-    raw = to_uint16(thermal + np.float32(273.15), 100.0)
-    return compressed_image(_encode(".png", raw), "mono16; png compressed", stamp_ns, frame_id)
+    """CompressedImage (16-bit PNG, centi-Kelvin, 0 = none) of ``thermal`` float32 (H, W) degrees Celsius, NaN = none."""
+    return png_image(to_uint16(thermal, 100.0, 27315.0), "mono16", stamp_ns, frame_id)
 
 
 def compressed_labels(labels: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Any:
     """CompressedImage (8-bit PNG) of ``labels`` uint8 (H, W)."""
-    return compressed_image(_encode(".png", labels), "mono8; png compressed", stamp_ns, frame_id)
+    return png_image(labels, "mono8", stamp_ns, frame_id)
 
 
 def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
@@ -85,12 +100,12 @@ def odometry(
     parent_from_child: npt.NDArray[np.float64], stamp_ns: int, frame_id: str = "odom", child_frame_id: str = "base_link"
 ) -> Any:
     """nav_msgs/Odometry of a pose, (4, 4); no velocity, no covariance."""
-    x, y, z, w = _quaternion(parent_from_child[:3, :3])
+    xyz, xyzw = to_xyz_quaternion(parent_from_child)
     zero = _make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
     pose = _make(
         "geometry_msgs/msg/Pose",
-        _make("geometry_msgs/msg/Point", *(float(v) for v in parent_from_child[:3, 3])),
-        _make("geometry_msgs/msg/Quaternion", x, y, z, w),
+        _make("geometry_msgs/msg/Point", *map(float, xyz)),
+        _make("geometry_msgs/msg/Quaternion", *map(float, xyzw)),
     )
     return _make(
         "nav_msgs/msg/Odometry",
@@ -106,10 +121,16 @@ def string(text: str) -> Any:
     return _make("std_msgs/msg/String", text)
 
 
-def to_uint16(values: npt.NDArray[np.float32], per_unit: float) -> npt.NDArray[np.uint16]:
-    """``values`` x ``per_unit`` rounded to 1-65535; 0 where they are NaN or do not fit."""
-    scaled = np.rint(values.astype(np.float64) * per_unit)
+def to_uint16(values: np.ndarray, scale: float, offset: float = 0.0) -> npt.NDArray[np.uint16]:
+    """``scale`` x ``values`` + ``offset`` rounded to 1-65535; 0 where that is NaN or does not fit."""
+    scaled = np.rint(values.astype(np.float64) * scale + offset)
     return np.where((scaled >= 1) & (scaled <= 65535), scaled, 0).astype(np.uint16)
+
+
+def _require_type(array: np.ndarray, encoding: str) -> None:
+    kind, channels = _TYPES[encoding]
+    if array.dtype != kind or array.shape[2:] != channels or array.ndim < 2:
+        raise ValueError(f"{encoding} image from {array.dtype} {array.shape}, expected {kind} (H, W{channels})")
 
 
 def _make(msgtype: str, *fields: Any) -> Any:
@@ -121,19 +142,3 @@ def _encode(extension: str, array: np.ndarray, options: list[int] | None = None)
     if not done:
         raise ValueError(f"{array.dtype} {array.shape} cannot be encoded as {extension}")
     return data.tobytes()
-
-
-def _quaternion(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """(x, y, z, w) of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack's symmetric matrix (2000)."""
-    r = rotation
-    m = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
-            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
-            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
-        ]
-    )
-    q = np.linalg.eigh(m)[1][:, -1]
-    x, y, z, w = (float(v) for v in (q if q[3] >= 0 else -q))
-    return x, y, z, w

@@ -42,7 +42,7 @@ class BagWriter:
         self.path = Path(path)
         if self.path.suffix != ".mcap":
             raise BagError(f"{self.path}: expected a name that ends in .mcap")
-        self._transient_local = frozenset(transient_local)
+        self._transient_local = set(transient_local)
         self._connections: dict[str, Connection] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # rosbags writes a directory of this name with one file of this name in it, which is all we keep.
@@ -74,6 +74,10 @@ class BagWriter:
         if connection.msgtype != msgtype:
             raise BagError(f"topic {topic}: message of type {msgtype}, expected {connection.msgtype} as before")
         self._writer.write(connection, stamp_ns, cdr)
+
+    def latch(self, topic: str) -> None:
+        """Declare ``topic`` transient local, before its first message."""
+        self._transient_local.add(topic)
 
     def close(self) -> None:
         """Finish the bag and put it in its place."""
