@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class _Seen:
         stamps = self.stamps_ns
         rate = gap = None
         if len(stamps) > 1:
-            gap = max(b - a for a, b in zip(stamps, stamps[1:], strict=False)) / 1e9
+            gap = max(b - a for a, b in pairwise(stamps)) / 1e9
             span = max(stamps) - min(stamps)
             rate = (len(stamps) - 1) * 1e9 / span if span else None
         return TopicCheck(topic, msgtype, self.stream, len(stamps), rate, gap, frozenset(self.sizes), dict(self.errors))

@@ -19,7 +19,7 @@ from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS, NOTES_TOPIC
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.core.image_files import decode_image_file
+from gemini_ros.core.image_files import JPEG_START, decode_image_file
 
 START_NS = 1_700_000_000_000_000_000
 """Stamp of the first frame: fixed, so that equal images make equal bags."""
@@ -78,27 +78,24 @@ def bag_from_images(
     """
     if not 0 < fps < np.inf:
         raise BagError(f"{fps} frames per second, expected a positive number")
-    if "rgb" not in folders:
-        raise BagError(
-            f"folders for {', '.join(folders) or 'nothing'}, expected one for rgb: the grid of all is its own"
-        )
+    if "rgb" not in folders or set(folders) - set(DEFAULT_TOPICS.images()):
+        raise BagError(f"folders for {', '.join(folders) or 'nothing'}, expected rgb and any of depth, thermal, labels")
     files = {stream: _image_files(Path(folder)) for stream, folder in folders.items()}
     stems = _paired_stems(files, folders, allow_unpaired)
     first = _read(next(iter(files["rgb"].values())), "rgb")
     camera = _camera(first, intrinsics)
-    notes: dict[str, None] = {}
+    notes: list[str] = []
     with BagWriter(out, transient_local=[NOTES_TOPIC]) as bag:
         for index, stem in enumerate(stems):
             stamp_ns = START_NS + round(index * 1_000_000_000 / fps)
-            for stream in files:
-                if stem in files[stream]:
-                    file = _read(files[stream][stem], stream)
-                    _require_size_of(first, file)
-                    notes.update(dict.fromkeys(_notes(file, stream, units)))
-                    _write(bag, stream, _message(file, stream, units, stamp_ns), camera, stamp_ns)
-        for note in notes:
-            _LOG.warning(note)
-            bag.write(NOTES_TOPIC, messages.string(note), START_NS)
+            for stream in (stream for stream in files if stem in files[stream]):
+                file = _read(files[stream][stem], stream)
+                _require_size_of(first, file)
+                _write(bag, stream, _message(file, stream, units, stamp_ns), camera, stamp_ns)
+                if (note := _note(file, stream, units)) and note not in notes:
+                    _LOG.warning(note)
+                    bag.write(NOTES_TOPIC, messages.string(note), stamp_ns)
+                    notes.append(note)
     counts = {stream: len(found) for stream, found in files.items()}
     return ImageBag(len(stems), counts, (camera.width, camera.height), tuple(notes))
 
@@ -188,7 +185,7 @@ def _require_size_of(first: _File, file: _File) -> None:
 
 
 def _message(file: _File, stream: str, units: Units, stamp_ns: int) -> Any:
-    if stream == "rgb" and file.path.suffix.lower() in (".jpg", ".jpeg"):
+    if stream == "rgb" and file.data.startswith(JPEG_START):
         return messages.compressed_image(file.data, messages.JPEG_FORMAT, stamp_ns, COLOR_FRAME)
     if stream == "rgb":
         return messages.png_image(file.values, "rgb8", stamp_ns, COLOR_FRAME)
@@ -226,14 +223,14 @@ def _centikelvin(values: np.ndarray, units: Units) -> npt.NDArray[np.uint16]:
     return np.where(values == 0, 0, raw).astype(np.uint16) if values.dtype == np.uint16 else raw
 
 
-def _notes(file: _File, stream: str, units: Units) -> list[str]:
+def _note(file: _File, stream: str, units: Units) -> str | None:
     """What a reader of the bag must know about a file's values."""
     if stream != "thermal" or units.thermal_scale is None:
-        return []
+        return None
     formula = f"{units.thermal_scale:g} x value + {units.thermal_offset:g} degrees Celsius"
     if file.values.dtype == np.uint8:
-        return [f"thermal: pseudo-temperature {formula} of 8-bit images with automatic gain; not radiometric"]
-    return [f"thermal: {formula} of {file.values.dtype} images"]
+        return f"thermal: pseudo-temperature {formula} of 8-bit images with automatic gain; not radiometric"
+    return f"thermal: {formula} of {file.values.dtype} images"
 
 
 def _write(bag: BagWriter, stream: str, message: Any, camera: Intrinsics, stamp_ns: int) -> None:

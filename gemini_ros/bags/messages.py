@@ -67,7 +67,7 @@ def compressed_depth(depth: npt.NDArray[np.float32], stamp_ns: int, frame_id: st
 
 
 def compressed_thermal(thermal: npt.NDArray[np.float32], stamp_ns: int, frame_id: str) -> Any:
-    """CompressedImage (16-bit PNG, centi-Kelvin, 0 = none) of ``thermal`` float32 (H, W) degrees Celsius, NaN = none."""
+    """CompressedImage (16-bit PNG, centi-Kelvin, 0 = none) of ``thermal`` float32 (H, W) Celsius, NaN = none."""
     return png_image(to_uint16(thermal, 100.0, 27315.0), "mono16", stamp_ns, frame_id)
 
 

@@ -14,8 +14,8 @@ from gemini_ros.core.frames import FrameError
 MAX_PIXELS = 64 * 1024 * 1024
 """Larger images are refused before anything is allocated."""
 
+JPEG_START = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 # Cameras may pad a JPEG behind its end marker; more than this is not padding.
 _JPEG_PADDING = 1024
@@ -56,7 +56,7 @@ def image_file_size(data: npt.NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
             raise FrameError(f"PNG image of {len(data)} bytes without a header: it is truncated or corrupt")
         width, height = struct.unpack(">II", start[16:])
         return "PNG", (width, height)
-    if start.startswith(_JPEG):
+    if start.startswith(JPEG_START):
         return "JPEG", _jpeg_size(data)
     raise FrameError(f"compressed image starts with bytes {start[:8].hex(' ')}, expected JPEG or PNG data")
 
