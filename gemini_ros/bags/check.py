@@ -45,6 +45,19 @@ class BagCheck:
         """Whether nothing at all is wrong."""
         return not self.errors and not any(topic.errors for topic in self.topics)
 
+    def lines(self) -> list[str]:
+        """A table of the topics, then the notes, then every error."""
+        width = max(len(check.topic) for check in self.topics)
+        found = [f"{'topic':{width}s} {'messages':>8s} {'Hz':>8s} {'gap s':>8s} {'size':>9s}  stream"]
+        for check in self.topics:
+            rate, gap = ("" if v is None else f"{v:.3f}" for v in (check.rate_hz, check.longest_gap_s))
+            size = ",".join(f"{w}x{h}" for w, h in sorted(check.sizes))
+            stream = check.stream or check.msgtype
+            found.append(f"{check.topic:{width}s} {check.count:8d} {rate:>8s} {gap:>8s} {size:>9s}  {stream}")
+        found += [f"note: {note}" for note in self.notes]
+        found += [f"error: {c.topic}: {error} ({n} x)" for c in self.topics for error, n in c.errors.items()]
+        return found + [f"error: {error}" for error in self.errors]
+
 
 def check_bag(path: str | Path) -> BagCheck:
     """Read every message of a bag, decode every image of a stream. Raises ``BagError`` for what is no readable bag."""
