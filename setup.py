@@ -28,6 +28,7 @@ NUMBA = ["numba>=0.60"]
 SIM = ["mujoco>=3.2"]
 TRAIN = [
     "torch==2.13.0",  # never open-ended: the wheel decides which CUDA it brings
+    "albumentations==2.0.8",  # the last release under MIT
     "jsonargparse[signatures]>=4.40",
     "lightning>=2.5,<3",
     "onnx>=1.17",
@@ -61,17 +62,15 @@ def version() -> str:
 
 def shared_files() -> list[tuple[str, list[str]]]:
     """What is installed under ``share/``: the ament marker, and config, launch files and models as they lie here."""
-    share = f"share/{PACKAGE}"
-    found = [
-        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
-        (share, ["package.xml"]),
-    ]
+    folders: dict[str, list[str]] = {
+        "share/ament_index/resource_index/packages": [f"resource/{PACKAGE}"],
+        f"share/{PACKAGE}": ["package.xml"],
+    }
     for top in ("config", "launch", "models"):
-        for folder in [Path(top), *sorted(path for path in Path(top).rglob("*") if path.is_dir())]:
-            files = sorted(str(path) for path in folder.iterdir() if path.is_file() and path.suffix != ".pyc")
-            if files:
-                found.append((f"{share}/{folder}", files))
-    return found
+        for path in sorted(Path(top).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                folders.setdefault(f"share/{PACKAGE}/{path.parent}", []).append(str(path))
+    return list(folders.items())
 
 
 setup(

@@ -41,7 +41,11 @@ def size(text: str) -> tuple[int, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and not getattr(args, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         return args.run(args) or 0
@@ -49,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        print(
-            f"gemini-ros: this command needs {package}: pip install 'gemini_ros[{EXTRAS[package]}]'", file=sys.stderr
-        )
+        print(f"gemini-ros: this command needs {package}: pip install 'gemini_ros[{EXTRAS[package]}]'", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"gemini-ros: {error}", file=sys.stderr)
@@ -65,10 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     nouns = parser.add_subparsers(metavar="NOUN", required=True)
 
+    bag = _noun(nouns, "bag", "recordings: play, record, make from images, check")
+    add_bag_play(_verb(bag, "play", run_bag_play, "play a bag into ROS at the pace it was recorded"))
+    add_bag_record(_verb(bag, "record", run_bag_record, "record topics into an MCAP bag until interrupted"))
+    add_bag_from_images(_verb(bag, "from-images", run_bag_from_images, "make a bag from folders of images"))
+    add_bag_check(_verb(bag, "check", run_bag_check, "say what is in a bag and whether all of it can be used"))
+
     model = _noun(nouns, "model", "model files: parity with the official network, export, description")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
     add_model_info(_verb(model, "info", run_model_info, "print what a model file says of itself"))
+
+    train = _noun(nouns, "train", "train and score networks; every option of the configuration can be overridden")
+    for verb, text in (("fit", "train a network"), ("test", "score a checkpoint, also with a modality missing")):
+        parser_of_verb = train.add_parser(verb, help=text, description=text, add_help=False)
+        parser_of_verb.set_defaults(run=run_train, passes_on=True, verb=verb)
     return parser
 
 
@@ -82,6 +95,130 @@ def _verb(
     parser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser
+
+
+def drop_window(text: str) -> tuple[str, float, float]:
+    """NAME:START-END, the seconds of a bag in which a stream or topic is left out."""
+    match = re.fullmatch(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected STREAM:START-END in seconds, such as depth:3-5")
+    return match[1], float(match[2]), float(match[3])
+
+
+def add_bag_play(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="play only these")
+    parser.add_argument("--rate", type=float, default=1.0, help="times as fast as recorded (default 1)")
+    parser.add_argument("--loop", type=int, default=1, metavar="N", help="play N times; time jumps back (default 1)")
+    parser.add_argument(
+        "--drop",
+        type=drop_window,
+        action="append",
+        default=[],
+        metavar="STREAM:A-B",
+        help="leave out a stream (rgb, depth, thermal, labels) or topic from second A to B of the bag; repeatable",
+    )
+    parser.add_argument(
+        "--clock",
+        type=float,
+        nargs="?",
+        const=50.0,
+        metavar="HZ",
+        help="publish /clock before each message, and at this rate in gaps (50)",
+    )
+    parser.add_argument("--wait-for", nargs="+", default=[], metavar="TOPIC", help="topics that must have a subscriber")
+    parser.add_argument(
+        "--wait", type=float, default=10.0, metavar="SECONDS", help="longest wait for subscribers (default 10)"
+    )
+
+
+def run_bag_play(args: argparse.Namespace) -> int:
+    from gemini_ros.nodes.player import Drop, PlayOptions, play_bag
+
+    options = PlayOptions(
+        rate=args.rate,
+        loops=args.loop,
+        drops=tuple(Drop(*window) for window in args.drop),
+        clock_hz=args.clock,
+        topics=tuple(args.topics),
+        wait_for=tuple(args.wait_for),
+        wait_s=args.wait,
+    )
+    report = play_bag(args.bag, options)
+    for topic, count in report.published.items():
+        left_out = report.dropped.get(topic, 0)
+        print(f"{topic:50s} {count:6d} messages" + (f", {left_out} left out" if left_out else ""))
+    if report.lateness.count:
+        p50, p99 = (report.lateness.quantile(q) * 1e-6 for q in (0.5, 0.99))
+        print(f"lateness p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    for topic in report.unacknowledged:
+        print(f"not everything on {topic} was acknowledged", file=sys.stderr)
+    return 1 if report.unacknowledged else 0
+
+
+def add_bag_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--topics", nargs="+", required=True, metavar="TOPIC")
+    parser.add_argument("--out", type=Path, required=True, help="MCAP file to write, complete when the command ends")
+
+
+def run_bag_record(args: argparse.Namespace) -> None:
+    from gemini_ros.nodes.recorder import record_bag
+
+    report = record_bag(args.out, args.topics)
+    for topic, count in report.written.items():
+        print(f"{topic:50s} {count:6d} messages")
+    print(f"wrote {args.out}")
+
+
+def camera(text: str) -> tuple[float, float, float, float]:
+    """fx,fy,cx,cy in pixels."""
+    try:
+        fx, fy, cx, cy = (float(value) for value in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected fx,fy,cx,cy such as 525,525,319.5,239.5") from None
+    return fx, fy, cx, cy
+
+
+def add_bag_from_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rgb", type=Path, required=True, metavar="DIR", help="colour images; stems pair the folders")
+    parser.add_argument("--depth", type=Path, metavar="DIR", help="16-bit depth images")
+    parser.add_argument("--depth-units-per-metre", type=float, default=1000.0, metavar="N", help="default 1000")
+    parser.add_argument("--thermal", type=Path, metavar="DIR", help="thermal images")
+    parser.add_argument("--thermal-scale", type=float, metavar="A", help="degrees Celsius = A value + B; without both")
+    parser.add_argument("--thermal-offset", type=float, metavar="B", help="a value is centi-Kelvin in 16 bits")
+    parser.add_argument("--labels", type=Path, metavar="DIR", help="class ids as 8-bit images")
+    parser.add_argument("--fps", type=float, required=True, metavar="N", help="frames per second")
+    parser.add_argument("--intrinsics", type=camera, required=True, metavar="FX,FY,CX,CY", help="camera, in pixels")
+    parser.add_argument("--allow-unpaired", action="store_true", help="accept stems that a folder lacks")
+    parser.add_argument("--out", type=Path, required=True, metavar="X.mcap", help="bag to write")
+
+
+def run_bag_from_images(args: argparse.Namespace) -> None:
+    from gemini_ros.bags.from_images import Units, bag_from_images
+
+    folders = {stream: getattr(args, stream) for stream in ("rgb", "depth", "thermal", "labels")}
+    bag = bag_from_images(
+        args.out,
+        {stream: folder for stream, folder in folders.items() if folder is not None},
+        fps=args.fps,
+        intrinsics=args.intrinsics,
+        units=Units(args.depth_units_per_metre, args.thermal_scale, args.thermal_offset),
+        allow_unpaired=args.allow_unpaired,
+    )
+    images = ", ".join(f"{count} {stream}" for stream, count in bag.images.items())
+    print(f"{args.out}: {bag.frames} frames of {bag.size[0]}x{bag.size[1]}: {images}")
+
+
+def add_bag_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
+
+
+def run_bag_check(args: argparse.Namespace) -> int:
+    from gemini_ros.bags.check import check_bag
+
+    check = check_bag(args.bag)
+    print("\n".join(check.lines()))
+    return 0 if check.passed else 1
 
 
 def add_model_parity(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +244,14 @@ def add_model_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
 
 
+    parser.add_argument("--scores", type=Path, help="JSON of `gemini-ros train test`, stored in the metadata")
+    parser.add_argument("--frames", type=Path, required=True, help="data set whose frames the export is checked on")
+
+
 def run_model_export(args: argparse.Namespace) -> None:
     from gemini_ros.training.export import export_checkpoint
 
-    export_checkpoint(args.checkpoint, args.out, size=args.size)
+    export_checkpoint(args.checkpoint, args.out, frames=args.frames, size=args.size, scores=args.scores)
 
 
 def add_model_info(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +262,12 @@ def run_model_info(args: argparse.Namespace) -> None:
     from gemini_ros.inference import read_model_info
 
     print(read_model_info(args.model).to_json(indent=2))
+
+
+def run_train(args: argparse.Namespace) -> None:
+    from gemini_ros.training.fit import train
+
+    train([args.verb, *args.rest])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from gemini_ros.network.decoder import MlpDecoder
 from gemini_ros.network.encoders.mit import Block, Stage
 from gemini_ros.network.fusion.gemini import HEADS, GeminiFusion, PairAttention
 from gemini_ros.network.model import FusionSegmenter
-
-EPS = 1e-6
+from gemini_ros.network.normalise import EPS, normalise
 
 
 class ModelFile(nn.Module):
@@ -29,16 +28,14 @@ class ModelFile(nn.Module):
 
     def __init__(self, model: FusionSegmenter, modalities: tuple[Modality, ...], network_size: tuple[int, int]) -> None:
         super().__init__()
-        self.normalise = nn.ModuleList(
-            NormaliseRgb(m, network_size) if m.name == "rgb" else NormaliseRange(m, network_size) for m in modalities
-        )
+        self.normalise = nn.ModuleList(normalise(m, network_size[::-1]) for m in modalities)
         self.network = DeployedSegmenter(model)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         *images, present = inputs
         rows, columns = images[0].shape[1:3]
         normalised = [
-            step(image, present[i]) for i, (step, image) in enumerate(zip(self.normalise, images, strict=True))
+            step(image, present[i : i + 1]) for i, (step, image) in enumerate(zip(self.normalise, images, strict=True))
         ]
         logits = self.network(normalised, present)
         upsampled = F.interpolate(logits, size=(rows, columns), mode="bilinear", align_corners=False)
@@ -47,48 +44,6 @@ class ModelFile(nn.Module):
         probability = logits.softmax(1).amax(1, keepdim=True)
         confidence = F.interpolate(probability, size=(rows, columns), mode="bilinear", align_corners=False)
         return labels, (confidence[:, 0] * 255 + 0.5).floor().to(torch.uint8), logits
-
-
-class NormaliseRgb(nn.Module):
-    """uint8 (1, H, W, 3) -> normalised (1, 3, h, w); zero where RGB is absent."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, modality: Modality, network_size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = network_size[::-1]
-        self.register_buffer("mean", torch.tensor(modality.mean)[None, :, None, None])
-        self.register_buffer("scale", 1 / torch.tensor(modality.std)[None, :, None, None])
-
-    def forward(self, image: Tensor, present: Tensor) -> Tensor:
-        # The cast comes before the transpose: TensorRT accepts uint8 as an input type only.
-        x = image.to(torch.float32).permute(0, 3, 1, 2)
-        x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
-        return (x - self.mean) * self.scale * present
-
-
-class NormaliseRange(nn.Module):
-    """float32 (1, H, W) with holes -> normalised (1, 3, h, w), zero where nothing valid is near.
-
-    Validity comes first: nothing that is not finite reaches a product or a resize.
-    """
-
-    def __init__(self, modality: Modality, network_size: tuple[int, int]) -> None:
-        super().__init__()
-        self.modality = modality
-        self.size = network_size[::-1]
-
-    def forward(self, image: Tensor, present: Tensor) -> Tensor:
-        low, high = self.modality.range
-        x = image[:, None]
-        valid = (x > low) & (x < high) & (present > 0.5)
-        zero = torch.zeros((), dtype=x.dtype)
-        values = torch.where(valid, (x - self.modality.mean[0]) / self.modality.std[0], zero)
-        weight = torch.where(valid, torch.ones((), dtype=x.dtype), zero)
-        values = F.interpolate(values, size=self.size, mode="bilinear", align_corners=False)
-        weight = F.interpolate(weight, size=self.size, mode="bilinear", align_corners=False)
-        return (values / weight.clamp_min(EPS)).expand(-1, 3, -1, -1)
 
 
 class DeployedSegmenter(nn.Module):

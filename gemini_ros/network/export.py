@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
@@ -34,10 +33,8 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path) -> Non
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     onnx.checker.check_model(proto, full_check=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx", delete=False) as temporary:
-        temporary.write(proto.SerializeToString())
-    Path(temporary.name).chmod(0o644)
-    os.replace(temporary.name, path)
+    with atomic_path(path) as part:
+        part.write_bytes(proto.SerializeToString())
 
 
 def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:

@@ -1,0 +1,1 @@
+"""Train the network with Lightning and turn checkpoints into model files."""
