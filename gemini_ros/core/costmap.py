@@ -14,16 +14,16 @@ from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, require_rigid
 
-_MAX_CELLS_PER_SIDE = 4000
+_MAX_CELLS_PER_SIDE = 2000
 
 
 @dataclass(frozen=True)
 class CostmapConfig:
     """The grid and how evidence is read.
 
-    A point within ``min_height_m`` above or below the ground plane (z = 0 of the grid frame) is ground. Depth counts up
-    to ``max_range_m`` along the optical axis; ``min_confidence`` is a probability (0-1). A cell is unknown ``decay_s``
-    after it was last seen, the whole map ``timeout_s`` after the last evidence. Raises ``ValueError``.
+    A point within ``min_height_m`` above or below the ground plane (z = 0 of the grid frame) is ground. Depth counts
+    from 5 cm to ``max_range_m`` along the optical axis; ``min_confidence`` is a probability (0-1). A cell is unknown
+    ``decay_s`` after it was last seen, the whole map ``timeout_s`` after the last evidence. Raises ``ValueError``.
     """
 
     size_m: float = 10.0
@@ -122,19 +122,19 @@ class SemanticCostmap:
         """
         pose = require_rigid(grid_from_camera, "grid_from_camera")
         _require_one_size(segmentation, depth, intrinsics)
+        corner = self._corner_around(pose[0, 3], pose[1, 3])
         with self._lock:
+            frame = None if depth is None else self._projector.project(segmentation, depth, intrinsics, pose, corner)
             if self._newest_stamp_ns is not None and stamp_ns < self._newest_stamp_ns:
                 self._forget()
             self._newest_stamp_ns = stamp_ns
-            if depth is None:
+            if frame is None or not frame.any():
                 return
-            self._move_to(self._corner_around(pose[0, 3], pose[1, 3]))
-            frame = self._projector.project(segmentation, depth, intrinsics, pose, self._corner)
+            self._move_to(corner)
             seen = frame != 0
-            if seen.any():
-                np.copyto(self._ranks, frame, where=seen)
-                np.copyto(self._seen_ns, stamp_ns, where=seen)
-                self._evidence_ns = stamp_ns
+            np.copyto(self._ranks, frame, where=seen)
+            np.copyto(self._seen_ns, stamp_ns, where=seen)
+            self._evidence_ns = stamp_ns
 
     def clear(self) -> None:
         """Forget everything: the map is unknown until the next evidence."""

@@ -15,6 +15,9 @@ from gemini_ros.core.transforms import Matrix
 
 _UNKNOWN, _LETHAL = -1, 100
 _DROP, _GROUND, _STANDING, _OVERHEAD = range(4)
+_MAX_REACH_CELLS = 1e9
+# No depth camera measures nearer: what claims to be there is an artefact, not an obstacle on the lens.
+_MIN_RANGE_M = np.float32(0.05)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class EvidenceTable:
 
 
 class Projector:
-    """Projects labelled depth into a window of the grid. Keeps its buffers: one thread at a time.
+    """Projects labelled depth into a window of the grid. Keeps its grid: one thread at a time.
 
     ``heights_m`` are the bounds between drop, ground, standing and overhead; ``min_confidence`` is in units of
     ``Segmentation.confidence``.
@@ -81,27 +84,20 @@ class Projector:
         min_confidence: int,
     ) -> None:
         self._ranks = table.ranks.reshape(-1)
-        self._cells = cells
         self._resolution_m = resolution_m
         self._heights_m = heights_m
         self._max_range_m = np.float32(max_range_m)
-        self._min_confidence = min_confidence
-        # A ring of cells around the window takes the points outside: clipping needs no masks.
+        self._min_confidence = np.uint8(min_confidence)
+        # A ring of cells around the window takes the points outside it: clipping needs no masks.
         self._grid = np.zeros((cells + 2, cells + 2), np.uint8)
-        self._scatter: Callable[..., None] = _NumpyScatter()
+        self._scatter: Callable[..., None] = _scatter_in_numpy
 
     def warm_up(self) -> str:
         """Compile the numba kernel where numba is installed and use it from now on; returns ``numba`` or ``numpy``."""
-        kernel = _numba_kernel()
-        if kernel is None:
+        compiled = _compiled_scatter()
+        if compiled is None:
             return "numpy"
-        image = np.zeros((1, 1), np.uint8)
-        rays = np.zeros((2, 3, 1), np.float32)
-        kernel(
-            np.zeros((3, 3), np.uint8), image, image, np.zeros((1, 1), np.float32), rays[0], rays[1],
-            np.zeros(2, np.float32), np.zeros(3, np.float32), self._max_range_m, self._min_confidence, self._ranks,
-        )  # fmt: skip
-        self._scatter = kernel
+        self._scatter = compiled
         return "numba"
 
     def project(
@@ -114,81 +110,124 @@ class Projector:
     ) -> npt.NDArray[np.uint8]:
         """Highest rank per cell, uint8 (cells, cells), of the window whose first cell has the index ``corner``.
 
-        The result is valid until the next call. Raises ``ValueError`` for rays beyond float32.
+        The result is valid until the next call. Raises ``ValueError`` where the intrinsics give absurd rays.
         """
-        # A ray is a part by column plus a part by row; x and y are in cells, so that no product is left per pixel but
-        # the one with depth.
+        columns, rows = self._rays(intrinsics, grid_from_camera)
+        # Relative to the window, in float64: float32 would lose centimetres far from the origin of the odometry.
+        start = grid_from_camera[:2, 3] / self._resolution_m - corner + 1
+        heights = np.array(self._heights_m) - grid_from_camera[2, 3]
+        images = segmentation.labels, segmentation.confidence, depth
+        self._grid.fill(0)
+        self._scatter(
+            self._grid,
+            # Images decoded in place may lie anywhere in a message.
+            *(np.require(image, requirements=["C", "A"]) for image in images),
+            columns,
+            rows,
+            start.astype(np.float32),
+            heights.astype(np.float32),
+            self._max_range_m,
+            self._min_confidence,
+            self._ranks,
+        )
+        return self._grid[1:-1, 1:-1]
+
+    def _rays(self, intrinsics: Intrinsics, grid_from_camera: Matrix) -> tuple[np.ndarray, np.ndarray]:
+        """Rays of depth 1 in the axes of the grid as the sum of a part by column, (3, W), and one by row, (3, H).
+
+        x and y are in cells: all that is left to do per pixel is a sum, the product with depth, and a sum.
+        """
         rotation = grid_from_camera[:3, :3] / np.array([[self._resolution_m], [self._resolution_m], [1.0]])
         u = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
         v = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
-        with np.errstate(over="ignore"):
-            columns = np.outer(rotation[:, 0], u).astype(np.float32)
-            rows = (np.outer(rotation[:, 1], v) + rotation[:, 2:]).astype(np.float32)
-        reach = np.abs(columns).max() + np.abs(rows).max()
-        if not reach * self._max_range_m < 1e9:
-            raise ValueError(f"intrinsics: {intrinsics}, expected focal lengths a camera can have")
-        # Relative to the window in float64: float32 would lose centimetres far from the odometry's origin.
-        start = grid_from_camera[:2, 3] / self._resolution_m - corner + 1
-        heights = np.array(self._heights_m) - grid_from_camera[2, 3]
-        self._grid.fill(0)
-        self._scatter(
-            self._grid, np.ascontiguousarray(segmentation.labels), np.ascontiguousarray(segmentation.confidence),
-            np.ascontiguousarray(depth), columns, rows, start.astype(np.float32), heights.astype(np.float32),
-            self._max_range_m, self._min_confidence, self._ranks,
-        )  # fmt: skip
-        return self._grid[1:-1, 1:-1]
+        columns = np.outer(rotation[:, 0], u)
+        rows = np.outer(rotation[:, 1], v) + rotation[:, 2:]
+        reach = (np.abs(columns).max() + np.abs(rows).max()) * self._max_range_m
+        if not reach < _MAX_REACH_CELLS:
+            raise ValueError(
+                f"{intrinsics}: a pixel looks {reach:.3g} cells far, expected the focal lengths of a camera"
+            )
+        return columns.astype(np.float32), rows.astype(np.float32)
 
 
-class _NumpyScatter:
-    """The kernel in numpy: whole-image passes through buffers that are kept from frame to frame."""
+def _scatter_in_numpy(
+    grid, labels, confidence, depth, columns, rows, start, heights, max_range, min_confidence, table
+) -> None:
+    """Write the highest rank of the points of each cell into ``grid``, zeros (cells + 2, cells + 2) with a ring."""
+    side = len(grid)
+    last = np.float32(side - 1)
+    rows = rows[:, :, None]
+    # What depth does not measure ends in rank 0, whatever its cell; fmin and fmax make a cell even of NaN.
+    with np.errstate(invalid="ignore", over="ignore"):
+        height = (columns[2] + rows[2]) * depth
+        x = np.fmin(np.fmax((columns[0] + rows[0]) * depth + start[0], 0), last)
+        y = np.fmin(np.fmax((columns[1] + rows[1]) * depth + start[1], 0), last)
+        level = sum((height >= heights[0], height > heights[1], height > heights[2]), np.uint8(0))
+        level |= ~((depth >= _MIN_RANGE_M) & (depth <= max_range)) * np.uint8(_OVERHEAD)
+    key = (level << 1 | (confidence >= min_confidence)).astype(np.uint16) << 8 | labels
+    # One plane of hits per rank and one assignment: numpy has no fast maximum at indices.
+    hits = np.zeros((int(table.max()) + 1, side, side), bool)
+    plane = table.astype(np.int32) * (side * side)
+    hits.reshape(-1)[y.astype(np.int32) * np.int32(side) + x.astype(np.int32) + plane.take(key)] = True
+    for rank, hit in enumerate(hits):
+        grid[hit] = rank
 
-    def __call__(
-        self, grid, labels, confidence, depth, columns, rows, start, heights, max_range, min_confidence, table
-    ) -> None:
-        with np.errstate(invalid="ignore"):
-            measured = np.where((depth > 0) & (depth <= max_range), depth, np.float32(0))
-        height = (columns[2] + rows[2][:, None]) * measured
-        key = (height >= heights[0]).view(np.uint8) + (height > heights[1]) + (height > heights[2])
-        key = (key.astype(np.uint16) << 9) | ((confidence >= min_confidence).astype(np.uint16) << 8) | labels
-        ranks = table.take(key)
-        ranks[measured == 0] = 0
-        side = np.float32(len(grid) - 1)
-        cell_x = np.clip((columns[0] + rows[0][:, None]) * measured + start[0], 0, side).astype(np.int32)
-        cell_y = np.clip((columns[1] + rows[1][:, None]) * measured + start[1], 0, side).astype(np.int32)
-        cell = cell_y * len(grid) + cell_x
-        flat = grid.reshape(-1)
-        for rank in np.unique(ranks):
-            flat[cell[ranks == rank]] = rank
 
-
-def _kernel(grid, labels, confidence, depth, columns, rows, start, heights, max_range, min_confidence, table) -> None:
-    last = np.float32(grid.shape[0] - 1)
+def _scatter_in_loops(
+    grid, labels, confidence, depth, columns, rows, start, heights, max_range, min_confidence, table
+) -> None:
+    """The same for numba. The first loop over a row has no branch, so that it becomes vector instructions."""
+    zero, side = np.float32(0), np.int32(grid.shape[0])
+    last = np.float32(side - 1)
+    flat = grid.reshape(-1)
+    width = depth.shape[1]
+    cells, keys = np.empty(width, np.uint32), np.empty(width, np.uint16)
     for v in range(depth.shape[0]):
         row_x, row_y, row_z = rows[0, v], rows[1, v], rows[2, v]
-        for u in range(depth.shape[1]):
-            d = depth[v, u]
-            if not (d > 0 and d <= max_range):
-                continue
+        for u in range(width):
+            measured = (depth[v, u] >= _MIN_RANGE_M) & (depth[v, u] <= max_range)
+            d = depth[v, u] if measured else zero
+            x = (columns[0, u] + row_x) * d + start[0]
+            y = (columns[1, u] + row_y) * d + start[1]
+            x = last if x > last else (x if x > zero else zero)
+            y = last if y > last else (y if y > zero else zero)
+            cells[u] = np.int32(y) * side + np.int32(x)
             height = (columns[2, u] + row_z) * d
-            if height > heights[2]:
-                continue
-            level = int(height >= heights[0]) + int(height > heights[1])
-            rank = table[level << 9 | int(confidence[v, u] >= min_confidence) << 8 | labels[v, u]]
-            x = min(max((columns[0, u] + row_x) * d + start[0], np.float32(0)), last)
-            y = min(max((columns[1, u] + row_y) * d + start[1], np.float32(0)), last)
-            row, column = int(y), int(x)
-            if rank > grid[row, column]:
-                grid[row, column] = rank
+            level = np.uint16(height >= heights[0]) + np.uint16(height > heights[1]) + np.uint16(height > heights[2])
+            level = level if measured else np.uint16(_OVERHEAD)
+            confident = np.uint16(confidence[v, u] >= min_confidence)
+            keys[u] = np.uint16(level << 9) | np.uint16(confident << 8) | labels[v, u]
+        for u in range(width):
+            rank = table[keys[u]]
+            if rank > flat[cells[u]]:
+                flat[cells[u]] = rank
 
 
 @lru_cache(maxsize=1)
-def _numba_kernel() -> Callable[..., None] | None:
-    """The compiled kernel, or ``None`` where numba is not installed. Imported here: it takes half a second."""
+def _compiled_scatter() -> Callable[..., None] | None:
+    """``_scatter_in_loops`` compiled, or ``None`` where numba is not installed (its import alone takes a second)."""
     try:
         import numba
     except ImportError:
         return None
+    types = numba.types
+    # The signature is given so that nothing is compiled later; images that can't be written to are taken too.
+    image, depth = (types.Array(t, 2, "C", readonly=True) for t in (types.uint8, types.float32))
+    vector, rays = types.float32[::1], types.float32[:, ::1]
+    signature = types.void(
+        types.uint8[:, ::1],
+        image,
+        image,
+        depth,
+        rays,
+        rays,
+        vector,
+        vector,
+        types.float32,
+        types.uint8,
+        types.uint8[::1],
+    )
     try:
-        return numba.njit(_kernel, cache=True, nogil=True)
-    except RuntimeError:  # neither __pycache__ nor the user's cache directory can be written
-        return numba.njit(_kernel, nogil=True)
+        return numba.njit(signature, cache=True, nogil=True)(_scatter_in_loops)
+    except RuntimeError:  # no place for the cache: neither __pycache__ nor the user's cache directory can be written
+        return numba.njit(signature, nogil=True)(_scatter_in_loops)
