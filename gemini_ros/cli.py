@@ -167,6 +167,8 @@ def run_bag_record(args: argparse.Namespace) -> None:
     report = record_bag(args.out, args.topics)
     for topic, count in report.written.items():
         print(f"{topic:50s} {count:6d} messages")
+    for topic in report.unseen:
+        print(f"{topic}: no publisher of a known type appeared", file=sys.stderr)
     print(f"wrote {args.out}")
 
 

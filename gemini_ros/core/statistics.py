@@ -129,7 +129,7 @@ class StageTimer:
 
 
 @dataclass
-class _Histogram:
+class Histogram:
     """Counts of durations in logarithmic buckets: 66 kB for ever, whatever is recorded."""
 
     buckets: np.ndarray = field(default_factory=lambda: np.zeros((64 - _PRECISION) << _PRECISION, np.int64))
@@ -157,7 +157,7 @@ class LatencyStatistics:
     """
 
     def __init__(self) -> None:
-        self._histograms = {stage: _Histogram() for stage in (*STAGES, "overhead")}
+        self._histograms = {stage: Histogram() for stage in (*STAGES, "overhead")}
 
     def record(self, stage: str, duration_ns: int) -> None:
         """One duration of one stage; a negative one (clocks stepped) counts as zero. ``ValueError``: no such stage."""
