@@ -1,4 +1,4 @@
-"""One stream of stamped messages inside a matcher: what waits, its rhythm, whether it lives, and its counts."""
+"""One stream of stamped messages inside a matcher: what waits, its rhythm, and what became of the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-# As many intervals in a row say what the shortest to come will be; before, anything may come at any time.
+# The shortest of this many intervals in a row is taken for a bound of the next; before, anything may come any time.
 _RHYTHM = 8
 
 
@@ -42,32 +42,33 @@ class Stream:
     def __init__(self, name: str, offset_ns: int) -> None:
         self.name = name
         self.offset_ns = offset_ns
+        self.epoch = 0  # of the matcher's epochs of stamps, the latest this stream is known to have reached
         self.waiting: list[Message] = []
-        self.seen = False
-        self.deadline_ns: int | None = None  # receiver's time from which it counts as missing; None: not yet expected
         self.received = 0
         self.in_pairs = 0
         self.singles = 0
         self.dropped: Counter[str] = Counter()
-        self.forget()
+        self._forget()
 
-    def forget(self) -> None:
-        """Start a new epoch of stamps; waiting messages must have been taken before."""
+    def _forget(self) -> None:
         self.newest_ns: int | None = None  # of all stamps
-        self.latest_ns: int | None = None  # of all accepted stamps
+        self.latest_ns: int | None = None  # of all stamps that were accepted
         self.gone_ns: int | None = None  # newest that left; nothing older is taken any more
-        self.shortest_ns = 0  # of the last intervals; 0 until the rhythm is known
+        self.shortest_ns = 0  # interval; 0 until the rhythm is known
         self._intervals: deque[int] = deque(maxlen=_RHYTHM)
         self._fingerprint: int | None = None
 
+    def restart(self) -> None:
+        """Drop all that waits as ``time_jump`` and forget all earlier stamps and contents."""
+        self.drop_all("time_jump")
+        self._forget()
+
     def refusal(self, time_ns: int, fingerprint: int | None) -> str | None:
         """The cause for which a message that came cannot be used, or None; remembers stamp and content."""
-        newest = self.newest_ns
-        if newest is not None and time_ns <= newest:
-            if time_ns in (newest, self.gone_ns) or any(m.time_ns == time_ns for m in self.waiting):
-                return "duplicate"
-        else:
+        if self.newest_ns is None or time_ns > self.newest_ns:
             self.newest_ns = time_ns
+        elif time_ns in (self.newest_ns, self.gone_ns) or any(m.time_ns == time_ns for m in self.waiting):
+            return "duplicate"
         if fingerprint is not None:
             if fingerprint == self._fingerprint:
                 return "duplicate"
@@ -75,16 +76,16 @@ class Stream:
         return "late" if self.gone_ns is not None and time_ns < self.gone_ns else None
 
     def insert(self, message: Message) -> None:
-        """Put an accepted message among the waiting; in-order ones also tell the rhythm."""
-        if self.latest_ns is None or message.time_ns > self.latest_ns:
-            if self.latest_ns is not None:
-                self._intervals.append(message.time_ns - self.latest_ns)
-                if len(self._intervals) == _RHYTHM:
-                    self.shortest_ns = min(self._intervals)
-            self.latest_ns = message.time_ns
-            self.waiting.append(message)
-        else:
+        """Put an accepted message among the waiting; those in order also tell the rhythm."""
+        if self.latest_ns is not None and message.time_ns < self.latest_ns:
             insort(self.waiting, message, key=time_of)
+            return
+        if self.latest_ns is not None:
+            self._intervals.append(message.time_ns - self.latest_ns)
+            if len(self._intervals) == _RHYTHM:
+                self.shortest_ns = min(self._intervals)
+        self.latest_ns = message.time_ns
+        self.waiting.append(message)
 
     def take(self) -> Message:
         """Remove the oldest waiting message."""
@@ -97,11 +98,11 @@ class Stream:
         self.take()
         self.dropped[cause] += 1
 
-    def alive(self, now_ns: int) -> bool:
-        """Whether it sent something usable recently enough that more may be expected."""
-        return self.deadline_ns is not None and now_ns < self.deadline_ns
+    def drop_all(self, cause: str) -> None:
+        """Remove every waiting message under a cause."""
+        while self.waiting:
+            self.drop(cause)
 
     def counts(self) -> StreamCounts:
         """The counts as of now."""
-        dropped = MappingProxyType({cause: n for cause, n in self.dropped.items() if n})
-        return StreamCounts(self.received, self.in_pairs, self.singles, dropped)
+        return StreamCounts(self.received, self.in_pairs, self.singles, MappingProxyType(dict(self.dropped)))

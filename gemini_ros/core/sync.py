@@ -7,31 +7,32 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gemini_ros.core.presence import POLICIES, Presence
 from gemini_ros.core.statistics import CAUSES, message_identity
 from gemini_ros.core.stream import Message, Stream, StreamCounts, time_of
 
 __all__ = ["POLICIES", "Match", "PairMatcher", "StreamCounts"]
 
-POLICIES = ("degrade", "hold", "stop")
-RETURN_PAIRS = 3
-_MODE_CHANGES_KEPT = 1024
+_BEFORE_ALL = -(1 << 63)
 
 
 @dataclass(frozen=True)
 class Match:
-    """Messages of one instant. ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of
-    the image present. ``items`` holds what was added, by stream. A ``pair`` has all required streams, a ``single``
-    lacks those in ``missing``."""
+    """Messages of one instant.
+
+    ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present. ``items``
+    holds what was added, by stream. A ``pair`` has all required streams, a ``single`` lacks those in ``missing``.
+    """
 
     stamp_ns: int
     items: Mapping[str, Any]
     kind: Literal["pair", "single"]
-    missing: tuple[str, ...] = field(default=())
+    missing: tuple[str, ...] = ()
 
 
 class PairMatcher:
@@ -53,18 +54,19 @@ class PairMatcher:
     **Missing.** A required stream without anything usable for ``missing_timeout_ns`` is missing; repeated content
     (same ``fingerprint``) and repeated stamps are dropped ``duplicate`` and are not usable. The timeout must be
     longer than the period of the slowest stream. ``degrade``: messages of the other go out at once as singles; ``hold``
-    and ``stop``: they are dropped ``no_partner`` (what the two do beyond that is the caller's). All is normal again
-    with the third pair in a row, each within the timeout of the one before; the two before it are given out when
-    degraded, where references that find no partner stay singles, and dropped ``not_ready`` otherwise.
+    and ``stop``: they are dropped ``no_partner`` (what tells the two apart is up to the caller). All is normal again
+    with the third pair in a row, each within the timeout of the one before. The two before it are given out when
+    degraded, where references that find no partner meanwhile stay singles, and dropped ``not_ready`` otherwise.
 
-    **Extras.** The same choice. A match waits for an extra only while that is alive and one that would be taken is due.
+    **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is due.
 
     **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` before the last one,
     drops all that waits (``time_jump``) and begins anew at once, in the mode of before; missing streams stay missing.
+    When the other streams follow, only what they brought meanwhile is dropped. Jumps forward need nothing.
 
     **Bounds.** At most ``queue_size`` messages of each stream wait between calls; when full, the oldest reference
     is settled with what there is, or the oldest message is dropped ``overflow``. Matches come in the order of the
-    reference's (or single's) stamp on the common clock, within one epoch.
+    reference's (or single's) stamp on the common clock, between two time jumps.
 
     Raises ``ValueError`` for settings without sense, unknown streams and unknown causes.
     """
@@ -83,38 +85,40 @@ class PairMatcher:
     ) -> None:
         names = (*required, *extras)
         if not 1 <= len(required) <= 2 or len(set(names)) != len(names):
-            raise ValueError(f"streams {names}: expected one or two required ones and extras, each named once")
+            raise ValueError(f"streams {names}: expected one or two required ones, then extras, each named once")
         if unknown := set(offsets_ns) - set(names):
             raise ValueError(f"offset of {', '.join(sorted(unknown))}: expected streams among {', '.join(names)}")
-        if policy not in POLICIES:
-            raise ValueError(f"missing policy {policy!r}, expected one of {', '.join(POLICIES)}")
-        if slop_ns < 0 or queue_size < 1 or missing_timeout_ns <= 0 or jump_ns <= 0:
+        if slop_ns < 0 or queue_size < 1 or jump_ns <= 0:
             raise ValueError(
-                f"slop_ns {slop_ns}, queue_size {queue_size}, missing_timeout_ns {missing_timeout_ns}, jump_ns "
-                f"{jump_ns}: expected a slop of at least 0, a queue of at least 1, the others positive"
+                f"slop {slop_ns} ns, queue size {queue_size}, jump {jump_ns} ns: expected a slop of at least 0, a "
+                "queue of at least 1 and a positive jump"
             )
         self._streams = {name: Stream(name, int(offsets_ns.get(name, 0))) for name in names}
-        first = "rgb" if "rgb" in required else required[0]
-        self._reference = self._streams[first]
-        self._partner = next((self._streams[name] for name in required if name != first), None)
         self._required = [self._streams[name] for name in required]
         self._extras = [self._streams[name] for name in extras]
-        self._slop_ns, self._queue_size, self._policy = slop_ns, queue_size, policy
-        self._timeout_ns, self._jump_ns = missing_timeout_ns, jump_ns
-        self._now_ns: int | None = None
+        self._reference = self._streams["rgb" if "rgb" in required else required[0]]
+        self._partner = next((stream for stream in self._required if stream is not self._reference), None)
+        self._presence = Presence(required, missing_timeout_ns, policy)
+        self._slop_ns, self._queue_size, self._jump_ns = slop_ns, queue_size, jump_ns
+        self._now_ns = _BEFORE_ALL
         self._emitted_ns: int | None = None
-        self._absent: tuple[str, ...] = ()
-        self._pairs_in_a_row = 0
-        self._last_pair_ns = 0
-        self._mode = "waiting"
-        self.mode_changes: deque[tuple[int, str]] = deque(maxlen=_MODE_CHANGES_KEPT)
-        """The latest 1024 changes as (``now_ns``, mode)."""
+        self._epoch = 0
 
     @property
     def mode(self) -> str:
         """``waiting`` (not all required streams came yet), ``normal``, or the policy and what is missing:
         ``degrade:depth``, ``hold:rgb``, ``stop:rgb+depth``."""
-        return self._mode
+        return self._presence.mode
+
+    @property
+    def mode_changes(self) -> deque[tuple[int, str]]:
+        """The latest 1024 changes of the mode as (``now_ns``, mode)."""
+        return self._presence.changes
+
+    @property
+    def time_jumps(self) -> int:
+        """How often time began anew."""
+        return self._epoch
 
     @property
     def counts(self) -> dict[str, StreamCounts]:
@@ -137,219 +141,203 @@ class PairMatcher:
     def add(
         self, stream: str, stamp_ns: int, item: Any, now_ns: int, fingerprint: int | None = None
     ) -> list[Match]:
-        """Take a message; returns the matches that are settled by it, or by the time, in order."""
+        """Take a message; returns the matches settled by it, or by the time that passed, in order."""
         source = self._stream(stream)
         matches = self.poll(now_ns)
         time_ns = stamp_ns + source.offset_ns
         source.received += 1
         if source.newest_ns is not None and time_ns < source.newest_ns - self._jump_ns:
-            self._restart(now_ns)
+            self._jump_back(source, time_ns)
         cause = source.refusal(time_ns, fingerprint)
-        if cause is None and source is self._reference and self._emitted_ns is not None and time_ns <= self._emitted_ns:
+        if source is self._reference and cause is None and not self._in_order(time_ns):
             cause = "late"
-        if cause != "duplicate":  # what is late has come all the same
-            self._note_life(source, now_ns)
+        if cause != "duplicate":  # even what is late shows that the stream lives
+            self._presence.note(stream, now_ns)
         if cause:
             source.dropped[cause] += 1
         else:
             source.insert(Message(stamp_ns, time_ns, item, now_ns))
-        self._watch(now_ns)
-        self._advance(now_ns, matches)
-        self._make_room(source, now_ns, matches)
+        self._advance(matches)
+        self._make_room(source, matches)
         return matches
 
     def poll(self, now_ns: int) -> list[Match]:
-        """Let time pass; returns the matches that need not wait any longer. Call it every few hundredths of a second:
-        it is what notices that everything has stopped."""
-        if self._now_ns is not None and now_ns < self._now_ns:
-            self._restart(now_ns)
+        """Let time pass; returns the matches that need not wait any longer.
+
+        Call it every few hundredths of a second: it is what notices that everything has stopped.
+        """
+        if now_ns < self._now_ns:
+            self._restart(self._now_ns, now_ns)
         self._now_ns = now_ns
         matches: list[Match] = []
-        self._watch(now_ns)
-        self._advance(now_ns, matches)
+        self._advance(matches)
         return matches
 
     def drop(self, stream: str, cause: str, now_ns: int) -> None:
         """Count a message that came but cannot be used (it did not decode, say). It is no sign of life."""
-        if cause not in CAUSES:
-            raise ValueError(f"cause {cause!r}, expected one of {', '.join(CAUSES)}")
         source = self._stream(stream)
+        _check_cause(cause)
         source.received += 1
         source.dropped[cause] += 1
+        self._presence.expect(stream, now_ns)
 
     def flush(self, cause: str = "shutdown") -> None:
-        """Drop all that waits. ``poll`` beforehand, ``slop_ns`` after the last message, lets out what is complete."""
-        if cause not in CAUSES:
-            raise ValueError(f"cause {cause!r}, expected one of {', '.join(CAUSES)}")
+        """Drop all that waits. A ``poll`` beforehand, ``slop_ns`` after the last message, lets out what is complete."""
+        _check_cause(cause)
         for stream in self._streams.values():
-            while stream.waiting:
-                stream.drop(cause)
-
-    # -- life and modes
+            stream.drop_all(cause)
 
     def _stream(self, name: str) -> Stream:
         if name not in self._streams:
             raise ValueError(f"stream {name!r}, expected one of {', '.join(self._streams)}")
         return self._streams[name]
 
-    def _note_life(self, source: Stream, now_ns: int) -> None:
-        source.seen = True
-        source.deadline_ns = now_ns + self._timeout_ns
-        for stream in self._required:  # the first message of one starts the clock of the other
-            if stream.deadline_ns is None and source in self._required:
-                stream.deadline_ns = now_ns + self._timeout_ns
+    def _in_order(self, time_ns: int) -> bool:
+        return self._emitted_ns is None or time_ns > self._emitted_ns
 
-    def _watch(self, now_ns: int) -> None:
-        dead = tuple(s.name for s in self._required if s.deadline_ns is not None and now_ns >= s.deadline_ns)
-        if dead and dead != self._absent:
-            self._absent = dead
-            self._pairs_in_a_row = 0
-        self._update_mode(now_ns)
+    # Time jumps
 
-    def _update_mode(self, now_ns: int) -> None:
-        if self._absent:
-            mode = f"{self._policy}:{'+'.join(self._absent)}"
-        else:
-            mode = "normal" if all(stream.seen for stream in self._required) else "waiting"
-        if mode != self._mode:
-            self._mode = mode
-            self.mode_changes.append((now_ns, mode))
-
-    def _restart(self, now_ns: int) -> None:
-        self.flush("time_jump")
-        for stream in self._streams.values():
-            stream.forget()
-            if stream.deadline_ns is not None:  # the silence of what was alive begins anew, what was missing still is
-                was_alive = self._now_ns is not None and stream.alive(self._now_ns)
-                stream.deadline_ns = now_ns + (self._timeout_ns if was_alive else 0)
+    def _restart(self, before_ns: int, now_ns: int) -> None:
+        self._epoch += 1
         self._emitted_ns = None
-        self._pairs_in_a_row = 0
+        self._presence.restart(before_ns, now_ns)
+        for stream in self._streams.values():
+            stream.restart()
 
-    # -- matching
+    def _jump_back(self, source: Stream, time_ns: int) -> None:
+        """The stamps of ``source`` jumped back, as the first of all, or after another or the clock did."""
+        if source.epoch == self._epoch:
+            self._restart(self._now_ns, self._now_ns)
+        else:
+            source.restart()
+            if not self._in_order(time_ns + self._jump_ns):  # a late single of the epoch before went out
+                self._epoch += 1
+                self._emitted_ns = None
+        source.epoch = self._epoch
 
-    def _advance(self, now_ns: int, matches: list[Match]) -> None:
-        while self._settle_oldest(now_ns, matches):
+    def _far_ahead(self, stream: Stream, ahead_ns: int) -> bool:
+        """Whether a message that far after the head belongs to an epoch which its stream has yet to leave."""
+        return stream.epoch != self._epoch and ahead_ns > self._jump_ns
+
+    # Matching
+
+    def _advance(self, matches: list[Match]) -> None:
+        self._presence.watch(self._now_ns)
+        while self._settle_oldest(matches):
             pass
 
-    def _make_room(self, source: Stream, now_ns: int, matches: list[Match]) -> None:
+    def _make_room(self, source: Stream, matches: list[Match]) -> None:
         while len(source.waiting) > self._queue_size:
-            if source in self._extras or not self._reference.waiting:
-                self._orphan(source, "overflow", matches)
-            else:
-                self._settle_oldest(now_ns, matches, hurry=True)
+            if source in self._extras or not self._settle_oldest(matches, hurry=True):
+                self._part_with_oldest(source, "overflow", matches)
 
-    def _settle_oldest(self, now_ns: int, matches: list[Match], hurry: bool = False) -> bool:
-        """Decide on the oldest reference, or single where the reference is missing; False if there is none, or if it
-        had better wait and there is no ``hurry``."""
-        lead = self._reference
-        dead = lead.deadline_ns is not None and now_ns >= lead.deadline_ns
-        if not lead.waiting and self._partner and dead:
-            lead = self._partner
+    def _settle_oldest(self, matches: list[Match], hurry: bool = False) -> bool:
+        """Decide on the oldest reference, or on the oldest partner where the reference is missing.
+
+        False if there is none, or if waiting may still do it good and there is no ``hurry``.
+        """
+        lead, cause = self._reference, "overflow" if hurry else "no_partner"
+        if self._presence.missing(lead.name, self._now_ns):
+            if lead.waiting:
+                hurry = True
+            elif self._partner:
+                lead = self._partner
         if not lead.waiting:
             return False
         head = lead.waiting[0]
-        cause = "overflow" if hurry else "no_partner"
-        hurry = hurry or (dead and lead is self._reference)
-        others = [s for s in self._streams.values() if s is not lead]
-        self._forget_older(others, head.time_ns - self._slop_ns, matches)
+        for stream in self._streams.values():
+            while stream.waiting and stream.waiting[0].time_ns < head.time_ns - self._slop_ns:
+                self._part_with_oldest(stream, "no_partner", matches)
 
         chosen = {lead: head}
         if lead is self._reference and self._partner:
-            partner, settled = self._nearest(self._partner, lead, now_ns, hurry)
+            partner, settled = self._nearest(self._partner, lead, hurry)
             if not settled:
                 return False
             if partner:
                 chosen[self._partner] = partner
-        complete = len(chosen) == len(self._required)
-        if not complete and not self._goes_single(lead):
+        if len(chosen) < len(self._required) and not self._presence.admits_single(lead.name):
             lead.drop(cause)
             return True
         for extra in self._extras:
-            found, settled = self._nearest(extra, lead, now_ns, hurry)
+            found, settled = self._nearest(extra, lead, hurry)
             if not settled:
                 return False
             if found:
                 chosen[extra] = found
-        self._release(lead, chosen, now_ns, matches)
+        self._release(chosen, matches)
         return True
 
-    def _nearest(self, stream: Stream, lead: Stream, now_ns: int, hurry: bool) -> tuple[Message | None, bool]:
-        """The message of ``stream`` that goes with the oldest of ``lead``, and whether this is final."""
+    def _nearest(self, stream: Stream, lead: Stream, hurry: bool) -> tuple[Message | None, bool]:
+        """The message of ``stream`` that goes with the oldest of ``lead``, and whether nothing can change that."""
         head, waiting = lead.waiting[0], stream.waiting
         at = bisect_right(waiting, head.time_ns, key=time_of)
         before = waiting[at - 1] if at else None
-        after = waiting[at] if at < len(waiting) and waiting[at].time_ns - head.time_ns <= self._slop_ns else None
-        if after and (not before or after.time_ns - head.time_ns < head.time_ns - before.time_ns):
-            gap = 2 * (after.time_ns - head.time_ns)  # a reference that follows within it is nearer to `after`
-            if len(lead.waiting) > 1:
-                rival = lead.waiting[1].time_ns
-                beyond = waiting[at + 1].time_ns if at + 1 < len(waiting) else None
-                content = beyond is not None and abs(beyond - rival) <= abs(after.time_ns - rival)
-                return (before if rival - head.time_ns < gap and not content else after), True
-            due = 0 < lead.shortest_ns < gap
-            return after, hurry or not due or self._waited(head, after, now_ns)
-        if at < len(waiting) or hurry or not stream.alive(now_ns):
+        after = waiting[at] if at < len(waiting) else None
+        behind_ns = head.time_ns - before.time_ns if before else self._slop_ns + 1
+        ahead_ns = after.time_ns - head.time_ns if after else self._slop_ns + 1
+        if after and ahead_ns <= self._slop_ns and ahead_ns < behind_ns:
+            if self._rival_takes(lead, stream, at):
+                return before, True
+            # What follows the head by less than twice the distance is nearer to `after` than the head is.
+            due = 0 < lead.shortest_ns < 2 * ahead_ns and len(lead.waiting) == 1
+            return after, hurry or not due or self._waited(head, after)
+        if hurry or not self._presence.alive(stream.name, self._now_ns):
+            return before, True
+        if after and not self._far_ahead(stream, ahead_ns):
             return before, True
         if before:
-            due = stream.shortest_ns < 2 * (head.time_ns - before.time_ns)
-            return before, not due or self._waited(head, before, now_ns)
-        # A required partner is waited for until its stream is missing, an extra only if its rhythm lets one be due.
-        due = stream is self._partner or not stream.shortest_ns or stream.latest_ns is None
-        return None, not (due or stream.latest_ns + stream.shortest_ns <= head.time_ns + self._slop_ns)
+            due = stream.shortest_ns < 2 * behind_ns
+            return before, not due or self._waited(head, before)
+        return None, stream is not self._partner and not self._due_in_reach(stream, head)
 
-    def _waited(self, one: Message, other: Message, now_ns: int) -> bool:
-        return now_ns - max(one.received_ns, other.received_ns) >= self._slop_ns
+    def _rival_takes(self, lead: Stream, stream: Stream, at: int) -> bool:
+        """Whether the reference after the head is nearer to message ``at`` of ``stream``, and to none after that."""
+        if len(lead.waiting) < 2:
+            return False
+        rival_ns, wanted_ns = lead.waiting[1].time_ns, stream.waiting[at].time_ns
+        distance_ns = abs(rival_ns - wanted_ns)
+        if distance_ns >= wanted_ns - lead.waiting[0].time_ns:
+            return False
+        return at + 1 == len(stream.waiting) or abs(rival_ns - stream.waiting[at + 1].time_ns) > distance_ns
 
-    def _goes_single(self, stream: Stream) -> bool:
-        return (
-            self._policy == "degrade"
-            and bool(self._absent)
-            and stream in self._required
-            and stream.name not in self._absent
-        )
+    def _due_in_reach(self, stream: Stream, head: Message) -> bool:
+        """Whether, by its rhythm, a stream may still bring something within the slop of the head."""
+        if not stream.shortest_ns or stream.latest_ns is None:
+            return True
+        return stream.latest_ns + stream.shortest_ns <= head.time_ns + self._slop_ns
 
-    def _forget_older(self, streams: Iterable[Stream], time_ns: int, matches: list[Match]) -> None:
-        for stream in streams:
-            while stream.waiting and stream.waiting[0].time_ns < time_ns:
-                self._orphan(stream, "no_partner", matches)
+    def _waited(self, one: Message, other: Message) -> bool:
+        return self._now_ns - max(one.received_ns, other.received_ns) >= self._slop_ns
 
-    def _orphan(self, stream: Stream, cause: str, matches: list[Match]) -> None:
-        """Part with the oldest message of a stream, which will find no partner."""
-        if self._goes_single(stream):
-            self._emit({stream: stream.waiting[0]}, stream, matches)
+    def _part_with_oldest(self, stream: Stream, cause: str, matches: list[Match]) -> None:
+        """Let the oldest message of a stream go, which finds no partner: out as a single, or dropped."""
+        if self._presence.admits_single(stream.name):
+            self._emit({stream: stream.waiting[0]}, matches)
         else:
             stream.drop(cause)
 
-    def _release(self, lead: Stream, chosen: dict[Stream, Message], now_ns: int, matches: list[Match]) -> None:
+    def _release(self, chosen: dict[Stream, Message], matches: list[Match]) -> None:
         for stream, message in chosen.items():
             while stream.waiting[0] is not message:
-                self._orphan(stream, "no_partner", matches)
+                self._part_with_oldest(stream, "no_partner", matches)
         complete = all(stream in chosen for stream in self._required)
-        if complete and self._absent and not self._may_go_out(now_ns):
+        if complete and not self._presence.admits_pair(self._now_ns):
             for stream in self._required:
                 stream.drop("not_ready")
+        else:
+            self._emit(chosen, matches)
+
+    def _emit(self, chosen: dict[Stream, Message], matches: list[Match]) -> None:
+        """Give out a match; the first of ``chosen`` leads. A single overtaken by a newer pair is late."""
+        lead, head = next(iter(chosen.items()))
+        if not self._in_order(head.time_ns):
+            lead.drop("late")
             return
-        self._emit(chosen, lead, matches)
-
-    def _may_go_out(self, now_ns: int) -> bool:
-        """Count a pair on the way back to normal; whether it is given out."""
-        if all(stream.alive(now_ns) for stream in self._required):
-            in_a_row = now_ns - self._last_pair_ns < self._timeout_ns
-            self._pairs_in_a_row = self._pairs_in_a_row + 1 if in_a_row else 1
-            self._last_pair_ns = now_ns
-            if self._pairs_in_a_row >= RETURN_PAIRS:
-                self._absent = ()
-                self._update_mode(now_ns)
-        return not self._absent or self._policy == "degrade"
-
-    def _emit(self, chosen: dict[Stream, Message], lead: Stream, matches: list[Match]) -> None:
-        head = chosen[lead]
         missing = tuple(stream.name for stream in self._required if stream not in chosen)
-        if self._emitted_ns is not None and head.time_ns <= self._emitted_ns:
-            lead.drop("late")  # a single overtaken by a pair whose reference is newer
-            return
         for stream in chosen:
             stream.take()
+            stream.epoch = self._epoch
             if missing:
                 stream.singles += 1
             else:
@@ -357,3 +345,8 @@ class PairMatcher:
         self._emitted_ns = head.time_ns
         items = MappingProxyType({stream.name: message.item for stream, message in chosen.items()})
         matches.append(Match(head.stamp_ns, items, "single" if missing else "pair", missing))
+
+
+def _check_cause(cause: str) -> None:
+    if cause not in CAUSES:
+        raise ValueError(f"cause {cause!r}, expected one of {', '.join(CAUSES)}")
