@@ -1,0 +1,1 @@
+"""A bag through the pipeline without ROS: pairs, segmenter, costmap, scores."""

@@ -54,9 +54,7 @@ def segment_by_plane(
     return Segmentation(labels, np.where(labels == UNLABELLED, 0, 255).astype(np.uint8))
 
 
-def _points(
-    z: np.ndarray, rows: np.ndarray, columns: np.ndarray, camera: Intrinsics
-) -> npt.NDArray[np.float64]:
+def _points(z: np.ndarray, rows: np.ndarray, columns: np.ndarray, camera: Intrinsics) -> npt.NDArray[np.float64]:
     z = z.astype(np.float64)
     return np.stack([(columns - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], axis=1)
 

@@ -1,0 +1,1 @@
+"""What people look at: pages, false colours, contact sheets, videos."""

@@ -40,9 +40,7 @@ def fit(image: npt.NDArray[np.uint8], size: tuple[int, int], *, sharp: bool = Fa
     scale = min(size[0] / width, size[1] / height)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.resize(image, target, interpolation=cv2.INTER_NEAREST if sharp else smooth), np.uint8
-    )
+    return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_NEAREST if sharp else smooth), np.uint8)
 
 
 class Canvas:
@@ -119,9 +117,7 @@ class Canvas:
             max_width=width - pad,
         )
 
-    def legend(
-        self, xy: tuple[int, int], entries: Sequence[tuple[str, Rgb]], size: int, max_width: int
-    ) -> int:
+    def legend(self, xy: tuple[int, int], entries: Sequence[tuple[str, Rgb]], size: int, max_width: int) -> int:
         """Colour squares with names from ``xy`` on, in lines of ``max_width``; returns the height."""
         line = round(size * 1.9)
         x, y = xy

@@ -9,9 +9,7 @@ import numpy.typing as npt
 NO_MEASUREMENT = (30, 34, 40)
 
 
-def color_depth(
-    depth: npt.NDArray[np.float32], near_m: float = 0.4, far_m: float = 8.0
-) -> npt.NDArray[np.uint8]:
+def color_depth(depth: npt.NDArray[np.float32], near_m: float = 0.4, far_m: float = 8.0) -> npt.NDArray[np.uint8]:
     """Depth float32 (H, W) in metres as uint8 (H, W, 3) RGB: near is warm, far is cold, holes are dark grey.
 
     Inverse depth carries the colour, as a stereo sensor's resolution does: near things differ most.
@@ -21,13 +19,9 @@ def color_depth(
     return _colored(np.sqrt(np.clip(inverse, 0, 1)), np.isfinite(depth) & (depth > 0), cv2.COLORMAP_TURBO)
 
 
-def color_thermal(
-    thermal: npt.NDArray[np.float32], low_c: float = 10.0, high_c: float = 38.0
-) -> npt.NDArray[np.uint8]:
+def color_thermal(thermal: npt.NDArray[np.float32], low_c: float = 10.0, high_c: float = 38.0) -> npt.NDArray[np.uint8]:
     """Temperature float32 (H, W) in Celsius as uint8 (H, W, 3) RGB: hot is bright, holes are grey."""
-    return _colored(
-        np.clip((thermal - low_c) / (high_c - low_c), 0, 1), np.isfinite(thermal), cv2.COLORMAP_INFERNO
-    )
+    return _colored(np.clip((thermal - low_c) / (high_c - low_c), 0, 1), np.isfinite(thermal), cv2.COLORMAP_INFERNO)
 
 
 def _colored(unit: np.ndarray, valid: np.ndarray, colormap: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,101 @@
+"""Label images by their stamps: read from a bag, compared with each other, scored against the truth."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.bags.reader import BagError, BagReader
+from gemini_ros.core.encodings import decode_image, stamp_ns
+from gemini_ros.core.frames import FrameError
+from gemini_ros.core.metrics import ConfusionMatrix
+
+Labels = npt.NDArray[np.uint8]
+
+
+class LabelImages(Mapping[int, Labels]):
+    """The label images of one topic, uint8 (H, W) by stamp in nanoseconds, in order of receipt; held compressed.
+
+    Of several images with one stamp the first counts. ``damaged`` says what is wrong with each message that could not
+    be read. Raises ``BagError`` for a topic that is not there and a bag that cannot be read.
+    """
+
+    def __init__(self, reader: BagReader, topic: str) -> None:
+        self._images: dict[int, tuple[bytes, tuple[int, ...]]] = {}
+        self.damaged: list[str] = []
+        for stored in reader.messages([topic]):
+            try:
+                message = reader.deserialize(stored)
+                labels = decode_image(message, "labels")
+            except (BagError, FrameError) as error:
+                self.damaged.append(f"{topic} at {stored.receipt_ns}: {error}")
+                continue
+            self._images.setdefault(stamp_ns(message), (zlib.compress(labels.tobytes(), 1), labels.shape))
+
+    def __getitem__(self, stamp: int) -> Labels:
+        data, shape = self._images[stamp]
+        return np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+@dataclass(frozen=True)
+class LabelComparison:
+    """What two runs said at equal stamps: ``common`` stamps, those of one run only, and those with other labels."""
+
+    common: int
+    only_first: tuple[int, ...]
+    only_second: tuple[int, ...]
+    differing: tuple[int, ...]
+    differing_pixels: int
+
+
+def compare_labels(first: Mapping[int, Labels], second: Mapping[int, Labels]) -> LabelComparison:
+    """Compare the label images of two runs, such as a live one and an offline one, stamp by stamp.
+
+    Images of different size differ in every pixel of the first.
+    """
+    common = sorted(first.keys() & second.keys())
+    differing, pixels = [], 0
+    for stamp in common:
+        a, b = first[stamp], second[stamp]
+        wrong = int((a != b).sum()) if a.shape == b.shape else a.size
+        pixels += wrong
+        if wrong:
+            differing.append(stamp)
+    return LabelComparison(
+        len(common),
+        tuple(sorted(first.keys() - second.keys())),
+        tuple(sorted(second.keys() - first.keys())),
+        tuple(differing),
+        pixels,
+    )
+
+
+def score_labels(labels: Mapping[int, Labels], truth: Mapping[int, Labels], n_classes: int) -> ConfusionMatrix:
+    """One confusion matrix over all stamps that both have. Raises ``ValueError`` naming the stamp that does not fit."""
+    matrix = ConfusionMatrix(n_classes)
+    for stamp in sorted(labels.keys() & truth.keys()):
+        count(matrix, stamp, truth[stamp], labels[stamp])
+    return matrix
+
+
+def count(matrix: ConfusionMatrix, stamp: int, truth: Labels, labels: Labels) -> None:
+    """Count one image; ``ValueError`` names the stamp, and the cure where truth is of another label set or size."""
+    if truth.shape != labels.shape:
+        raise ValueError(
+            f"truth at stamp {stamp} ns: {truth.shape[1]}x{truth.shape[0]}, labels "
+            f"{labels.shape[1]}x{labels.shape[0]}: expected one size; record the truth on the grid of the images"
+        )
+    try:
+        matrix.update(truth, labels)
+    except ValueError as error:
+        raise ValueError(f"truth at stamp {stamp} ns: {error}") from error

@@ -1,0 +1,220 @@
+"""Evaluate a model on a bag: offline, deterministic, without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.static_transforms import static_transform
+from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME
+from gemini_ros.core.costmap import CostmapConfig, Occupancy
+from gemini_ros.core.frames import Segmentation
+from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.statistics import LatencyStatistics, StageTimer
+from gemini_ros.core.transforms import camera_in_base
+from gemini_ros.evaluation.label_images import LabelImages, Labels, count
+from gemini_ros.evaluation.mapping import OfflineCostmap
+from gemini_ros.evaluation.replay import Replay, ReplaySettings, Step
+from gemini_ros.evaluation.summary import ModeChange, Summary, summarise
+from gemini_ros.inference import Segmenter, load_segmenter, sha256_of
+from gemini_ros.report.contact_sheet import Moment, write_contact_sheet
+
+_SHEET_ROWS = 6
+_MODE_ROWS = 4
+_NOTES_KEPT = 20
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How a bag is evaluated; the defaults are the node's.
+
+    ``camera_in_base``: x y z roll pitch yaw of the camera's body in base_link (metres, radians); ``None`` takes what
+    ``/tf_static`` of the bag says. ``threads`` limits the CPU.
+    """
+
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    costmap: CostmapConfig = field(default_factory=CostmapConfig)
+    camera_in_base: tuple[float, ...] | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the pipeline said of one frame."""
+
+    step: Step
+    segmentation: Segmentation
+    occupancy: Occupancy
+    robot: tuple[float, float, float]
+
+
+def evaluate_bag(
+    bag: str | Path, model: str | Path, out: str | Path, settings: EvaluationSettings | None = None
+) -> Summary:
+    """Run ``model`` over ``bag`` and write ``summary.json`` and ``contact_sheet.png`` into the folder ``out``.
+
+    Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
+    Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
+    go together.
+    """
+    settings = settings or EvaluationSettings()
+    with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
+        run = _Run(reader, segmenter, settings)
+        scorer = _Scorer(run.truth, len(segmenter.info.label_set))
+        album = _Album(reader, run.truth)
+        for result in run.results():
+            scorer.add(result)
+            album.add(result)
+        summary = summarise(
+            streams=run.replay.matcher.counts,
+            counters=run.replay.counters,
+            latencies=run.latencies,
+            matrix=scorer.matrix if scorer.frames else None,
+            class_names=segmenter.info.label_set.names,
+            scored_frames=scorer.frames,
+            backend=segmenter.backend,
+            mode_changes=[
+                ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in run.replay.matcher.mode_changes
+            ],
+            model_sha256=sha256_of(model),
+            notes=[*run.notes(), *scorer.notes()],
+        )
+        if album.moments:
+            write_contact_sheet(
+                Path(out) / "contact_sheet.png",
+                album.moments,
+                segmenter.info.label_set,
+                title=Path(bag).name,
+                subtitle=_subtitle(Path(model).stem, summary),
+            )
+    summary.write(Path(out) / "summary.json")
+    return summary
+
+
+def offline_labels(bag: str | Path, model: str | Path, settings: EvaluationSettings | None = None) -> dict[int, Labels]:
+    """The labels the pipeline gives offline, by stamp: what a live run on the same messages must equal."""
+    settings = settings or EvaluationSettings()
+    with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
+        replay = Replay(reader, segmenter.info.modality_names, settings.replay)
+        return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in replay.steps()}
+
+
+def base_from_camera(reader: BagReader, settings: EvaluationSettings) -> npt.NDArray[np.float64] | None:
+    """The camera's mounting, optical frame in base_link (4, 4): as set, else from the bag, else ``None``."""
+    if settings.camera_in_base is not None:
+        return camera_in_base(settings.camera_in_base)
+    return static_transform(reader, BASE_FRAME, COLOR_FRAME)
+
+
+class _Run:
+    """The walk of one bag through segmenter and costmap."""
+
+    def __init__(self, reader: BagReader, segmenter: Segmenter, settings: EvaluationSettings) -> None:
+        self._segmenter = segmenter
+        self.replay = Replay(reader, segmenter.info.modality_names, settings.replay)
+        topics = self.replay.topics
+        self.truth = LabelImages(reader, topics.labels) if topics.labels else None
+        self._has_odometry = topics.odom is not None
+        self._costmap = OfflineCostmap(
+            settings.costmap,
+            segmenter.info.label_set,
+            self.replay.odometry if self._has_odometry else None,
+            base_from_camera(reader, settings),
+        )
+        self.latencies = LatencyStatistics()
+
+    def results(self) -> Iterator[Result]:
+        for step in self.replay.steps():
+            timer = StageTimer()
+            timer.add("sync", step.sync_ns)
+            timer.add("preprocess", step.preprocess_ns)
+            segmentation = self._segmenter.segment(step.frame)
+            for stage, duration_ns in segmentation.timings_ns.items():
+                timer.add(stage, duration_ns)
+            with timer.stage("costmap"):
+                if step.mode.startswith("stop"):
+                    self._costmap.stop()
+                else:
+                    self._costmap.integrate(step.frame, segmentation)
+                occupancy = self._costmap.render(step.frame.stamp_ns)
+            timer.add("total", sum(timer.timings_ns.values()))
+            self.latencies.record_frame(timer.timings_ns)
+            counters = self.replay.counters
+            counters.inferences += 1
+            counters.labels_published += 1
+            counters.costmaps_published += 1
+            yield Result(step, segmentation, occupancy, self._costmap.robot)
+
+    def notes(self) -> list[str]:
+        """What was not there or not usable, and what follows; the commonest first."""
+        notes = []
+        if not self._has_odometry:
+            notes.append("no odometry in the bag: the costmap is in base_link and does not accumulate")
+        notes += [f"costmap: {n} frames {fault}" for fault, n in self._costmap.faults.most_common()]
+        notes += [f"{n} x {fault}" for fault, n in self.replay.faults.most_common(_NOTES_KEPT)]
+        return notes
+
+
+class _Scorer:
+    """One confusion matrix over all frames with truth of an equal stamp."""
+
+    def __init__(self, truth: LabelImages | None, n_classes: int) -> None:
+        self._truth = truth
+        self.matrix = ConfusionMatrix(n_classes)
+        self.frames = 0
+
+    def add(self, result: Result) -> None:
+        stamp = result.step.frame.stamp_ns
+        if self._truth is not None and stamp in self._truth:
+            count(self.matrix, stamp, self._truth[stamp], result.segmentation.labels)
+            self.frames += 1
+
+    def notes(self) -> list[str]:
+        if self._truth is None:
+            return ["no ground truth in the bag: nothing is scored"]
+        if not self.frames:
+            return [f"no frame has the stamp of one of the {len(self._truth)} truth images: nothing is scored"]
+        return [f"truth: {fault}" for fault in self._truth.damaged[:_NOTES_KEPT]]
+
+
+class _Album:
+    """The moments for the contact sheet: evenly over the bag, and the first frames of new modes."""
+
+    def __init__(self, reader: BagReader, truth: LabelImages | None) -> None:
+        self._start_ns, self._truth = reader.start_ns, truth
+        step_ns = reader.duration_ns / _SHEET_ROWS
+        self._due_ns = [self._start_ns + (i + 0.5) * step_ns for i in range(_SHEET_ROWS)]
+        self._mode: str | None = None
+        self._mode_rows = 0
+        self.moments: list[Moment] = []
+
+    def add(self, result: Result) -> None:
+        step = result.step
+        due = bool(self._due_ns) and step.now_ns >= self._due_ns[0]
+        while self._due_ns and step.now_ns >= self._due_ns[0]:
+            del self._due_ns[0]
+        new_mode = self._mode not in (None, step.mode) and self._mode_rows < _MODE_ROWS
+        self._mode_rows += new_mode
+        self._mode = step.mode
+        if due or new_mode or not self.moments:
+            self.moments.append(self._moment(result))
+
+    def _moment(self, result: Result) -> Moment:
+        frame = result.step.frame
+        truth = self._truth.get(frame.stamp_ns) if self._truth is not None else None
+        seconds = (result.step.now_ns - self._start_ns) / 1e9
+        robot = result.robot
+        return Moment(seconds, result.step.mode, frame, result.segmentation.labels, truth, result.occupancy, robot)
+
+
+def _subtitle(model: str, summary: Summary) -> str:
+    parts = [model, summary.backend, f"{summary.pairs} pairs", f"{summary.singles} singles"]
+    if summary.miou is not None:
+        parts.append(f"mIoU {summary.miou:.3f} over {summary.scored_frames} frames")
+    return "  ·  ".join(parts)

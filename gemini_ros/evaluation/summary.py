@@ -1,0 +1,150 @@
+"""``summary.json``: what became of every message, how long it took and how good it was; live and offline alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gemini_ros import __version__
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.statistics import CAUSES, STAGES, Counters, LatencyStatistics
+from gemini_ros.core.sync import StreamCounts
+
+Percentiles = Mapping[str, "float | None"]
+
+
+@dataclass(frozen=True)
+class ModeChange:
+    """The matcher's mode from ``seconds`` after the start of the run on."""
+
+    seconds: float
+    mode: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run. Times are milliseconds; ``None`` stands where there is nothing to measure.
+
+    ``frames``: counts of each stream. ``dropped_pairs``: matches that reached no inference, by cause. ``latency_ms``:
+    p50 and p99 of each stage of ``core.statistics.STAGES``. ``miou`` and ``iou`` by class name: one confusion matrix
+    over the labelled pixels of the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
+    nor prediction is ``None``. ``notes`` say what was not there, or not usable, and what follows.
+    """
+
+    frames: Mapping[str, StreamCounts]
+    pairs: int
+    singles: int
+    inferences: int
+    dropped_pairs: Mapping[str, int]
+    labels_published: int
+    costmaps_published: int
+    latency_ms: Mapping[str, Percentiles]
+    overhead_ms: Percentiles
+    miou: float | None
+    iou: Mapping[str, float | None]
+    scored_frames: int
+    backend: str
+    mode_changes: tuple[ModeChange, ...]
+    model_sha256: str
+    notes: tuple[str, ...] = ()
+    version: str = __version__
+
+    def check(self) -> list[str]:
+        """The broken counting identities as sentences; empty when every message is accounted for."""
+        counters = Counters(
+            pairs=self.pairs,
+            singles=self.singles,
+            inferences=self.inferences,
+            labels_published=self.labels_published,
+            costmaps_published=self.costmaps_published,
+            **self.dropped_pairs,
+        )
+        return counters.identities(self.frames)
+
+    def to_json(self) -> str:
+        """JSON, indented, keys in the order of the fields."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["frames"] = {name: _plain(counts) for name, counts in self.frames.items()}
+        data["mode_changes"] = [_plain(change) for change in self.mode_changes]
+        return json.dumps(data, indent=2, ensure_ascii=False, default=dict) + "\n"
+
+    def write(self, path: str | Path) -> None:
+        """Write ``to_json`` to ``path``, whole or not at all."""
+        with atomic_path(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+
+
+def summarise(
+    *,
+    streams: Mapping[str, StreamCounts],
+    counters: Counters,
+    latencies: LatencyStatistics,
+    matrix: ConfusionMatrix | None,
+    class_names: list[str],
+    scored_frames: int,
+    backend: str,
+    mode_changes: Iterable[ModeChange],
+    model_sha256: str,
+    notes: Iterable[str] = (),
+) -> Summary:
+    """The summary of a run at rest; ``matrix`` is ``None`` where there was no truth."""
+    scores = matrix.to_dict(class_names) if matrix else {"miou": None, "iou": dict.fromkeys(class_names)}
+    return Summary(
+        frames=dict(streams),
+        pairs=counters.pairs,
+        singles=counters.singles,
+        inferences=counters.inferences,
+        dropped_pairs=counters.dropped_pairs,
+        labels_published=counters.labels_published,
+        costmaps_published=counters.costmaps_published,
+        latency_ms=latencies.to_dict(),
+        overhead_ms=latencies.overhead(),
+        miou=scores["miou"],
+        iou=scores["iou"],
+        scored_frames=scored_frames,
+        backend=backend,
+        mode_changes=tuple(mode_changes),
+        model_sha256=model_sha256,
+        notes=tuple(notes),
+    )
+
+
+def summary_from_json(text: str, where: str = "summary") -> Summary:
+    """Read what ``Summary.to_json`` wrote. Raises ``ValueError`` naming the first thing that is not of its form."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON: {error}") from error
+    expected = [field.name for field in fields(Summary)]
+    if not isinstance(data, dict) or set(data) != set(expected):
+        found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        raise ValueError(f"{where}: keys {found}, expected exactly {sorted(expected)}")
+    try:
+        frames = {name: StreamCounts(**counts) for name, counts in data["frames"].items()}
+        changes = tuple(ModeChange(**change) for change in data["mode_changes"])
+        whole = [data[n] for n in ("pairs", "singles", "inferences", "labels_published", "costmaps_published")]
+        whole += [n for c in frames.values() for n in (c.received, c.in_pairs, c.singles, *c.dropped.values())]
+        whole += data["dropped_pairs"].values()
+        Counters(**data["dropped_pairs"])
+        causes = {*data["dropped_pairs"], *(cause for counts in frames.values() for cause in counts.dropped)}
+        stages = set(data["latency_ms"])
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{where}: not of the form `gemini-ros evaluate` writes: {error}") from error
+    if any(type(n) is not int or n < 0 for n in whole):
+        raise ValueError(f"{where}: counts {whole}, expected whole numbers of at least 0")
+    if unknown := causes - set(CAUSES):
+        raise ValueError(f"{where}: causes {sorted(unknown)}, expected some of {', '.join(CAUSES)}")
+    if stages != set(STAGES):
+        raise ValueError(f"{where}: stages {sorted(stages)}, expected {', '.join(STAGES)}")
+    return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": tuple(data["notes"])})
+
+
+def _plain(item: StreamCounts | ModeChange) -> dict[str, Any]:
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in ((field.name, getattr(item, field.name)) for field in fields(item))
+    }
