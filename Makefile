@@ -28,7 +28,8 @@ endef
 interpreter = $(shell command -v python3)
 venv_options := --system-site-packages
 constraints = $(@D)/constraints.txt
-main_extras := report,sim,train,test,check
+main_extras := report,test
+main_tests = -m "not torch$(if $(slow),, and not slow)" $(RUNTIME_TESTS)
 demo_extras := report
 else
 unexport PYTHONPATH LD_LIBRARY_PATH
@@ -36,6 +37,7 @@ find_python := scripts/find_python
 interpreter = $(shell $(find_python) $(versions))
 constraints = constraints/tested.txt
 main_extras := all
+main_tests = $(if $(slow),,-m "not slow")
 demo_extras := demo
 pythons := $(foreach version,3.10 3.12 3.13,$(if $(shell $(find_python) $(version)),$(version)))
 robots := $(if $(filter 3.10,$(pythons)),jetpack-6) $(if $(filter 3.12,$(pythons)),ubuntu-24.04)
@@ -57,7 +59,7 @@ $(robot_stamps): extras := runtime,test
 $(robot_stamps): constraints = constraints/$(@:.venv-%/.made=%).txt
 
 python = $(@D)/bin/python
-pip = $(python) -m pip install --quiet --disable-pip-version-check
+pip = $(python) -m pip install -qq --disable-pip-version-check
 
 .PHONY: help demo test test-all test-main system clean $(pythons:%=test-%) $(robots:%=test-%)
 
@@ -68,11 +70,11 @@ demo: .venv-demo
 	.venv-demo/bin/gemini-ros demo $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") \
 	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(OUT),--out "$(OUT)")
 
-test: marks := not slow
+test-all: slow := yes
 test test-all: test-main $(pythons:%=test-%) $(robots:%=test-%)
 
 test-main: .venv
-	.venv/bin/python -m pytest -m "$(marks)"
+	.venv/bin/python -m pytest $(main_tests)
 
 $(pythons:%=test-%): test-%: .venv-%/.made
 	.venv-$*/bin/python -m pytest -m "not torch and not slow" $(RUNTIME_TESTS)

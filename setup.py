@@ -28,6 +28,7 @@ NUMBA = ["numba>=0.60"]
 SIM = ["mujoco>=3.2"]
 TRAIN = [
     "torch==2.13.0",  # never open-ended: the wheel decides which CUDA it brings
+    "albumentations==2.0.8",  # the last one under its free licence
     "albumentations==2.0.8",  # the last release under MIT
     "jsonargparse[signatures]>=4.40",
     "lightning>=2.5,<3",
@@ -36,7 +37,14 @@ TRAIN = [
     "torchmetrics>=1.5,<2",
 ]
 TEST = ["hypothesis>=6.100", "pytest>=8"]
-CHECK = ["colcon-common-extensions>=0.3", "import-linter>=2.1", "pyright[nodejs]>=1.1.400", "ruff>=0.12", "setuptools<80"]
+CHECK = [
+    "colcon-common-extensions>=0.3",
+    "import-linter>=2.1",
+    "packaging>=23",
+    "pyright[nodejs]>=1.1.400",
+    "ruff>=0.12",
+    "setuptools<80",
+]
 DEMO = [*RUNTIME, *ROS, *BAGS, *NUMBA, *REPORT]
 
 EXTRAS = {

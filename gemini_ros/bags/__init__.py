@@ -1,0 +1,1 @@
+"""Recorded bags without ROS: read, write, make from images (rosbags)."""

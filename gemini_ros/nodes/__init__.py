@@ -1,0 +1,1 @@
+"""The pipeline as ROS 2 processes: segmenter, player, recorder; the only room that imports rclpy."""

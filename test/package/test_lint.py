@@ -1,0 +1,19 @@
+"""The tools that read the code find nothing: ruff, pyright, and import-linter for the layers of the rooms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "pyright", "lint-imports --no-cache"])
+def test_finds_nothing(command: str) -> None:
+    tool, *arguments = command.split()
+    program = Path(sys.executable).with_name(tool)
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,54 @@
+"""What lies in the repository: rooms and their tests, sizes, and nothing of the machine it was written on."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = sorted(path.parent.name for path in (ROOT / "gemini_ros").glob("*/__init__.py"))
+MEGABYTE = 1_000_000
+LARGEST = {"models": 6 * MEGABYTE, "demo": 15 * MEGABYTE}
+# A path of somebody's machine, or a note that something is still to be done.
+UNWANTED = re.compile(r"(?<![\w.~}])/(?:work|farm|root|home/\w+)/|\.\./shared|\b(?:TODO|FIXME|XXX)\b")
+
+
+def tracked(*folders: str) -> list[Path]:
+    command = ["git", "ls-files", "-z", "--", *folders]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_says_what_it_is_for_and_is_tested(room: str) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / "gemini_ros" / room / "__init__.py").read_text(encoding="utf-8")))
+    assert list((ROOT / "test" / room).glob("test_*.py")), f"test/{room} has no test"
+
+
+def test_files_stay_small() -> None:
+    for path in tracked():
+        top = path.relative_to(ROOT).parts[0]
+        limit = LARGEST.get(top, 5 * MEGABYTE)
+        assert path.stat().st_size <= limit, f"{path} has {path.stat().st_size} bytes, at most {limit} are wanted"
+
+
+def test_each_model_has_its_card_and_golden_outputs() -> None:
+    for model in tracked("models/*.onnx"):
+        assert model.with_suffix(".golden.npz").is_file(), f"{model.name} without golden outputs"
+        assert model.with_suffix(".md").is_file(), f"{model.name} without a card"
+
+
+def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:
+    found = []
+    for path in tracked():
+        content = path.read_bytes()
+        if path.is_relative_to(ROOT / "test") or path.is_relative_to(ROOT / ".ci") or b"\0" in content:
+            continue
+        for number, line in enumerate(content.decode("utf-8").splitlines(), 1):
+            if UNWANTED.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert found == []
