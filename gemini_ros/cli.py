@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
     add_model_info(_verb(model, "info", run_model_info, "print what a model file says of itself"))
 
+    add_evaluate(_verb(nouns, "evaluate", run_evaluate, "run a model over a bag offline: scores, yield, latencies"))
+
     train = _noun(nouns, "train", "train and score networks; every option of the configuration can be overridden")
     for verb, text in (("fit", "train a network"), ("test", "score a checkpoint, also with a modality missing")):
         parser_of_verb = train.add_parser(verb, help=text, description=text, add_help=False)
@@ -245,7 +247,6 @@ def add_model_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=size, help="network size, WIDTHxHEIGHT (default: the one trained at)")
     parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
 
-
     parser.add_argument("--scores", type=Path, help="JSON of `gemini-ros train test`, stored in the metadata")
     parser.add_argument("--frames", type=Path, required=True, help="data set whose frames the export is checked on")
 
@@ -264,6 +265,70 @@ def run_model_info(args: argparse.Namespace) -> None:
     from gemini_ros.inference import read_model_info
 
     print(read_model_info(args.model).to_json(indent=2))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Comma-separated words."""
+    return tuple(word.strip() for word in text.split(","))
+
+
+def mounting(text: str) -> tuple[float, ...]:
+    """x,y,z,roll,pitch,yaw as six numbers."""
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 6:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected x,y,z,roll,pitch,yaw in metres and radians")
+    return values
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
+    parser.add_argument("--model", type=Path, required=True, help="model file (ONNX)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for summary.json and contact_sheet.png")
+    parser.add_argument(
+        "--modalities", type=names, metavar="A,B", help="streams to read (default: the model's, and depth)"
+    )
+    parser.add_argument(
+        "--slop", type=float, default=0.02, metavar="SECONDS", help="a pair's largest gap (default 0.02)"
+    )
+    parser.add_argument("--missing.policy", dest="policy", default="degrade", choices=("degrade", "hold", "stop"))
+    parser.add_argument("--missing.timeout_s", dest="timeout", type=float, default=0.5, metavar="SECONDS")
+    parser.add_argument(
+        "--camera-in-base", type=mounting, metavar="X,Y,Z,R,P,Y", help="the camera's mounting (default: /tf_static)"
+    )
+    parser.add_argument("--thermal-scale", type=float, default=0.01, help="degrees Celsius per count (default 0.01)")
+    parser.add_argument("--thermal-offset", type=float, default=-273.15, help="degrees Celsius at 0 (default -273.15)")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from gemini_ros.evaluation.pipeline import EvaluationSettings, evaluate_bag
+    from gemini_ros.evaluation.replay import ReplaySettings
+
+    replay = ReplaySettings(
+        modalities=args.modalities,
+        slop_s=args.slop,
+        missing_policy=args.policy,
+        missing_timeout_s=args.timeout,
+        thermal_scale=args.thermal_scale,
+        thermal_offset=args.thermal_offset,
+    )
+    settings = EvaluationSettings(replay=replay, camera_in_base=args.camera_in_base)
+    summary = evaluate_bag(args.bag, args.model, args.out, settings)
+    for stream, counts in summary.frames.items():
+        dropped = ", ".join(f"{n} {cause}" for cause, n in counts.dropped.items()) or "none"
+        used = f"{counts.received} received, {counts.in_pairs} in pairs, {counts.singles} single"
+        print(f"{stream:8s} {used}, dropped: {dropped}")
+    print(f"pairs    {summary.pairs}, singles {summary.singles}, inferences {summary.inferences}")
+    if summary.miou is not None:
+        print(f"mIoU     {summary.miou:.4f} over {summary.scored_frames} frames")
+    for note in summary.notes:
+        print(f"note     {note}")
+    print(f"wrote    {args.out / 'summary.json'}, {args.out / 'contact_sheet.png'}")
+    for sentence in (broken := summary.check()):
+        print(f"gemini-ros: broken identity: {sentence}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 def run_train(args: argparse.Namespace) -> None:

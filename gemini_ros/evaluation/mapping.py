@@ -46,7 +46,7 @@ class OfflineCostmap:
         else:
             self._update(frame, segmentation, frame.intrinsics, self._base_from_camera)
 
-    def stop(self) -> None:
+    def clear(self) -> None:
         """All unknown at once: what the policy ``stop`` asks for while a modality is missing."""
         self._map.clear()
 

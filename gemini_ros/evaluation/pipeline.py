@@ -138,10 +138,9 @@ class _Run:
             for stage, duration_ns in segmentation.timings_ns.items():
                 timer.add(stage, duration_ns)
             with timer.stage("costmap"):
-                if step.mode.startswith("stop"):
-                    self._costmap.stop()
-                else:
-                    self._costmap.integrate(step.frame, segmentation)
+                if step.stopped:
+                    self._costmap.clear()
+                self._costmap.integrate(step.frame, segmentation)
                 occupancy = self._costmap.render(step.frame.stamp_ns)
             timer.add("total", sum(timer.timings_ns.values()))
             self.latencies.record_frame(timer.timings_ns)
@@ -189,7 +188,7 @@ class _Album:
     def __init__(self, reader: BagReader, truth: LabelImages | None) -> None:
         self._start_ns, self._truth = reader.start_ns, truth
         step_ns = reader.duration_ns / _SHEET_ROWS
-        self._due_ns = [self._start_ns + (i + 0.5) * step_ns for i in range(_SHEET_ROWS)]
+        self._due_ns = [self._start_ns + i * step_ns for i in range(_SHEET_ROWS)]
         self._mode: str | None = None
         self._mode_rows = 0
         self.moments: list[Moment] = []
@@ -202,7 +201,7 @@ class _Album:
         new_mode = self._mode not in (None, step.mode) and self._mode_rows < _MODE_ROWS
         self._mode_rows += new_mode
         self._mode = step.mode
-        if due or new_mode or not self.moments:
+        if due or new_mode:
             self.moments.append(self._moment(result))
 
     def _moment(self, result: Result) -> Moment:

@@ -45,6 +45,7 @@ class Step:
     """A frame to be segmented, at ``now_ns`` in the bag's time of receipt, the matcher being in ``mode``.
 
     ``sync_ns``: receipt of the last image to match, in bag time; ``preprocess_ns``: decoding and assembly, measured.
+    ``stopped``: since the step before, the policy stop was in force for a time, which empties the map.
     """
 
     frame: Frame
@@ -52,6 +53,7 @@ class Step:
     now_ns: int
     sync_ns: int
     preprocess_ns: int
+    stopped: bool
 
 
 class Replay:
@@ -79,6 +81,7 @@ class Replay:
         self._streams = (*required, *extras)
         self._intrinsics: dict[str, Intrinsics] = {}
         self._rgb_frame_id = ""
+        self._stopped = False
 
     def steps(self) -> Iterator[Step]:
         """The frames in the order of inference; every match is one, as nothing is replaced offline."""
@@ -157,6 +160,7 @@ class Replay:
             return None
 
     def _frames(self, matches: list[Match], now_ns: int) -> Iterator[Step]:
+        self._stopped |= self.matcher.mode.startswith("stop:")
         for match in matches:
             if match.kind == "pair":
                 self.counters.pairs += 1
@@ -171,7 +175,8 @@ class Replay:
                 continue
             preprocess_ns = time.perf_counter_ns() - start + sum(item.decode_ns for item in match.items.values())
             sync_ns = now_ns - max(item.received_ns for item in match.items.values())
-            yield Step(frame, self.matcher.mode, now_ns, sync_ns, preprocess_ns)
+            yield Step(frame, self.matcher.mode, now_ns, sync_ns, preprocess_ns, self._stopped)
+            self._stopped = False
 
 
 def _streams(
