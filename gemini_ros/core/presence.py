@@ -18,13 +18,8 @@ class Presence:
     """
 
     def __init__(self, required: Sequence[str], timeout_ns: int, policy: str) -> None:
-        if policy not in POLICIES:
-            raise ValueError(f"missing policy {policy!r}, expected one of {', '.join(POLICIES)}")
-        if timeout_ns <= 0:
-            raise ValueError(f"missing timeout {timeout_ns} ns, expected a positive one")
+        self.reconfigure(timeout_ns, policy)
         self._required = tuple(required)
-        self._timeout_ns = timeout_ns
-        self._policy = policy
         self._deadlines: dict[str, int] = {}  # when a stream counts as missing if nothing comes; expected ones only
         self._unseen = set(required)
         self._pairs_in_a_row = 0
@@ -32,6 +27,14 @@ class Presence:
         self.absent: tuple[str, ...] = ()
         self.mode = "waiting"
         self.changes: deque[tuple[int, str]] = deque(maxlen=_CHANGES_KEPT)
+
+    def reconfigure(self, timeout_ns: int, policy: str) -> None:
+        """Change the settings; deadlines that run keep running. Raises ``ValueError``."""
+        if policy not in POLICIES:
+            raise ValueError(f"missing policy {policy!r}, expected one of {', '.join(POLICIES)}")
+        if timeout_ns <= 0:
+            raise ValueError(f"missing timeout {timeout_ns} ns, expected a positive one")
+        self._timeout_ns, self._policy = timeout_ns, policy
 
     def expect(self, name: str, now_ns: int) -> None:
         """A message came, of use or not: if of a required stream, the clocks of all of those run from now on."""

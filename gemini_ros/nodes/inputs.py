@@ -1,0 +1,117 @@
+"""The image streams of a node: subscriptions, decoding at receipt, and what is known of each stream."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.core.intake import Received
+from gemini_ros.nodes.filters import Subscriber
+from gemini_ros.nodes.parameters import Settings
+from gemini_ros.nodes.transport import StampGaps
+
+_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+_OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+
+
+class ImageInput:
+    """One stream: ``source`` brings its messages, ``decode`` turns one into what the matcher holds.
+
+    Lives in the executor's thread, from activation to deactivation.
+    """
+
+    def __init__(self, node: Node, stream: str, settings: Settings) -> None:
+        self.stream = stream
+        self.transport = settings.transports[stream]
+        self.gaps = StampGaps()
+        self.frame_id = ""
+        self.intrinsics: Intrinsics | None = None
+        self.camera_fault = "no camera_info"
+        self._error = ("", 0)
+        self.last_stamp_ns: int | None = None
+        self.last_receipt_ns: int | None = None
+        self._node, self._settings = node, settings
+        self._since_ns = time.monotonic_ns()
+        raw = self.transport == "raw"
+        # The suffix goes after the remapping, as image_transport does it: a robot remaps the base name alone.
+        self.topic = node.resolve_topic_name(f"{stream}/image") + ("" if raw else f"/{self.transport}")
+        self.source = Subscriber(
+            node,
+            Image if raw else CompressedImage,
+            self.topic,
+            qos_profile=_QOS,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDES),
+        )
+        self._camera_info = node.create_subscription(CameraInfo, f"{stream}/camera_info", self._take_info, _QOS)
+
+    def decode(self, message: Image | CompressedImage) -> tuple[Received, int]:
+        """The image as the matcher holds it, and the fingerprint of its content. Raises ``FrameError``."""
+        received_ns = time.monotonic_ns()
+        self.note_receipt(message, received_ns)
+        image = decode_image(
+            message,
+            self.stream,
+            thermal_scale=self._settings.thermal_scale,
+            thermal_offset=self._settings.thermal_offset,
+        )
+        height, width = image.shape[:2]
+        expected = self._settings.camera_size
+        if expected is not None and (width, height) != expected:
+            raise FrameError(
+                f"{width}x{height}, camera.size is {expected[0]}x{expected[1]}: set the camera's resolution, or the "
+                "parameter",
+                "wrong_size",
+            )
+        content = fingerprint(message)
+        self.frame_id = message.header.frame_id
+        decode_ns = time.monotonic_ns() - received_ns
+        return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns), content
+
+    def note_receipt(self, message: Any, received_ns: int) -> None:
+        """A message arrived, of use or not."""
+        self.last_stamp_ns, self.last_receipt_ns = stamp_ns(message), received_ns
+        self.gaps.add(self.last_stamp_ns)
+
+    def note_error(self, text: str) -> None:
+        """A message was of no use."""
+        self._error = (text, time.monotonic_ns())
+
+    def recent_error(self) -> str:
+        """Why a message of the last three seconds was of no use; empty if none was."""
+        text, at_ns = self._error
+        return text if time.monotonic_ns() - at_ns < 3_000_000_000 else ""
+
+    def silent_for_s(self) -> float:
+        """Seconds since the last message, or since the subscription where there was none."""
+        return (time.monotonic_ns() - (self.last_receipt_ns or self._since_ns)) / 1e9
+
+    def publisher_count(self) -> int:
+        return self._node.count_publishers(self.topic)
+
+    def close(self) -> None:
+        self._node.destroy_subscription(self.source.sub)
+        self._node.destroy_subscription(self._camera_info)
+
+    def _take_info(self, message: CameraInfo) -> None:
+        self.frame_id = self.frame_id or message.header.frame_id
+        try:
+            self.intrinsics = intrinsics_from_camera_info(message)
+            self.camera_fault = ""
+        except FrameError as error:
+            self.intrinsics, self.camera_fault = None, str(error)
+
+    def _incompatible(self, event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        self._node.get_logger().warning(
+            f"{self.topic}: a publisher offers an incompatible {policy}, nothing of it arrives: set the parameter "
+            f"qos_overrides.{self.topic}.subscription.reliability to best_effort, or make the publisher reliable"
+        )

@@ -1,0 +1,77 @@
+"""numpy arrays to ROS messages, by the way that costs microseconds.
+
+rclpy checks and copies every element of a list or ndarray given to a ``uint8[]`` field (80 ms for a 640x480 rgb8
+image); an ``array.array`` of the right type is taken over as it is (0.04 ms).
+"""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose
+from nav_msgs.msg import MapMetaData, OccupancyGrid
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.frames import Intrinsics
+
+
+def time_message(stamp_ns: int) -> Time:
+    """builtin_interfaces/Time; negative stamps do not exist in ROS and become 0."""
+    seconds, nanoseconds = divmod(max(stamp_ns, 0), 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def header(stamp: int, frame_id: str) -> Header:
+    return Header(stamp=time_message(stamp), frame_id=frame_id)
+
+
+def image_message(image: npt.NDArray[np.uint8], head: Header) -> Image:
+    """sensor_msgs/Image of uint8: (H, W) as mono8, (H, W, 3) in RGB order as rgb8."""
+    encoding = "mono8" if image.ndim == 2 else "rgb8"
+    height, width = image.shape[:2]
+    message = Image(header=head, height=height, width=width, encoding=encoding, step=width * image[0, 0].size)
+    message.data = _array("B", image)
+    return message
+
+
+def camera_info_message(intrinsics: Intrinsics, head: Header) -> CameraInfo:
+    """sensor_msgs/CameraInfo of a rectified pinhole camera."""
+    fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
+    return CameraInfo(
+        header=head,
+        width=intrinsics.width,
+        height=intrinsics.height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def occupancy_message(occupancy: Occupancy, frame_id: str) -> OccupancyGrid:
+    """nav_msgs/OccupancyGrid; its first row is the one of the smallest y, as in ``Occupancy``."""
+    rows, columns = occupancy.data.shape
+    x, y = occupancy.origin_xy
+    stamp = time_message(occupancy.stamp_ns)
+    info = MapMetaData(
+        map_load_time=stamp,
+        resolution=occupancy.resolution_m,
+        width=columns,
+        height=rows,
+        origin=Pose(position=Point(x=float(x), y=float(y))),
+    )
+    message = OccupancyGrid(header=Header(stamp=stamp, frame_id=frame_id), info=info)
+    message.data = _array("b", occupancy.data)
+    return message
+
+
+def _array(typecode: str, values: np.ndarray) -> array.array:
+    data = array.array(typecode)
+    data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    return data

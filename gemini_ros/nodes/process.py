@@ -1,0 +1,105 @@
+"""Run one node as a process: one executor thread, signals, exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+import rclpy
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+
+# How long a signal can go unnoticed; rcl waits in C, where Python's handlers do not run.
+_WAKE_S = 0.1
+_BAD_INPUT = 2
+_PARAMETER_ERRORS = (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+
+
+class ProcessNode(Protocol):
+    """What ``run`` needs of a node: rclpy's, and two more."""
+
+    @property
+    def finished(self) -> bool:
+        """True once the node has nothing left to do."""
+        ...
+
+    def close(self) -> int:
+        """Release everything, join the threads, and give the exit status. Called once."""
+        ...
+
+    def destroy_node(self) -> None: ...
+
+
+def run(node_factory: Callable[[], ProcessNode], args: list[str] | None = None) -> int:
+    """Run a node until a signal arrives or it is finished; returns the exit status.
+
+    ``ros2 launch`` sends SIGINT to the process group and again itself: any number of them ends the process once.
+    """
+    with _stop_on_signals() as stop:
+        try:
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+            status = _run(node_factory, stop)
+        except _PARAMETER_ERRORS as error:
+            get_logger("gemini_ros").fatal(f"parameters: {error}")
+            status = _BAD_INPUT
+        finally:
+            rclpy.try_shutdown()
+        _leave_without_stragglers(status)
+    return status
+
+
+def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
+    node = node_factory()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)  # type: ignore[arg-type]
+    try:
+        while not stop.is_set() and not node.finished:
+            executor.spin_once(timeout_sec=_WAKE_S)
+    except ExternalShutdownException:
+        pass
+    finally:
+        status = node.close()
+        executor.remove_node(node)  # type: ignore[arg-type]
+        executor.shutdown(timeout_sec=0.5)
+        node.destroy_node()
+    return status
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event set by SIGINT and SIGTERM, however many; the handlers stay until the process has cleaned up."""
+    stop = threading.Event()
+
+    def request(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _leave_without_stragglers(status: int) -> None:
+    """End here if a thread is still inside a library (a model being loaded): it would abort the interpreter's exit."""
+    if any(thread.daemon and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

@@ -1,0 +1,285 @@
+"""The node ``segmenter``: RGB with depth or thermal images in, labels and a costmap out.
+
+Life cycle: ``configure`` checks the model file and the settings and starts the loader, ``activate`` subscribes; until
+the loader is done the mode is ``loading``. With ``autostart`` the node does both itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.resources import find_resource
+from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.nodes.diagnostics import diagnostic_array
+from gemini_ros.nodes.loading import ModelLoader
+from gemini_ros.nodes.mapping import LiveCostmap
+from gemini_ros.nodes.outputs import Outputs
+from gemini_ros.nodes.parameters import Settings, declare, refused_change, settings_from_values, values_of
+from gemini_ros.nodes.pipeline import Pipeline
+from gemini_ros.nodes.pose import PoseSource, pose_source
+from gemini_ros.nodes.process import run
+from gemini_ros.nodes.statuses import Report, statistics
+
+_POLL_S = 0.05
+_COSTMAP_S = 0.2
+_DIAGNOSTICS_S = 1.0
+# A process has to be gone 2 s after a signal: what is inside a library by then is left behind.
+_JOIN_S = 1.0
+
+Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _told(transition: Transition) -> Transition:
+    """Log what a transition raises; rclpy turns it into ERROR without a word."""
+
+    @functools.wraps(transition)
+    def telling(node: SegmenterNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error}")
+            raise
+
+    return telling
+
+
+class Configured:
+    """All that lives from configuration to clean-up. Raises ``ValueError`` or ``OSError`` for what cannot work."""
+
+    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+        self.settings = settings
+        self.model_path = _model_path(settings.model)
+        self.info: ModelInfo = read_model_info(self.model_path)
+        self.required = self.info.modality_names
+        self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
+        label_set = _label_set(self.info, settings.label_set)
+        self.outputs = Outputs(node, label_set)
+        self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
+        self.costmap = LiveCostmap(settings.costmap, label_set, self.poses)
+        self.loader = ModelLoader(self.model_path, settings, self.costmap.warm_up)
+
+    def segmenter(self) -> Segmenter | None:
+        return self.loader.segmenter
+
+    def close(self) -> None:
+        self.loader.close(_JOIN_S)
+        self.poses.close()
+        self.outputs.close()
+
+
+class SegmenterNode(LifecycleNode):
+    """Thin: parameters, transitions and timers; ``Pipeline`` does the work."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("segmenter", **kwargs)
+        declare(self)
+        self.add_on_set_parameters_callback(self._parameters_changing)
+        self._configured: Configured | None = None
+        self._pipeline: Pipeline | None = None
+        self._refusal = ""
+        self._broken: list[str] = []
+        self._active_timers: list[Any] = []
+        self._report = Report()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_DIAGNOSTICS_S, self._publish_diagnostics, clock=self._steady)
+        self._start = self.create_timer(0.0, self._autostart, clock=self._steady)
+
+    # -- life cycle
+
+    @_told
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            settings = settings_from_values(values_of(self))
+            self._configured = Configured(self, settings)
+        except (ValueError, OSError) as error:
+            self._refusal = str(error)
+            self.get_logger().error(f"not configured: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._refusal = ""
+        info = self._configured.info
+        self.get_logger().info(
+            f"model {self._configured.model_path.name} for {', '.join(info.modality_names)}; licence {info.licence}, "
+            f"commercial use: {info.commercial_use}"
+        )
+        return super().on_configure(state)
+
+    @_told
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        here = self._configured
+        assert here is not None
+        self._pipeline = Pipeline(
+            self, here.settings, here.required, here.extras, here.segmenter, here.costmap, here.outputs
+        )
+        self._active_timers = [
+            self.create_timer(_POLL_S, self._pipeline.poll, clock=self._steady),
+            self.create_timer(_COSTMAP_S, self._age_costmap, clock=self._steady),
+        ]
+        return super().on_activate(state)
+
+    @_told
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_pipeline()
+        return super().on_deactivate(state)
+
+    @_told
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    @_told
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_shutdown(state)
+
+    @_told
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_error(state)
+
+    def _autostart(self) -> None:
+        self.destroy_timer(self._start)
+        if self.get_parameter("use_lifecycle_manager").value:
+            self.get_logger().info("waiting for the lifecycle manager; it needs bond_timeout: 0.0, no bond is made")
+        elif self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    # -- the process
+
+    @property
+    def finished(self) -> bool:
+        """With ``engine.build`` only: once the model is loaded, or is not going to be."""
+        here = self._configured
+        return here is not None and here.settings.build_only and not here.loader.loading
+
+    def close(self) -> int:
+        """Release everything; the exit status: 1 where a message is unaccounted for, or a build alone failed."""
+        here = self._configured
+        failed_build = here is not None and here.settings.build_only and bool(here.loader.error)
+        self._release()
+        return 1 if self._broken or failed_build else 0
+
+    def _release(self) -> None:
+        self._stop_pipeline()
+        if self._configured is not None:
+            self._configured.close()
+            self._configured = None
+
+    def _stop_pipeline(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is None:
+            return
+        for timer in self._active_timers:
+            self.destroy_timer(timer)
+        self._active_timers = []
+        if not pipeline.stop(_JOIN_S):
+            self.get_logger().warning("the frame under way did not finish in time; it is not counted")
+            return
+        broken = pipeline.broken_identities()
+        for sentence in broken:
+            self.get_logger().error(f"counting: {sentence}")
+        self._broken += broken
+        assert self._configured is not None
+        file = self._configured.settings.statistics_file
+        if file is not None:
+            self._write_statistics(file, pipeline, broken)
+
+    def _write_statistics(self, file: Path, pipeline: Pipeline, broken: list[str]) -> None:
+        try:
+            with atomic_path(file) as part:
+                text = json.dumps(statistics(pipeline, self._configured, broken), indent=2)
+                part.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            self.get_logger().error(f"statistics_file {file}: {error.strerror or error}")
+
+    # -- timers and parameters
+
+    def _age_costmap(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.costmap_topic.publish_if_older(round(_COSTMAP_S * 1e9))
+
+    def _publish_diagnostics(self) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        statuses = self._report.statuses(self._configured, self._pipeline, self._refusal, now_ns)
+        self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
+
+    def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:
+        changed = {parameter.name: parameter.value for parameter in parameters}
+        refusal = refused_change(changed, self._configured is not None)
+        if refusal is None:
+            try:
+                self._apply(settings_from_values({**values_of(self), **changed}))
+            except ValueError as error:
+                refusal = str(error)
+        return SetParametersResult(successful=refusal is None, reason=refusal or "")
+
+    def _apply(self, settings: Settings) -> None:
+        here = self._configured
+        if here is None:
+            return
+        if settings.costmap != here.settings.costmap:
+            here.costmap.reconfigure(settings.costmap)
+        if self._pipeline is not None:
+            self._pipeline.matcher.reconfigure(
+                slop_ns=settings.slop_ns,
+                missing_timeout_ns=settings.missing_timeout_ns,
+                policy=settings.missing_policy,
+            )
+        here.settings = settings
+
+
+def _model_path(model: str) -> Path:
+    """A path to a file, or the name of a shipped model. Raises ``OSError``."""
+    path = Path(model).expanduser()
+    if path.suffix == ".onnx":
+        return path
+    return find_resource(f"models/{model}.onnx")
+
+
+def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: Path) -> tuple[str, ...]:
+    """What is subscribed beside the model's own modalities. Raises ``ValueError`` where the two do not fit."""
+    taken = info.modality_names
+    if not 1 <= len(taken) <= 2:
+        raise ValueError(f"model {model}: takes {', '.join(taken)}; the node synchronises one or two modalities")
+    if modalities is None:
+        return () if "depth" in taken else ("depth",)
+    if lacking := [name for name in taken if name not in modalities]:
+        raise ValueError(
+            f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: add "
+            f"{', '.join(lacking)}, or choose a model for those there are"
+        )
+    extras = tuple(name for name in modalities if name not in taken)
+    if useless := [name for name in extras if name != "depth"]:
+        raise ValueError(
+            f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: {', '.join(useless)} is "
+            "of no use to it; leave it out, or choose a model that takes it"
+        )
+    return extras
+
+
+def _label_set(info: ModelInfo, name: str) -> LabelSet:
+    return info.label_set.with_meaning_of(load_label_set(name)) if name else info.label_set
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the executable ``segmenter``."""
+    sys.exit(run(SegmenterNode, args))
+
+
+if __name__ == "__main__":
+    main()

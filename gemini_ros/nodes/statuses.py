@@ -1,0 +1,178 @@
+"""What the segmenter reports of itself: the statuses of /diagnostics, and the statistics file.
+
+Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
+...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms), ``model``, ``costmap``, ``transport``
+(lost_in_transport_STREAM).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+from gemini_ros import __version__
+from gemini_ros.inference.model_file import sha256_of
+from gemini_ros.nodes import transport
+from gemini_ros.nodes.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
+from gemini_ros.nodes.inputs import ImageInput
+from gemini_ros.nodes.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from gemini_ros.nodes.segmenter import Configured
+
+_SILENT_S = 2.0
+_LOSS_THAT_MATTERS = 0.01
+
+
+class Report:
+    """Gathers the statuses; remembers what rates are reckoned from."""
+
+    def __init__(self) -> None:
+        self._received: dict[str, int] = {}
+        self._at_ns = time.monotonic_ns()
+
+    def statuses(
+        self, configured: Configured | None, pipeline: Pipeline | None, refusal: str, now_ns: int
+    ) -> list[Status]:
+        """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
+        statuses = [_mode(configured, pipeline, refusal)]
+        if configured is not None:
+            statuses.append(_model(configured))
+        if configured is not None and pipeline is not None:
+            statuses += self._inputs(pipeline, now_ns)
+            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline), _transport(pipeline)]
+        return statuses
+
+    def _inputs(self, pipeline: Pipeline, now_ns: int) -> list[Status]:
+        at_ns = time.monotonic_ns()
+        elapsed_s = max((at_ns - self._at_ns) / 1e9, 1e-3)
+        self._at_ns = at_ns
+        statuses = []
+        for stream, counts in pipeline.matcher.counts.items():
+            source = pipeline.inputs[stream]
+            rate_hz = max(counts.received - self._received.get(stream, 0), 0) / elapsed_s
+            self._received[stream] = counts.received
+            figures = {
+                "topic": source.topic,
+                "rate_hz": rate_hz,
+                "age_s": source.silent_for_s(),
+                "waiting": pipeline.matcher.buffered[stream],
+            }
+            if source.last_stamp_ns is not None:
+                figures["stamp_age_s"] = (now_ns - source.last_stamp_ns) / 1e9
+            totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}
+            statuses.append(input_status(stream, totals, counts.dropped, _input_faults(source), figures))
+        return statuses
+
+
+def statistics(pipeline: Pipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
+    """The statistics file: what a node knows of ``summary.json``, the broken ``identities``, and losses."""
+    counters = pipeline.counters
+    return {
+        "frames": {stream: _plain(counts) for stream, counts in pipeline.matcher.counts.items()},
+        "pairs": counters.pairs,
+        "singles": counters.singles,
+        "inferences": counters.inferences,
+        "dropped_pairs": counters.dropped_pairs,
+        "labels_published": counters.labels_published,
+        "costmaps_published": counters.costmaps_published,
+        "latency_ms": pipeline.latencies.to_dict(),
+        "overhead_ms": pipeline.latencies.overhead(),
+        "backend": _backend(configured),
+        "mode_changes": [{"seconds": at_ns / 1e9, "mode": mode} for at_ns, mode in pipeline.matcher.mode_changes],
+        "model_sha256": sha256_of(configured.model_path) if configured is not None else "",
+        "version": __version__,
+        "identities": broken,
+        "lost_in_transport": {stream: source.gaps.lost for stream, source in pipeline.inputs.items()},
+    }
+
+
+def _plain(counts: Any) -> dict[str, Any]:
+    return {**dataclasses.asdict(dataclasses.replace(counts, dropped={})), "dropped": dict(counts.dropped)}
+
+
+def _backend(configured: Configured | None) -> str:
+    segmenter = configured.segmenter() if configured is not None else None
+    return segmenter.backend if segmenter is not None else ""
+
+
+def _mode(configured: Configured | None, pipeline: Pipeline | None, refusal: str) -> Status:
+    if configured is None:
+        mode = "failed" if refusal else "inactive"
+        return mode_status(mode, refusal or "not configured", {})
+    loader, settings = configured.loader, configured.settings
+    figures = (
+        {"policy": settings.missing_policy, "loading_s": loader.elapsed_s}
+        if loader.loading
+        else {"policy": settings.missing_policy}
+    )
+    if loader.error:
+        return mode_status("failed", loader.error, figures)
+    if loader.loading:
+        return mode_status("loading", f"the model has been loading for {loader.elapsed_s:.0f} s", figures)
+    if pipeline is None:
+        return mode_status("inactive", "configured, not active", figures)
+    return mode_status(pipeline.matcher.mode, "not every modality has come yet", figures)
+
+
+def _model(configured: Configured) -> Status:
+    info, segmenter = configured.info, configured.segmenter()
+    figures = {
+        "file": configured.model_path,
+        "modalities": ", ".join(info.modality_names),
+        "licence": info.licence,
+        "commercial_use": info.commercial_use,
+    }
+    if configured.loader.error:
+        return Status("model", ERROR, configured.loader.error, figures)
+    if segmenter is None:
+        return Status("model", WARN, "loading", figures)
+    figures |= {"backend": segmenter.backend, "reason": segmenter.reason}
+    fallback = configured.settings.backend == "auto" and segmenter.backend != "tensorrt"
+    message = f"runs on {segmenter.backend}: {segmenter.reason}" if fallback else f"runs on {segmenter.backend}"
+    return Status("model", WARN if fallback else OK, message, figures)
+
+
+def _input_faults(source: ImageInput) -> list[str]:
+    faults = [source.recent_error(), source.camera_fault]
+    if source.silent_for_s() > _SILENT_S:
+        faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
+    return [fault for fault in faults if fault]
+
+
+def _pipeline(pipeline: Pipeline) -> Status:
+    fault = pipeline.worker_fault
+    return Status("pipeline", WARN if fault else OK, fault or "running", dataclasses.asdict(pipeline.counters))
+
+
+def _latency(pipeline: Pipeline) -> Status:
+    stages = {**pipeline.latencies.to_dict(), "overhead": pipeline.latencies.overhead()}
+    return latency_status(
+        {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
+    )
+
+
+def _costmap(configured: Configured, pipeline: Pipeline) -> Status:
+    costmap = configured.costmap
+    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
+    if costmap.fault:
+        return Status("costmap", WARN, f"unknown: {costmap.fault}", figures)
+    return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
+
+
+def _transport(pipeline: Pipeline) -> Status:
+    faults, figures = [], {}
+    for stream, source in pipeline.inputs.items():
+        received, lost = pipeline.matcher.counts[stream].received, source.gaps.lost
+        figures[f"lost_in_transport_{stream}"] = lost
+        if source.gaps.period_ns is not None:
+            figures[f"period_ms_{stream}"] = source.gaps.period_ns / 1e6
+        if lost > _LOSS_THAT_MATTERS * (received + lost):
+            faults.append(transport.loss_message(stream, lost, received, source.transport))
+        elif source.silent_for_s() > _SILENT_S and source.publisher_count():
+            faults.append(
+                f"{stream}: {source.topic} has a publisher, but nothing arrives. If it is sending: "
+                f"{transport.cure(source.transport)}"
+            )
+    return Status("transport", WARN if faults else OK, "; ".join(faults) or "nothing lost", figures)
