@@ -1,0 +1,275 @@
+"""Bags evaluated end to end: a small known world, a small model with random weights."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gemini_ros.bags import messages
+from gemini_ros.bags.reader import BagError, BagReader
+from gemini_ros.bags.topics import COLOR_FRAME
+from gemini_ros.cli import main
+from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.frames import Segmentation
+from gemini_ros.core.transforms import camera_in_base
+from gemini_ros.evaluation.label_images import LabelImages, compare_labels, score_labels
+from gemini_ros.evaluation.mapping import OfflineCostmap
+from gemini_ros.evaluation.pipeline import EvaluationSettings, evaluate_bag, offline_labels
+from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.inference import read_model_info
+from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, START_NS, view, write_drive
+
+MODELS = Path(__file__).parents[1] / "fixtures"
+RGB_DEPTH = MODELS / "tiny_rgb_depth.onnx"
+ALL = ("rgb", "depth", "thermal", "labels", "odom", "info", "tf")
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive(tmp_path_factory.mktemp("drive") / "drive.mcap")
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def settings(**replay) -> EvaluationSettings:
+    return EvaluationSettings(ReplaySettings(**replay), threads=1)
+
+
+def without_latencies(folder):
+    data = json.loads((folder / "summary.json").read_text())
+    return {key: value for key, value in data.items() if key not in ("latency_ms", "overhead_ms")}
+
+
+def test_everything_is_counted_and_scored(drive, tmp_path):
+    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path, settings())
+    assert summary.check() == []
+    assert {name: (c.received, c.in_pairs) for name, c in summary.frames.items()} == {
+        "rgb": (12, 12),
+        "depth": (12, 12),
+    }
+    assert (summary.pairs, summary.singles, summary.inferences) == (12, 0, 12)
+    assert (summary.labels_published, summary.costmaps_published, summary.scored_frames) == (12, 12, 12)
+    assert summary.notes == ()
+    assert [change.mode for change in summary.mode_changes] == ["normal"]
+    labels = offline_labels(drive, RGB_DEPTH, settings())
+    assert list(labels) == [START_NS + i * 100_000_000 for i in range(12)]
+    with BagReader(drive) as reader:
+        truth = LabelImages(reader, "/ground_truth/labels/compressed")
+    assert summary.miou == score_labels(labels, truth, 10).miou()
+    assert summary.iou["pallet"] is None or summary.iou["pallet"] == 0
+    assert cv2.imread(str(tmp_path / "contact_sheet.png")).shape[1] > 1000
+
+
+def test_two_runs_say_the_same(drive, tmp_path):
+    for name in ("a", "b"):
+        evaluate_bag(drive, RGB_DEPTH, tmp_path / name, settings())
+    assert without_latencies(tmp_path / "a") == without_latencies(tmp_path / "b")
+    assert (tmp_path / "a/contact_sheet.png").read_bytes() == (tmp_path / "b/contact_sheet.png").read_bytes()
+    runs = [offline_labels(drive, RGB_DEPTH, settings()) for _ in range(2)]
+    assert compare_labels(*runs).differing == ()
+
+
+def test_depth_serves_the_map_of_a_model_without_it(drive, tmp_path):
+    summary = evaluate_bag(drive, MODELS / "tiny_rgb_thermal.onnx", tmp_path, settings())
+    assert summary.frames["depth"].in_pairs == 12
+    assert summary.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "left_out", "said"),
+    [
+        ("tiny_rgb_depth", "odom", "no odometry in the bag: the costmap is in base_link and does not accumulate"),
+        ("tiny_rgb", "depth", "costmap: 12 frames without depth"),
+        ("tiny_rgb_depth", "info", "costmap: 12 frames without a calibrated camera_info"),
+        ("tiny_rgb_depth", "tf", "costmap: 12 frames without the mounting of the camera"),
+        ("tiny_rgb_depth", "labels", "no ground truth in the bag: nothing is scored"),
+    ],
+)
+def test_what_is_not_there_is_said(tmp_path, model, left_out, said):
+    bag = write_drive(tmp_path / "d.mcap", streams=tuple(s for s in ALL if s != left_out))
+    summary = evaluate_bag(bag, MODELS / f"{model}.onnx", tmp_path / "out", settings())
+    assert summary.inferences == 12
+    assert len(summary.notes) == 1
+    assert summary.notes[0].startswith(said)
+    assert (summary.miou is None) == (left_out == "labels")
+
+
+def damage(kinds):
+    """A tamper function: what is done to message number i of a stream, by (stream, i)."""
+    return lambda stream, i, message: kinds[stream, i](message) if (stream, i) in kinds else message
+
+
+def cut(message):
+    message.data = message.data[: len(message.data) // 3]
+    return message
+
+
+def overlong_orientation(message):
+    message.pose.pose.orientation.w = 9.0
+    return message
+
+
+def test_damaged_messages_are_counted_and_the_rest_goes_on(tmp_path):
+    kinds = {
+        ("rgb", 3): cut,
+        ("depth", 5): lambda m: messages.compressed_image(b"", "16UC1; png compressed", START_NS, COLOR_FRAME),
+        ("labels", 7): cut,
+        ("odom", 20): overlong_orientation,
+    }
+    bag = write_drive(tmp_path / "d.mcap", tamper=damage(kinds))
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings())
+    assert summary.check() == []
+    assert summary.frames["rgb"].dropped["invalid"] == 1
+    assert summary.frames["depth"].dropped["invalid"] == 1
+    assert summary.pairs == 10
+    assert summary.scored_frames == 9
+    said = "\n".join(summary.notes)
+    for part in ("1 x rgb: ", "1 x depth: ", "truth: /ground_truth/labels/compressed at ", "1 x /odom: pose"):
+        assert part in said
+
+
+def test_images_of_two_sizes_are_a_counted_drop(tmp_path):
+    small = np.full((32, 48), 2.0, np.float32)
+    kinds = {("depth", 4): lambda m: messages.compressed_depth(small, START_NS + 402_000_000, COLOR_FRAME)}
+    bag = write_drive(tmp_path / "d.mcap", tamper=damage(kinds))
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings())
+    assert summary.check() == []
+    assert summary.dropped_pairs == {"wrong_size": 1}
+    assert (summary.pairs, summary.inferences) == (12, 11)
+    assert any("96x64" in note and "48x32" in note for note in summary.notes)
+
+
+def without_depth_from(start, end):
+    return lambda stream, i, message: None if stream == "depth" and start <= i < end else message
+
+
+def test_missing_depth_degrades_and_returns(tmp_path):
+    bag = write_drive(tmp_path / "d.mcap", frames=24, tamper=without_depth_from(6, 16))
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings(missing_timeout_s=0.3))
+    assert summary.check() == []
+    assert [change.mode for change in summary.mode_changes] == ["normal", "degrade:depth", "normal"]
+    assert 0.8 < summary.mode_changes[1].seconds < 0.95
+    assert summary.singles > 4
+    assert summary.frames["depth"].received == 14
+
+
+def test_policy_stop_empties_the_map(tmp_path):
+    bag = write_drive(tmp_path / "d.mcap", frames=24, tamper=without_depth_from(6, 16))
+    with BagReader(bag) as reader:
+        replay = Replay(reader, ("rgb", "depth"), ReplaySettings(missing_policy="stop", missing_timeout_s=0.3))
+        steps = list(replay.steps())
+    assert all(step.frame.depth is not None for step in steps)
+    stopped = [(step.frame.stamp_ns - START_NS) // 100_000_000 for step in steps if step.stopped]
+    assert len(stopped) == 1
+    assert stopped[0] >= 16
+
+
+def test_chosen_modalities(drive, tmp_path):
+    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("rgb",)))
+    assert list(summary.frames) == ["rgb"]
+    assert summary.pairs == 12
+    with pytest.raises(ValueError, match=r"modalities rgb, thermal: the model takes rgb, depth"):
+        evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("rgb", "thermal")))
+    with pytest.raises(ValueError, match="modalities thermal"):
+        evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("thermal",)))
+
+
+def test_map_of_perfect_labels(drive):
+    """With the truth for labels the floor is free and the face of the box lethal, where they are in the world."""
+    with BagReader(drive) as reader:
+        replay = Replay(reader, ("rgb", "depth"), ReplaySettings())
+        label_set = read_model_info(RGB_DEPTH).label_set
+        costmap = OfflineCostmap(CostmapConfig(), label_set, replay.odometry, camera_in_base(MOUNTING))
+        for step in replay.steps():
+            pose = np.eye(4)
+            pose[0, 3] = (step.frame.stamp_ns - START_NS) * 0.5e-9
+            _, labels = view(pose)
+            costmap.integrate(step.frame, Segmentation(labels, np.full(labels.shape, 255, np.uint8)))
+            occupancy = costmap.render(step.frame.stamp_ns)
+    assert not costmap.faults
+    rows, columns = np.nonzero(occupancy.data == 100)
+    x = occupancy.origin_xy[0] + (columns + 0.5) * occupancy.resolution_m
+    y = occupancy.origin_xy[1] + (rows + 0.5) * occupancy.resolution_m
+    assert np.abs(x - 4.0).max() < 0.11
+    assert y.min() == pytest.approx(-0.4, abs=0.1)
+    assert y.max() == pytest.approx(0.5, abs=0.1)
+    rows, columns = np.nonzero(occupancy.data == 0)
+    assert len(rows) > 1000
+    assert {FLOOR, BOX} == set(np.unique(labels)) - {255}
+    assert costmap.robot == pytest.approx((0.55, 0.0, 0.0))
+
+
+def test_camera_grid_is_the_bags(drive):
+    with BagReader(drive) as reader:
+        replay = Replay(reader, ("rgb",), ReplaySettings())
+        assert next(replay.steps()).frame.intrinsics == CAMERA
+
+
+def bag_with_truth_of_40_classes(tmp_path):
+    labels = np.full((64, 96), 31, np.uint8)
+    change = {("labels", 2): lambda m: messages.compressed_labels(labels, START_NS + 200_000_000, COLOR_FRAME)}
+    return write_drive(tmp_path / "d.mcap", tamper=damage(change)), RGB_DEPTH
+
+
+def truncated_bag(tmp_path):
+    bag = write_drive(tmp_path / "d.mcap")
+    bag.write_bytes(bag.read_bytes()[:-3000])
+    return bag, RGB_DEPTH
+
+
+def no_bag(tmp_path):
+    path = tmp_path / "d.mcap"
+    path.write_bytes(b"\x89PNG and so on" * 50)
+    return path, RGB_DEPTH
+
+
+def bag_without_depth(tmp_path):
+    return write_drive(tmp_path / "d.mcap", streams=("rgb", "odom")), RGB_DEPTH
+
+
+def bag_without_images(tmp_path):
+    return write_drive(tmp_path / "d.mcap", streams=("odom",)), RGB_DEPTH
+
+
+def no_model(tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"weights")
+    return write_drive(tmp_path / "d.mcap"), path
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (bag_with_truth_of_40_classes, r"truth at stamp 1700000000200000000 ns: .*\[31\].*label set"),
+        (truncated_bag, r"truncated or corrupt"),
+        (no_bag, r"not a bag"),
+        (bag_without_depth, r"no topic of depth, which the model takes; topics there: .*--modalities"),
+        (bag_without_images, r"topics there: /odom"),
+        (no_model, r"m\.onnx: "),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_exit_2(tmp_path, capsys, make, said):
+    bag, model = make(tmp_path)
+    out = tmp_path / "out"
+    assert main(["evaluate", str(bag), "--model", str(model), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("gemini-ros: ")
+    assert error.count("\n") == 1
+    assert re.search(said, error), error
+    assert not out.exists()
+
+
+def test_command_says_what_it_found(drive, tmp_path, capsys):
+    arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--modalities", "rgb,depth"]
+    assert main([*arguments, "--slop", "0.001", "--missing.policy", "hold"]) == 0
+    said = capsys.readouterr().out
+    assert "rgb      12 received, 0 in pairs, 0 single, dropped: 12 no_partner" in said
+    assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
+    with pytest.raises(BagError, match="no such file"):
+        evaluate_bag(tmp_path / "none.mcap", RGB_DEPTH, tmp_path)
