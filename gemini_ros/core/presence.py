@@ -81,12 +81,7 @@ class Presence:
 
     def admits_single(self, name: str) -> bool:
         """Whether a message of a stream goes out without its partner."""
-        return (
-            self._policy == "degrade"
-            and bool(self.absent)
-            and name in self._required
-            and name not in self.absent
-        )
+        return self._policy == "degrade" and bool(self.absent) and name in self._required and name not in self.absent
 
     def restart(self, before_ns: int, now_ns: int) -> None:
         """Time jumped: what was alive at ``before_ns`` is given a whole timeout anew, what was missing still is."""

@@ -47,9 +47,9 @@ class PairMatcher:
     message is used twice, none older than one used before. A reference with a partner at or after it is decided at
     once. With one before it only, it waits for a nearer one while that can still come: until something at or after
     it came, until the rhythm of the partner (the shortest of its last eight intervals) rules it out, and for at most
-    ``slop_ns``. Likewise it waits with a partner to which, by rhythm, the next reference is due to be nearer. Streams
-    are taken to be in order; disorder does no harm before the decision, what comes after it is ``late``. References
-    without partner are dropped ``no_partner``.
+    twice ``slop_ns``. Likewise it waits with a partner to which, by rhythm, the next reference is due to be nearer.
+    Streams are taken to be in order; disorder does no harm before the decision, what comes after it is ``late``.
+    References without partner are dropped ``no_partner``.
 
     **Missing.** A required stream without anything usable for ``missing_timeout_ns`` is missing; repeated content
     (same ``fingerprint``) and repeated stamps are dropped ``duplicate`` and are not usable. The timeout must be
@@ -60,9 +60,10 @@ class PairMatcher:
 
     **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is due.
 
-    **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` before the last one,
-    drops all that waits (``time_jump``) and begins anew at once, in the mode of before; missing streams stay missing.
-    When the other streams follow, only what they brought meanwhile is dropped. Jumps forward need nothing.
+    **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` a missing timeout
+    before an earlier one (by less, it counts as that one), drops all that waits (``time_jump``) and begins anew at
+    once, in the mode of before; missing streams stay missing. When the other streams follow, only what they brought
+    meanwhile is dropped. Jumps forward need nothing.
 
     **Bounds.** At most ``queue_size`` messages of each stream wait between calls; when full, the oldest reference
     is settled with what there is, or the oldest message is dropped ``overflow``. Matches come in the order of the
@@ -99,10 +100,18 @@ class PairMatcher:
         self._reference = self._streams["rgb" if "rgb" in required else required[0]]
         self._partner = next((stream for stream in self._required if stream is not self._reference), None)
         self._presence = Presence(required, missing_timeout_ns, policy)
-        self._slop_ns, self._queue_size, self._jump_ns = slop_ns, queue_size, jump_ns
+        self._slop_ns, self._queue_size = slop_ns, queue_size
+        self._timeout_ns, self._jump_ns = missing_timeout_ns, jump_ns
         self._now_ns = _BEFORE_ALL
         self._emitted_ns: int | None = None
         self._epoch = 0
+
+    def reconfigure(self, *, slop_ns: int, missing_timeout_ns: int, policy: str) -> None:
+        """Change what may change between two calls; counts and what waits stay. Raises ``ValueError``."""
+        if slop_ns < 0:
+            raise ValueError(f"slop {slop_ns} ns, expected at least 0")
+        self._presence.reconfigure(missing_timeout_ns, policy)
+        self._slop_ns, self._timeout_ns = slop_ns, missing_timeout_ns
 
     @property
     def mode(self) -> str:
@@ -138,9 +147,7 @@ class PairMatcher:
             for sentence in message_identity(name, stream.counts(), len(stream.waiting))
         ]
 
-    def add(
-        self, stream: str, stamp_ns: int, item: Any, now_ns: int, fingerprint: int | None = None
-    ) -> list[Match]:
+    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int, fingerprint: int | None = None) -> list[Match]:
         """Take a message; returns the matches settled by it, or by the time that passed, in order."""
         source = self._stream(stream)
         matches = self.poll(now_ns)
@@ -166,9 +173,9 @@ class PairMatcher:
 
         Call it every few hundredths of a second: it is what notices that everything has stopped.
         """
-        if now_ns < self._now_ns:
-            self._restart(self._now_ns, now_ns)
-        self._now_ns = now_ns
+        if now_ns <= self._now_ns - self._timeout_ns:
+            self._restart(now_ns)
+        self._now_ns = max(now_ns, self._now_ns)
         matches: list[Match] = []
         self._advance(matches)
         return matches
@@ -179,10 +186,11 @@ class PairMatcher:
         _check_cause(cause)
         source.received += 1
         source.dropped[cause] += 1
-        self._presence.expect(stream, now_ns)
+        if cause != "not_ready":  # nothing is missing yet that nobody could have used
+            self._presence.expect(stream, now_ns)
 
     def flush(self, cause: str = "shutdown") -> None:
-        """Drop all that waits. A ``poll`` beforehand, ``slop_ns`` after the last message, lets out what is complete."""
+        """Drop all that waits. To let out what is complete, ``poll`` first with the last time + 2 ``slop_ns``."""
         _check_cause(cause)
         for stream in self._streams.values():
             stream.drop_all(cause)
@@ -197,17 +205,18 @@ class PairMatcher:
 
     # Time jumps
 
-    def _restart(self, before_ns: int, now_ns: int) -> None:
+    def _restart(self, now_ns: int) -> None:
         self._epoch += 1
         self._emitted_ns = None
-        self._presence.restart(before_ns, now_ns)
+        self._presence.restart(self._now_ns, now_ns)
+        self._now_ns = now_ns
         for stream in self._streams.values():
             stream.restart()
 
     def _jump_back(self, source: Stream, time_ns: int) -> None:
         """The stamps of ``source`` jumped back, as the first of all, or after another or the clock did."""
         if source.epoch == self._epoch:
-            self._restart(self._now_ns, self._now_ns)
+            self._restart(self._now_ns)
         else:
             source.restart()
             if not self._in_order(time_ns + self._jump_ns):  # a late single of the epoch before went out
@@ -308,7 +317,8 @@ class PairMatcher:
         return stream.latest_ns + stream.shortest_ns <= head.time_ns + self._slop_ns
 
     def _waited(self, one: Message, other: Message) -> bool:
-        return self._now_ns - max(one.received_ns, other.received_ns) >= self._slop_ns
+        # What is nearer to one than the other, within the slop, follows its predecessor by less than twice the slop.
+        return self._now_ns - max(one.received_ns, other.received_ns) >= 2 * self._slop_ns
 
     def _part_with_oldest(self, stream: Stream, cause: str, matches: list[Match]) -> None:
         """Let the oldest message of a stream go, which finds no partner: out as a single, or dropped."""
