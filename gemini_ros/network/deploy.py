@@ -22,8 +22,8 @@ from gemini_ros.network.normalise import EPS, normalise
 class ModelFile(nn.Module):
     """The graph of a model file, batch 1: images as a camera gives them -> labels, confidence, logits.
 
-    Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels and
-    confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w).
+    Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels
+    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w).
     """
 
     def __init__(self, model: FusionSegmenter, modalities: tuple[Modality, ...], network_size: tuple[int, int]) -> None:

@@ -26,8 +26,8 @@ class Prediction:
 class FusionSegmenter(nn.Module):
     """Segment one or two co-registered modalities (arXiv:2406.01210).
 
-    ``encoder`` is a name of ``MIT_SIZES`` or a configuration; ``modalities`` names the streams in order; ``fusion`` a name
-    of ``FUSIONS``, used with two modalities. Raises ``ValueError`` for an unknown name or another number of modalities.
+    ``encoder`` is a name of ``MIT_SIZES`` or a configuration; ``modalities`` names the streams in order; ``fusion`` a
+    name of ``FUSIONS``, used with two modalities. Raises ``ValueError`` for an unknown name or more modalities.
     """
 
     def __init__(

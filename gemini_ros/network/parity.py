@@ -16,7 +16,7 @@ def check_parity(path: Path) -> dict[str, float]:
     """Largest absolute difference per recorded output of a reference file.
 
     The file holds ``weights/<official name>``, ``input/<modality>`` (B, 3, H, W), already normalised, and
-    ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if it does not.
+    ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if not.
     """
     arrays = _load(path)
     weights = {name.partition("/")[2]: torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights/")}

@@ -18,8 +18,9 @@ Images = dict[str, np.ndarray]
 
 
 class Augmentation:
-    """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults, and at most
-    one modality taken away, each with its probability in ``modality_dropout``.
+    """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults.
+
+    At most one modality is taken away, each with its probability in ``modality_dropout``.
 
     Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
     """

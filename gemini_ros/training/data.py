@@ -1,8 +1,8 @@
 """Folders of co-registered images as training data.
 
-The tree is what ``gemini-ros dataset simulate --out DIR`` writes: ``rgb/*.jpg``, ``depth/*.png`` (uint16, millimetres, 0 =
-none), ``thermal/*.png`` (uint16, hundredths of a kelvin, 0 = none), ``labels/*.png`` (uint8, 255 = unlabelled), paired by
-stem, with ``dataset.yaml`` and ``frames.csv`` beside them.
+The tree is what ``gemini-ros dataset simulate --out DIR`` writes: ``rgb/*.jpg``, ``depth/*.png`` (uint16, millimetres,
+0 = none), ``thermal/*.png`` (uint16, hundredths of a kelvin, 0 = none), ``labels/*.png`` (uint8, 255 = unlabelled),
+paired by stem, with ``dataset.yaml`` and ``frames.csv`` beside them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ Sample = dict[str, Tensor]
 
 
 class ImageFolder(Dataset):
-    """Samples of one folder: ``rgb`` uint8 (H, W, 3), ``depth`` metres and ``thermal`` degrees Celsius float32 (H, W) with
-    NaN holes, ``labels`` uint8 (H, W), ``present`` float32 (modalities,), ``index`` into ``records``.
+    """Samples of one folder, as dictionaries of tensors.
 
-    The images are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into memory, which all training
-    processes share. Raises ``ValueError`` naming the first file that is missing or of another size or type.
+    ``rgb`` uint8 (H, W, 3), ``depth`` metres and ``thermal`` degrees Celsius float32 (H, W) with NaN holes, ``labels``
+    uint8 (H, W), ``present`` float32 (modalities,), ``index`` into ``records``.
+
+    The images are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into memory, which all
+    training processes share. Raises ``ValueError`` naming the first file that is missing or of another size or type.
     """
 
     def __init__(self, root: Path, modalities: tuple[str, ...], augmentation: Augmentation | None = None) -> None:

@@ -28,8 +28,8 @@ def export_checkpoint(
 ) -> None:
     """Write ``out`` and ``out``'s golden file (four frames of the folder ``frames`` with their outputs).
 
-    ``size`` is the network's (width, height), by default that of the frames. Raises ``ValueError`` and writes nothing if the
-    file and the checkpoint give different labels on more than 0.1 % of the pixels.
+    ``size`` is the network's (width, height), by default that of the frames. Raises ``ValueError`` and writes nothing
+    if the file and the checkpoint give different labels on more than 0.1 % of the pixels.
     """
     task = load_task(checkpoint)
     modalities = task.network.modalities

@@ -6,7 +6,7 @@ import resource
 from collections.abc import Sequence
 
 import lightning
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.task import SegmentationTask
@@ -21,7 +21,7 @@ class CoreTime(lightning.Callback):
 
 
 class _Cli(LightningCLI):
-    def add_arguments_to_parser(self, parser) -> None:  # noqa: ANN001 (LightningArgumentParser, as its base says)
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.modalities", "data.modalities")
 
 

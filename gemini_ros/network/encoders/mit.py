@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -163,7 +163,7 @@ class MixTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        rates = torch.linspace(0, drop_path, sum(config.depths)).tolist()
+        rates = np.linspace(0, drop_path, sum(config.depths)).tolist()
         inputs = (3, *config.widths[:3])
         self.stages = nn.ModuleList()
         for index, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):

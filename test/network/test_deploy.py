@@ -1,0 +1,150 @@
+"""The deploy form and the exported file against the network that was trained."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
+from gemini_ros.network.encoders.mit import MiTConfig
+from gemini_ros.network.export import write_model_file
+from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.training.modalities import MODALITY_DEFAULTS
+
+pytestmark = pytest.mark.torch
+TINY = MiTConfig((16, 16, 40, 64), (1, 2, 1, 1))
+
+
+def random_model(modalities, seed=0):
+    """A network whose every parameter and statistic matters."""
+    torch.manual_seed(seed)
+    model = FusionSegmenter(TINY, modalities, 10)
+    model.decoder.norm.running_mean.normal_()
+    model.decoder.norm.running_var.uniform_(0.5, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("modalities", "present"), [(("rgb",), [1]), (("rgb", "depth"), [1, 1]), (("rgb", "depth"), [0, 1])]
+)
+def test_deploy_form_is_exact(modalities, present):
+    model = random_model(modalities).double()
+    images = [torch.randn(1, 3, 64, 96, dtype=torch.double) for _ in modalities]
+    present = torch.tensor(present, dtype=torch.double)
+    with torch.inference_mode():
+        expected = model(images, present[None]).ensemble
+        found = DeployedSegmenter(model).double()(images, present)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "x.onnx"
+    model = random_model(("rgb", "depth"))
+    labels = load_label_set("warehouse")
+    modalities = tuple(MODALITY_DEFAULTS[name] for name in model.modalities)
+    info = ModelInfo(labels, modalities, (96, 64), {}, "none", {}, "Apache-2.0", "yes")
+    write_model_file(model, info, path)
+    return path, ModelFile(model, modalities, (96, 64)).eval()
+
+
+def inputs(rows=100, columns=130):
+    random = np.random.default_rng(3)
+    rgb = random.integers(0, 256, (1, rows, columns, 3), dtype=np.uint8)
+    depth = random.uniform(0.2, 12, (1, rows, columns)).astype(np.float32)
+    depth[0, :10] = np.nan
+    depth[0, 10:20] = np.inf
+    depth[0, 20:25] = 1e30
+    depth[0, 25:30] = 0
+    return rgb, depth
+
+
+@pytest.mark.parametrize("present", [[1, 1], [1, 0], [0, 1]])
+@pytest.mark.parametrize("size", [(100, 130), (64, 96), (240, 320)])
+def test_onnx_runtime_agrees_with_torch_at_any_camera_size(exported, size, present):
+    path, graph = exported
+    rgb, depth = inputs(*size)
+    present = np.array(present, np.float32)
+    session = onnxruntime.InferenceSession(str(path))
+    labels, confidence, logits = session.run(None, {"rgb": rgb, "depth": depth, "present": present})
+    with torch.inference_mode():
+        expected = graph(torch.from_numpy(rgb), torch.from_numpy(depth), torch.from_numpy(present))
+        top = torch.nn.functional.interpolate(expected[2], size, mode="bilinear").topk(2, 1).values
+    assert labels.shape == confidence.shape == (1, *size)
+    assert labels.dtype == confidence.dtype == np.uint8
+    # The file stores weights as fp16, torch here has them in fp32.
+    np.testing.assert_allclose(logits, expected[2].numpy(), atol=0.05 * np.abs(logits).max())
+    clear = (top[:, 0] - top[:, 1]).numpy() > 0.1 * np.abs(logits).max()
+    assert clear.mean() > 0.2
+    np.testing.assert_array_equal(labels[clear], expected[0].numpy()[clear])
+
+
+def test_what_is_not_a_measurement_does_not_count(exported):
+    """NaN, infinity, 0 and absurd values all mean the same: nothing measured."""
+    path, _ = exported
+    session = onnxruntime.InferenceSession(str(path))
+    rgb, depth = inputs()
+    present = np.ones(2, np.float32)
+    expected = session.run(["logits"], {"rgb": rgb, "depth": depth, "present": present})[0]
+    assert np.isfinite(expected).all()
+    for value in (np.nan, np.inf, -np.inf, 0, -1, 1e30):
+        other = depth.copy()
+        other[0, :30] = value
+        found = session.run(["logits"], {"rgb": rgb, "depth": other, "present": present})[0]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_absent_depth_is_as_good_as_none_measured(exported):
+    path, _ = exported
+    session = onnxruntime.InferenceSession(str(path))
+    rgb, depth = inputs()
+    absent = np.array([1, 0], np.float32)
+    first = session.run(["logits"], {"rgb": rgb, "depth": depth, "present": absent})[0]
+    second = session.run(["logits"], {"rgb": rgb, "depth": np.full_like(depth, np.nan), "present": absent})[0]
+    np.testing.assert_array_equal(first, second)
+
+
+def test_file_obeys_the_contract(exported):
+    model = onnx.load(exported[0])
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    shapes = {
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes["rgb"] == [1, "H", "W", 3]
+    assert shapes["depth"] == [1, "H", "W"]
+    assert shapes["present"] == [2]
+    assert shapes["logits"] == [1, 10, 16, 24]
+    assert [o.name for o in model.graph.output] == ["labels", "confidence", "logits"]
+    operators = [node.op_type for node in model.graph.node]
+    assert not {"Loop", "If", "IsNaN", "Scan"} & set(operators)
+    assert "LayerNormalization" in operators
+    metadata = {p.key: p.value for p in model.metadata_props}
+    assert set(metadata) == {METADATA_KEY}
+    assert json.loads(metadata[METADATA_KEY])["format"] == 1
+
+
+def test_uint8_input_is_cast_before_anything_else(exported):
+    graph = onnx.load(exported[0]).graph
+    users = [node for node in graph.node if "rgb" in node.input and node.op_type != "Shape"]
+    assert [node.op_type for node in users] == ["Cast"]
+
+
+def test_export_refuses_metadata_of_another_model(tmp_path):
+    model = random_model(("rgb",))
+    labels = load_label_set("warehouse")
+    modalities = (MODALITY_DEFAULTS["rgb"], MODALITY_DEFAULTS["depth"])
+    with pytest.raises(ValueError, match="metadata of"):
+        write_model_file(
+            model, ModelInfo(labels, modalities, (96, 64), {}, "", {}, "", "yes"), tmp_path / "x.onnx"
+        )
+    assert not list(tmp_path.iterdir())

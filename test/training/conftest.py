@@ -1,0 +1,3 @@
+import pytest
+
+pytest.importorskip("lightning", reason="training needs torch and Lightning")

@@ -1,0 +1,173 @@
+"""From a folder of frames to a model file, at toy size, and what is said of bad folders."""
+
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gemini_ros.cli import main
+from gemini_ros.core.frames import Frame
+from gemini_ros.inference import load_segmenter
+from gemini_ros.training.augmentation import Augmentation
+from gemini_ros.training.data import ImageFolder
+from gemini_ros.training.export import load_task
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Frames in which depth tells the class of the left half and RGB that of the right half."""
+    root = tmp_path_factory.mktemp("data") / "set"
+    random = np.random.default_rng(0)
+    for kind in ("rgb", "depth", "labels"):
+        (root / kind).mkdir(parents=True)
+    rows = []
+    for i in range(8):
+        labels = np.zeros((64, 96), np.uint8)
+        labels[:, :48] = random.integers(3)
+        labels[:, 48:] = random.integers(3)
+        labels[:2] = 255
+        rgb = random.integers(0, 60, (64, 96, 3), dtype=np.uint8)
+        rgb[:, 48:] = 80 * int(labels[-1, -1]) + 20
+        depth = random.integers(1000, 2000, (64, 96)).astype(np.uint16)
+        depth[:, :48] = 1000 + 2000 * int(labels[-1, 0])
+        depth[5:9] = 0
+        stem = f"{i:03d}"
+        cv2.imwrite(str(root / f"rgb/{stem}.jpg"), rgb[..., ::-1])
+        cv2.imwrite(str(root / f"depth/{stem}.png"), depth)
+        cv2.imwrite(str(root / f"labels/{stem}.png"), labels)
+        rows.append({"stem": stem, "scene": i, "light": "day" if i % 2 else "dark"})
+    with (root / "frames.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+def arguments(folder, out):
+    return [
+        "--config=config/training/warehouse_rgbd_nano.yaml",
+        f"--data.train_dirs=['{folder}']",
+        f"--data.val_dir={folder}",
+        "--data.batch_size=4",
+        "--data.crop_size=[64,64]",
+        f"--trainer.default_root_dir={out}",
+        f"--trainer.logger.init_args.save_dir={out}",
+        "--trainer.enable_progress_bar=false",
+    ]
+
+
+def test_fit_test_export_and_run(folder, tmp_path):
+    """The whole way: the exported file gives the labels of the checkpoint, and carries its scores."""
+    common = arguments(folder, tmp_path)
+    assert main(["train", "fit", *common, "--trainer.max_steps=4", "--trainer.val_check_interval=2"]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    log = next(tmp_path.rglob("metrics.csv")).read_text()
+    assert "val_miou" in log and "core_hours" in log
+
+    assert main(["train", "test", *common, f"--ckpt_path={checkpoint}"]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert set(scores) == {"complete", "without rgb", "without depth"}
+    assert set(scores["complete"]) == {"all", "day", "dark"}
+    assert scores["complete"]["all"]["pixels"] == 8 * 62 * 96
+
+    out = tmp_path / "toy.onnx"
+    export = ["model", "export", str(checkpoint), "--frames", str(folder), "--out", str(out)]
+    assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+    segmenter = load_segmenter(out)
+    assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
+    with np.load(tmp_path / "toy.golden.npz") as golden:
+        assert {name.partition("/")[0] for name in golden.files} == {
+            f"{kind}{i}" for kind in ("input", "output") for i in range(4)
+        }
+        frame = Frame(0, "camera", rgb=golden["input2/rgb"], depth=golden["input2/depth"])
+        np.testing.assert_array_equal(segmenter.segment(frame).labels, golden["output2/labels"])
+
+    sample = ImageFolder(folder, ("rgb", "depth"))[2]
+    batch = {name: sample[name][None] for name in ("rgb", "depth", "present", "labels")}
+    with torch.inference_mode():
+        expected = load_task(checkpoint)._labels(batch)[0]
+    found = segmenter.segment(Frame(0, "camera", rgb=sample["rgb"].numpy(), depth=sample["depth"].numpy()))
+    assert (found.labels == expected).mean() > 0.99
+
+
+def test_weights_of_another_configuration_are_refused(folder, tmp_path):
+    common = arguments(folder, tmp_path)
+    steps = ["--trainer.max_steps=1", "--trainer.val_check_interval=1"]
+    assert main(["train", "fit", *common, *steps, "--model.drop_path=0.1"]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    with pytest.raises(ValueError, match=r"has shape .*, expected"):
+        from gemini_ros.training.task import SegmentationTask
+
+        SegmentationTask("b0", ["rgb", "depth"], "warehouse", weights=checkpoint)
+
+
+def test_folder_gives_units_and_holes(folder):
+    data = ImageFolder(folder, ("rgb", "depth"))
+    sample = data[0]
+    assert len(data) == 8
+    assert sample["rgb"].shape == (64, 96, 3) and sample["rgb"].dtype == torch.uint8
+    assert torch.isnan(sample["depth"][5:9]).all()
+    stored = cv2.imread(str(folder / "depth/000.png"), cv2.IMREAD_UNCHANGED)
+    assert sample["depth"][40, 3].item() == pytest.approx(stored[40, 3] / 1000)
+    rgb = cv2.imread(str(folder / "rgb/000.jpg"))[..., ::-1]
+    np.testing.assert_array_equal(sample["rgb"].numpy(), rgb)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: (root / "frames.csv").unlink(), r"frames\.csv: no such file"),
+        (lambda root: (root / "frames.csv").write_text("stem,scene\n"), "lists no frame"),
+        (lambda root: (root / "depth/003.png").unlink(), r"003\.png: no such file"),
+        (lambda root: (root / "depth/003.png").write_bytes(b"x"), r"003\.png: unreadable"),
+        (lambda root: cv2.imwrite(str(root / "depth/003.png"), np.zeros((64, 96), np.uint8)), r"003\.png: uint8"),
+        (
+            lambda root: cv2.imwrite(str(root / "depth/003.png"), np.zeros((60, 96), np.uint16)),
+            r"003\.png: size 96x60, expected 96x64",
+        ),
+    ],
+)
+def test_a_bad_folder_is_named(folder, tmp_path, damage, message):
+    root = tmp_path / "copy"
+    shutil.copytree(folder, root, ignore=shutil.ignore_patterns(".unpacked"))
+    damage(root)
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(root, ("rgb", "depth"))
+
+
+def test_augmentation_moves_everything_together():
+    """Every modality carries the pixel's own coordinates: after any crop, scale and flip they still agree."""
+    torch.manual_seed(0)
+    y, x = np.mgrid[:120, :160]
+    labels = ((x // 16 + y // 16) % 200).astype(np.uint8)
+    images = {"depth": labels.astype(np.float32) + 1, "thermal": labels.astype(np.float32), "labels": labels}
+    augmentation = Augmentation((64, 48), (0.5, 1.5), (0.0, 0.0))
+    for _ in range(20):
+        moved, present = augmentation(images, ("depth", "thermal"))
+        assert moved["labels"].shape == (48, 64)
+        assert present.tolist() == [1, 1]
+        known = np.isfinite(moved["depth"])
+        error = moved["depth"] - 1 - moved["labels"]
+        assert np.abs(error[known]).max() <= 0.03 * 21
+        assert np.abs(moved["thermal"] - moved["labels"]).max() < 6
+
+
+def test_modality_dropout_takes_each_away_as_often_as_asked():
+    torch.manual_seed(0)
+    images = {
+        "rgb": np.zeros((16, 16, 3), np.uint8),
+        "depth": np.ones((16, 16), np.float32),
+        "labels": np.zeros((16, 16), np.uint8),
+    }
+    augmentation = Augmentation((16, 16), (1.0, 1.0), (0.2, 0.4))
+    present = np.array([augmentation(images, ("rgb", "depth"))[1] for _ in range(1000)])
+    assert present.min(1).max() == 1 and present.max(1).min() == 1
+    assert (1 - present).mean(0) == pytest.approx([0.2, 0.4], abs=0.06)
+    with pytest.raises(ValueError, match="sum below 1"):
+        Augmentation((8, 8), (1.0, 1.0), (0.5, 0.6))
