@@ -76,8 +76,10 @@ class Pipeline:
         mode = self.matcher.mode
         if mode == self._mode:
             return
-        log = self._logger.info if mode in ("normal", "waiting") else self._logger.warning
-        log(f"mode {mode}")
+        if mode in ("normal", "waiting"):
+            self._logger.info(f"mode {mode}")
+        else:
+            self._logger.warning(f"mode {mode}")
         if mode.startswith("stop:"):
             self._costmap.stop()
             self.costmap_topic.publish()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
@@ -20,6 +17,8 @@ from rclpy.exceptions import (
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
+
+from gemini_ros.nodes.tool import stop_on_signals
 
 # How long a signal can go unnoticed; rcl waits in C, where Python's handlers do not run.
 _WAKE_S = 0.1
@@ -51,7 +50,7 @@ def run(node_factory: Callable[[], ProcessNode], args: list[str] | None = None) 
 
     ``ros2 launch`` sends SIGINT to the process group and again itself: any number of them ends the process once.
     """
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         try:
             rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
             status = _run(node_factory, stop)
@@ -79,22 +78,6 @@ def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
         executor.shutdown(timeout_sec=0.5)
         node.destroy_node()
     return status
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event set by SIGINT and SIGTERM, however many; the handlers stay until the process has cleaned up."""
-    stop = threading.Event()
-
-    def request(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _leave_without_stragglers(status: int) -> None:

@@ -33,7 +33,7 @@ from gemini_ros.nodes.parameters import Settings, declare, refused_change, setti
 from gemini_ros.nodes.pipeline import Pipeline
 from gemini_ros.nodes.pose import PoseSource, pose_source
 from gemini_ros.nodes.process import run
-from gemini_ros.nodes.statuses import Report, statistics
+from gemini_ros.nodes.statuses import Report, mode_report, statistics
 
 _POLL_S = 0.05
 _COSTMAP_S = 0.2
@@ -45,15 +45,17 @@ Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackRetur
 
 
 def _told(transition: Transition) -> Transition:
-    """Log what a transition raises; rclpy turns it into ERROR without a word."""
+    """Report after a transition, and log what it raises: rclpy turns that into ERROR without a word."""
 
     @functools.wraps(transition)
     def telling(node: SegmenterNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            return transition(node, state)
+            result = transition(node, state)
         except Exception as error:
             node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error}")
             raise
+        node.publish_diagnostics()
+        return result
 
     return telling
 
@@ -93,11 +95,12 @@ class SegmenterNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._refusal = ""
         self._broken: list[str] = []
+        self._said_mode: object = ""
         self._active_timers: list[Any] = []
         self._report = Report()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_DIAGNOSTICS_S, self._publish_diagnostics, clock=self._steady)
+        self.create_timer(_DIAGNOSTICS_S, self.publish_diagnostics, clock=self._steady)
         self._start = self.create_timer(0.0, self._autostart, clock=self._steady)
 
     # -- life cycle
@@ -127,7 +130,7 @@ class SegmenterNode(LifecycleNode):
             self, here.settings, here.required, here.extras, here.segmenter, here.costmap, here.outputs
         )
         self._active_timers = [
-            self.create_timer(_POLL_S, self._pipeline.poll, clock=self._steady),
+            self.create_timer(_POLL_S, self._poll, clock=self._steady),
             self.create_timer(_COSTMAP_S, self._age_costmap, clock=self._steady),
         ]
         return super().on_activate(state)
@@ -209,13 +212,26 @@ class SegmenterNode(LifecycleNode):
 
     # -- timers and parameters
 
+    def _poll(self) -> None:
+        if self._pipeline is None:
+            return
+        self._pipeline.poll()
+        mode = self._mode()
+        if mode != self._said_mode:
+            self.publish_diagnostics()
+
+    def _mode(self) -> object:
+        return mode_report(self._configured, self._pipeline, self._refusal).values["mode"]
+
     def _age_costmap(self) -> None:
         if self._pipeline is not None:
             self._pipeline.costmap_topic.publish_if_older(round(_COSTMAP_S * 1e9))
 
-    def _publish_diagnostics(self) -> None:
+    def publish_diagnostics(self) -> None:
+        """Say how things are: every second, and at once after a transition or a change of mode."""
         now_ns = self.get_clock().now().nanoseconds
         statuses = self._report.statuses(self._configured, self._pipeline, self._refusal, now_ns)
+        self._said_mode = self._mode()
         self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
 
     def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gemini_ros.nodes.segmenter import Configured
 
 _SILENT_S = 2.0
+_RATE_S = 0.5
 _LOSS_THAT_MATTERS = 0.01
 
 
@@ -29,6 +30,7 @@ class Report:
     """Gathers the statuses; remembers what rates are reckoned from."""
 
     def __init__(self) -> None:
+        self._rates_hz: dict[str, float] = {}
         self._received: dict[str, int] = {}
         self._at_ns = time.monotonic_ns()
 
@@ -36,7 +38,7 @@ class Report:
         self, configured: Configured | None, pipeline: Pipeline | None, refusal: str, now_ns: int
     ) -> list[Status]:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
-        statuses = [_mode(configured, pipeline, refusal)]
+        statuses = [mode_report(configured, pipeline, refusal)]
         if configured is not None:
             statuses.append(_model(configured))
         if configured is not None and pipeline is not None:
@@ -45,17 +47,13 @@ class Report:
         return statuses
 
     def _inputs(self, pipeline: Pipeline, now_ns: int) -> list[Status]:
-        at_ns = time.monotonic_ns()
-        elapsed_s = max((at_ns - self._at_ns) / 1e9, 1e-3)
-        self._at_ns = at_ns
+        self._reckon_rates(pipeline)
         statuses = []
         for stream, counts in pipeline.matcher.counts.items():
             source = pipeline.inputs[stream]
-            rate_hz = max(counts.received - self._received.get(stream, 0), 0) / elapsed_s
-            self._received[stream] = counts.received
             figures = {
                 "topic": source.topic,
-                "rate_hz": rate_hz,
+                "rate_hz": self._rates_hz.get(stream, 0.0),
                 "age_s": source.silent_for_s(),
                 "waiting": pipeline.matcher.buffered[stream],
             }
@@ -64,6 +62,17 @@ class Report:
             totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}
             statuses.append(input_status(stream, totals, counts.dropped, _input_faults(source), figures))
         return statuses
+
+    def _reckon_rates(self, pipeline: Pipeline) -> None:
+        """Over the time since the last reckoning; a report out of turn keeps the rates there are."""
+        elapsed_s = (time.monotonic_ns() - self._at_ns) / 1e9
+        if elapsed_s < _RATE_S:
+            return
+        received = {stream: counts.received for stream, counts in pipeline.matcher.counts.items()}
+        self._rates_hz = {
+            stream: max(count - self._received.get(stream, 0), 0) / elapsed_s for stream, count in received.items()
+        }
+        self._received, self._at_ns = received, time.monotonic_ns()
 
 
 def statistics(pipeline: Pipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
@@ -97,7 +106,8 @@ def _backend(configured: Configured | None) -> str:
     return segmenter.backend if segmenter is not None else ""
 
 
-def _mode(configured: Configured | None, pipeline: Pipeline | None, refusal: str) -> Status:
+def mode_report(configured: Configured | None, pipeline: Pipeline | None, refusal: str) -> Status:
+    """The mode, the one thing that is always said."""
     if configured is None:
         mode = "failed" if refusal else "inactive"
         return mode_status(mode, refusal or "not configured", {})
@@ -170,7 +180,7 @@ def _transport(pipeline: Pipeline) -> Status:
             figures[f"period_ms_{stream}"] = source.gaps.period_ns / 1e6
         if lost > _LOSS_THAT_MATTERS * (received + lost):
             faults.append(transport.loss_message(stream, lost, received, source.transport))
-        elif source.silent_for_s() > _SILENT_S and source.publisher_count():
+        elif not received and source.silent_for_s() > _SILENT_S and source.publisher_count():
             faults.append(
                 f"{stream}: {source.topic} has a publisher, but nothing arrives. If it is sending: "
                 f"{transport.cure(source.transport)}"
