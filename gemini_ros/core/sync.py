@@ -89,19 +89,16 @@ class PairMatcher:
             raise ValueError(f"streams {names}: expected one or two required ones, then extras, each named once")
         if unknown := set(offsets_ns) - set(names):
             raise ValueError(f"offset of {', '.join(sorted(unknown))}: expected streams among {', '.join(names)}")
-        if slop_ns < 0 or queue_size < 1 or jump_ns <= 0:
-            raise ValueError(
-                f"slop {slop_ns} ns, queue size {queue_size}, jump {jump_ns} ns: expected a slop of at least 0, a "
-                "queue of at least 1 and a positive jump"
-            )
+        if queue_size < 1 or jump_ns <= 0:
+            raise ValueError(f"queue size {queue_size}, jump {jump_ns} ns: expected at least 1, and a positive jump")
         self._streams = {name: Stream(name, int(offsets_ns.get(name, 0))) for name in names}
         self._required = [self._streams[name] for name in required]
         self._extras = [self._streams[name] for name in extras]
         self._reference = self._streams["rgb" if "rgb" in required else required[0]]
         self._partner = next((stream for stream in self._required if stream is not self._reference), None)
         self._presence = Presence(required, missing_timeout_ns, policy)
-        self._slop_ns, self._queue_size = slop_ns, queue_size
-        self._timeout_ns, self._jump_ns = missing_timeout_ns, jump_ns
+        self._queue_size, self._jump_ns = queue_size, jump_ns
+        self.reconfigure(slop_ns=slop_ns, missing_timeout_ns=missing_timeout_ns, policy=policy)
         self._now_ns = _BEFORE_ALL
         self._emitted_ns: int | None = None
         self._epoch = 0
@@ -189,8 +186,16 @@ class PairMatcher:
         if cause != "not_ready":  # nothing is missing yet that nobody could have used
             self._presence.expect(stream, now_ns)
 
+    def finish(self, cause: str = "shutdown") -> list[Match]:
+        """Nothing more will come: give out what is complete without waiting, and drop the rest."""
+        matches: list[Match] = []
+        while self._settle_oldest(matches, give_up=cause):
+            pass
+        self.flush(cause)
+        return matches
+
     def flush(self, cause: str = "shutdown") -> None:
-        """Drop all that waits. To let out what is complete, ``poll`` first with the last time + 2 ``slop_ns``."""
+        """Drop all that waits; for the end of a recording see ``finish``."""
         _check_cause(cause)
         for stream in self._streams.values():
             stream.drop_all(cause)
@@ -237,15 +242,15 @@ class PairMatcher:
 
     def _make_room(self, source: Stream, matches: list[Match]) -> None:
         while len(source.waiting) > self._queue_size:
-            if source in self._extras or not self._settle_oldest(matches, hurry=True):
+            if source in self._extras or not self._settle_oldest(matches, give_up="overflow"):
                 self._part_with_oldest(source, "overflow", matches)
 
-    def _settle_oldest(self, matches: list[Match], hurry: bool = False) -> bool:
+    def _settle_oldest(self, matches: list[Match], give_up: str = "") -> bool:
         """Decide on the oldest reference, or on the oldest partner where the reference is missing.
 
-        False if there is none, or if waiting may still do it good and there is no ``hurry``.
+        False if there is none, or if waiting may still do it good. With a cause to ``give_up`` under, nothing waits.
         """
-        lead, cause = self._reference, "overflow" if hurry else "no_partner"
+        lead, hurry = self._reference, bool(give_up)
         if self._presence.missing(lead.name, self._now_ns):
             if lead.waiting:
                 hurry = True
@@ -266,7 +271,7 @@ class PairMatcher:
             if partner:
                 chosen[self._partner] = partner
         if len(chosen) < len(self._required) and not self._presence.admits_single(lead.name):
-            lead.drop(cause)
+            lead.drop(give_up or "no_partner")
             return True
         for extra in self._extras:
             found, settled = self._nearest(extra, lead, hurry)

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import Topics, find_topics
 from gemini_ros.core.encodings import (
@@ -46,6 +49,7 @@ class Step:
 
     ``sync_ns``: receipt of the last image to match, in bag time; ``preprocess_ns``: decoding and assembly, measured.
     ``stopped``: since the step before, the policy stop was in force for a time, which empties the map.
+    ``odom_from_base`` (4, 4) at the frame's stamp, by the odometry received so far; ``None`` where there is none near.
     """
 
     frame: Frame
@@ -54,6 +58,7 @@ class Step:
     sync_ns: int
     preprocess_ns: int
     stopped: bool
+    odom_from_base: npt.NDArray[np.float64] | None
 
 
 class Replay:
@@ -77,7 +82,7 @@ class Replay:
         )
         self.counters = Counters()
         self.faults: Counter[str] = Counter()
-        self.odometry = PoseBuffer()
+        self._odometry = PoseBuffer()
         self._streams = (*required, *extras)
         self._intrinsics: dict[str, Intrinsics] = {}
         self._rgb_frame_id = ""
@@ -97,9 +102,7 @@ class Replay:
                 self._take_info(stream, stored)
             else:
                 self._take_odometry(stored)
-        now_ns += round(self._settings.slop_s * 1e9)
-        yield from self._frames(self.matcher.poll(now_ns), now_ns)
-        self.matcher.flush()
+        yield from self._frames(self.matcher.finish(), now_ns)
 
     def _handlers(self) -> dict[str, tuple[str, str]]:
         """What each topic brings: an image or the camera_info of a stream, or odometry."""
@@ -148,7 +151,7 @@ class Replay:
             return
         p, q = message.pose.pose.position, message.pose.pose.orientation
         try:
-            self.odometry.add(stamp_ns(message), from_xyz_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w)))
+            self._odometry.add(stamp_ns(message), from_xyz_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w)))
         except ValueError as error:
             self.faults[f"{stored.topic}: {error}"] += 1
 
@@ -175,7 +178,8 @@ class Replay:
                 continue
             preprocess_ns = time.perf_counter_ns() - start + sum(item.decode_ns for item in match.items.values())
             sync_ns = now_ns - max(item.received_ns for item in match.items.values())
-            yield Step(frame, self.matcher.mode, now_ns, sync_ns, preprocess_ns, self._stopped)
+            pose = self._odometry.at(frame.stamp_ns)
+            yield Step(frame, self.matcher.mode, now_ns, sync_ns, preprocess_ns, self._stopped, pose)
             self._stopped = False
 
 

@@ -575,6 +575,18 @@ def test_settings_without_sense_are_refused(settings, named):
         PairMatcher(**settings)
 
 
+def test_settings_change_between_two_messages():
+    feed = Feed()
+    feed.run([("rgb", 0), ("depth", 0), ("rgb", 100)])
+    feed.matcher.reconfigure(slop_ns=50 * MS, missing_timeout_ns=100 * MS, policy="hold")
+    assert feed("depth", 140, 101) == [pair(100, 140)]
+    feed.poll(205)
+    assert feed.mode == "hold:depth"  # 101 + 100; the deadline of rgb is still that of before
+    with pytest.raises(ValueError, match="slop -1 ns"):
+        feed.matcher.reconfigure(slop_ns=-1, missing_timeout_ns=1, policy="hold")
+    feed.finish()
+
+
 def test_unknown_streams_and_causes_are_refused_and_not_counted():
     feed = Feed()
     with pytest.raises(ValueError, match="'thermal', expected one of rgb, depth"):
@@ -584,6 +596,17 @@ def test_unknown_streams_and_causes_are_refused_and_not_counted():
     with pytest.raises(ValueError, match="'lost'"):
         feed.matcher.flush("lost")
     assert feed.matcher.counts["rgb"].received == 0 and feed.mode == "waiting"
+
+
+def test_the_end_of_a_recording_gives_out_what_is_complete():
+    feed = Feed(("rgb", "thermal"), ("depth",))
+    feed.run([("depth", 0), ("thermal", 98), ("rgb", 100)])  # a nearer thermal, and depth, might come
+    feed.run([("rgb", 140), ("thermal", 190)])
+    assert feed.dropped("rgb") == {} and feed.matches == []
+    matches = feed.matcher.finish()
+    assert [(match.stamp_ns, *match.items) for match in matches] == [(100 * MS, "rgb", "thermal")]
+    assert feed.dropped("rgb") == {"shutdown": 1} and feed.dropped("thermal") == {"shutdown": 1}
+    assert feed.mode == "normal" and feed.matcher.check_identities() == []
 
 
 def test_counts_are_a_snapshot():
