@@ -21,7 +21,8 @@ _MAX_CELLS_PER_SIDE = 2000
 class CostmapConfig:
     """The grid and how evidence is read.
 
-    A point within ``min_height_m`` above or below the ground plane (z = 0 of the grid frame) is ground. Depth counts
+    A point within ``min_height_m`` above or below the ground plane (z = 0 of the grid frame) is ground; choose it
+    above what a wrong pitch lifts the floor by (1 degree: 9 cm at 5 m), for floor above it is an obstacle. Depth counts
     from 5 cm to ``max_range_m`` along the optical axis; ``min_confidence`` is a probability (0-1). A cell is unknown
     ``decay_s`` after it was last seen, the whole map ``timeout_s`` after the last evidence. Raises ``ValueError``.
     """

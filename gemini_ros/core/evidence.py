@@ -185,10 +185,11 @@ def _scatter_in_loops(
     for v in range(depth.shape[0]):
         row_x, row_y, row_z = rows[0, v], rows[1, v], rows[2, v]
         for u in range(width):
-            measured = (depth[v, u] >= _MIN_RANGE_M) & (depth[v, u] <= max_range)
-            d = depth[v, u] if measured else zero
+            d = depth[v, u]
+            measured = (d >= _MIN_RANGE_M) & (d <= max_range)
             x = (columns[0, u] + row_x) * d + start[0]
             y = (columns[1, u] + row_y) * d + start[1]
+            # Comparisons in this order make a cell even of NaN.
             x = last if x > last else (x if x > zero else zero)
             y = last if y > last else (y if y > zero else zero)
             cells[u] = np.int32(y) * side + np.int32(x)

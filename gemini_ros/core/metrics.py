@@ -57,7 +57,6 @@ class ConfusionMatrix:
         keys |= prediction
         table = np.bincount(keys.ravel(), minlength=1 << 16).reshape(256, 256)
         self._require_classes("truth", table.sum(axis=1), {self.ignore_index})
-        table[self.ignore_index] = 0
         self._require_classes("prediction", table.sum(axis=0), {self.ignore_index, UNLABELLED})
         n = self.n_classes
         self.counts[:, :n] += table[:n, :n]

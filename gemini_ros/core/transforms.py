@@ -20,7 +20,7 @@ _NORM_TOLERANCE = 1e-2
 _RIGID_TOLERANCE = 1e-4
 
 
-def from_xyz_quaternion(xyz: Sequence[float], xyzw: Sequence[float]) -> Matrix:
+def from_xyz_quaternion(xyz: npt.ArrayLike, xyzw: npt.ArrayLike) -> Matrix:
     """Matrix of a translation in metres and a unit quaternion in the order of geometry_msgs/Quaternion.
 
     Raises ``ValueError`` where a number is not finite or the norm is off 1 by more than rounding: what a message that

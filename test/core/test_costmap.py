@@ -247,6 +247,19 @@ def test_absurd_depth_never_marks_a_cell(depth, kernel):
     assert (costmap.render(2, (0, 0)).data == 0).sum() == 15
 
 
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
+@pytest.mark.parametrize(("height", "expected"), [(4.0, 0), (4.0625, -1)])
+def test_the_range_is_inclusive(kernel, height, expected):
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    if kernel == "numba":
+        pytest.importorskip("numba")
+        costmap.warm_up()
+    pose, depth = looking_down(), full(height, np.float32)
+    pose[2, 3] = height
+    costmap.update(Segmentation(full(FLOOR), full(255)), depth, INTRINSICS, pose, 0)
+    assert costmap.render(0, (0.1, 0.1)).data[4, 4] == expected
+
+
 def test_the_window_follows_the_camera_and_forgets_what_leaves_it():
     costmap = SemanticCostmap(CONFIG, LABELS)
     floor_everywhere(costmap, label=WALL)  # columns -2..2, rows -1..1

@@ -67,6 +67,7 @@ def test_without_any_pixel_there_are_no_scores():
         (np.zeros((1, 2), np.int64), u8([0, 1]), "int64"),
         (u8([0, 7]), u8([0, 1]), r"truth: values \[7\], expected classes 0 to 2"),
         (u8([0, 1]), u8([0, 7]), r"prediction: values \[7\], expected classes 0 to 2"),
+        (u8([0, 255]), u8([0, 7]), r"prediction: values \[7\], expected classes 0 to 2"),
     ],
 )
 def test_wrong_input_is_refused_and_counts_nothing(truth, prediction, message):
