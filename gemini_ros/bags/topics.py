@@ -38,60 +38,65 @@ class Topics:
 DEFAULT_TOPICS = Topics()
 
 
-def find_topics(reader: BagReader) -> Topics:
-    """The streams of a bag: our own names where they are used, else those common camera drivers publish.
-
-    Among several candidates the aligned depth and the shortest name win; a raw topic wins over its compressed twin.
-    Raises ``BagError`` for a bag without any image topic, listing the topics that are there.
-    """
-    images = [topic for topic, msgtype in reader.topics.items() if msgtype in _IMAGE_TYPES]
-    infos = [topic for topic, msgtype in reader.topics.items() if msgtype == "sensor_msgs/msg/CameraInfo"]
-    odometry = [topic for topic, msgtype in reader.topics.items() if msgtype == "nav_msgs/msg/Odometry"]
-    found = {stream: _best(images, stream) for stream in _WORDS}
-    if not any(found.values()):
-        raise BagError(f"{reader.path}: no image topic; topics there: {reader.listing()}")
-    return Topics(
-        **found,
-        rgb_info=_info_of(found["rgb"], infos),
-        depth_info=_info_of(found["depth"], infos),
-        thermal_info=_info_of(found["thermal"], infos),
-        odom=min(odometry, key=lambda topic: (topic != DEFAULT_TOPICS.odom, len(topic)), default=None),
-    )
-
-
-# Words that drivers use in topic names. Depth and thermal are told first: `/camera/depth/color/...` is not colour.
+# Parts of topic names by which drivers tell streams, best first. A name is tried on these streams in this order:
+# `aligned_depth_to_color` is depth. Infrared pictures are no stream of ours.
 _WORDS = {
-    "labels": ("label", "ground_truth", "semantic"),
+    "labels": ("ground_truth",),
     "thermal": ("thermal", "lwir", "boson", "lepton"),
-    "depth": ("depth", "disparity"),
-    "rgb": ("color", "colour", "rgb", "left", "image_raw", "image"),
+    "depth": ("aligned_depth", "depth_registered", "depth", "stereo/image_raw"),
+    "none": ("infra", "/ir/", "confidence", "/right/"),
+    "rgb": ("color", "rgb", "left", "image"),
 }
 
 
-def _best(topics: list[str], stream: str) -> str | None:
+def find_topics(reader: BagReader) -> Topics:
+    """The streams of a bag: our own names where they are used, else those that camera drivers give them.
+
+    Of several candidates aligned depth wins, then the shortest name (so a raw image over its compressed twin).
+    Raises ``BagError`` for a bag without an image of any stream, listing the topics that are there.
+    """
+    by_stream: dict[str, list[tuple[int, str]]] = {stream: [] for stream in _WORDS}
+    for topic in _topics_of(reader, *_IMAGE_TYPES):
+        if told := _told_by(topic):
+            stream, rank = told
+            by_stream[stream].append((rank, topic))
+    images = {stream: _preferred(stream, by_stream[stream]) for stream in DEFAULT_TOPICS.images()}
+    if not any(images.values()):
+        raise BagError(f"{reader.path}: no colour, depth or thermal image; topics there: {reader.listing()}")
+    infos = _topics_of(reader, "sensor_msgs/msg/CameraInfo")
+    odometry = [(0, topic) for topic in _topics_of(reader, "nav_msgs/msg/Odometry")]
+    return Topics(
+        **images,
+        rgb_info=_info_beside(images["rgb"], infos),
+        depth_info=_info_beside(images["depth"], infos),
+        thermal_info=_info_beside(images["thermal"], infos),
+        odom=_preferred("odom", odometry),
+    )
+
+
+def _topics_of(reader: BagReader, *msgtypes: str) -> list[str]:
+    return [topic for topic, msgtype in reader.topics.items() if msgtype in msgtypes]
+
+
+def _told_by(topic: str) -> tuple[str, int] | None:
+    """The stream a topic's name tells, and the rank of the word that told."""
+    for stream, words in _WORDS.items():
+        for rank, word in enumerate(words):
+            if word in topic:
+                return stream, rank
+    return None
+
+
+def _preferred(stream: str, candidates: list[tuple[int, str]]) -> str | None:
     own = getattr(DEFAULT_TOPICS, stream)
-    candidates = [topic for topic in topics if _stream_of(topic) == stream]
-
-    def preference(topic: str) -> tuple[bool, int, bool, int, str]:
-        words = _WORDS[stream]
-        word = next(i for i, word in enumerate(words) if word in topic)
-        return topic != own, word, "aligned" not in topic, len(topic), topic
-
-    return min(candidates, key=preference, default=None)
+    best = min(candidates, key=lambda c: (c[1] != own, c[0], len(c[1]), c[1]), default=None)
+    return best and best[1]
 
 
-def _stream_of(topic: str) -> str | None:
-    return next((stream for stream, words in _WORDS.items() if any(word in topic for word in words)), None)
-
-
-def _info_of(image: str | None, infos: list[str]) -> str | None:
-    """The camera_info beside an image topic: the one that shares the longest part of its name, by whole words."""
+def _info_beside(image: str | None, infos: list[str]) -> str | None:
+    """The camera_info in the namespace of an image topic, where every driver puts it."""
     if image is None:
         return None
-    parts = image.split("/")
-
-    def shared(info: str) -> int:
-        return sum(1 for a, b in zip(parts, info.split("/"), strict=False) if a == b)
-
-    siblings = [info for info in infos if info.split("/")[:-1] == parts[: len(info.split("/")) - 1]]
-    return max(siblings, key=shared, default=None)
+    base = image.removesuffix("/compressedDepth").removesuffix("/compressed")
+    info = base.rpartition("/")[0] + "/camera_info"
+    return info if info in infos else None
