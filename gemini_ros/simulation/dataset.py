@@ -1,0 +1,238 @@
+"""A folder of simulated frames to train on: written scene by scene, by several processes, resumable at any point."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.simulation.render import LIGHTS, SimulatedFrame, camera_intrinsics, render_scene
+
+IMAGES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png", "instances": ".png"}
+POSES = ("odom_from_base", "base_from_camera")
+COLUMNS = (
+    "stem",
+    "scene",
+    "light",
+    *(f"{pose}_{row}{column}" for pose in POSES for row in range(3) for column in range(4)),
+)
+JPEG_QUALITY = 95
+UNITS = {"depth": "uint16 mm, 0 = no measurement", "thermal": "uint16 centi-Kelvin, 0 = no measurement"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What a dataset holds. Scene ``k`` of a seed is the same whatever else is in the folder."""
+
+    seed: int
+    frames_per_scene: int
+    size: tuple[int, int]
+    light: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.light is not None and self.light not in LIGHTS:
+            raise ValueError(f"light {self.light!r}, expected one of {', '.join(LIGHTS)}")
+        if self.seed < 0 or self.frames_per_scene < 1 or min(self.size) < 16:
+            raise ValueError(
+                f"{self}: expected seed >= 0, at least one frame per scene, at least 16x16 pixels"
+            )
+
+
+def write_dataset(
+    out: str | Path,
+    *,
+    seed: int,
+    scenes: int,
+    frames_per_scene: int = 12,
+    size: tuple[int, int] = (320, 240),
+    light: str | None = None,
+    processes: int = 1,
+) -> Path:
+    """Write or complete a dataset in the folder ``out`` and return it.
+
+    ``rgb/*.jpg``, ``depth/*.png``, ``thermal/*.png``, ``labels/*.png``, ``instances/*.png`` with stems
+    ``SSSSSS_FFF``; ``frames.csv`` lists the frames of finished scenes and grows while scenes finish; ``dataset.yaml``
+    holds label set, intrinsics, units and plan. Finished scenes are kept, more scenes may be added. Raises
+    ``ValueError`` if the folder holds a dataset of another plan.
+    """
+    plan, folder = DatasetPlan(seed, frames_per_scene, size, light), Path(out)
+    _open_folder(folder, plan)
+    missing = [scene for scene in range(scenes) if not _scene_index(folder, scene).exists()]
+    done = scenes - len(missing)
+    _write_index(folder)
+    for scene in _write_scenes(folder, plan, missing, processes):
+        done += 1
+        _write_index(folder)
+        _log.info("scene %d written, %d of %d", scene, done, scenes)
+    return folder
+
+
+def _write_scenes(folder: Path, plan: DatasetPlan, scenes: Sequence[int], processes: int):
+    if processes <= 1:
+        for scene in scenes:
+            yield _write_scene(folder, plan, scene)
+        return
+    # spawn: a forked child would inherit the parent's graphics context, which is not valid in it
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_one_thread) as pool:
+        for future in as_completed([pool.submit(_write_scene, folder, plan, scene) for scene in scenes]):
+            yield future.result()
+
+
+def _one_thread() -> None:
+    """Parallel over scenes only: threads inside a worker would take the other workers' cores."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault(
+        "LP_NUM_THREADS", "1"
+    )  # software OpenGL (llvmpipe), read when the first context is made
+
+
+def _write_scene(folder: Path, plan: DatasetPlan, scene: int) -> int:
+    """All images, then the scene's index: a scene whose index is there is complete."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix=f".{scene:06d}_", dir=folder) as scratch:
+        frames = render_scene(
+            plan.seed, scene=scene, frames=plan.frames_per_scene, size=plan.size, light=plan.light
+        )
+        for number, frame in enumerate(frames):
+            stem = f"{scene:06d}_{number:03d}"
+            for name, data in encode_images(frame).items():
+                (Path(scratch) / f"{name}@{stem}{IMAGES[name]}").write_bytes(data)
+            rows.append([stem, scene, frame.light, *_pose_columns(frame)])
+        for file in Path(scratch).iterdir():
+            name, _, image = file.name.partition("@")
+            shutil.move(file, folder / name / image)
+    _write_csv(_scene_index(folder, scene), rows)
+    return scene
+
+
+def encode_images(frame: SimulatedFrame) -> dict[str, bytes]:
+    """The files of one frame by folder: JPEG and PNG bytes."""
+    image = frame.frame
+    assert image.rgb is not None and image.depth is not None and image.thermal is not None
+    return {
+        "rgb": _encode(".jpg", image.rgb[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
+        "depth": _png(to_millimetres(image.depth)),
+        "thermal": _png(to_centikelvin(image.thermal)),
+        "labels": _png(frame.labels),
+        "instances": _png(frame.instances),
+    }
+
+
+def to_millimetres(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """uint16 millimetres, 0 where ``depth`` (metres) is NaN."""
+    return np.clip(np.round(np.nan_to_num(depth) * 1000), 0, 65535).astype(np.uint16)
+
+
+def to_centikelvin(thermal: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """uint16 hundredths of a kelvin, 0 where ``thermal`` (degrees Celsius) is NaN."""
+    return np.clip(np.round(np.nan_to_num((thermal + 273.15) * 100)), 0, 65535).astype(np.uint16)
+
+
+def _png(image: np.ndarray) -> bytes:
+    return _encode(".png", image, cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+def _encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
+    ok, data = cv2.imencode(suffix, image, list(options))
+    if not ok:
+        raise ValueError(f"OpenCV could not encode an image {image.dtype} {image.shape} as {suffix}")
+    return data.tobytes()
+
+
+def _pose_columns(frame: SimulatedFrame) -> list[str]:
+    return [f"{value:.6f}" for pose in POSES for value in getattr(frame, pose)[:3].ravel()]
+
+
+def _open_folder(folder: Path, plan: DatasetPlan) -> None:
+    described = _describe(plan)
+    file = folder / "dataset.yaml"
+    if file.exists():
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if found.get("plan") != described["plan"]:
+            raise ValueError(
+                f"{folder} holds a dataset of {found.get('plan')}, asked for {described['plan']}: use another directory"
+            )
+        return
+    for name in (*IMAGES, "scenes"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _write_text(file, yaml.safe_dump(described, sort_keys=False))
+
+
+def _describe(plan: DatasetPlan) -> dict[str, Any]:
+    return {
+        "plan": {**asdict(plan), "size": list(plan.size)},
+        "label_set": load_label_set("warehouse").to_dict(),
+        "intrinsics": asdict(camera_intrinsics(plan.size)),
+        "units": UNITS,
+    }
+
+
+def _scene_index(folder: Path, scene: int) -> Path:
+    return folder / "scenes" / f"{scene:06d}.csv"
+
+
+def _write_index(folder: Path) -> None:
+    rows = []
+    for part in sorted((folder / "scenes").glob("*.csv")):
+        with part.open(newline="", encoding="utf-8") as file:
+            rows += list(csv.reader(file))[1:]
+    _write_csv(folder / "frames.csv", rows)
+
+
+def _write_csv(file: Path, rows: Sequence[Sequence[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    _write_text(file, text.getvalue())
+
+
+def _write_text(file: Path, text: str) -> None:
+    """Whole or not at all, also for a reader at the same time."""
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(file)
+
+
+def _main() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scenes", type=int, required=True)
+    parser.add_argument("--frames-per-scene", type=int, default=12)
+    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT")
+    parser.add_argument("--light", choices=LIGHTS)
+    parser.add_argument("--processes", type=int, default=1)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    width, height = map(int, args.size.split("x"))
+    write_dataset(
+        args.out,
+        seed=args.seed,
+        scenes=args.scenes,
+        frames_per_scene=args.frames_per_scene,
+        size=(width, height),
+        light=args.light,
+        processes=args.processes,
+    )
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,253 @@
+"""Frames of a simulated warehouse: what the sensors report, and the truth beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.frames import Frame, Intrinsics
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.simulation.generate import generate_scene
+from gemini_ros.simulation.offscreen import Offscreen  # before mujoco: it chooses the graphics backend
+from gemini_ros.simulation.people import Stand
+from gemini_ros.simulation.viewpoint import Base, draw_base, draw_stands, reason_to_reject, shows_rare
+
+from gemini_ros.simulation.model import build_model, pose_people  # isort: skip
+from gemini_ros.simulation.scene import Scene
+from gemini_ros.simulation.sensors import (
+    RgbSensor,
+    StereoSensor,
+    ThermalField,
+    ThermalSensor,
+    emissivity_loss,
+)
+
+import mujoco  # isort: skip
+
+FOVY_DEG = 56.0
+FRAME_ID = "camera_color_optical_frame"
+LIGHTS = ("day", "dim", "dark", "black")
+LIGHT_SHARES = (0.4, 0.2, 0.25, 0.15)
+_SENSOR_STREAM, _VIEW_STREAM = 1, 2  # random numbers of one purpose never shift those of another
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """Light in the hall as shares of full day light: the lamps, and a lamp on the robot."""
+
+    lamps: float
+    robot: float = 0.0
+
+
+@dataclass(frozen=True)
+class SimulatedFrame:
+    """A frame and the truth. ``labels`` uint8, ``instances`` uint16 (0 = not countable), ``clean_depth`` float32 metres,
+
+    all (H, W); ``odom_from_base`` and ``base_from_camera`` (optical frame) 4x4 float64.
+    """
+
+    frame: Frame
+    labels: npt.NDArray[np.uint8]
+    instances: npt.NDArray[np.uint16]
+    clean_depth: npt.NDArray[np.float32]
+    odom_from_base: npt.NDArray[np.float64]
+    base_from_camera: npt.NDArray[np.float64]
+    light: str
+    scene: int
+
+
+def camera_intrinsics(size: tuple[int, int]) -> Intrinsics:
+    """The simulated camera at ``size`` (width, height)."""
+    width, height = size
+    focal = height / 2 / math.tan(math.radians(FOVY_DEG) / 2)
+    return Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def draw_light(rng: np.random.Generator, light: str) -> Illumination:
+    """Illumination of a light level: one of ``LIGHTS``."""
+    if light == "day":
+        return Illumination(float(rng.uniform(0.7, 1.0)))
+    if light == "dim":
+        return Illumination(float(rng.uniform(0.05, 0.14)))
+    if light == "dark":
+        if rng.random() < 0.5:
+            return Illumination(float(rng.uniform(0.0, 0.003)), float(rng.uniform(0.02, 0.12)))
+        return Illumination(float(rng.uniform(0.003, 0.012)))
+    if light == "black":
+        return Illumination(0.0)
+    raise ValueError(f"light {light!r}, expected one of {', '.join(LIGHTS)}")
+
+
+class SceneCamera:
+    """The robot's cameras in one warehouse."""
+
+    def __init__(self, scene: Scene, size: tuple[int, int], *, shadows: int = 1) -> None:
+        self.scene = scene
+        self.size = size
+        self.label_set = load_label_set("warehouse")
+        self.intrinsics = camera_intrinsics(size)
+        rng = np.random.default_rng([*scene.seed, _SENSOR_STREAM])
+        self.rgb = RgbSensor.draw(rng)
+        self.stereo = StereoSensor.draw(rng, self.intrinsics.fx, size[0])
+        self.thermal = ThermalSensor.draw(rng, size[0])
+        self.field = ThermalField.draw(rng)
+        self.base_from_camera = _draw_mount(rng)
+        self._lamp_strengths = rng.uniform(0.7, 1.0, len(scene.lamps)) * (rng.random(len(scene.lamps)) < 0.9)
+        self._shadows = shadows
+        self._model = build_model(scene, self.label_set, size, FOVY_DEG)
+        self._data = mujoco.MjData(self._model.model)
+        self._screen = Offscreen(self._model.model, size)
+        self._rays = _rays(self.intrinsics)
+
+    def close(self) -> None:
+        self._screen.close()
+
+    def look(self, base: Base, stands: list[Stand | None]) -> None:
+        """Move the robot and the persons."""
+        self._base, self._stands = base, stands
+        self._world_from_camera = base_matrix(base) @ self.base_from_camera
+        data = self._data
+        pose_people(self._model, data, stands)
+        # MuJoCo's camera looks along -z with y up, the optical frame along +z with y down.
+        rotation = self._world_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
+        quaternion = np.empty(4)
+        mujoco.mju_mat2Quat(quaternion, rotation.ravel())
+        data.mocap_pos[0], data.mocap_quat[0] = self._world_from_camera[:3, 3], quaternion
+        mujoco.mj_kinematics(self._model.model, data)
+        mujoco.mj_camlight(self._model.model, data)
+        self._screen.update(data)
+        self._geoms, self._depth = self._screen.ids_and_depth()
+
+    def truth(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        """Labels, instances and depth of the present view."""
+        return self._model.labels[self._geoms], self._model.instances[self._geoms], self._depth
+
+    def capture(
+        self, light: Illumination, name: str, stamp_ns: int, rng: np.random.Generator
+    ) -> SimulatedFrame:
+        """What the sensors report of the present view."""
+        labels, instances, depth = self.truth()
+        frame = Frame(
+            stamp_ns,
+            FRAME_ID,
+            self._color(light, rng),
+            self.stereo.measure(depth, rng),
+            self._thermal(rng),
+            self.intrinsics,
+        )
+        pose = base_matrix(self._base)
+        number = self.scene.seed[1]
+        return SimulatedFrame(frame, labels, instances, depth, pose, self.base_from_camera, name, number)
+
+    def _color(self, light: Illumination, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        strongest = max(light.lamps, light.robot)
+        if strongest == 0:
+            return self.rgb.capture(np.zeros((*self.size[::-1], 3), np.uint8), 0.0, rng)
+        # Rendered at full scale and darkened afterwards: eight bits would leave bands in a dark picture.
+        self._set_lights(light.lamps / strongest, light.robot / strongest)
+        self._screen.update(self._data)
+        return self.rgb.capture(self._screen.color(), strongest, rng)
+
+    def _set_lights(self, lamps: float, robot: float) -> None:
+        model, scene = self._model.model, self.scene
+        # The renderer mixes display values; shares of light are linear.
+        lamps, robot = lamps ** (1 / 2.2), robot ** (1 / 2.2)
+        color = np.array(scene.lamp_color)
+        model.vis.headlight.ambient[:] = 0.34 * lamps * color
+        model.vis.headlight.diffuse[:] = 0.12 * lamps * color
+        ahead = self._world_from_camera[:3, 3] + 3.0 * self._world_from_camera[:3, 2]
+        count = model.nlight - 1
+        order = np.argsort([np.linalg.norm(np.array(lamp)[:2] - ahead[:2]) for lamp in scene.lamps[:count]])
+        for rank, number in enumerate(order):
+            row = model.light(f"lamp{number}").id
+            model.light_diffuse[row] = 0.5 * lamps * self._lamp_strengths[number] * color
+            model.light_specular[row] = 0.15 * lamps
+            model.light_active[row] = lamps > 0
+            model.light_castshadow[row] = rank < self._shadows
+        row = model.light("robot").id
+        model.light_diffuse[row] = 0.9 * robot
+        model.light_specular[row] = 0.2 * robot
+        model.light_attenuation[row] = (1.0, 0.2, 0.12)
+        model.light_active[row] = robot > 0
+
+    def _thermal(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        width, height = self.size
+        half = ((width + 1) // 2, (height + 1) // 2)
+        own = cv2.resize(self._model.temperatures[self._geoms], half, interpolation=cv2.INTER_AREA)
+        rows, columns = np.arange(half[1]) * 2, np.arange(half[0]) * 2
+        depth = self._depth[np.ix_(rows, columns)]
+        camera = self._world_from_camera
+        points = (self._rays[np.ix_(rows, columns)] * depth[..., None]) @ camera[:3, :3].T.astype(np.float32)
+        points += camera[:3, 3].astype(np.float32)
+        own += self.field.offset(points - self._carried(self._geoms[np.ix_(rows, columns)]))
+        loss = emissivity_loss(points, camera[:3, 3].astype(np.float32))
+        air = 1 - np.exp(-depth / 180.0)
+        own += (self.scene.ambient - own) * np.maximum(loss, air)
+        return self.thermal.measure(own.astype(np.float32), self.size, rng)
+
+    def _carried(self, geoms: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Where the persons are, per pixel: their warm and cold spots walk with them."""
+        places = [(s.x, s.y, 0.0) if s else (0.0, 0.0, 0.0) for s in self._stands]
+        table = np.array([*places, (0.0, 0.0, 0.0)], np.float32)  # -1, nobody, is the last row
+        return table[self._model.figures[geoms]]
+
+
+def render_scene(
+    seed: int, *, frames: int, size: tuple[int, int] = (320, 240), light: str | None = None, scene: int = 0
+) -> Iterator[SimulatedFrame]:
+    """Independent views of the warehouse number ``scene`` of a ``seed``; ``light`` None draws one level for all.
+
+    The same arguments give the same frames. Raises ``ValueError`` for an unknown light.
+    """
+    rng = np.random.default_rng([seed, scene, _VIEW_STREAM])
+    name = str(rng.choice(LIGHTS, p=LIGHT_SHARES)) if light is None else light
+    draw_light(np.random.default_rng(0), name)
+    camera = SceneCamera(generate_scene(seed, scene), size)
+    try:
+        for number in range(frames):
+            _draw_view(camera, rng)
+            yield camera.capture(draw_light(rng, name), name, number * 1_000_000_000, rng)
+    finally:
+        camera.close()
+
+
+def _draw_view(camera: SceneCamera, rng: np.random.Generator) -> None:
+    """Draw views until one is worth keeping; most of those without a seldom class are drawn again."""
+    for _ in range(60):
+        base = draw_base(camera.scene, rng)
+        camera.look(base, draw_stands(camera.scene, base, rng))
+        labels, instances, depth = camera.truth()
+        if reason_to_reject(labels, instances, depth, camera.label_set) is not None:
+            continue
+        if shows_rare(labels, camera.label_set) or rng.random() < 0.3:
+            return
+    raise ValueError(f"scene {camera.scene.seed}: no view worth keeping in 60 draws")
+
+
+def base_matrix(base: Base) -> npt.NDArray[np.float64]:
+    """odom_from_base, 4x4."""
+    c, s = math.cos(base.yaw), math.sin(base.yaw)
+    return np.array([[c, -s, 0, base.x], [s, c, 0, base.y], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
+
+
+def _draw_mount(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """base_from_camera (optical): 0.4 to 0.8 m high, a little pitch and roll."""
+    height, pitch, roll = rng.uniform(0.4, 0.8), rng.normal(0.02, 0.05), rng.normal(0, 0.015)
+    cp, sp, cr, sr = math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
+    tilt = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    body_from_optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = tilt @ body_from_optical, (0.0, 0.0, height)
+    return matrix
+
+
+def _rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
+    """float32 (H, W, 3): points of the optical frame at 1 m along the axis."""
+    columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    rays = [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(columns.shape)]
+    return np.stack(rays, -1).astype(np.float32)
