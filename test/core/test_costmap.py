@@ -522,6 +522,23 @@ def test_more_walls_never_make_a_cell_less_lethal_or_free(pose, labels, confiden
     assert (before[after == 0] == 0).all()
 
 
+def test_every_row_of_a_tall_image_counts():
+    """Taller than what the numpy path works on at a time, and no multiple of it."""
+    rows = 150
+    intrinsics = Intrinsics(1, rows, 200.0, 200.0, 0.0, rows - 1.0)
+    labels, sure, depth = (np.full((rows, 1), v, t) for v, t in ((FLOOR, np.uint8), (255, np.uint8), (2, np.float32)))
+    labels[[0, 70, -1]] = WALL
+    maps = []
+    for warm in (False, True):
+        costmap = SemanticCostmap(CONFIG, LABELS)
+        if warm:
+            costmap.warm_up()
+        costmap.update(Segmentation(labels, sure), depth, intrinsics, looking_down(), 0)
+        maps.append(costmap.render(0, (0.1, 0.1)).data)
+        assert maps[-1][4:, 4].tolist() == [100, 0, 0, 100]
+    np.testing.assert_array_equal(*maps)
+
+
 def test_images_in_foreign_memory_need_no_other_kernel():
     pytest.importorskip("numba")
     raw = b"\0" + np.full((HEIGHT, WIDTH), 2.0, np.float32).tobytes()
