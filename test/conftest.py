@@ -23,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(ROOM_MARKS[room])
 
 
+def fresh_domain() -> str:
+    """A ROS domain id that this test run has not used yet."""
+    if not _unused_domains:
+        pytest.fail("all 232 ROS domains of this test run are used up")
+    return str(_unused_domains.pop())
+
+
 @pytest.fixture(scope="session")
 def test_data_dir() -> Path:
     """Folder of the recorded data sets (``icl_living_room``, ``tum_rgbd``, ``nyudv2_val_640``, ``msrs_rgbt``)."""
@@ -44,10 +51,8 @@ def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
     """
     log_dir = tmp_path / "ros_log"
     log_dir.mkdir()
-    if not _unused_domains:
-        pytest.fail("all 232 ROS domains of this test run are used up")
     for name, value in {
-        "ROS_DOMAIN_ID": str(_unused_domains.pop()),
+        "ROS_DOMAIN_ID": fresh_domain(),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(log_dir),
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",

@@ -1,0 +1,46 @@
+"""Exact messages from arrays, on grids that are not square."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.frames import Intrinsics
+from gemini_ros.nodes.messages import camera_info_message, header, image_message, occupancy_message
+
+HEAD = header(1_700_000_000_123_456_789, "camera_color_optical_frame")
+
+
+def test_header_keeps_every_nanosecond():
+    assert (HEAD.stamp.sec, HEAD.stamp.nanosec) == (1_700_000_000, 123_456_789)
+    assert header(-5, "").stamp.sec == 0
+
+
+@pytest.mark.parametrize(("shape", "modality"), [((3, 5), "labels"), ((3, 5, 3), "rgb")])
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+def test_an_image_reads_back_as_it_was(shape: tuple[int, ...], modality: str, layout: str):
+    values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    given = values if layout == "contiguous" else np.repeat(values, 2, axis=1)[:, ::2]
+    message = image_message(given, HEAD)
+    assert (message.width, message.height, message.step) == (5, 3, 5 * (3 if modality == "rgb" else 1))
+    assert stamp_ns(message) == 1_700_000_000_123_456_789
+    np.testing.assert_array_equal(decode_image(message, modality), values)
+
+
+def test_camera_info_reads_back():
+    intrinsics = Intrinsics(64, 48, 50.5, 51.5, 31.25, 23.75)
+    message = camera_info_message(intrinsics, HEAD)
+    assert intrinsics_from_camera_info(message) == intrinsics
+    assert list(message.p) == [50.5, 0, 31.25, 0, 0, 51.5, 23.75, 0, 0, 0, 1, 0]
+
+
+def test_occupancy_rows_run_along_x_from_the_smallest_y():
+    data = np.array([[-1, 0, 98], [100, 50, -1]], np.int8)
+    message = occupancy_message(Occupancy(data, 0.25, (-1.5, 2.75), 7_000_000_001), "odom")
+    assert list(message.data) == [-1, 0, 98, 100, 50, -1]
+    assert (message.info.width, message.info.height, message.info.resolution) == (3, 2, 0.25)
+    assert (message.info.origin.position.x, message.info.origin.position.y) == (-1.5, 2.75)
+    assert message.info.origin.orientation.w == 1.0
+    assert (message.header.stamp.sec, message.header.stamp.nanosec, message.header.frame_id) == (7, 1, "odom")
