@@ -151,22 +151,22 @@ def _paired_stems(
 def _read(path: Path, stream: str) -> _File:
     """Read an image; PNG and JPEG with all checks that a message gets, other formats as OpenCV reads them."""
     data = path.read_bytes()
-    array = np.frombuffer(data, np.uint8)
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-        try:
-            values = decode_image_file(array, color=stream == "rgb")
-        except FrameError as error:
-            raise BagError(f"{path}: {error}") from error
-    else:
-        flags = cv2.IMREAD_COLOR if stream == "rgb" else cv2.IMREAD_UNCHANGED
-        values = cv2.imdecode(array, flags) if data else None
-        if values is None:
-            raise BagError(f"{path}: an image that cannot be decoded: it is empty, truncated or corrupt")
-        if stream == "rgb":
-            values = cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
+    decode = decode_image_file if path.suffix.lower() in (".png", ".jpg", ".jpeg") else _decode_other
+    try:
+        values = decode(np.frombuffer(data, np.uint8), color=stream == "rgb")
+    except (FrameError, cv2.error) as error:
+        raise BagError(f"{path}: {error}") from error
+    # Thermal cameras' and label tools' grey images are often stored as three equal channels.
     if stream != "rgb" and values.ndim == 3 and (values == values[..., :1]).all():
         values = np.ascontiguousarray(values[..., 0])
     return _File(path, data, values)
+
+
+def _decode_other(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray:
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR if color else cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None:
+        raise FrameError("an image that cannot be decoded: it is empty, truncated or corrupt")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else image
 
 
 def _camera(first: _File, intrinsics: tuple[float, float, float, float]) -> Intrinsics:
