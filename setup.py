@@ -97,8 +97,6 @@ setup(
         "console_scripts": [
             "gemini-ros = gemini_ros.cli:main",
             "segmenter = gemini_ros.nodes.segmenter:main",
-            "player = gemini_ros.nodes.player:main",
-            "recorder = gemini_ros.nodes.recorder:main",
         ]
     },
 )

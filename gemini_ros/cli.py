@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     for verb, text in (("fit", "train a network"), ("test", "score a checkpoint, also with a modality missing")):
         parser_of_verb = train.add_parser(verb, help=text, description=text, add_help=False)
         parser_of_verb.set_defaults(run=run_train, passes_on=True, verb=verb)
+    demo = nouns.add_parser("demo", help=DEMO, description=DEMO)
+    demo.set_defaults(run=run_demo)
+    add_demo(demo)
     return parser
 
 
@@ -156,6 +159,30 @@ def run_bag_play(args: argparse.Namespace) -> int:
     for topic in report.unacknowledged:
         print(f"not everything on {topic} was acknowledged", file=sys.stderr)
     return 1 if report.unacknowledged else 0
+
+
+DEMO = "a bag through the live node: player, segmenter and recorder as separate processes, and what came of it"
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bag", type=Path, help="bag to play (default: the bundled drive through a warehouse)")
+    parser.add_argument("--model", type=Path, help="ONNX file (default: the shipped model for the modality)")
+    parser.add_argument(
+        "--modality", choices=("depth", "thermal", "none"), help="what goes beside RGB (default: what the bag has)"
+    )
+    parser.add_argument("--faults", action="store_true", help="leave a stream out for a while, and play the bag twice")
+    parser.add_argument("--rate", type=float, default=1.0, help="times as fast as recorded (default 1)")
+    parser.add_argument("--out", type=Path, default=Path("demo_output"), help="folder for the results (demo_output)")
+    parser.add_argument("--no-video", action="store_true", help="do not render demo.mp4")
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    from gemini_ros.demo.plan import DemoOptions
+    from gemini_ros.demo.run import run_demo
+
+    return run_demo(
+        DemoOptions(args.bag, args.model, args.modality, args.faults, args.out, args.rate, not args.no_video)
+    )
 
 
 def add_bag_record(parser: argparse.ArgumentParser) -> None:

@@ -28,8 +28,11 @@ from gemini_ros.nodes.bag_topics import check_topic, message_class, publisher_qo
 from gemini_ros.nodes.tool import stop_on_signals, tool_node
 
 _log = logging.getLogger(__name__)
+# A subscriber that is matched here may not have matched this publisher yet, and others may follow it.
 _SETTLED_S = 0.5
 _POLL_S = 0.02
+# /clock goes on a little after the last message: who waits in its time for one more has to see that none comes.
+_TAIL_NS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def play_bag(path: Path, options: PlayOptions = PlayOptions()) -> PlayReport:
         player.wait_for_subscribers()
         for _ in range(options.loops):
             player.play_once()
+        player.run_out()
         return player.finish()
 
 
@@ -118,18 +122,17 @@ class _Player:
     def wait_for_subscribers(self) -> None:
         """Block until the subscribers are matched (``PlayOptions.wait_for``); a message before that would be lost."""
         _require_topics(self._reader, self._options.wait_for)
+        wanted = set(self._options.wait_for)
         deadline = time.monotonic() + self._options.wait_s
         matched: frozenset[str] = frozenset()
         settled_at = deadline
-        while (now := time.monotonic()) < min(deadline, settled_at) and not self._stop.wait(_POLL_S):
+        while (now := time.monotonic()) < deadline and not self._stop.wait(_POLL_S):
             found = frozenset(name for name, p in self._publishers.items() if p.get_subscription_count())
-            if self._options.wait_for:
-                if found.issuperset(self._options.wait_for):
-                    return
-            elif found != matched:
+            if found != matched:
                 matched, settled_at = found, now + _SETTLED_S
-        missing = sorted(set(self._options.wait_for) - matched)
-        if missing and not self._stop.is_set():
+            if now >= settled_at and matched >= wanted:
+                return
+        if (missing := sorted(wanted - matched)) and not self._stop.is_set():
             raise TimeoutError(f"no subscriber on {', '.join(missing)} within {self._options.wait_s:g} s")
         if not matched:
             _log.warning("no subscriber on any topic within %g s; playing all the same", self._options.wait_s)
@@ -149,6 +152,12 @@ class _Player:
             self._publishers[message.topic].publish(message.raw)
             self._published[message.topic] += 1
             self._lateness.record(max(0, time.monotonic_ns() - pace.due_ns(message.receipt_ns)))
+
+    def run_out(self) -> None:
+        """Let ``/clock`` go on for a moment after the end."""
+        if self._clock is not None:
+            end_ns = self._reader.start_ns + self._reader.duration_ns
+            self._wait_until(_Pace(end_ns, self._options.rate, time.monotonic_ns()), end_ns + _TAIL_NS)
 
     def finish(self) -> PlayReport:
         """Say what was done, after everything reliable has been acknowledged unless interrupted."""

@@ -31,13 +31,16 @@ def tool_node(name: str) -> Iterator[Node]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, however often they come. Of the main thread only, as signals are.
+    """An event that SIGINT, SIGTERM and SIGHUP set, however often they come. Of the main thread only, as signals are.
 
-    A process that was told to stop goes on ignoring both: a second SIGINT (``ros2 launch`` sends two) would otherwise
+    A process that was told to stop goes on ignoring them: a second SIGINT (``ros2 launch`` sends two) would otherwise
     kill the interpreter while it ends, and with it the exit status.
     """
     stop = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         yield stop
     finally:

@@ -63,7 +63,9 @@ def test_every_message_arrives_in_order_at_its_time(ros_environment, tmp_path):
     clock = [stamp_ns(m) for m in listener.messages("/clock")]
     assert clock == sorted(clock)
     assert clock[0] == START_NS
-    assert clock[-1] == START_NS + 22 * STEP_NS
+    end = START_NS + 22 * STEP_NS
+    assert end in clock
+    assert end + 150_000_000 < clock[-1] <= end + 200_000_000
     assert set(clock) >= {START_NS + i * STEP_NS for i in range(19)}
     # 50 Hz in the gap of 200 ms before the last message too
     assert max(b - a for a, b in itertools.pairwise(clock)) < 60_000_000

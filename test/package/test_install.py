@@ -14,7 +14,7 @@ import pytest
 from gemini_ros import __version__
 
 SOURCE = Path(__file__).resolve().parents[2]
-EXECUTABLES = {"gemini-ros", "segmenter", "player", "recorder"}
+EXECUTABLES = {"gemini-ros", "segmenter"}
 FIND = """
 import sys, gemini_ros
 from gemini_ros.core.resources import find_resource

@@ -1,0 +1,177 @@
+"""What a demonstration plays through which model, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.bags.reader import BagError, BagReader
+from gemini_ros.bags.static_transforms import static_transform
+from gemini_ros.bags.topics import BASE_FRAME, Topics, find_topics
+from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.resources import find_resource
+from gemini_ros.core.transforms import BODY_FROM_OPTICAL
+from gemini_ros.inference import read_model_info
+
+#: Shipped model by the modality it takes beside RGB.
+MODELS = {"depth": "nano_rgb_depth", "thermal": "nano_rgb_thermal", "none": "nano_rgb"}
+#: The part of a bag in which ``faults`` leaves a stream out: from second 3 to 5 of ten.
+FAULT_WINDOW = (0.3, 0.5)
+_TRANSPORTS = ("compressed", "compressedDepth")
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """``modality`` and ``model`` ``None``: what the bag offers. ``rate``: times as fast as recorded."""
+
+    bag: Path | None = None
+    model: Path | None = None
+    modality: str | None = None
+    faults: bool = False
+    out: Path = Path("demo_output")
+    rate: float = 1.0
+    video: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A bag and a model that go together. ``drop``: (stream, start, end) in seconds of the bag, or ``None``."""
+
+    bag: Path
+    model: Path
+    info: ModelInfo
+    topics: Topics
+    duration_s: float
+    mounting: tuple[float, ...] | None
+    drop: tuple[str, float, float] | None
+    loops: int
+    rate: float
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The image streams the segmenter subscribes to: the model's, and depth for the geometry."""
+        extra = () if self.topics.depth is None or "depth" in self.info.modality_names else ("depth",)
+        return (*self.info.modality_names, *extra)
+
+    @property
+    def awaited_topics(self) -> list[str]:
+        """Topics of the bag the segmenter has subscribed to once it is active."""
+        names = [getattr(self.topics, stream) for stream in self.streams]
+        names += [getattr(self.topics, f"{stream}_info") for stream in self.streams]
+        return [name for name in (*names, self.topics.odom) if name is not None]
+
+    def player_arguments(self) -> list[str]:
+        """Of ``gemini-ros bag play``."""
+        words = [str(self.bag), "--clock", "--rate", str(self.rate), "--loop", str(self.loops)]
+        if self.drop is not None:
+            words += ["--drop", "{}:{:g}-{:g}".format(*self.drop)]
+        return [*words, "--wait", "30", "--wait-for", *self.awaited_topics]
+
+    def remappings(self) -> list[str]:
+        """Of the segmenter's inputs to the topics of the bag, as command line arguments."""
+        pairs = [(f"{s}/image", _base_name(getattr(self.topics, s))[0]) for s in self.streams]
+        pairs += [(f"{s}/camera_info", getattr(self.topics, f"{s}_info")) for s in self.streams]
+        pairs.append(("odom", self.topics.odom))
+        return [word for source, topic in pairs if topic is not None for word in ("-r", f"{source}:={topic}")]
+
+    def parameters(self, statistics_file: Path) -> dict[str, Any]:
+        """Of the segmenter, as a parameter file holds them."""
+        values: dict[str, Any] = {
+            "use_sim_time": True,
+            "model": str(self.model),
+            "modalities": list(self.streams),
+            "statistics_file": str(statistics_file),
+        }
+        for stream in self.streams:
+            values[f"{stream}.image_transport"] = _base_name(getattr(self.topics, stream))[1]
+        if self.mounting is not None:
+            values["camera.in_base"] = list(self.mounting)
+        return {"segmenter": {"ros__parameters": values}}
+
+
+def make_plan(options: DemoOptions) -> Plan:
+    """Look at the bag and the model. Raises ``ValueError`` or ``OSError`` saying what does not go together."""
+    if not 0 < options.rate < math.inf:
+        raise ValueError(f"rate {options.rate:g}, expected a positive number")
+    bag = (options.bag or find_resource("demo/warehouse.mcap")).resolve()
+    with BagReader(bag) as reader:
+        topics = find_topics(reader)
+        model = (options.model or find_resource(f"models/{MODELS[_modality(options, topics)]}.onnx")).resolve()
+        info = read_model_info(model)
+        _require_fit(options, info, topics, reader)
+        duration_s = reader.duration_ns / 1e9
+        return Plan(
+            bag=bag,
+            model=model,
+            info=info,
+            topics=topics,
+            duration_s=duration_s,
+            mounting=_mounting(reader, topics),
+            drop=_drop(info, topics, duration_s) if options.faults else None,
+            loops=2 if options.faults else 1,
+            rate=options.rate,
+        )
+
+
+def mounting_values(base_from_optical: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """x y z roll pitch yaw of a camera's body in base_link, the inverse of ``core.transforms.camera_in_base``."""
+    m = base_from_optical @ BODY_FROM_OPTICAL.T
+    roll, yaw = math.atan2(m[2, 1], m[2, 2]), math.atan2(m[1, 0], m[0, 0])
+    pitch = math.atan2(-m[2, 0], math.hypot(m[2, 1], m[2, 2]))
+    return (*(float(v) for v in m[:3, 3]), roll, pitch, yaw)
+
+
+def _modality(options: DemoOptions, topics: Topics) -> str:
+    if options.modality is not None:
+        return options.modality
+    return next((name for name in ("depth", "thermal") if name in topics.images()), "none")
+
+
+def _require_fit(options: DemoOptions, info: ModelInfo, topics: Topics, reader: BagReader) -> None:
+    beside = [name for name in info.modality_names if name != "rgb"] or ["none"]
+    if options.modality is not None and beside != [options.modality]:
+        raise ValueError(
+            f"modality {options.modality}, but {options.model} takes {', '.join(info.modality_names)}: choose one of "
+            "the two"
+        )
+    available = topics.images()
+    if missing := [name for name in info.modality_names if name not in available]:
+        there = ", ".join(name for name in MODALITIES if name in available)
+        raise BagError(
+            f"{reader.path}: no {' and no '.join(missing)} images for a model of {', '.join(info.modality_names)}; it "
+            f"has {there}: choose another modality (depth, thermal, none) or model; topics there: {reader.listing()}"
+        )
+    for name in info.modality_names:
+        topic = available[name]
+        if reader.topics[topic] == "sensor_msgs/msg/CompressedImage" and _base_name(topic)[1] == "raw":
+            raise BagError(
+                f"{reader.path}: {topic} is compressed, expected a name that ends in /{' or /'.join(_TRANSPORTS)} as "
+                "image_transport gives it"
+            )
+
+
+def _base_name(topic: str) -> tuple[str, str]:
+    """The name image_transport derives a topic from, and the transport: ``/a/compressed`` is ``/a`` compressed."""
+    base, _, last = topic.rpartition("/")
+    return (base, last) if last in _TRANSPORTS else (topic, "raw")
+
+
+def _mounting(reader: BagReader, topics: Topics) -> tuple[float, ...] | None:
+    stored = next(iter(reader.messages([topics.rgb])), None) if topics.rgb else None
+    if stored is None:
+        return None
+    base_from_optical = static_transform(reader, BASE_FRAME, reader.deserialize(stored).header.frame_id)
+    return None if base_from_optical is None else mounting_values(base_from_optical)
+
+
+def _drop(info: ModelInfo, topics: Topics, duration_s: float) -> tuple[str, float, float]:
+    """The stream whose absence tests the most: what the model takes beside RGB, else the geometry."""
+    stream = next((name for name in info.modality_names if name != "rgb"), "depth" if topics.depth else "rgb")
+    start, end = (round(share * duration_s, 1) for share in FAULT_WINDOW)
+    return stream, start, end
