@@ -164,7 +164,7 @@ def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarr
         raise FrameError(f"{what}, expected 16UC1 or 32FC1 before '; compressedDepth'")
     if len(data) <= _COMPRESSED_DEPTH_HEADER.size:
         raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and a PNG")
-    _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data)
+    _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data.data)
     file = decode_image_file(data[_COMPRESSED_DEPTH_HEADER.size :], color=False)
     values = _one_channel(file, ("uint16",), what)
     if encoding == "16UC1":

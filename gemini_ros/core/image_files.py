@@ -66,7 +66,7 @@ def _jpeg_size(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
     Stricter than decoders are about what may stand before it, so that none finds another frame than this one.
     """
-    view = memoryview(data)
+    view = data.data
     at = 2
     while at + 9 <= len(view):
         marker = view[at + 1]
@@ -85,7 +85,7 @@ def _jpeg_size(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 def _check_png_chunks(data: npt.NDArray[np.uint8]) -> None:
     """Every chunk is complete with a right CRC, up to IEND; decoders differ in what they let pass."""
-    view = memoryview(data)
+    view = data.data
     at = len(_PNG)
     while at + 12 <= len(view):
         length, kind = struct.unpack_from(">I4s", view, at)
