@@ -1,0 +1,172 @@
+"""The camera's pose from odometry, and from TF behind the interface of tf2_ros."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
+from nav_msgs.msg import Odometry
+from test.nodes.rig import robot, stamp
+
+from gemini_ros.core.transforms import from_xyz_rpy
+from gemini_ros.nodes import pose
+from gemini_ros.nodes.pose import OdometryPose, PoseUnknown, TfPose, pose_source
+
+MOUNTING = (0.3, 0.1, 0.5, 0.0, 0.0, 0.0)
+SECOND = 1_000_000_000
+
+
+def odometry(stamp_ns: int, x: float, frame: str = "odom", w: float = 1.0) -> Odometry:
+    message = Odometry()
+    message.header.stamp, message.header.frame_id = stamp(stamp_ns), frame
+    message.pose.pose.position = Point(x=x, y=2.0)
+    message.pose.pose.orientation = Quaternion(w=w)
+    return message
+
+
+@pytest.fixture
+def r(ros_environment):
+    with robot(()) as made:
+        yield made
+
+
+def heard(r, messages: list[Odometry], source: OdometryPose, at_ns: int):
+    r.until(lambda: r.odometry.get_subscription_count())
+    for message in messages:
+        r.odometry.publish(message)
+
+    def arrived() -> bool:
+        try:
+            return source.at(at_ns, "camera").warning == ""
+        except PoseUnknown:
+            return True
+
+    r.until(arrived)
+
+
+def test_odometry_is_interpolated_at_the_stamp_and_carries_the_mounting(r):
+    source = OdometryPose(r.node, "odom", MOUNTING)
+    heard(r, [odometry(SECOND, 1.0), odometry(SECOND + SECOND // 10, 2.0)], source, SECOND + SECOND // 20)
+    r.spin(0.1)
+    found = source.at(SECOND + SECOND // 20, "camera")
+    assert (found.frame, found.warning) == ("odom", "")
+    assert found.robot_xy == pytest.approx((1.5, 2.0))
+    # One metre along the optical axis is one metre ahead of the camera.
+    assert found.grid_from_camera @ [0, 0, 1, 1] == pytest.approx([1.5 + 0.3 + 1.0, 2.1, 0.5, 1.0])
+    with pytest.raises(PoseUnknown, match="no odometry within 0.1 s"):
+        source.at(10 * SECOND, "camera")
+
+
+def test_without_odometry_the_grid_stays_with_the_robot(r):
+    found = OdometryPose(r.node, "odom", MOUNTING).at(SECOND, "camera")
+    assert found.frame == "base_link"
+    assert found.robot_xy == (0.0, 0.0)
+    assert "no odometry on odom: the grid is in base_link and does not accumulate" in found.warning
+    assert found.grid_from_camera @ [0, 0, 1, 1] == pytest.approx([1.3, 0.1, 0.5, 1.0])
+
+
+def test_without_mounting_there_is_no_pose(r):
+    with pytest.raises(PoseUnknown, match=r"set camera.in_base"):
+        OdometryPose(r.node, "odom", None).at(SECOND, "camera")
+
+
+def test_another_frame_is_not_taken_for_the_grids(r):
+    source = OdometryPose(r.node, "odom", MOUNTING)
+    heard(r, [odometry(SECOND, 1.0, "map")], source, SECOND)
+    with pytest.raises(PoseUnknown, match="odometry is in frame 'map', costmap.frame is 'odom'"):
+        source.at(SECOND, "camera")
+
+
+def test_odometry_without_orientation_is_named(r):
+    source = OdometryPose(r.node, "odom", MOUNTING)
+    r.until(lambda: r.odometry.get_subscription_count())
+    r.odometry.publish(odometry(SECOND, 1.0, w=0.0))
+    r.until(lambda: "odometry is unusable" in source.at(SECOND, "camera").warning)
+
+
+class TransformError(Exception):
+    pass
+
+
+class ExtrapolationError(TransformError):
+    pass
+
+
+class Buffer:
+    """tf2_ros.Buffer as far as it is used: exact stamps, time 0 = the latest."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], dict[int, float]] = {}
+
+    def lookup_transform(self, target: str, source: str, time) -> TransformStamped:
+        if (target, source) not in self.known:
+            raise TransformError(f"{target} is not known")
+        transforms = self.known[target, source]
+        at = time.nanoseconds or max(transforms)
+        if at not in transforms:
+            raise ExtrapolationError("into the future")
+        message = TransformStamped()
+        message.header.stamp = stamp(at)
+        message.transform.translation = Vector3(x=transforms[at])
+        return message
+
+
+@pytest.fixture
+def tf(monkeypatch) -> SimpleNamespace:
+    """A stand-in for tf2_ros, which has no wheel."""
+    module = SimpleNamespace(
+        Buffer=Buffer,
+        TransformListener=lambda buffer, node: SimpleNamespace(unregister=lambda: None),
+        TransformException=TransformError,
+        ExtrapolationException=ExtrapolationError,
+    )
+    monkeypatch.setattr(pose, "tf2_ros", module)
+    return module
+
+
+def test_tf_gives_camera_and_robot_at_the_stamp(tf):
+    source = TfPose(None, "odom")
+    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    found = source.at(SECOND, "camera")
+    assert (found.frame, found.robot_xy, found.warning) == ("odom", (3.0, 0.0), "")
+    np.testing.assert_allclose(found.grid_from_camera, from_xyz_rpy(3.5, 0, 0, 0, 0, 0))
+
+
+def test_tf_holds_the_latest_transform_for_a_tenth_of_a_second(tf):
+    source = TfPose(None, "odom")
+    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    assert source.at(SECOND + SECOND // 10, "camera").robot_xy == (3.0, 0.0)
+    with pytest.raises(PoseUnknown, match="into the future"):
+        source.at(SECOND + SECOND // 10 + 1, "camera")
+
+
+def test_tf_without_odometry_falls_back_to_the_robot_until_it_was_there(tf):
+    source = TfPose(None, "odom")
+    source._buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
+    found = source.at(SECOND, "camera")
+    assert found.frame == "base_link"
+    assert "does not accumulate" in found.warning
+    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    assert source.at(SECOND, "camera").frame == "odom"
+    source._buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
+    with pytest.raises(PoseUnknown, match="odom is not known"):
+        source.at(SECOND, "camera")
+
+
+def test_tf_without_the_camera_names_the_cure(tf):
+    source = TfPose(None, "odom")
+    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}}
+    with pytest.raises(PoseUnknown, match="TF odom from 'camera': .* or set camera.in_base"):
+        source.at(SECOND, "camera")
+
+
+def test_the_mounting_decides_for_odometry_and_its_absence_for_tf(r, tf):
+    assert isinstance(pose_source(r.node, "odom", None), TfPose)
+    assert isinstance(pose_source(r.node, "odom", MOUNTING), OdometryPose)
+
+
+def test_without_tf2_ros_it_is_odometry(r, monkeypatch):
+    monkeypatch.setattr(pose, "tf2_ros", None)
+    assert isinstance(pose_source(r.node, "odom", None), OdometryPose)
