@@ -50,9 +50,7 @@ class DatasetPlan:
         if self.light is not None and self.light not in LIGHTS:
             raise ValueError(f"light {self.light!r}, expected one of {', '.join(LIGHTS)}")
         if self.seed < 0 or self.frames_per_scene < 1 or min(self.size) < 16:
-            raise ValueError(
-                f"{self}: expected seed >= 0, at least one frame per scene, at least 16x16 pixels"
-            )
+            raise ValueError(f"{self}: expected seed >= 0, at least one frame per scene, at least 16x16 pixels")
 
 
 def write_dataset(
@@ -98,18 +96,14 @@ def _write_scenes(folder: Path, plan: DatasetPlan, scenes: Sequence[int], proces
 def _one_thread() -> None:
     """Parallel over scenes only: threads inside a worker would take the other workers' cores."""
     cv2.setNumThreads(1)
-    os.environ.setdefault(
-        "LP_NUM_THREADS", "1"
-    )  # software OpenGL (llvmpipe), read when the first context is made
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # software OpenGL (llvmpipe), read when the first context is made
 
 
 def _write_scene(folder: Path, plan: DatasetPlan, scene: int) -> int:
     """All images, then the scene's index: a scene whose index is there is complete."""
     rows = []
     with tempfile.TemporaryDirectory(prefix=f".{scene:06d}_", dir=folder) as scratch:
-        frames = render_scene(
-            plan.seed, scene=scene, frames=plan.frames_per_scene, size=plan.size, light=plan.light
-        )
+        frames = render_scene(plan.seed, scene=scene, frames=plan.frames_per_scene, size=plan.size, light=plan.light)
         for number, frame in enumerate(frames):
             stem = f"{scene:06d}_{number:03d}"
             for name, data in encode_images(frame).items():

@@ -75,7 +75,7 @@ class Shop:
     def rack(self, width: float, depth: float, height: float) -> Piece:
         """Shelves along x with cartons on them."""
         rng, shelves = self.rng, int(self.rng.integers(2, 5))
-        post = self.surface("metal", 3, tint=self.rack_paint, shine=0.4)
+        post = self.surface("lacquer", 2, tint=self.rack_paint, shine=0.4)
         board = self.surface("metal", 3, shine=0.4) if rng.random() < 0.6 else self.surface("wood")
         steel = self.about(0.5)
         parts = [
@@ -101,9 +101,7 @@ class Shop:
                 half_y = depth * 0.42 * rng.uniform(0.7, 1)
                 y = rng.uniform(-1, 1) * (depth / 2 - 0.02 - half_y)
                 size = (half * 0.93, half_y, half_z)
-                row.append(
-                    self.carton((x + half, y, z + half_z), size, rng.normal(0, 0.03), first + len(row))
-                )
+                row.append(self.carton((x + half, y, z + half_z), size, rng.normal(0, 0.03), first + len(row)))
             x += 2 * half + rng.uniform(0.01, 0.08)
 
     def stack(self) -> Piece:
@@ -122,7 +120,7 @@ class Shop:
         rng, half_y = self.rng, float(self.rng.uniform(0.4, 0.55))
         wood = self.surface("wood", 2)
         if rng.random() < 0.15:
-            wood = self.surface("metal", 6, tint=PAINTS[rng.integers(len(PAINTS))])
+            wood = self.surface("lacquer", 2, tint=PAINTS[rng.integers(len(PAINTS))])
         parts = []
         count = int(rng.choice([1, 1, 1, 2, 4])) if layers == 0 else 1
         warm = self.about(1.0)
@@ -131,9 +129,7 @@ class Shop:
             for y in (-half_y + 0.05, 0, half_y - 0.05):
                 parts.append(self.block((0, y, z + 0.055), (0.6, 0.05, 0.055), wood, "pallet", warm))
             for x in np.linspace(-0.54, 0.54, 7):
-                parts.append(
-                    self.block((float(x), 0, z + 0.127), (0.06, half_y, 0.015), wood, "pallet", warm)
-                )
+                parts.append(self.block((float(x), 0, z + 0.127), (0.06, half_y, 0.015), wood, "pallet", warm))
         z, half_z, nth = count * 0.145, float(rng.uniform(0.12, 0.24)), 1
         for _ in range(layers):
             for x in (-0.3, 0.3):
@@ -147,36 +143,24 @@ class Shop:
 
     def forklift(self) -> Piece:
         rng, hot = self.rng, self.rng.random() < 0.65
-        paint = self.surface("metal", 6, tint=PAINTS[rng.integers(len(PAINTS))], shine=0.5)
-        dark = self.surface("metal", 6, tint=DARK, shine=0.3)
+        paint = self.surface("lacquer", 2, tint=PAINTS[rng.integers(len(PAINTS))], shine=0.5)
+        dark = self.surface("lacquer", 2, tint=DARK, shine=0.3)
         motor = self.about(3, 15 if hot else 1)
         k = float(rng.uniform(0.85, 1.1))
         parts = [
-            self.block(
-                (-0.35 * k, 0, 0.5 * k), (0.62 * k, 0.45 * k, 0.32 * k), paint, "vehicle", motor - 6 * hot
-            ),
+            self.block((-0.35 * k, 0, 0.5 * k), (0.62 * k, 0.45 * k, 0.32 * k), paint, "vehicle", motor - 6 * hot),
             self.block((-0.75 * k, 0, 0.78 * k), (0.24 * k, 0.42 * k, 0.2 * k), paint, "vehicle", motor),
             self.block((-0.3 * k, 0, 0.92 * k), (0.2 * k, 0.22 * k, 0.1 * k), dark, "vehicle", self.about(1)),
-            self.block(
-                (-0.5 * k, 0, 1.12 * k), (0.05 * k, 0.22 * k, 0.25 * k), dark, "vehicle", self.about(1)
-            ),
-            self.block(
-                (-0.35 * k, 0, 2.03 * k), (0.52 * k, 0.45 * k, 0.03 * k), dark, "vehicle", self.about(1)
-            ),
-            self.block(
-                (0.36 * k, 0, 0.45 * k), (0.03 * k, 0.4 * k, 0.07 * k), dark, "vehicle", self.about(1)
-            ),
+            self.block((-0.5 * k, 0, 1.12 * k), (0.05 * k, 0.22 * k, 0.25 * k), dark, "vehicle", self.about(1)),
+            self.block((-0.35 * k, 0, 2.03 * k), (0.52 * k, 0.45 * k, 0.03 * k), dark, "vehicle", self.about(1)),
+            self.block((0.36 * k, 0, 0.45 * k), (0.03 * k, 0.4 * k, 0.07 * k), dark, "vehicle", self.about(1)),
             self.block((0.36 * k, 0, 1.2 * k), (0.03 * k, 0.4 * k, 0.04 * k), dark, "vehicle", self.about(1)),
         ]
         lift = float(rng.uniform(0.04, 0.5))
         for side in (-1, 1):
             y = side * 0.36 * k
-            parts.append(
-                self.block((0.34 * k, y, 1.1 * k), (0.05, 0.05, 1.0 * k), dark, "vehicle", self.about(1))
-            )
-            fork = self.block(
-                (0.85 * k, y * 0.7, lift), (0.5 * k, 0.055, 0.02), dark, "vehicle", self.about(1)
-            )
+            parts.append(self.block((0.34 * k, y, 1.1 * k), (0.05, 0.05, 1.0 * k), dark, "vehicle", self.about(1)))
+            fork = self.block((0.85 * k, y * 0.7, lift), (0.5 * k, 0.055, 0.02), dark, "vehicle", self.about(1))
             parts.append(fork)
             for x0, x1 in ((-0.78, -0.72), (0.12, 0.0)):
                 ends = ((x0 * k, 0.43 * side * k, 0.8 * k), (x1 * k, 0.41 * side * k, 2.02 * k))
@@ -189,13 +173,10 @@ class Shop:
 
     def pallet_truck(self) -> Piece:
         """Hand pallet truck: two low forks, a pump and a handle."""
-        paint = self.surface("metal", 6, tint=PAINTS[self.rng.integers(len(PAINTS))], shine=0.4)
-        dark = self.surface("metal", 6, tint=DARK)
+        paint = self.surface("lacquer", 2, tint=PAINTS[self.rng.integers(len(PAINTS))], shine=0.4)
+        dark = self.surface("lacquer", 2, tint=DARK)
         steel = self.about(0.8)
-        parts = [
-            self.block((0.2, side * 0.19, 0.11), (0.55, 0.08, 0.035), paint, "vehicle", steel)
-            for side in (-1, 1)
-        ]
+        parts = [self.block((0.2, side * 0.19, 0.11), (0.55, 0.08, 0.035), paint, "vehicle", steel) for side in (-1, 1)]
         parts += [
             self.block((-0.42, 0, 0.28), (0.1, 0.2, 0.22), paint, "vehicle", steel),
             rod((-0.5, 0, 0.4), (-0.72, 0, 1.15), 0.03, dark, "vehicle", steel),
@@ -207,8 +188,8 @@ class Shop:
     def carrier(self) -> Piece:
         """Low automated vehicle with a bumper, sometimes with a load."""
         rng, k = self.rng, float(self.rng.uniform(0.8, 1.2))
-        paint = self.surface("metal", 6, tint=PAINTS[rng.integers(len(PAINTS))], shine=0.5)
-        dark = self.surface("metal", 6, tint=DARK)
+        paint = self.surface("lacquer", 2, tint=PAINTS[rng.integers(len(PAINTS))], shine=0.5)
+        dark = self.surface("lacquer", 2, tint=DARK)
         warm = self.about(1, float(rng.uniform(2, 10)))
         parts = [
             self.block((0, 0, 0.18), (0.5 * k, 0.33 * k, 0.12), paint, "vehicle", warm),
@@ -236,17 +217,15 @@ class Shop:
     def cone(self) -> Piece:
         k = float(self.rng.uniform(0.75, 1.35))
         color = (1.0, 0.36, 0.06) if self.rng.random() < 0.8 else (0.95, 0.85, 0.1)
-        orange = self.surface("paint", 2, tint=color)
-        white = self.surface("paint", 2, tint=(1.1, 1.1, 1.1))
-        foot = orange if self.rng.random() < 0.5 else self.surface("metal", 6, tint=DARK)
+        orange = self.surface("lacquer", 2, tint=color)
+        white = self.surface("lacquer", 2, tint=(1.1, 1.1, 1.1))
+        foot = orange if self.rng.random() < 0.5 else self.surface("lacquer", 2, tint=DARK)
         cool = self.about(0.8)
         parts = [self.block((0, 0, 0.015), (0.17 * k, 0.17 * k, 0.015), foot, "cone", cool)]
         for step in range(8):
             low, high = 0.03 + 0.07 * k * step, 0.03 + 0.07 * k * (step + 1)
             look = white if step in (3, 5) else orange
-            ring = rod(
-                (0, 0, low), (0, 0, high), (0.125 - 0.013 * step) * k, look, "cone", cool, shape="cylinder"
-            )
+            ring = rod((0, 0, low), (0, 0, high), (0.125 - 0.013 * step) * k, look, "cone", cool, shape="cylinder")
             parts.append(ring)
         return Piece(tuple(parts), 0.18 * k, 0.18 * k, 0.6 * k, "cone")
 
@@ -269,9 +248,7 @@ class Shop:
                     self.about(1),
                 )
             )
-        parts.append(
-            self.block((0, 0, height + 0.04), (half + 0.08, 0.06, 0.04), metal, "door", self.about(1))
-        )
+        parts.append(self.block((0, 0, height + 0.04), (half + 0.08, 0.06, 0.04), metal, "door", self.about(1)))
         if not shutter:
             parts.append(
                 rod(
@@ -288,15 +265,11 @@ class Shop:
     def pillar(self, height: float) -> Piece:
         half = float(self.rng.uniform(0.12, 0.28))
         parts = [
-            self.block(
-                (0, 0, height / 2), (half, half, height / 2), self.surface("paint", 3), "wall", self.about(1)
-            )
+            self.block((0, 0, height / 2), (half, half, height / 2), self.surface("paint", 3), "wall", self.about(1))
         ]
         if self.rng.random() < 0.5:
             guard = self.surface("hazard", 1)
-            parts.append(
-                self.block((0, 0, 0.5), (half + 0.01, half + 0.01, 0.5), guard, "wall", self.about(1))
-            )
+            parts.append(self.block((0, 0, 0.5), (half + 0.01, half + 0.01, 0.5), guard, "wall", self.about(1)))
         return Piece(tuple(parts), half + 0.01, half + 0.01, height, "wall")
 
     def pipe(self, height: float) -> Piece:

@@ -73,9 +73,7 @@ class _Builder:
         """Floor, walls, ceiling, lamps, markings, signs."""
         rng, shop, half_l, half_w = self.rng, self.shop, self.length / 2, self.width / 2
         kinds = rng.choice(["concrete", "tile", "concrete", "wood", "paint"], 1)
-        floor = shop.surface(
-            str(kinds[0]), 1, tile_m=float(rng.uniform(1.2, 3)), shine=float(rng.uniform(0.05, 0.5))
-        )
+        floor = shop.surface(str(kinds[0]), 1, tile_m=float(rng.uniform(1.2, 3)), shine=float(rng.uniform(0.05, 0.5)))
         self._plane((half_l, 0, 0), (0, 0, 1), half_l, half_w, floor, "floor", shop.about(1, -1))
         kind = str(rng.choice(["paint", "corrugated", "concrete", "paint"]))
         roof = shop.surface(kind, 1, tile_m=float(rng.uniform(1.5, 3)))
@@ -133,7 +131,7 @@ class _Builder:
             for row in range(rows)
         ]
         self.lamps = tuple((x, y, self.height - 0.2) for x, y in spots)
-        surface = shop.surface("paint", 1, emission=1.0)
+        surface = shop.surface("lacquer", 2, emission=1.0)
         along = rng.random() < 0.5
         half = (0.6, 0.1, 0.03) if along else (0.1, 0.6, 0.03)
         warm = shop.about(4, 16)
@@ -148,7 +146,7 @@ class _Builder:
 
     def _markings(self) -> None:
         color = ((1, 0.85, 0.15), (1, 1, 1), (0.9, 0.3, 0.2))[self.rng.integers(3)]
-        paint = self.shop.surface("paint", 1, tint=color)
+        paint = self.shop.surface("lacquer", 2, tint=color)
         offset = self.width * float(self.rng.uniform(0.15, 0.35))
         for side in (-1, 1):
             at = (self.length / 2, side * offset, 0.004)
@@ -169,9 +167,7 @@ class _Builder:
         for _ in range(int(rng.integers(2, 6 + int(self.width / 2)))):
             self._obstacle()
 
-    def _line(
-        self, wall_y: float, inward: int, x: float, stop: float | None = None, row: bool = False
-    ) -> None:
+    def _line(self, wall_y: float, inward: int, x: float, stop: float | None = None, row: bool = False) -> None:
         """Pieces along a wall (or one side of a row of racks) at ``wall_y``; the room is on the ``inward`` side."""
         rng, shop = self.rng, self.shop
         stop = self.length - 0.5 if stop is None else stop

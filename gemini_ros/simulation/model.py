@@ -132,7 +132,7 @@ class _Geoms:
         return key
 
     def tables(self, ambient: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        # Geom ids follow the order of bodies, which is the order of addition: world first, then each person depth first.
+        # spec.geoms has the order of the compiled ids: body by body, depth first.
         rows = [self.rows[geom.name] for geom in self.spec.geoms]
         rows.append((self.ids["wall"], 0, ambient, -1))
         labels, instances, temperatures, figures = zip(*rows, strict=True)
@@ -163,9 +163,7 @@ def _person(spec: mujoco.MjSpec, geoms: _Geoms, figure: Figure, number: int) -> 
             body.add_freejoint(name=f"person{number}")
         else:
             body = bodies[link.parent].add_body(name=f"person{number}/{link.name}", pos=link.anchor)
-            body.add_joint(
-                name=f"person{number}/{link.name}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=link.axis
-            )
+            body.add_joint(name=f"person{number}/{link.name}", type=mujoco.mjtJoint.mjJNT_HINGE, axis=link.axis)
         bodies[link.name] = body
         for part in link.parts:
             geoms.add(body, part, figure=number, instance=figure.instance)
@@ -174,9 +172,7 @@ def _person(spec: mujoco.MjSpec, geoms: _Geoms, figure: Figure, number: int) -> 
 def _lights(spec: mujoco.MjSpec, scene: Scene, fovy_deg: float) -> None:
     camera = spec.worldbody.add_body(name="camera", mocap=True)
     camera.add_camera(name="camera", fovy=fovy_deg)
-    camera.add_light(
-        name="robot", pos=(0, 0.08, 0), dir=(0, -0.05, -1), cutoff=35, exponent=8, castshadow=False
-    )
+    camera.add_light(name="robot", pos=(0, 0.08, 0), dir=(0, -0.05, -1), cutoff=35, exponent=8, castshadow=False)
     for number, lamp in enumerate(scene.lamps[:MAX_LAMPS]):
         spec.worldbody.add_light(
             name=f"lamp{number}",

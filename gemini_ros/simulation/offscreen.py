@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported; egl needs no display
-
 import mujoco
 import numpy as np
 import numpy.typing as npt

@@ -12,7 +12,8 @@ from gemini_ros.simulation.scene import UPRIGHT, Figure, Link, Primitive, Surfac
 from gemini_ros.simulation.textures import make_texture
 
 THIGH, SHIN, SOLE = 0.43, 0.42, 0.075
-REACH = 0.4  # metres a person may extend from the middle, arms and stride included
+TORSO, HEAD, UPPER_ARM, FOREARM = 0.4, 0.8, 0.28, 0.38  # metres; from the waist to shoulder and crown; hand included
+HALF_WIDTH = 0.36  # of a person with hanging arms
 FORWARD, BACKWARD = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)  # what a positive angle does to a hanging limb
 
 
@@ -28,11 +29,19 @@ class Posture:
 
     def hip_height(self, scale: float) -> float:
         """Metres from the floor to the hips so that the lower foot stands on the floor."""
-        legs = [
-            THIGH * math.cos(h) + SHIN * math.cos(h - k) + SOLE
-            for h, k in zip(self.hip, self.knee, strict=True)
-        ]
+        legs = [THIGH * math.cos(h) + SHIN * math.cos(h - k) + SOLE for h, k in zip(self.hip, self.knee, strict=True)]
         return scale * max(legs)
+
+    def reach(self, scale: float) -> float:
+        """Radius in metres of the upright cylinder about the hips that holds the person."""
+        head = HEAD * math.sin(self.waist)
+        ends = [head]
+        for shoulder, elbow, hip, knee in zip(self.shoulder, self.elbow, self.hip, self.knee, strict=True):
+            arm = TORSO * math.sin(self.waist) + UPPER_ARM * math.sin(shoulder - self.waist)
+            leg = THIGH * math.sin(hip)
+            shin = leg + SHIN * math.sin(hip - knee)
+            ends += [arm, arm + FOREARM * math.sin(shoulder + elbow - self.waist), leg, shin - 0.1, shin + 0.15]
+        return scale * max(HALF_WIDTH, *(math.hypot(abs(end) + 0.08, 0.2) for end in ends))
 
     def angles(self) -> dict[str, float]:
         """Angle of each link by its name."""
@@ -107,9 +116,7 @@ def make_figure(shop: Shop, number: int, instance: int) -> Figure:
         ends = [tuple(v * scale for v in p) for p in (a, b)]
         return rod(ends[0], ends[1], radius * scale * girth, surface, "person", temperature)
 
-    def lump(
-        center: Vector, half: Vector, surface: Surface, temperature: float, grow: float = 1.0
-    ) -> Primitive:
+    def lump(center: Vector, half: Vector, surface: Surface, temperature: float, grow: float = 1.0) -> Primitive:
         at, size = (tuple(v * k for v in p) for p, k in ((center, scale), (half, scale * grow)))
         return Primitive("ellipsoid", at, size, surface, "person", temperature, UPRIGHT)  # type: ignore[arg-type]
 
@@ -140,9 +147,7 @@ def make_figure(shop: Shop, number: int, instance: int) -> Figure:
         hand = lump((0.01, 0, -0.31), (0.045, 0.03, 0.075), skin, core - 2)
         forearm = (capsule((0, 0, 0), (0, 0, -0.25), 0.038, sleeve, sleeve_t), hand)
         thigh = (capsule((0, 0, 0), (0, 0, -THIGH), 0.075, trousers, trousers_t),)
-        foot = capsule(
-            (-0.04, 0, -SHIN - 0.03), (0.15, 0, -SHIN - 0.035), 0.04 / girth, shoes, shop.ambient + 4
-        )
+        foot = capsule((-0.04, 0, -SHIN - 0.03), (0.15, 0, -SHIN - 0.035), 0.04 / girth, shoes, shop.ambient + 4)
         shin = (capsule((0, 0, 0), (0, 0, -SHIN), 0.053, trousers, trousers_t - 1), foot)
         links += [
             Link(f"{side}_arm", "torso", _scaled((0, 0.2 * sign * girth, 0.4), scale), FORWARD, arm),

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
+import mujoco
 import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import Frame, Intrinsics
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.simulation.generate import generate_scene
-from gemini_ros.simulation.offscreen import Offscreen  # before mujoco: it chooses the graphics backend
+from gemini_ros.simulation.model import build_model, pose_people
+from gemini_ros.simulation.offscreen import Offscreen
 from gemini_ros.simulation.people import Stand
-from gemini_ros.simulation.viewpoint import Base, draw_base, draw_stands, reason_to_reject, shows_rare
-
-from gemini_ros.simulation.model import build_model, pose_people  # isort: skip
 from gemini_ros.simulation.scene import Scene
 from gemini_ros.simulation.sensors import (
     RgbSensor,
@@ -26,8 +25,7 @@ from gemini_ros.simulation.sensors import (
     ThermalSensor,
     emissivity_loss,
 )
-
-import mujoco  # isort: skip
+from gemini_ros.simulation.viewpoint import Base, draw_base, draw_stands, reason_to_reject, shows_rare
 
 FOVY_DEG = 56.0
 FRAME_ID = "camera_color_optical_frame"
@@ -46,9 +44,10 @@ class Illumination:
 
 @dataclass(frozen=True)
 class SimulatedFrame:
-    """A frame and the truth. ``labels`` uint8, ``instances`` uint16 (0 = not countable), ``clean_depth`` float32 metres,
+    """A frame and the truth.
 
-    all (H, W); ``odom_from_base`` and ``base_from_camera`` (optical frame) 4x4 float64.
+    ``labels`` uint8, ``instances`` uint16 (0 = not countable), ``clean_depth`` float32 metres, all (H, W);
+    ``odom_from_base`` and ``base_from_camera`` (optical frame) 4x4 float64.
     """
 
     frame: Frame
@@ -73,11 +72,11 @@ def draw_light(rng: np.random.Generator, light: str) -> Illumination:
     if light == "day":
         return Illumination(float(rng.uniform(0.7, 1.0)))
     if light == "dim":
-        return Illumination(float(rng.uniform(0.05, 0.14)))
+        return Illumination(float(rng.uniform(0.12, 0.3)))
     if light == "dark":
         if rng.random() < 0.5:
-            return Illumination(float(rng.uniform(0.0, 0.003)), float(rng.uniform(0.02, 0.12)))
-        return Illumination(float(rng.uniform(0.003, 0.012)))
+            return Illumination(float(rng.uniform(0.0, 0.008)), float(rng.uniform(0.08, 0.4)))
+        return Illumination(float(rng.uniform(0.012, 0.045)))
     if light == "black":
         return Illumination(0.0)
     raise ValueError(f"light {light!r}, expected one of {', '.join(LIGHTS)}")
@@ -127,9 +126,7 @@ class SceneCamera:
         """Labels, instances and depth of the present view."""
         return self._model.labels[self._geoms], self._model.instances[self._geoms], self._depth
 
-    def capture(
-        self, light: Illumination, name: str, stamp_ns: int, rng: np.random.Generator
-    ) -> SimulatedFrame:
+    def capture(self, light: Illumination, name: str, stamp_ns: int, rng: np.random.Generator) -> SimulatedFrame:
         """What the sensors report of the present view."""
         labels, instances, depth = self.truth()
         frame = Frame(

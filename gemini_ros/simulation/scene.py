@@ -32,9 +32,10 @@ class Surface:
 
 @dataclass(frozen=True)
 class Primitive:
-    """One solid in metres. ``size``: half sizes of a box or ellipsoid, (radius, half length, 0) of a rod along z,
+    """One solid, in metres and degrees Celsius.
 
-    (half x, half y, 0) of a plane that is seen from +z. ``temperature`` in degrees Celsius.
+    ``size``: half sizes of a box or ellipsoid; (radius, half length, 0) of a cylinder or capsule along z;
+    (half x, half y, 0) of a plane seen from +z.
     """
 
     shape: str  # box, plane, cylinder, capsule, ellipsoid
@@ -103,7 +104,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Scene:
-    """A hall ``length`` (x from 0) by ``width`` (y about 0) by ``height`` metres; the warehouse frame is the odom frame."""
+    """A hall of ``length`` (x from 0) by ``width`` (y about 0) by ``height`` metres; its frame is the odom frame."""
 
     seed: tuple[int, int]
     length: float

@@ -1,4 +1,4 @@
-"""What a sensor makes of the true picture: a camera's exposure and noise, a stereo camera's depth, a radiometric imager."""
+"""What sensors make of the true picture: a colour camera, a stereo depth camera, a radiometric thermal imager."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ class RgbSensor:
             blur_px=float(rng.uniform(0.3, 1.4)),
         )
 
-    def capture(
-        self, picture: npt.NDArray[np.uint8], scale: float, rng: np.random.Generator
-    ) -> npt.NDArray[np.uint8]:
+    def capture(self, picture: npt.NDArray[np.uint8], scale: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) from a display-referred picture whose linear light is multiplied by ``scale``."""
         signal = _LINEAR[picture] * (np.float32(scale) * np.array(self.tint, np.float32))
         sigma = self.blur_px * picture.shape[1] / 640

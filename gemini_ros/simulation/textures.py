@@ -32,12 +32,19 @@ def value_noise(rng: np.random.Generator, size: int, octaves: int, base: int, pe
     return total / weight
 
 
-def _plain(rng: np.random.Generator, size: int, color: object, mottle: float, grain: float) -> _Canvas:
+def _plain(rng: np.random.Generator, size: int, color: npt.ArrayLike, mottle: float, grain: float) -> _Canvas:
     """One colour with slow mottling (fraction of the colour) and fine grain (8-bit values)."""
     slow = value_noise(rng, size, 5, 4, 0.6) - 0.5
     fine = value_noise(rng, size, 1, size, 0.5) - 0.5
-    color = np.asarray(color, np.float32)
-    return color * (1 + 2 * mottle * slow[..., None]) + grain * fine[..., None]
+    return (
+        np.broadcast_to(np.asarray(color, np.float32), (3,)) * (1 + 2 * mottle * slow[..., None])
+        + grain * fine[..., None]
+    )
+
+
+def _muted(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float64]:
+    """A colour between a random grey (``saturation`` 0) and fully random (1)."""
+    return rng.uniform(low, high, 3) * saturation + rng.uniform(low, high) * (1 - saturation)
 
 
 def _concrete(rng: np.random.Generator, size: int) -> _Canvas:
@@ -71,19 +78,17 @@ def _brick(rng: np.random.Generator, size: int) -> _Canvas:
         for column in range(-1, 5):
             left = column * width + (row % 2) * width // 2 + 1
             top = row * height + 1
-            canvas[top : top + height - 1, max(0, left) : max(0, left + width - 1)] = base * rng.uniform(
-                0.78, 1.15
-            )
+            canvas[top : top + height - 1, max(0, left) : max(0, left + width - 1)] = base * rng.uniform(0.78, 1.15)
     return canvas * _plain(rng, size, (1, 1, 1), 0.15, 0.1)
 
 
 def _paint(rng: np.random.Generator, size: int) -> _Canvas:
-    color = rng.uniform(90, 225, 3) * 0.4 + rng.uniform(100, 230) * 0.6
+    color = _muted(rng, 100, 235, 0.3)
     return _plain(rng, size, color, rng.uniform(0.03, 0.12), 8)
 
 
 def _corrugated(rng: np.random.Generator, size: int) -> _Canvas:
-    color = rng.uniform(70, 210, 3) * 0.4 + rng.uniform(90, 200) * 0.6
+    color = _muted(rng, 90, 210, 0.3)
     waves = int(rng.choice([8, 12, 16]))
     profile = (0.8 + 0.22 * np.sin(np.arange(size) * 2 * np.pi * waves / size)).astype(np.float32)
     return _plain(rng, size, color, 0.1, 6) * profile[None, :, None]
@@ -112,9 +117,7 @@ def _cardboard(rng: np.random.Generator, size: int) -> _Canvas:
         canvas[y : y + 32, x : x + 48] = 232
         for line in range(5):
             end = int(x + rng.integers(14, 42))
-            cv2.line(
-                canvas, (int(x + 4), int(y + 5 + 5 * line)), (end, int(y + 5 + 5 * line)), (40, 40, 40), 1
-            )
+            cv2.line(canvas, (int(x + 4), int(y + 5 + 5 * line)), (end, int(y + 5 + 5 * line)), (40, 40, 40), 1)
     if rng.random() < 0.4:
         printed = np.clip(canvas, 0, 255).astype(np.uint8)  # putText takes 8 bits only
         place = (int(rng.integers(3, 40)), int(rng.integers(80, size - 6)))
@@ -125,7 +128,7 @@ def _cardboard(rng: np.random.Generator, size: int) -> _Canvas:
 
 
 def _cloth(rng: np.random.Generator, size: int) -> _Canvas:
-    canvas = _plain(rng, size, rng.uniform(15, 230, 3), 0.3, 12)
+    canvas = _plain(rng, size, _muted(rng, 25, 225, 0.6), 0.22, 12)
     if rng.random() < 0.3:
         canvas[size // 3 : size // 3 + 12] = (220, 230, 60)
         canvas[2 * size // 3 : 2 * size // 3 + 12] = (225, 225, 225)
@@ -138,7 +141,7 @@ def _skin(rng: np.random.Generator, size: int) -> _Canvas:
 
 
 def _door(rng: np.random.Generator, size: int) -> _Canvas:
-    color = rng.uniform(50, 215, 3)
+    color = _muted(rng, 60, 220, 0.6)
     canvas = _plain(rng, size, color, 0.08, 6)
     edge = tuple(float(v) for v in color * 0.7)
     if rng.random() < 0.6:
@@ -152,13 +155,18 @@ def _door(rng: np.random.Generator, size: int) -> _Canvas:
 
 
 def _shutter(rng: np.random.Generator, size: int) -> _Canvas:
-    color = rng.uniform(60, 220, 3) * 0.5 + rng.uniform(90, 220) * 0.5
+    color = _muted(rng, 80, 220, 0.45)
     profile = (0.82 + 0.2 * np.sin(np.arange(size) * 2 * np.pi * 12 / size)).astype(np.float32)
     return _plain(rng, size, color, 0.08, 6) * profile[:, None, None]
 
 
 def _metal(rng: np.random.Generator, size: int) -> _Canvas:
-    return _plain(rng, size, rng.uniform(60, 225, 3), 0.12, 8)
+    return _plain(rng, size, _muted(rng, 60, 225, 0.4), 0.12, 8)
+
+
+def _lacquer(rng: np.random.Generator, size: int) -> _Canvas:
+    """Nearly white: it takes the tint it is given."""
+    return _plain(rng, size, rng.uniform(215, 250), 0.06, 8)
 
 
 def _hazard(rng: np.random.Generator, size: int) -> _Canvas:
@@ -190,6 +198,7 @@ KINDS: dict[str, Callable[[np.random.Generator, int], _Canvas]] = {
     "door": _door,
     "shutter": _shutter,
     "metal": _metal,
+    "lacquer": _lacquer,
     "hazard": _hazard,
     "sign": _sign,
 }

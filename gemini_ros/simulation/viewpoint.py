@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.simulation.people import REACH, Stand, random_posture
+from gemini_ros.simulation.people import Stand, random_posture
 from gemini_ros.simulation.scene import STUFF, Scene
 
 CAMERA_CLEARANCE_M = 0.45
-MAX_SHARE = 0.8
+MAX_SHARE = 0.75
 MIN_MEDIAN_DEPTH_M = 1.0
 RARE = ("pallet", "person", "door", "vehicle", "cone")
 
@@ -46,23 +46,31 @@ def draw_base(scene: Scene, rng: np.random.Generator) -> Base:
 def draw_stands(scene: Scene, base: Base, rng: np.random.Generator) -> list[Stand | None]:
     """A place for each person: most of them before the camera, none in a thing, a wall, the camera or each other."""
     stands: list[Stand | None] = []
-    for _ in scene.figures:
-        stands.append(_draw_stand(scene, base, rng, [s for s in stands if s]))
+    taken = [(base.x, base.y, 0.6)]
+    for figure in scene.figures:
+        stand = _draw_stand(scene, base, rng, figure.scale, taken)
+        stands.append(stand)
+        if stand:
+            taken.append((stand.x, stand.y, stand.posture.reach(figure.scale)))
     return stands
 
 
-def _draw_stand(scene: Scene, base: Base, rng: np.random.Generator, others: list[Stand]) -> Stand | None:
+def _draw_stand(
+    scene: Scene, base: Base, rng: np.random.Generator, scale: float, taken: list[tuple[float, float, float]]
+) -> Stand | None:
+    """A free place, or None where 25 draws find none; ``taken`` holds circles (x, y, radius)."""
     before_camera = rng.random() < 0.75
+    posture = random_posture(rng)
+    reach = posture.reach(scale)
     for _ in range(25):
         if before_camera:
             distance, bearing = float(rng.uniform(1.3, 7)), base.yaw + float(rng.uniform(-0.55, 0.55))
             x, y = base.x + distance * math.cos(bearing), base.y + distance * math.sin(bearing)
         else:
             x, y = float(rng.uniform(0, scene.length)), float(rng.uniform(-0.5, 0.5)) * scene.width
-        apart = min([math.hypot(x - o.x, y - o.y) for o in others], default=math.inf)
-        free = scene.clearance(x, y) >= REACH and apart >= 2 * REACH
-        if free and math.hypot(x - base.x, y - base.y) > 1.0:
-            return Stand(x, y, float(rng.uniform(-math.pi, math.pi)), random_posture(rng))
+        apart = all(math.hypot(x - cx, y - cy) >= reach + radius for cx, cy, radius in taken)
+        if apart and scene.clearance(x, y) >= reach:
+            return Stand(x, y, float(rng.uniform(-math.pi, math.pi)), posture)
     return None
 
 
