@@ -16,6 +16,9 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Quaternion
 from nav_msgs.msg import OccupancyGrid, Odometry
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -69,7 +72,7 @@ class Robot:
     def __init__(self, listen: tuple[str, ...] = ("labels", "costmap"), suffix: Mapping[str, str] = {}) -> None:
         self.context = Context()
         rclpy.init(args=[], context=self.context)
-        self.node = Node("robot", context=self.context)
+        self.node = Node("robot", context=self.context, enable_rosout=False)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.heard: dict[str, list[Any]] = {name: [] for name in listen}
@@ -123,7 +126,9 @@ class Robot:
         """Wait until the segmenter subscribes to the cameras and publishes to us."""
         self.until(lambda: all(self.cameras[name].get_subscription_count() for name in streams), "for subscriptions")
         if outputs:
-            self.until(lambda: all(self.node.count_publishers(f"segmenter/{name}") for name in self.heard), "for outputs")
+            self.until(
+                lambda: all(self.node.count_publishers(f"segmenter/{name}") for name in self.heard), "for outputs"
+            )
 
     def figures(self, subject: str) -> dict[str, str]:
         status = self.diagnostics.get(subject)
@@ -134,6 +139,35 @@ class Robot:
 
     def level(self, subject: str) -> int:
         return self.diagnostics[subject].level[0] if subject in self.diagnostics else -1
+
+    def change(self, transition: str) -> bool:
+        """Ask for a transition as a lifecycle manager does; whether it succeeded."""
+        return self._call(
+            ChangeState, "change_state", ChangeState.Request(transition=Transition(label=transition))
+        ).success
+
+    def state(self) -> str:
+        return self._call(GetState, "get_state", GetState.Request()).current_state.label
+
+    def set(self, **values: Any) -> str:
+        """Set parameters, ``__`` for a dot; why it was refused, empty if it was not."""
+        parameters = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        answer = self._call(
+            SetParametersAtomically, "set_parameters_atomically", SetParametersAtomically.Request(parameters=parameters)
+        )
+        return "" if answer.result.successful else answer.result.reason or "refused"
+
+    def _call(self, kind: type, name: str, request: Any) -> Any:
+        client = self.node.create_client(kind, f"segmenter/{name}")
+        try:
+            self.until(client.service_is_ready, f"for the service {name}")
+            future = client.call_async(request)
+            self.until(future.done, f"for an answer of {name}")
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
 
     # -- what cameras see
 
@@ -171,7 +205,9 @@ class Robot:
             self.cameras[name].publish(getattr(self, name)(stamp_ns) if message is None else message)
         return stamp_ns
 
-    def send_until(self, condition: Callable[[], Any], *streams: str, every_s: float = 0.05, **options: Any) -> list[int]:
+    def send_until(
+        self, condition: Callable[[], Any], *streams: str, every_s: float = 0.05, **options: Any
+    ) -> list[int]:
         """Publish at a steady rate until ``condition`` holds; the stamps sent."""
         stamps = []
         deadline = time.monotonic() + TIMEOUT_S
