@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from sensor_msgs.msg import Image
-from test.nodes.rig import stamp
 
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.intake import Received
 from gemini_ros.core.sync import PairMatcher
 from gemini_ros.nodes.filters import NodeClock, PairFilter, SimpleFilter
+from test.nodes.rig import stamp
 
 MS = 1_000_000
 

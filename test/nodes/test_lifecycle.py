@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from test.nodes.rig import MODELS, live_node, robot
 
 from gemini_ros.core.resources import find_resource
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.nodes import loading
+from test.nodes.rig import MODELS, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
 

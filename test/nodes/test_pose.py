@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
-from test.nodes.rig import robot, stamp
 
 from gemini_ros.core.transforms import from_xyz_rpy
 from gemini_ros.nodes import pose
 from gemini_ros.nodes.pose import OdometryPose, PoseUnknown, TfPose, pose_source
+from test.nodes.rig import robot, stamp
 
 MOUNTING = (0.3, 0.1, 0.5, 0.0, 0.0, 0.0)
 SECOND = 1_000_000_000
@@ -55,7 +55,7 @@ def test_odometry_is_interpolated_at_the_stamp_and_carries_the_mounting(r):
     assert found.robot_xy == pytest.approx((1.5, 2.0))
     # One metre along the optical axis is one metre ahead of the camera.
     assert found.grid_from_camera @ [0, 0, 1, 1] == pytest.approx([1.5 + 0.3 + 1.0, 2.1, 0.5, 1.0])
-    with pytest.raises(PoseUnknown, match="no odometry within 0.1 s"):
+    with pytest.raises(PoseUnknown, match=r"no odometry within 0.1 s"):
         source.at(10 * SECOND, "camera")
 
 
@@ -75,7 +75,7 @@ def test_without_mounting_there_is_no_pose(r):
 def test_another_frame_is_not_taken_for_the_grids(r):
     source = OdometryPose(r.node, "odom", MOUNTING)
     heard(r, [odometry(SECOND, 1.0, "map")], source, SECOND)
-    with pytest.raises(PoseUnknown, match="odometry is in frame 'map', costmap.frame is 'odom'"):
+    with pytest.raises(PoseUnknown, match=r"odometry is in frame 'map', costmap.frame is 'odom'"):
         source.at(SECOND, "camera")
 
 
@@ -158,7 +158,7 @@ def test_tf_without_odometry_falls_back_to_the_robot_until_it_was_there(tf):
 def test_tf_without_the_camera_names_the_cure(tf):
     source = TfPose(None, "odom")
     source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}}
-    with pytest.raises(PoseUnknown, match="TF odom from 'camera': .* or set camera.in_base"):
+    with pytest.raises(PoseUnknown, match=r"TF odom from 'camera': .* or set camera.in_base"):
         source.at(SECOND, "camera")
 
 

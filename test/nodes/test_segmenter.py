@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from test.nodes.rig import FRAME, HEIGHT, WIDTH, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
