@@ -11,7 +11,7 @@
 .DEFAULT_GOAL := help
 
 SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri
-RUNTIME_TESTS := $(wildcard $(addprefix test/,core bags inference report evaluation nodes) test/test_*.py)
+RUNTIME_TESTS := $(wildcard $(addprefix test/,core bags inference report evaluation nodes demo) test/test_*.py)
 ROBOT_TESTS := $(wildcard test/core test/inference)
 REQUIREMENTS := setup.py requirements-robot.txt $(wildcard constraints/*.txt)
 

@@ -69,14 +69,14 @@ def version() -> str:
 
 
 def shared_files() -> list[tuple[str, list[str]]]:
-    """What is installed under ``share/``: the ament marker, and config, launch files and models as they lie here."""
+    """What is installed under ``share/``: the ament marker; config, launch files, models and bags as they lie here."""
     folders: dict[str, list[str]] = {
         "share/ament_index/resource_index/packages": [f"resource/{PACKAGE}"],
         f"share/{PACKAGE}": ["package.xml"],
     }
-    for top in ("config", "launch", "models"):
-        for path in sorted(Path(top).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+    for pattern in ("config/**/*", "demo/*.mcap", "launch/*.py", "models/*"):
+        for path in sorted(Path().glob(pattern)):
+            if path.is_file():
                 folders.setdefault(f"share/{PACKAGE}/{path.parent}", []).append(str(path))
     return list(folders.items())
 

@@ -33,8 +33,9 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def tracked_files() -> list[str]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=SOURCE, capture_output=True, text=True, check=True)
+def tracked_files(*patterns: str) -> list[str]:
+    command = ["git", "ls-files", "-z", "--", *patterns]
+    listed = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=True)
     return [name for name in listed.stdout.split("\0") if name and (SOURCE / name).is_file()]
 
 
@@ -43,7 +44,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean colcon workspace with what git has of this package, tests apart."""
     root = tmp_path_factory.mktemp("workspace")
     for name in tracked_files():
-        if not name.startswith(("test/", "demo/")):
+        if not name.startswith("test/"):
             target = root / "src/gemini_ros" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(SOURCE / name, target)
@@ -66,8 +67,8 @@ def install(python: Path, *what: str | Path) -> None:
 
 
 def check_found(share: Path, *prefix: str | Path, cwd: Path) -> Path:
-    """Every file of config, launch and models is found in ``share``; returns where the package was imported from."""
-    names = [name for name in tracked_files() if name.startswith(("config/", "launch/", "models/"))]
+    """Config, launch files, models and bags are all found in ``share``; returns where the package was imported from."""
+    names = tracked_files("config", "demo/*.mcap", "launch", "models")
     assert "config/labels/warehouse.yaml" in names
     package, *found = map(Path, run(*prefix, "-c", FIND, *names, cwd=cwd).splitlines())
     assert found == [share / name for name in names]
