@@ -124,8 +124,8 @@ class _Run:
         self._costmap = OfflineCostmap(
             settings.costmap,
             segmenter.info.label_set,
-            self.replay.odometry if self._has_odometry else None,
             base_from_camera(reader, settings),
+            has_odometry=self._has_odometry,
         )
         self.latencies = LatencyStatistics()
 
@@ -140,7 +140,7 @@ class _Run:
             with timer.stage("costmap"):
                 if step.stopped:
                     self._costmap.clear()
-                self._costmap.integrate(step.frame, segmentation)
+                self._costmap.integrate(step.frame, segmentation, step.odom_from_base)
                 occupancy = self._costmap.render(step.frame.stamp_ns)
             timer.add("total", sum(timer.timings_ns.values()))
             self.latencies.record_frame(timer.timings_ns)

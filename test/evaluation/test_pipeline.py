@@ -185,12 +185,13 @@ def test_map_of_perfect_labels(drive):
     with BagReader(drive) as reader:
         replay = Replay(reader, ("rgb", "depth"), ReplaySettings())
         label_set = read_model_info(RGB_DEPTH).label_set
-        costmap = OfflineCostmap(CostmapConfig(), label_set, replay.odometry, camera_in_base(MOUNTING))
+        costmap = OfflineCostmap(CostmapConfig(), label_set, camera_in_base(MOUNTING), has_odometry=True)
         for step in replay.steps():
             pose = np.eye(4)
             pose[0, 3] = (step.frame.stamp_ns - START_NS) * 0.5e-9
             _, labels = view(pose)
-            costmap.integrate(step.frame, Segmentation(labels, np.full(labels.shape, 255, np.uint8)))
+            said = Segmentation(labels, np.full(labels.shape, 255, np.uint8))
+            costmap.integrate(step.frame, said, step.odom_from_base)
             occupancy = costmap.render(step.frame.stamp_ns)
     assert not costmap.faults
     rows, columns = np.nonzero(occupancy.data == 100)
