@@ -60,9 +60,8 @@ class Presence:
     def watch(self, now_ns: int) -> None:
         """Notice what went missing."""
         missing = tuple(name for name in self._required if self.missing(name, now_ns))
-        if missing and missing != self.absent:
+        if missing:
             self.absent = missing
-            self._pairs_in_a_row = 0
         self._update_mode(now_ns)
 
     def admits_pair(self, now_ns: int) -> bool:

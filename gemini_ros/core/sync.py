@@ -58,7 +58,7 @@ class PairMatcher:
     with the third pair in a row, each within the timeout of the one before. The two before it are given out when
     degraded, where references that find no partner meanwhile stay singles, and dropped ``not_ready`` otherwise.
 
-    **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is due.
+    **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is soon due.
 
     **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` a missing timeout
     before an earlier one (by less, it counts as that one), drops all that waits (``time_jump``) and begins anew at
@@ -151,7 +151,7 @@ class PairMatcher:
         time_ns = stamp_ns + source.offset_ns
         source.received += 1
         if source.newest_ns is not None and time_ns < source.newest_ns - self._jump_ns:
-            self._jump_back(source, time_ns)
+            self._jump_back(source)
         cause = source.refusal(time_ns, fingerprint)
         if source is self._reference and cause is None and not self._in_order(time_ns):
             cause = "late"
@@ -218,20 +218,20 @@ class PairMatcher:
         for stream in self._streams.values():
             stream.restart()
 
-    def _jump_back(self, source: Stream, time_ns: int) -> None:
+    def _jump_back(self, source: Stream) -> None:
         """The stamps of ``source`` jumped back, as the first of all, or after another or the clock did."""
         if source.epoch == self._epoch:
             self._restart(self._now_ns)
         else:
             source.restart()
-            if not self._in_order(time_ns + self._jump_ns):  # a late single of the epoch before went out
-                self._epoch += 1
-                self._emitted_ns = None
         source.epoch = self._epoch
 
-    def _far_ahead(self, stream: Stream, ahead_ns: int) -> bool:
-        """Whether a message that far after the head belongs to an epoch which its stream has yet to leave."""
-        return stream.epoch != self._epoch and ahead_ns > self._jump_ns
+    def _of_another_epoch(self, ahead_ns: int, lead: Stream) -> bool:
+        """Whether a message that far after the head of ``lead`` is left over from before a time jump.
+
+        Not where ``lead`` itself went on to there: then the head has a bad stamp, or all jumped forward.
+        """
+        return ahead_ns > self._jump_ns >= lead.waiting[-1].time_ns - lead.waiting[0].time_ns
 
     # Matching
 
@@ -251,11 +251,8 @@ class PairMatcher:
         False if there is none, or if waiting may still do it good. With a cause to ``give_up`` under, nothing waits.
         """
         lead, hurry = self._reference, bool(give_up)
-        if self._presence.missing(lead.name, self._now_ns):
-            if lead.waiting:
-                hurry = True
-            elif self._partner:
-                lead = self._partner
+        if not lead.waiting and self._partner and self._presence.missing(lead.name, self._now_ns):
+            lead = self._partner
         if not lead.waiting:
             return False
         head = lead.waiting[0]
@@ -298,7 +295,7 @@ class PairMatcher:
             return after, hurry or not due or self._waited(head, after)
         if hurry or not self._presence.alive(stream.name, self._now_ns):
             return before, True
-        if after and not self._far_ahead(stream, ahead_ns):
+        if after and not self._of_another_epoch(ahead_ns, lead):
             return before, True
         if before:
             due = stream.shortest_ns < 2 * behind_ns
@@ -316,10 +313,11 @@ class PairMatcher:
         return at + 1 == len(stream.waiting) or abs(rival_ns - stream.waiting[at + 1].time_ns) > distance_ns
 
     def _due_in_reach(self, stream: Stream, head: Message) -> bool:
-        """Whether, by its rhythm, a stream may still bring something within the slop of the head."""
-        if not stream.shortest_ns or stream.latest_ns is None:
+        """Whether, by its rhythm, a stream may soon bring something within the slop of the head."""
+        if stream.latest_ns is None:
             return True
-        return stream.latest_ns + stream.shortest_ns <= head.time_ns + self._slop_ns
+        behind_ns = head.time_ns - stream.latest_ns
+        return stream.shortest_ns - self._slop_ns <= behind_ns < self._timeout_ns
 
     def _waited(self, one: Message, other: Message) -> bool:
         # What is nearer to one than the other, within the slop, follows its predecessor by less than twice the slop.

@@ -128,6 +128,12 @@ def test_a_partner_goes_to_the_nearest_reference_not_to_the_first():
     assert feed.dropped("rgb") == {"no_partner": 1}
 
 
+def test_of_two_references_equally_near_the_earlier_keeps_the_partner():
+    feed = Feed()
+    assert feed.run([("rgb", 90), ("rgb", 110), ("depth", 100)]) == [pair(90, 100)]
+    assert feed.run([("depth", 200), ("depth", 220), ("rgb", 210)]) == [pair(210, 200)]
+
+
 def test_a_reference_gives_way_only_to_one_that_takes_the_partner():
     """115 is nearer to 110 than 100 is, but 116 suits it best; an extra on its way keeps all undecided."""
     feed = Feed(extras=("thermal",))
@@ -255,6 +261,21 @@ def test_a_backward_jump_drops_what_waits_and_nothing_else():
     feed.finish()
 
 
+def test_after_one_bad_stamp_and_recovery_a_real_loop_is_one_for_all():
+    """The bad stamp let RGB begin anew alone; its pairs since show that depth is of the same epoch."""
+    feed = Feed()
+    feed.run([("rgb", 5000), ("depth", 5000), ("rgb", 0, 5001), ("rgb", 5033), ("depth", 5033), ("rgb", 5066)])
+    assert feed("depth", 7, 5070) == [] and feed.matcher.buffered == {"rgb": 0, "depth": 1}
+    assert feed("rgb", 7, 5071) == [pair(7, 7)]
+    feed.finish()
+
+
+def test_content_of_before_a_jump_is_not_frozen():
+    feed = Feed()
+    feed("rgb", 5000, fingerprint=1), feed("rgb", 0, 5001, fingerprint=1)
+    assert feed.dropped("rgb") == {"time_jump": 1}
+
+
 def test_a_step_back_within_the_jump_is_disorder():
     feed = Feed()
     feed.run([("rgb", 5000), ("depth", 5000)])
@@ -272,12 +293,18 @@ def test_a_forward_jump_does_not_block():
     feed.finish()
 
 
-def test_one_absurd_stamp_costs_no_more_than_what_waits():
+@pytest.mark.parametrize("absurd", [10**12, 0])
+@pytest.mark.parametrize("stream", ["rgb", "depth"])
+def test_one_absurd_stamp_costs_no_more_than_what_waits(absurd, stream):
     feed = Feed()
-    for absurd in (10**12, 0):
-        feed.run(merged(("rgb", every(33, 400, first=10_000)), ("depth", every(33, 400, first=10_000))))
-        feed.run([("rgb", absurd, 10_400), ("rgb", 10_430, 10_430), ("depth", 10_430, 10_430)])
-        assert shown(feed.matches[-1]) == pair(10_430, 10_430)
+    stamps = every(33, 11_000, first=10_000)
+    events = merged(("rgb", stamps), ("depth", stamps))
+    events.insert(29, (stream, absurd, events[28][2]))  # between depth and RGB of one instant
+    feed.run(events)
+    found = [match.stamp_ns / MS for match in feed.matches]
+    assert found == [t for t in stamps if t in found] and set(stamps) - set(found) <= {stamps[14]}
+    assert all(match.kind == "pair" for match in feed.matches)
+    assert [mode for _, mode in feed.matcher.mode_changes] == ["normal"]
     feed.finish()
 
 
@@ -354,6 +381,34 @@ def test_nothing_at_all_is_waiting_and_silence_of_both_names_both():
     feed.poll(10_500)
     assert feed.mode == "degrade:rgb+depth"
     feed.finish()
+
+
+def test_a_lone_reference_far_ahead_does_not_hold_back_singles():
+    feed = Feed()
+    feed.run([("rgb", 0), ("depth", 0), ("rgb", 10**9, 1)])
+    depth = every(33, 700, first=33)
+    assert feed.run(("depth", t) for t in depth) == [single("depth", t) for t in depth if t > 501]
+    feed.finish()
+
+
+def test_a_single_older_than_the_last_pair_is_late():
+    feed = Feed()
+    feed.run([("depth", 100), ("rgb", 105), ("depth", 104, 150)])
+    assert feed.poll(640) == [] and feed.mode == "degrade:rgb"
+    assert [m.stamp_ns for m in feed.matches] == [105 * MS] and feed.poll(660) == []
+    assert feed.dropped("depth") == {"late": 1}
+    feed.finish()
+
+
+def test_pairs_held_for_an_extra_are_no_return():
+    """Four complete pairs wait for an extra when everything stops: they go out, and nothing seems normal by them."""
+    feed = Feed(extras=("thermal",))
+    feed("thermal", 0)
+    for t in range(110, 150, 10):
+        feed("rgb", t), feed("depth", t)
+    assert feed.poll(2000) == [pair(t, t) for t in range(110, 150, 10)]
+    feed.poll(2001)
+    assert [mode for _, mode in feed.matcher.mode_changes] == ["normal", "degrade:rgb+depth"]
 
 
 def test_messages_that_do_not_decode_are_no_life():
@@ -441,6 +496,17 @@ def test_three_pairs_in_a_row_means_none_later_than_the_timeout():
     assert [m.stamp_ns // MS for m in feed.matches if m.kind == "pair"] == [700, 800, 1300, 1400, 1500]
 
 
+def test_pairs_of_before_a_time_jump_do_not_count_towards_the_return():
+    feed = Feed()
+    feed("rgb", 0), feed.poll(500)
+    for loop in (0, 1000):
+        for t in (5000 - 3 * loop, 5033 - 3 * loop):
+            feed("rgb", t, 600 + loop), feed("depth", t, 600 + loop)
+            assert feed.mode == "degrade:depth"
+        feed.poll(700 + loop)
+    assert feed.matcher.time_jumps == 1
+
+
 def test_a_stream_that_returns_slowly_counts_its_pairs_all_the_same():
     """Thermal 9 Hz beside RGB 30 Hz: between its pairs lie unpaired images, which stay singles until all is normal."""
     feed = Feed(("rgb", "thermal"))
@@ -466,10 +532,9 @@ def test_rgb_that_returns_behind_the_depth_singles_still_returns():
 
 def test_a_missing_stream_stays_missing_over_a_loop_and_singles_go_on():
     feed = Feed()
-    for loop in range(2):
-        feed.run(("rgb", t, t + 3000 * loop) for t in every(33, 3000))
-    second = [m for m in feed.matches[-91:]]
-    assert [m.stamp_ns for m in second] == [t * MS for t in every(33, 3000)]
+    feed.run(("rgb", t, t) for t in every(33, 3000))
+    for t in every(33, 3000):
+        assert feed("rgb", t, t + 3000) == [single("rgb", t)]
     assert [mode for _, mode in feed.matcher.mode_changes] == ["degrade:depth"]
     feed.finish()
 
@@ -521,6 +586,15 @@ def test_a_slow_extra_costs_no_latency_once_its_rhythm_is_known():
     feed.finish()
 
 
+def test_an_extra_of_another_clock_costs_no_latency():
+    feed = Feed(("rgb",), ("depth",))
+    for i in range(30):
+        feed("depth", 33 * i - 3600_000, 33 * i)
+        found = feed("rgb", 33 * i + 5)
+        assert found == [("pair", f"rgb {33 * i + 5}")]
+    feed.finish()
+
+
 def test_an_extra_beside_pairs_and_singles():
     feed = Feed(("rgb", "thermal"), ("depth",))
     feed.run(merged(("rgb", every(33, 2000)), ("thermal", every(33, 1000)), ("depth", every(33, 2000, first=3))))
@@ -535,6 +609,15 @@ def test_an_extra_alone_makes_nothing():
     feed = Feed(("rgb", "thermal"), ("depth",), queue_size=3)
     assert feed.run(("depth", t, t) for t in every(33, 2000)) == [] and feed.mode == "waiting"
     assert feed.dropped("depth") == {"overflow": 61 - 3}
+    feed.finish()
+
+
+def test_a_flood_of_extras_costs_no_pair():
+    feed = Feed(("rgb", "thermal"), ("depth",), queue_size=3)
+    feed("rgb", 100)
+    feed.run(("depth", t) for t in every(2, 120, first=90))
+    assert feed("thermal", 120) == [("pair", "depth 114", "rgb 100", "thermal 120")]
+    assert feed.dropped("depth") == {"overflow": 12}
     feed.finish()
 
 
