@@ -28,8 +28,7 @@ class Offscreen:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = model.camera("camera").id
-        self._rect = mujoco.MjrRect(0, 0, *size)
-        self._shape = size[::-1]
+        self._size = size
 
     def update(self, data: mujoco.MjData) -> None:
         """Take over positions and lights."""
@@ -38,13 +37,16 @@ class Offscreen:
 
     def color(self) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3) RGB."""
-        pixels = np.empty((*self._shape, 3), np.uint8)
+        pixels = np.empty((self._size[1], self._size[0], 3), np.uint8)
         self._render(pixels, None, ids=False)
         return np.ascontiguousarray(pixels[::-1])
 
-    def ids_and_depth(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """int32 (H, W) geom ids, -1 = none; float32 (H, W) metres along the optical axis."""
-        pixels, depth = np.empty((*self._shape, 3), np.uint8), np.empty(self._shape, np.float32)
+    def ids_and_depth(self, size: tuple[int, int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """int32 (H, W) geom ids, -1 = none; float32 (H, W) metres along the optical axis.
+
+        Sampled at the middle of each pixel of an image of ``size`` (width, height), at most that of the screen.
+        """
+        pixels, depth = np.empty((size[1], size[0], 3), np.uint8), np.empty(size[::-1], np.float32)
         self._render(pixels, depth, ids=True)
         codes = pixels[::-1].astype(np.int32) @ np.array([1, 256, 65536], np.int32)
         table = np.full(self._scene.ngeom + 1, -1, np.int32)
@@ -59,8 +61,9 @@ class Offscreen:
         self._gl.make_current()
         for flag in (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR):
             self._scene.flags[flag] = ids
-        mujoco.mjr_render(self._rect, self._scene, self._context)
-        mujoco.mjr_readPixels(pixels, depth, self._rect, self._context)
+        viewport = mujoco.MjrRect(0, 0, pixels.shape[1], pixels.shape[0])
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(pixels, depth, viewport, self._context)
 
     def close(self) -> None:
         self._gl.make_current()

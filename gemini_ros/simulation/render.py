@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.frames import Frame, Intrinsics
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
 from gemini_ros.simulation.generate import generate_scene
 from gemini_ros.simulation.model import build_model, pose_people
 from gemini_ros.simulation.offscreen import Offscreen
@@ -83,9 +84,13 @@ def draw_light(rng: np.random.Generator, light: str) -> Illumination:
 
 
 class SceneCamera:
-    """The robot's cameras in one warehouse."""
+    """The robot's cameras in one warehouse; ``look`` first, then what they see.
 
-    def __init__(self, scene: Scene, size: tuple[int, int], *, shadows: int = 1) -> None:
+    ``size`` is (width, height). ``shadows``: how many lamps, those nearest to the view, cast one. The colour picture is
+    rendered ``supersample`` times as wide and high and averaged.
+    """
+
+    def __init__(self, scene: Scene, size: tuple[int, int], *, shadows: int = 1, supersample: int = 1) -> None:
         self.scene = scene
         self.size = size
         self.label_set = load_label_set("warehouse")
@@ -98,9 +103,11 @@ class SceneCamera:
         self.base_from_camera = _draw_mount(rng)
         self._lamp_strengths = rng.uniform(0.7, 1.0, len(scene.lamps)) * (rng.random(len(scene.lamps)) < 0.9)
         self._shadows = shadows
-        self._model = build_model(scene, self.label_set, size, FOVY_DEG)
+        rendered = (size[0] * supersample, size[1] * supersample)
+        self._model = build_model(scene, self.label_set, rendered, FOVY_DEG)
+        self._emission = self._model.model.mat_emission.copy()
         self._data = mujoco.MjData(self._model.model)
-        self._screen = Offscreen(self._model.model, size)
+        self._screen = Offscreen(self._model.model, rendered)
         self._rays = _rays(self.intrinsics)
 
     def close(self) -> None:
@@ -120,7 +127,7 @@ class SceneCamera:
         mujoco.mj_kinematics(self._model.model, data)
         mujoco.mj_camlight(self._model.model, data)
         self._screen.update(data)
-        self._geoms, self._depth = self._screen.ids_and_depth()
+        self._geoms, self._depth = self._screen.ids_and_depth(self.size)
 
     def truth(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
         """Labels, instances and depth of the present view."""
@@ -132,29 +139,34 @@ class SceneCamera:
         frame = Frame(
             stamp_ns,
             FRAME_ID,
-            self._color(light, rng),
+            self.color(light, rng),
             self.stereo.measure(depth, rng),
-            self._thermal(rng),
+            self.temperature(rng),
             self.intrinsics,
         )
         pose = base_matrix(self._base)
         number = self.scene.seed[1]
         return SimulatedFrame(frame, labels, instances, depth, pose, self.base_from_camera, name, number)
 
-    def _color(self, light: Illumination, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    def color(self, light: Illumination, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3): what the colour camera reports of the present view."""
         strongest = max(light.lamps, light.robot)
         if strongest == 0:
             return self.rgb.capture(np.zeros((*self.size[::-1], 3), np.uint8), 0.0, rng)
         # Rendered at full scale and darkened afterwards: eight bits would leave bands in a dark picture.
         self._set_lights(light.lamps / strongest, light.robot / strongest)
         self._screen.update(self._data)
-        return self.rgb.capture(self._screen.color(), strongest, rng)
+        picture = self._screen.color()
+        if picture.shape[1] != self.size[0]:
+            picture = cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
+        return self.rgb.capture(picture, strongest, rng)
 
     def _set_lights(self, lamps: float, robot: float) -> None:
         model, scene = self._model.model, self.scene
         # The renderer mixes display values; shares of light are linear.
         lamps, robot = lamps ** (1 / 2.2), robot ** (1 / 2.2)
         color = np.array(scene.lamp_color)
+        model.mat_emission[:] = lamps * self._emission
         model.vis.headlight.ambient[:] = 0.34 * lamps * color
         model.vis.headlight.diffuse[:] = 0.12 * lamps * color
         ahead = self._world_from_camera[:3, 3] + 3.0 * self._world_from_camera[:3, 2]
@@ -172,7 +184,8 @@ class SceneCamera:
         model.light_attenuation[row] = (1.0, 0.2, 0.12)
         model.light_active[row] = robot > 0
 
-    def _thermal(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def temperature(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """float32 (H, W) degrees Celsius: what the thermal imager reports of the present view."""
         width, height = self.size
         half = ((width + 1) // 2, (height + 1) // 2)
         own = cv2.resize(self._model.temperatures[self._geoms], half, interpolation=cv2.INTER_AREA)
@@ -228,19 +241,13 @@ def _draw_view(camera: SceneCamera, rng: np.random.Generator) -> None:
 
 def base_matrix(base: Base) -> npt.NDArray[np.float64]:
     """odom_from_base, 4x4."""
-    c, s = math.cos(base.yaw), math.sin(base.yaw)
-    return np.array([[c, -s, 0, base.x], [s, c, 0, base.y], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
+    return from_xyz_rpy(base.x, base.y, 0.0, 0.0, 0.0, base.yaw)
 
 
 def _draw_mount(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """base_from_camera (optical): 0.4 to 0.8 m high, a little pitch and roll."""
     height, pitch, roll = rng.uniform(0.4, 0.8), rng.normal(0.02, 0.05), rng.normal(0, 0.015)
-    cp, sp, cr, sr = math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll)
-    tilt = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    body_from_optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = tilt @ body_from_optical, (0.0, 0.0, height)
-    return matrix
+    return camera_in_base((0.0, 0.0, height, roll, pitch, 0.0))
 
 
 def _rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
