@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.core.transforms import from_xyz_quaternion
 
 TOPIC = "/tf_static"
@@ -32,6 +32,17 @@ def static_transform(reader: BagReader, target: str, source: str) -> npt.NDArray
     if common is None:
         return None
     return np.linalg.inv(to_target[common]) @ to_source[common]
+
+
+def camera_mounting(reader: BagReader, image_topic: str, base_frame: str) -> npt.NDArray[np.float64] | None:
+    """``base_from_camera`` float64 (4, 4) by ``/tf_static``: of the frame that the first readable image names."""
+    for stored in reader.messages([image_topic]):
+        try:
+            frame_id = reader.deserialize(stored).header.frame_id
+        except BagError:
+            continue
+        return static_transform(reader, base_frame, frame_id.lstrip("/"))
+    return None
 
 
 def _to_ancestors(

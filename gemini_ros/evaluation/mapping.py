@@ -40,13 +40,13 @@ class OfflineCostmap:
     ) -> None:
         """Take in one frame, or count in ``faults`` why it is no evidence; the map then goes on ageing."""
         if frame.depth is None:
-            self.faults["without depth"] += 1
+            self.faults["no depth"] += 1
         elif frame.intrinsics is None:
-            self.faults["without a calibrated camera_info"] += 1
+            self.faults["no calibrated camera_info"] += 1
         elif self._base_from_camera is None:
-            self.faults["without the mounting of the camera: no /tf_static in the bag; give --camera-in-base"] += 1
+            self.faults["the camera's mounting is not known: no /tf_static in the bag; give --camera-in-base"] += 1
         elif self._has_odometry and odom_from_base is None:
-            self.faults["without odometry within 0.1 s of the image"] += 1
+            self.faults["no odometry within 0.1 s of the image"] += 1
         else:
             if not self._has_odometry:
                 self._map.clear()

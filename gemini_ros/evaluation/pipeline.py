@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.static_transforms import static_transform
-from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME
+from gemini_ros.bags.static_transforms import camera_mounting
+from gemini_ros.bags.topics import BASE_FRAME, find_topics
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.metrics import ConfusionMatrix
@@ -109,7 +109,8 @@ def base_from_camera(reader: BagReader, settings: EvaluationSettings) -> npt.NDA
     """The camera's mounting, optical frame in base_link (4, 4): as set, else from the bag, else ``None``."""
     if settings.camera_in_base is not None:
         return camera_in_base(settings.camera_in_base)
-    return static_transform(reader, BASE_FRAME, COLOR_FRAME)
+    rgb = find_topics(reader).rgb
+    return None if rgb is None else camera_mounting(reader, rgb, BASE_FRAME)
 
 
 class _Run:
@@ -152,10 +153,10 @@ class _Run:
 
     def notes(self) -> list[str]:
         """What was not there or not usable, and what follows; the commonest first."""
-        notes = []
-        if not self._has_odometry:
+        faults = self._costmap.faults
+        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in faults.most_common()]
+        if not self._has_odometry and faults.total() < self.replay.counters.inferences:
             notes.append("no odometry in the bag: the costmap is in base_link and does not accumulate")
-        notes += [f"costmap: {n} frames {fault}" for fault, n in self._costmap.faults.most_common()]
         notes += [f"{n} x {fault}" for fault, n in self.replay.faults.most_common(_NOTES_KEPT)]
         return notes
 

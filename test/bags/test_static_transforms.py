@@ -5,7 +5,7 @@ import pytest
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.static_transforms import static_transform
+from gemini_ros.bags.static_transforms import camera_mounting, static_transform
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
 from gemini_ros.core.transforms import from_xyz_rpy, to_xyz_quaternion
 
@@ -56,3 +56,15 @@ def test_bag_without_transforms(tmp_path):
         writer.write("/odom", messages.odometry(np.eye(4), 0), 1)
     with BagReader(tmp_path / "b.mcap") as opened:
         assert static_transform(opened, "base_link", "optical") is None
+
+
+def test_mounting_is_that_of_the_frame_the_images_name(tmp_path):
+    rgb = np.zeros((4, 6, 3), np.uint8)
+    with BagWriter(tmp_path / "b.mcap") as writer:
+        writer.write("/tf_static", transforms(("base_link", "eye", BODY)), 1)
+        writer.write_raw("/image", "sensor_msgs/msg/CompressedImage", b"\x00\x01\x00\x00cut", 2)
+        writer.write("/image", messages.compressed_rgb(rgb, 3, "eye"), 3)
+        writer.write("/other", messages.compressed_rgb(rgb, 3, "nowhere"), 3)
+    with BagReader(tmp_path / "b.mcap") as opened:
+        np.testing.assert_allclose(camera_mounting(opened, "/image", "base_link"), BODY, atol=1e-12)
+        assert camera_mounting(opened, "/other", "base_link") is None

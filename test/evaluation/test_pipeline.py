@@ -85,9 +85,9 @@ def test_depth_serves_the_map_of_a_model_without_it(drive, tmp_path):
     ("model", "left_out", "said"),
     [
         ("tiny_rgb_depth", "odom", "no odometry in the bag: the costmap is in base_link and does not accumulate"),
-        ("tiny_rgb", "depth", "costmap: 12 frames without depth"),
-        ("tiny_rgb_depth", "info", "costmap: 12 frames without a calibrated camera_info"),
-        ("tiny_rgb_depth", "tf", "costmap: 12 frames without the mounting of the camera"),
+        ("tiny_rgb", "depth", "costmap: nothing from 12 frames: no depth"),
+        ("tiny_rgb_depth", "info", "costmap: nothing from 12 frames: no calibrated camera_info"),
+        ("tiny_rgb_depth", "tf", "costmap: nothing from 12 frames: the camera's mounting is not known"),
         ("tiny_rgb_depth", "labels", "no ground truth in the bag: nothing is scored"),
     ],
 )

@@ -20,3 +20,11 @@ def test_heat_is_bright():
     brightness = shown[0, :3].sum(axis=1)
     assert (np.diff(brightness) > 50).all()
     assert (shown[0, 3] == NO_MEASUREMENT).all()
+    assert (color_thermal(np.full((2, 3), np.nan, np.float32)) == NO_MEASUREMENT).all()
+
+
+def test_scale_fits_the_picture_but_not_its_noise():
+    ramp = np.linspace(0, 51, 200, dtype=np.float32).reshape(10, 20)
+    np.testing.assert_array_equal(color_thermal(ramp), color_thermal(ramp + np.float32(100)))
+    noise = np.random.default_rng(0).normal(20, 0.05, (10, 20)).astype(np.float32)
+    assert color_thermal(noise).sum(axis=2).max() < 60
