@@ -1,11 +1,10 @@
-"""What came of a live run: its summary, the moments to show, and whether everything adds up."""
+"""What came of a live run: its summary, and whether everything adds up."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,49 @@ import numpy as np
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
-from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.core.encodings import fingerprint, stamp_ns
+from gemini_ros.core.sync import PairMatcher
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
 from gemini_ros.evaluation.label_images import LabelImages, score_labels
-from gemini_ros.evaluation.replay import Replay, ReplaySettings
 from gemini_ros.evaluation.summary import Summary, summary_from_json
-from gemini_ros.report.contact_sheet import Moment
 
-_ROWS = 6
 _NODE_ONLY = ("identities", "lost_in_transport")
+
+
+class Costmaps:
+    """The recorded maps in order of receipt, held compressed. ``known``: whether any cell of a map is not unknown."""
+
+    def __init__(self, recording: BagReader) -> None:
+        self.stamps_ns: list[int] = []
+        self.known: list[bool] = []
+        self._maps: list[tuple[bytes, tuple[int, int], float, tuple[float, float]]] = []
+        for stored in recording.messages([MAP] if MAP in recording.topics else []):
+            message = recording.deserialize(stored)
+            info, data = message.info, np.asarray(message.data, np.int8)
+            self.stamps_ns.append(stamp_ns(message))
+            self.known.append(bool((data != -1).any()))
+            origin = (info.origin.position.x, info.origin.position.y)
+            self._maps.append((zlib.compress(data.tobytes(), 1), (info.height, info.width), info.resolution, origin))
+
+    def nearest(self, at_ns: int) -> Occupancy | None:
+        """The map of the bag's first loop whose stamp is nearest; ``None`` where there is no map."""
+        if not self._maps:
+            return None
+        stamps = np.array(self.stamps_ns)
+        jumps = np.flatnonzero(np.diff(stamps) < -1_000_000_000)
+        index = int(np.argmin(np.abs(stamps[: jumps[0] + 1 if jumps.size else None] - at_ns)))
+        data, shape, resolution_m, origin_xy = self._maps[index]
+        grid = np.frombuffer(zlib.decompress(data), np.int8).reshape(shape)
+        return Occupancy(grid, resolution_m, origin_xy, self.stamps_ns[index])
 
 
 @dataclass(frozen=True)
 class Run:
     """A live run, read back from what it left behind.
 
-    ``label_stamps`` and ``costmaps`` are in order of receipt: a loop brings its stamps again, and ``labels`` holds the
-    first image of each. ``statistics`` is the segmenter's file. ``allowed_pairs``: matches of the bag played once, as
-    its stamps allow them.
+    ``label_stamps`` are in order of receipt: a loop brings its stamps again, and ``labels`` holds the first image of
+    each. ``statistics`` is the segmenter's file. ``allowed_pairs``: what the stamps of the bag, played once, allow.
     """
 
     plan: Plan
@@ -40,34 +63,26 @@ class Run:
     rgb_stamps: frozenset[int]
     labels: LabelImages
     label_stamps: tuple[int, ...]
-    costmaps: tuple[Occupancy, ...]
+    costmaps: Costmaps
     truth: LabelImages | None
     statistics: Mapping[str, Any]
     allowed_pairs: int
-    moments: tuple[Moment, ...]
 
 
 def read_run(plan: Plan, out: Path) -> Run:
     """Read the recording, the statistics and the bag. Raises ``BagError`` for a recording without labels."""
     statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
     with BagReader(out / RECORDING) as recording, BagReader(plan.bag) as bag:
-        labels = LabelImages(recording, LABELS)
-        costmaps = _costmaps(recording)
-        truth = LabelImages(bag, plan.topics.labels) if plan.topics.labels else None
-        modes = [(change["seconds"], change["mode"]) for change in statistics["mode_changes"]]
-        replay = Replay(bag, plan.info.modality_names, ReplaySettings(modalities=plan.streams))
-        moments = tuple(_moments(plan, bag.start_ns, replay, labels, costmaps, truth, modes))
         return Run(
             plan=plan,
             start_ns=bag.start_ns,
             rgb_stamps=frozenset(_stamps(bag, plan.topics.rgb)) if plan.topics.rgb else frozenset(),
-            labels=labels,
+            labels=LabelImages(recording, LABELS),
             label_stamps=_stamps(recording, LABELS),
-            costmaps=costmaps,
-            truth=truth,
+            costmaps=Costmaps(recording),
+            truth=LabelImages(bag, plan.topics.labels) if plan.topics.labels else None,
             statistics=statistics,
-            allowed_pairs=replay.counters.pairs,
-            moments=moments,
+            allowed_pairs=_allowed_pairs(plan, bag),
         )
 
 
@@ -111,7 +126,8 @@ def _notes(run: Run) -> list[str]:
     allowed, got = run.allowed_pairs * plan.loops, statistics["pairs"]
     if plan.drop is None and got < allowed:
         notes.append(f"the stamps of the bag allow {allowed} pairs, {got} were made")
-    if replaced := statistics["dropped_pairs"].get("replaced", 0):
+    replaced = statistics["dropped_pairs"].get("replaced", 0)
+    if plan.drop is None and replaced:
         matches = statistics["pairs"] + statistics["singles"]
         rate = 0.8 * plan.rate * statistics["inferences"] / matches
         notes.append(
@@ -142,73 +158,27 @@ def _fault_failures(run: Run, summary: Summary) -> list[str]:
             wrong.append(f"the last mode is {modes[-1] if modes else 'none'}, expected normal")
     if stream == "depth":
         timeout_s = CostmapConfig().timeout_s
-        ages = [((costmap.stamp_ns - run.start_ns) / 1e9, costmap) for costmap in run.costmaps]
-        stale = [costmap for at_s, costmap in ages if start_s + timeout_s < at_s < end_s]
-        known = sum(bool((costmap.data != -1).any()) for costmap in stale)
-        if known:
-            wrong.append(f"{known} of {len(stale)} maps know something {timeout_s:g} s after the last depth image")
+        since_ns = run.start_ns + round((start_s + timeout_s) * 1e9)
+        until_ns = run.start_ns + round(end_s * 1e9)
+        maps = zip(run.costmaps.stamps_ns, run.costmaps.known, strict=True)
+        stale = [known for at_ns, known in maps if since_ns < at_ns < until_ns]
+        if any(stale):
+            wrong.append(f"{sum(stale)} of {len(stale)} maps know something {timeout_s:g} s after the last depth image")
     return wrong
 
 
-def _moments(
-    plan: Plan,
-    start_ns: int,
-    replay: Replay,
-    labels: LabelImages,
-    costmaps: Sequence[Occupancy],
-    truth: LabelImages | None,
-    modes: Sequence[tuple[float, str]],
-) -> list[Moment]:
-    """Evenly chosen frames with their live labels, and the first ones of every mode."""
-    starts = [seconds for seconds, _ in modes]
-    due = [(i + 0.5) * plan.duration_s / _ROWS for i in range(_ROWS)]
-    moments: list[Moment] = []
-    shown: set[str] = set()
-    for step in replay.steps():
-        frame = step.frame
-        if frame.stamp_ns not in labels:
-            continue
-        seconds = (step.now_ns - start_ns) / 1e9
-        index = bisect_right(starts, seconds) - 1
-        mode = modes[index][1] if index >= 0 else "waiting"
-        is_due = bool(due) and seconds >= due[0]
-        if not is_due and mode in shown:
-            continue
-        shown.add(mode)
-        while due and seconds >= due[0]:
-            del due[0]
-        missing = mode.partition(":")[2].split("+")
-        seen = dataclasses.replace(frame, **{name: None for name in missing if name in frame.images()})
-        moments.append(
-            Moment(
-                seconds=seconds,
-                mode=mode,
-                frame=seen,
-                labels=labels[frame.stamp_ns],
-                truth=truth.get(frame.stamp_ns) if truth is not None else None,
-                occupancy=min(costmaps, key=lambda c: abs(c.stamp_ns - frame.stamp_ns), default=None),
-            )
-        )
-    return moments
+def _allowed_pairs(plan: Plan, bag: BagReader) -> int:
+    """The pairs the node's matcher makes of the bag if no image is lost on the way."""
+    matcher = PairMatcher(plan.info.modality_names)
+    streams = {getattr(plan.topics, stream): stream for stream in plan.info.modality_names}
+    pairs = 0
+    now_ns = bag.start_ns
+    for stored in bag.messages(list(streams)):
+        now_ns, message = stored.receipt_ns, bag.deserialize(stored)
+        found = matcher.add(streams[stored.topic], stamp_ns(message), None, now_ns, fingerprint(message))
+        pairs += sum(match.kind == "pair" for match in found)
+    return pairs + sum(match.kind == "pair" for match in matcher.poll(now_ns + 100_000_000))
 
 
 def _stamps(reader: BagReader, topic: str) -> tuple[int, ...]:
     return tuple(stamp_ns(reader.deserialize(stored)) for stored in reader.messages([topic]))
-
-
-def _costmaps(recording: BagReader) -> tuple[Occupancy, ...]:
-    if MAP not in recording.topics:
-        return ()
-    costmaps = []
-    for stored in recording.messages([MAP]):
-        message = recording.deserialize(stored)
-        info = message.info
-        costmaps.append(
-            Occupancy(
-                np.asarray(message.data, np.int8).reshape(info.height, info.width),
-                info.resolution,
-                (info.origin.position.x, info.origin.position.y),
-                stamp_ns(message),
-            )
-        )
-    return tuple(costmaps)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gemini_ros.demo.pictures import draw_contact_sheet, draw_film
 from gemini_ros.demo.plan import DemoOptions, make_plan
 from gemini_ros.demo.processes import ChildError, enter_private_domain
 from gemini_ros.demo.results import Run, failures, read_run, summarise_run
 from gemini_ros.demo.session import RECORDING, STATISTICS, run_session
 from gemini_ros.evaluation.summary import Summary
 from gemini_ros.nodes.tool import stop_on_signals
-from gemini_ros.report.contact_sheet import write_contact_sheet
 
 SUMMARY = "summary.json"
 SHEET = "contact_sheet.png"
@@ -38,14 +38,11 @@ def run_demo(options: DemoOptions) -> int:
     run = read_run(plan, out)
     summary = summarise_run(run)
     summary.write(out / SUMMARY)
-    if run.moments:
-        write_contact_sheet(
-            out / SHEET,
-            run.moments,
-            plan.info.label_set,
-            title=f"{plan.bag.name}, live",
-            subtitle=f"{plan.model.stem}  ·  {summary.backend}  ·  {summary.pairs} pairs, {summary.singles} singles",
-        )
+    if run.labels:
+        console.print("drawing the contact sheet" + (" and the film" if options.video else ""))
+        draw_contact_sheet(run, summary, out / SHEET)
+        if options.video:
+            draw_film(run, out / VIDEO)
     wrong = failures(run, summary)
     _tell(console, run, summary, wrong, out)
     return 1 if wrong else 0

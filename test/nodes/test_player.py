@@ -186,7 +186,7 @@ def test_qos_of_a_best_effort_recording(ros_environment, tmp_path):
             ["bag.mcap", "--topics", "/nothing"],
             "no topic /nothing; topics there: /note (std_msgs/msg/String, 1)",
         ),
-        (["bag.mcap", "--drop", "depth:1-2"], "no image topic"),
+        (["bag.mcap", "--drop", "depth:1-2"], "no colour, depth or thermal image"),
         (["bag.mcap", "--drop", "/tick:2-1"], "expected 0 <= start < end"),
         (["bag.mcap", "--rate", "0"], "rate 0, expected a positive number"),
         (["bag.mcap", "--loop", "0"], "loop 0, expected at least 1"),

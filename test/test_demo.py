@@ -1,0 +1,246 @@
+"""The demonstration as its users run it: real processes, real DDS, a small bag and a small model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("rclpy")
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.core.transforms import BODY_FROM_OPTICAL, camera_in_base
+from gemini_ros.demo.plan import DemoOptions, make_plan, mounting_values
+from gemini_ros.evaluation.label_images import LabelImages, compare_labels
+from gemini_ros.evaluation.pipeline import offline_labels
+from gemini_ros.evaluation.summary import summary_from_json
+from test.drives import MOUNTING, write_drive
+
+pytestmark = pytest.mark.ros
+FIXTURES = Path(__file__).parent / "fixtures"
+RGBD, RGBT, RGB = (FIXTURES / f"tiny_{name}.onnx" for name in ("rgb_depth", "rgb_thermal", "rgb"))
+
+
+def start_demo(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gemini_ros.cli", "demo", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+
+
+def demo(*words: object) -> tuple[int, str]:
+    process = start_demo(*words)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def our_processes(out: Path) -> list[str]:
+    """Processes that write to or read from ``out``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdecimal() else []
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if any(str(out).encode() in word for word in words) and entry.name != str(os.getpid()):
+            found.append(b" ".join(words).decode())
+    return found
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_drive(tmp_path_factory.mktemp("bags") / "drive.mcap", 3.0)
+
+
+@pytest.fixture(scope="module")
+def shown(drive: Path) -> tuple[int, str, Path]:
+    """One run over ``drive``: status, output, folder."""
+    out = drive.parent / "shown"
+    status, output = demo("--bag", drive, "--model", RGBD, "--out", out)
+    return status, output, out
+
+
+def test_it_ends_well_and_leaves_its_results(shown):
+    status, output, out = shown
+    assert status == 0, output
+    assert "everything adds up" in output
+    assert {p.name for p in out.iterdir()} >= {"summary.json", "contact_sheet.png", "demo.mp4", "output.mcap"}
+    assert cv2.imread(str(out / "contact_sheet.png")).shape[1] > 800
+    film = cv2.VideoCapture(str(out / "demo.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= 20
+    assert not our_processes(out)
+
+
+def test_every_message_is_accounted_for(shown):
+    summary = summary_from_json((shown[2] / "summary.json").read_text())
+    assert summary.check() == []
+    assert summary.frames["rgb"].received == summary.frames["depth"].received == 30
+    # A busy machine may be late with a frame; nothing may be lost otherwise.
+    assert summary.pairs == 30
+    assert summary.inferences >= 20
+    assert summary.scored_frames == summary.labels_published
+    assert 0 < summary.miou < 0.2
+    assert summary.backend == "onnxruntime"
+    assert [change.mode for change in summary.mode_changes] == ["normal"]
+    assert summary.latency_ms["total"]["p50"] >= summary.latency_ms["network"]["p50"] > 0
+
+
+def test_what_is_recorded(shown, drive):
+    out = shown[2]
+    published = json.loads((out / "segmenter_statistics.json").read_text())["labels_published"]
+    with BagReader(out / "output.mcap") as reader, BagReader(drive) as bag:
+        counts = reader.counts
+        for name in ("labels", "color", "confidence", "camera_info"):
+            assert counts[f"/segmenter/{name}"] == published
+        assert counts["/segmenter/costmap"] >= published
+        assert counts["/diagnostics"] > 0
+        rgb = {stamp_ns(bag.deserialize(m)) for m in bag.messages(["/camera/color/image_raw/compressed"])}
+        stamps = [stamp_ns(reader.deserialize(m)) for m in reader.messages(["/segmenter/labels"])]
+        assert set(stamps) <= rgb
+        assert stamps == sorted(stamps)
+        maps = [reader.deserialize(m) for m in reader.messages(["/segmenter/costmap"])]
+        assert maps[-2].header.frame_id == "odom"
+        assert any((np.asarray(grid.data) != -1).any() for grid in maps)
+
+
+def test_live_labels_are_those_of_the_offline_pipeline(shown, drive):
+    with BagReader(shown[2] / "output.mcap") as reader:
+        live = LabelImages(reader, "/segmenter/labels")
+    comparison = compare_labels(live, offline_labels(drive, RGBD))
+    assert comparison.common == len(live)
+    assert comparison.differing == ()
+
+
+def test_faults_are_noticed_and_pass(tmp_path):
+    bag = write_drive(tmp_path / "drive.mcap", 6.0)
+    status, output = demo("--bag", bag, "--model", RGBD, "--faults", "--out", tmp_path / "out", "--no-video")
+    assert status == 0, output
+    summary = summary_from_json((tmp_path / "out/summary.json").read_text())
+    assert [c.mode for c in summary.mode_changes] == ["normal", "degrade:depth", "normal", "degrade:depth", "normal"]
+    assert summary.frames["rgb"].received == 120
+    assert summary.frames["depth"].received == 2 * (60 - 12)
+    assert summary.singles > 0
+    line = next(line for line in output.splitlines() if line.startswith("rgb: received 120"))
+    received, *parts = (int(n) for n in re.findall(r"(\d+)(?= |$)", line.partition("(")[0]))
+    assert received == sum(parts)
+
+
+def test_thermal_without_depth_and_odometry(tmp_path):
+    bag = write_drive(tmp_path / "drive.mcap", 1.5, ("rgb", "thermal"), odom=False)
+    status, output = demo("--bag", bag, "--model", RGBT, "--modality", "thermal", "--out", tmp_path / "out")
+    assert status == 0, output
+    assert "no depth in the bag: the costmap is unknown" in output
+    summary = summary_from_json((tmp_path / "out/summary.json").read_text())
+    assert summary.inferences > 0
+    assert summary.miou is None
+    with BagReader(tmp_path / "out/output.mcap") as reader:
+        maps = [reader.deserialize(m) for m in reader.messages(["/segmenter/costmap"])]
+        assert maps
+        assert all((np.asarray(grid.data) == -1).all() for grid in maps)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_children(number, drive, tmp_path):
+    out = tmp_path / "out"
+    process = start_demo("--bag", drive, "--model", RGBD, "--out", out)
+    deadline = time.monotonic() + 30
+    while len(our_processes(out)) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    process.send_signal(number)
+    assert process.wait(15) == 130
+    assert not our_processes(out)
+
+
+def test_a_child_that_dies_is_told_with_its_last_words(drive, tmp_path):
+    out = tmp_path / "out"
+    process = start_demo("--bag", drive, "--model", RGBD, "--out", out)
+    deadline = time.monotonic() + 30
+    pid = None
+    while pid is None:
+        assert process.poll() is None and time.monotonic() < deadline
+        pid = next((p for p in _children(process.pid) if b"gemini_ros.nodes.segmenter" in _words(p)), None)
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "segmenter ended with status -9" in output
+    assert "the last lines of" in output
+    assert not our_processes(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--bag", "missing.mcap"], "no such file"),
+        (["--bag", "truncated.mcap"], "truncated or corrupt"),
+        (["--bag", "notes.txt"], "not a ROS 2 bag"),
+        (["--bag", "drive.mcap", "--model", "missing.onnx"], "missing.onnx"),
+        (["--bag", "drive.mcap", "--model", "broken.onnx"], "broken.onnx"),
+        (["--bag", "drive.mcap", "--model", RGBT], "no thermal images for a model of rgb, thermal; it has rgb, depth"),
+        (["--bag", "drive.mcap", "--model", RGBD, "--modality", "thermal"], "modality thermal, but"),
+        (["--bag", "drive.mcap", "--model", RGBD, "--rate", "0"], "rate 0, expected a positive number"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, complaint, drive, tmp_path, monkeypatch, capfd):
+    from gemini_ros.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("drive.mcap").write_bytes(drive.read_bytes())
+    Path("truncated.mcap").write_bytes(drive.read_bytes()[:-200])
+    Path("notes.txt").write_text("not a bag")
+    Path("broken.onnx").write_bytes(b"\xff" * 100)
+    assert main(["demo", *map(str, words)]) == 2
+    err = capfd.readouterr().err
+    assert complaint in err
+    assert err.count("\n") == 1
+    assert not Path("demo_output").exists()
+
+
+def test_the_plan_follows_the_bag(drive):
+    plan = make_plan(DemoOptions(bag=drive, model=RGB, faults=True))
+    assert plan.streams == ("rgb", "depth")
+    assert plan.drop == ("depth", 0.9, 1.5)
+    assert plan.mounting == pytest.approx(MOUNTING, abs=1e-6)
+    assert plan.duration_s == pytest.approx(3.0, abs=0.05)
+    parameters = plan.parameters(Path("/x.json"))["segmenter"]["ros__parameters"]
+    assert parameters["rgb.image_transport"] == "compressed"
+    assert "rgb/image:=/camera/color/image_raw" in plan.remappings()
+    assert make_plan(DemoOptions(bag=drive, model=RGBD, faults=True)).drop == ("depth", 0.9, 1.5)
+
+
+angles = st.floats(-1.5, 1.5)
+
+
+@given(st.tuples(*[st.floats(-5, 5)] * 3, angles, angles, angles))
+def test_mounting_values_are_the_inverse_of_camera_in_base(values):
+    np.testing.assert_allclose(mounting_values(camera_in_base(values)), values, atol=1e-6)
+    np.testing.assert_allclose(camera_in_base((0.0,) * 6), BODY_FROM_OPTICAL)
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
