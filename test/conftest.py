@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,8 @@ from gemini_ros.core.resources import find_resource
 
 ROOM_MARKS = {"network": "torch", "training": "torch", "nodes": "ros"}
 
-_unused_domains = random.SystemRandom().sample(range(1, 233), 232)
+# Above 101, a domain's ports may be ones that Linux gives out by itself.
+_domains = deque(random.SystemRandom().sample(range(1, 102), 101))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,11 +29,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(ROOM_MARKS[room])
 
 
-def fresh_domain() -> str:
-    """A ROS domain id that this test run has not used yet."""
-    if not _unused_domains:
-        pytest.fail("all 232 ROS domains of this test run are used up")
-    return str(_unused_domains.pop())
+@contextmanager
+def private_domain() -> Iterator[int]:
+    """A ROS domain id that no other test run on this machine has now, the one this run used longest ago."""
+    for _ in range(len(_domains)):
+        domain = _domains.popleft()
+        _domains.append(domain)
+        with (Path(tempfile.gettempdir()) / f"gemini_ros_test_domain_{domain}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain
+            return
+    pytest.fail("other test runs hold all ROS domains")
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +57,22 @@ def test_data_dir() -> Path:
 
 
 @pytest.fixture
-def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """This process's environment, set so that ROS started in it or with it meets nobody but this test's processes.
 
-    Returns a copy for ``subprocess``. A fresh domain each time, because a killed process leaves shared memory behind
+    Gives a copy for ``subprocess``. A fresh domain each time, because a killed process leaves shared memory behind
     that the next one on its domain would pick up. rclpy in this process must be started (``rclpy.init``) inside the
     test or in a fixture that asks for this one.
     """
     log_dir = tmp_path / "ros_log"
     log_dir.mkdir()
-    for name, value in {
-        "ROS_DOMAIN_ID": fresh_domain(),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOG_DIR": str(log_dir),
-        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(find_resource("config/fastdds.xml")),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return dict(os.environ)
+    with private_domain() as domain:
+        for name, value in {
+            "ROS_DOMAIN_ID": str(domain),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOG_DIR": str(log_dir),
+            "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+            "FASTRTPS_DEFAULT_PROFILES_FILE": str(find_resource("config/fastdds.xml")),
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield dict(os.environ)
