@@ -106,6 +106,7 @@ def test_thermal_model_maps_with_depth_it_does_not_take(tmp_path):
 def test_a_bag_that_loops_is_followed_at_once():
     with live_node(), robot() as r:
         r.meet()
+        r.until(lambda: r.says("mode", "waiting"))
         start = 1_000_000_000_000
         for loop in range(3):
             r.heard["labels"].clear()
