@@ -66,13 +66,15 @@ def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """
     log_dir = tmp_path / "ros_log"
     log_dir.mkdir()
+    profile = str(find_resource("config/fastdds.xml"))
     with private_domain() as domain:
         for name, value in {
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(log_dir),
             "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
-            "FASTRTPS_DEFAULT_PROFILES_FILE": str(find_resource("config/fastdds.xml")),
+            "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # Jazzy
+            "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # Kilted
         }.items():
             monkeypatch.setenv(name, value)
         yield dict(os.environ)
