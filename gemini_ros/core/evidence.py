@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.compiled import compile_kernel
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix
@@ -210,16 +212,14 @@ def _scatter_in_loops(
 
 @lru_cache(maxsize=1)
 def _compiled_scatter() -> Callable[..., None] | None:
-    """``_scatter_in_loops`` compiled, or ``None`` where numba is not installed (its import alone takes a second)."""
-    try:
-        import numba
-    except ImportError:
-        return None
-    types = numba.types
-    # The signature is given so that nothing is compiled later; images that can't be written to are taken too.
+    """``_scatter_in_loops`` compiled; images that can't be written to are taken too."""
+    return compile_kernel(_scatter_in_loops, _scatter_signature)
+
+
+def _scatter_signature(types: Any) -> Any:
     image, depth = (types.Array(t, 2, "C", readonly=True) for t in (types.uint8, types.float32))
     vector, rays = types.float32[::1], types.float32[:, ::1]
-    signature = types.void(
+    return types.void(
         types.uint8[:, ::1],
         image,
         image,
@@ -232,7 +232,3 @@ def _compiled_scatter() -> Callable[..., None] | None:
         types.uint8,
         types.uint8[::1],
     )
-    try:
-        return numba.njit(signature, cache=True, nogil=True)(_scatter_in_loops)
-    except RuntimeError:  # no place for the cache: neither __pycache__ nor the user's cache directory can be written
-        return numba.njit(signature, nogil=True)(_scatter_in_loops)

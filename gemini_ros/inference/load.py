@@ -20,9 +20,9 @@ def load_segmenter(
 ) -> Segmenter:
     """Load a model file.
 
-    ``camera_size`` (width, height) prepares for frames of that size and refuses others; ``cache_dir`` is where engines are
-    kept (ONNX Runtime makes none); ``threads`` limits the CPU. Raises ``ModelError`` for a file that cannot be used and
-    ``ValueError`` for an unknown backend.
+    ``camera_size`` (width, height) prepares for frames of that size and refuses others; ``cache_dir`` is where engines
+    are kept (ONNX Runtime makes none); ``threads`` limits the CPU. Raises ``ModelError`` for a file that can't be used
+    and ``ValueError`` for an unknown backend.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r}, expected one of {', '.join(BACKENDS)}")

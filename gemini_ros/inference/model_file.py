@@ -53,7 +53,7 @@ def _metadata(data: bytes, path: Path) -> dict[str, str]:
 
 
 def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Top-level fields of a protobuf message (its wire format); ``ValueError`` or ``IndexError`` where it is damaged."""
+    """Top-level fields of a protobuf message (its wire format); ``ValueError`` or ``IndexError`` where damaged."""
     view, position = memoryview(data), 0
     while position < len(view):
         tag, position = _varint(view, position)

@@ -35,7 +35,7 @@ class OnnxSegmenter(Segmenter):
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise ModelError(f"model {path}: ONNX Runtime cannot load it: {error}") from error
         self._check_interface(path)
         self._run_options = onnxruntime.RunOptions()
@@ -51,6 +51,10 @@ class OnnxSegmenter(Segmenter):
         labels, confidence = finish(np.asarray(logits)[0], rows, columns)
         end = time.perf_counter_ns()
         return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
+
+    def close(self) -> None:
+        """Give back the network's memory."""
+        del self._session
 
     def _check_interface(self, path: Path) -> None:
         found = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]

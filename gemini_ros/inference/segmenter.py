@@ -37,6 +37,7 @@ class Segmenter(ABC):
         inputs["present"] = np.array(present, np.float32)
         return self._run(inputs)
 
+    @abstractmethod
     def close(self) -> None:
         """Give back what the backend holds; the segmenter is of no use afterwards."""
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gemini_ros.network.decoder import MlpDecoder
 from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig, MixTransformer
-from gemini_ros.network.fusion.gemini import GeminiFusion
+from gemini_ros.network.encoders.swin import SWIN_SIZES, SwinConfig, SwinTransformer
+from gemini_ros.network.fusion import stage_fusions
 
-FUSIONS = {"gemini": GeminiFusion}
+EncoderConfig = MiTConfig | SwinConfig
+ENCODERS: dict[str, EncoderConfig] = {**MIT_SIZES, **SWIN_SIZES}
 
 
 @dataclass(frozen=True)
@@ -26,30 +30,31 @@ class Prediction:
 class FusionSegmenter(nn.Module):
     """Segment one or two co-registered modalities (arXiv:2406.01210).
 
-    ``encoder`` is a name of ``MIT_SIZES`` or a configuration; ``modalities`` names the streams in order; ``fusion`` a
-    name of ``FUSIONS``, used with two modalities. Raises ``ValueError`` for an unknown name or more modalities.
+    ``encoder`` is a name of ``ENCODERS`` or a configuration; ``modalities`` names the streams in order; ``fusion`` a
+    name of ``fusion.FUSIONS`` with its options, used with two modalities. Raises ``ValueError`` for an unknown name or
+    more modalities.
     """
 
     def __init__(
         self,
-        encoder: str | MiTConfig,
+        encoder: str | EncoderConfig,
         modalities: tuple[str, ...],
         classes: int,
         fusion: str = "gemini",
         drop_path: float = 0.0,
+        fusion_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(encoder, str) and encoder not in MIT_SIZES:
-            raise ValueError(f"encoder {encoder!r}, expected one of {', '.join(MIT_SIZES)}")
-        if fusion not in FUSIONS:
-            raise ValueError(f"fusion {fusion!r}, expected one of {', '.join(FUSIONS)}")
+        if isinstance(encoder, str) and encoder not in ENCODERS:
+            raise ValueError(f"encoder {encoder!r}, expected one of {', '.join(ENCODERS)}")
         if not 1 <= len(modalities) <= 2:
             raise ValueError(f"modalities {modalities}, expected one or two")
-        config = MIT_SIZES[encoder] if isinstance(encoder, str) else encoder
+        config = ENCODERS[encoder] if isinstance(encoder, str) else encoder
         self.modalities = tuple(modalities)
         self.classes = classes
-        two = len(modalities) == 2
-        self.encoder = MixTransformer(config, len(modalities), FUSIONS[fusion] if two else None, drop_path)
+        operators = stage_fusions(fusion, fusion_options)
+        encoder_type = SwinTransformer if isinstance(config, SwinConfig) else MixTransformer
+        self.encoder = encoder_type(config, len(modalities), operators if len(modalities) == 2 else None, drop_path)
         self.decoder = MlpDecoder(config.widths, classes)
         self.alpha = nn.Parameter(torch.ones(len(modalities)))
 

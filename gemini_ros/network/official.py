@@ -1,7 +1,8 @@
-"""Names of the official GeminiFusion checkpoints, and how they map to this network's."""
+"""Names of the official GeminiFusion checkpoints, MiT and Swin, and how they map to this network's."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gemini_ros.network.encoders.mit import MiTConfig
+from gemini_ros.network.encoders.swin import SwinConfig
 
 _STREAM = r"\.ln_(\d)\."
 _BLOCK = r"^encoder\.block(\d)\.(\d+)\."
@@ -16,11 +18,14 @@ _BLOCK = r"^encoder\.block(\d)\.(\d+)\."
 _RULES = (
     (r"\.module\.", "."),
     (_STREAM, r".\1."),
-    (r"\.attn\.cross_attn_0_to_1\.", ".fusion.attention.0."),
-    (r"\.attn\.cross_attn_1_to_0\.", ".fusion.attention.1."),
-    (r"\.attn\.relation_judger\.0\.", ".fusion."),
-    (r"\.attn\.([kv]_noise)\.weight$", r".fusion.\1"),
+    (r"^(encoder\.block.*)\.attn\.(cross_attn|relation_judger|[kv]_noise)", r"\1.\2"),
+    (r"\.cross_attn_0_to_1\.", ".fusion.attention.0."),
+    (r"\.cross_attn_1_to_0\.", ".fusion.attention.1."),
+    (r"\.relation_judger\.0\.", ".fusion."),
+    (r"\.([kv]_noise)\.weight$", r".fusion.\1"),
     (r"\.dwconv\.dwconv\.", ".dwconv."),
+    (r"^encoder\.body\.norm(\d)\.", r"encoder.norms.\1."),
+    (r"^encoder\.body\.", "encoder."),
     (r"^decoder\.linear_fuse\.conv\.", "decoder.fuse."),
     (r"^decoder\.linear_fuse\.bn\.", "decoder.norm."),
     (r"^decoder\.linear_pred\.", "decoder.predict."),
@@ -28,7 +33,7 @@ _RULES = (
 
 
 def translate(name: str) -> str:
-    """This network's name for a parameter of the official one (MiT)."""
+    """This network's name for a parameter of the official one."""
     for pattern, replacement in _RULES:
         name = re.sub(pattern, replacement, name)
     name = re.sub(_BLOCK, lambda m: f"encoder.stages.{int(m[1]) - 1}.blocks.{m[2]}.", name)
@@ -37,19 +42,40 @@ def translate(name: str) -> str:
     return re.sub(r"^decoder\.linear_c(\d)\.proj\.", lambda m: f"decoder.linear.{int(m[1]) - 1}.", name)
 
 
-def read_architecture(weights: Mapping[str, Tensor]) -> tuple[MiTConfig, int]:
-    """MiT configuration and number of classes, read off the official names and shapes."""
-    if "encoder.patch_embed1.proj.module.weight" not in weights:
-        raise ValueError(
-            "no encoder.patch_embed1.proj.module.weight among the weights: expected a GeminiFusion MiT state dict"
-        )
-    widths = tuple(weights[f"encoder.patch_embed{s}.proj.module.weight"].shape[0] for s in (1, 2, 3, 4))
+def read_architecture(weights: Mapping[str, Tensor]) -> tuple[MiTConfig | SwinConfig, int]:
+    """Encoder configuration and number of classes, read off the official names and shapes."""
+    if "decoder.linear_pred.weight" not in weights:
+        raise ValueError("decoder.linear_pred.weight: missing; expected a GeminiFusion state dict")
+    classes = weights["decoder.linear_pred.weight"].shape[0]
+    if "encoder.patch_embed1.proj.module.weight" in weights:
+        widths = tuple(_shape(weights, f"encoder.patch_embed{s}.proj.module.weight")[0] for s in (1, 2, 3, 4))
+        return MiTConfig(widths, _depths(weights, _BLOCK, first=1)), classes
+    if "encoder.body.patch_embed.proj.module.weight" in weights:
+        table = "encoder.body.layers.{}.blocks.0.attn.module.relative_position_bias_table"
+        places, _ = _shape(weights, table.format(0))
+        return SwinConfig(
+            embed=_shape(weights, "encoder.body.patch_embed.proj.module.weight")[0],
+            depths=_depths(weights, r"^encoder\.body\.layers\.(\d)\.blocks\.(\d+)\.", first=0),
+            heads=tuple(_shape(weights, table.format(s))[1] for s in range(4)),
+            window=(math.isqrt(places) + 1) // 2,
+        ), classes
+    raise ValueError("neither encoder.patch_embed1 nor encoder.body.patch_embed: expected a GeminiFusion MiT or Swin")
+
+
+def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+    if name not in weights:
+        raise ValueError(f"{name}: missing in the checkpoint")
+    return tuple(weights[name].shape)
+
+
+def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[int, int, int, int]:
+    """Number of blocks of each stage, from names that ``pattern`` splits into stage (from ``first``) and block."""
     depths = [0, 0, 0, 0]
     for name in weights:
-        if match := re.match(_BLOCK, name):
-            stage, block = int(match[1]) - 1, int(match[2])
-            depths[stage] = max(depths[stage], block + 1)
-    return MiTConfig(widths, tuple(depths)), weights["decoder.linear_pred.weight"].shape[0]
+        if match := re.match(pattern, name):
+            stage = int(match[1]) - first
+            depths[stage] = max(depths[stage], int(match[2]) + 1)
+    return depths[0], depths[1], depths[2], depths[3]
 
 
 def load_official(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

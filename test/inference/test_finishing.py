@@ -30,8 +30,10 @@ def smooth_logits(classes, h, w, seed):
 )
 def test_labels_are_the_argmax_of_upsampled_logits(classes, h, w, rows, columns, smooth):
     seed = classes * 7 + h
-    logits = smooth_logits(classes, h, w, seed) if smooth else np.float32(
-        np.random.default_rng(seed).normal(0, 3, (classes, h, w))
+    logits = (
+        smooth_logits(classes, h, w, seed)
+        if smooth
+        else np.float32(np.random.default_rng(seed).normal(0, 3, (classes, h, w)))
     )
     full = np.array([upsample(c, rows, columns) for c in logits.astype(np.float64)])
     ordered = np.sort(full, 0)
@@ -61,9 +63,7 @@ def test_huge_logits_stay_finite():
     assert (confidence == 255).all()
 
 
-@pytest.mark.skipif(finishing.numba is None, reason="numba is not installed: there is one path only")
 def test_both_paths_agree_on_many_classes():
+    pytest.importorskip("numba", reason="numba is not installed: there is one path only")
     logits = smooth_logits(40, 30, 40, 5)
-    np.testing.assert_array_equal(
-        finishing.finish(logits, 120, 160)[0], finishing.labels_by_class(logits, 120, 160)
-    )
+    np.testing.assert_array_equal(finishing.finish(logits, 120, 160)[0], finishing.labels_by_class(logits, 120, 160))

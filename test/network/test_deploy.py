@@ -144,7 +144,5 @@ def test_export_refuses_metadata_of_another_model(tmp_path):
     labels = load_label_set("warehouse")
     modalities = (MODALITY_DEFAULTS["rgb"], MODALITY_DEFAULTS["depth"])
     with pytest.raises(ValueError, match="metadata of"):
-        write_model_file(
-            model, ModelInfo(labels, modalities, (96, 64), {}, "", {}, "", "yes"), tmp_path / "x.onnx"
-        )
+        write_model_file(model, ModelInfo(labels, modalities, (96, 64), {}, "", {}, "", "yes"), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from torch import nn
 
 from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig
 from gemini_ros.network.fusion.gemini import HEADS, GeminiFusion
+from gemini_ros.network.fusion.operator import BlockState, Site
 from gemini_ros.network.model import FusionSegmenter, ensemble
 from gemini_ros.network.parity import check_parity
 
@@ -61,12 +62,12 @@ def paper_fusion(fusion: GeminiFusion, x_a: torch.Tensor, x_b: torch.Tensor) -> 
 
 def test_gemini_fusion_is_the_papers_attention():
     torch.manual_seed(0)
-    fusion = GeminiFusion(16).double()
+    fusion = GeminiFusion(Site(16, 2, 1)).double()
     for parameter in fusion.parameters():
         nn.init.normal_(parameter, std=0.5)
     x_a, x_b = torch.randn(2, 2, 15, 16, dtype=torch.double)
     with torch.no_grad():
-        found = fusion(x_a, x_b, 3, 5)
+        found = fusion(x_a, x_b, 3, 5, BlockState((x_a, x_b), nn.Identity()))
         expected = paper_fusion(fusion, x_a, x_b)
     assert found[2] is None
     for f, e in zip(found[:2], expected, strict=True):
@@ -150,7 +151,9 @@ def official_name(name: str) -> str:
     if rest[0] == "mlp":
         return f"{block}.mlp.{'dwconv.dwconv' if rest[1] == 'dwconv' else rest[1] + '.module'}.{rest[2]}"
     if rest[0] == "attn":
-        return f"{block}.attn." + (f"norm.ln_{rest[2]}.{rest[3]}" if rest[1] == "norm" else f"{rest[1]}.module.{rest[2]}")
+        return f"{block}.attn." + (
+            f"norm.ln_{rest[2]}.{rest[3]}" if rest[1] == "norm" else f"{rest[1]}.module.{rest[2]}"
+        )
     if rest[1] == "attention":
         direction = ("0_to_1", "1_to_0")[int(rest[2])]
         return f"{block}.attn.cross_attn_{direction}.{'.'.join(rest[3:])}"

@@ -6,13 +6,15 @@ modalities a fusion operator sits in every block, between the attention's heads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gemini_ros.network.fusion import FusionOperator, Site, StageFusions
+from gemini_ros.network.fusion.operator import BlockState
 from gemini_ros.network.layers import DropPath, ModalityNorm, image_from_tokens, tokens_from_image
 
 EPS = 1e-6
@@ -38,8 +40,6 @@ MIT_SIZES = {
     "b4": MiTConfig((64, 128, 320, 512), (3, 8, 27, 3)),
     "b5": MiTConfig((64, 128, 320, 512), (3, 6, 40, 3)),
 }
-
-FusionFactory = Callable[[int], nn.Module]
 
 
 class PatchEmbedding(nn.Module):
@@ -102,12 +102,12 @@ class Block(nn.Module):
     """One transformer block over all streams: attention, fusion, projection; then the MLP."""
 
     def __init__(
-        self, streams: int, width: int, heads: int, reduction: int, fusion: FusionFactory | None, drop_path: float
+        self, streams: int, width: int, heads: int, reduction: int, fusion: FusionOperator | None, drop_path: float
     ) -> None:
         super().__init__()
         self.norm1 = ModalityNorm(streams, width, EPS)
         self.attn = ReducedAttention(streams, width, heads, reduction)
-        self.fusion = fusion(width) if fusion else None
+        self.fusion = fusion
         self.drop_path = DropPath(drop_path)
         self.norm2 = ModalityNorm(streams, width, EPS)
         self.mlp = MixMlp(width)
@@ -115,12 +115,24 @@ class Block(nn.Module):
     def forward(self, xs: list[Tensor], height: int, width: int) -> tuple[list[Tensor], Tensor | None]:
         """Tokens (B, N, C) per stream -> the same, and the fusion's auxiliary loss if it has one."""
         attended = [self.attn(self.norm1(x, m), height, width, m) for m, x in enumerate(xs)]
-        loss = None
-        if self.fusion is not None:
-            *attended, loss = self.fusion(*attended, height, width)
-        xs = [x + self.drop_path(self.attn.proj(a)) for x, a in zip(xs, attended, strict=True)]
-        xs = [x + self.drop_path(self.mlp(self.norm2(x, m), height, width)) for m, x in enumerate(xs)]
-        return xs, loss
+        attended, heads_loss = self._fuse("heads", attended, xs, height, width)
+        branches = [self.attn.proj(a) for a in attended]
+        branches, branch_loss = self._fuse("branch", branches, xs, height, width)
+        xs = [x + self.drop_path(branch) for x, branch in zip(xs, branches, strict=True)]
+        normed = [self.norm2(x, m) for m, x in enumerate(xs)]
+        normed, mlp_loss = self._fuse("mlp", normed, xs, height, width)
+        xs = [x + self.drop_path(self.mlp(y, height, width)) for x, y in zip(xs, normed, strict=True)]
+        return xs, next((loss for loss in (heads_loss, branch_loss, mlp_loss) if loss is not None), None)
+
+    def _fuse(
+        self, place: str, tokens: list[Tensor], inputs: list[Tensor], height: int, width: int
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Run the operator if this is its place."""
+        if self.fusion is None or self.fusion.place != place:
+            return tokens, None
+        state = BlockState((inputs[0], inputs[1]), self.norm2)
+        a, b, loss = self.fusion(tokens[0], tokens[1], height, width, state)
+        return [a, b], loss
 
 
 class Stage(nn.Module):
@@ -132,14 +144,17 @@ class Stage(nn.Module):
         inputs: int,
         width: int,
         index: int,
-        fusion: FusionFactory | None,
+        fusion: StageFusions | None,
         drop_paths: Sequence[float],
     ) -> None:
         super().__init__()
+        site = Site(width, HEADS[index], REDUCTIONS[index])
+        operators = fusion(site, len(drop_paths)) if fusion else [None] * len(drop_paths)
         kernel, stride = (7, 4) if index == 0 else (3, 2)
         self.embed = PatchEmbedding(streams, inputs, width, kernel, stride)
         self.blocks = nn.ModuleList(
-            Block(streams, width, HEADS[index], REDUCTIONS[index], fusion, rate) for rate in drop_paths
+            Block(streams, width, site.heads, site.key_reduction, operator, rate)
+            for operator, rate in zip(operators, drop_paths, strict=True)
         )
         self.norm = ModalityNorm(streams, width, EPS)
 
@@ -159,7 +174,7 @@ class MixTransformer(nn.Module):
     """Encoder of ``streams`` images (B, 3, H, W) -> per stream four maps (B, C_i, H/2^(i+1), W/2^(i+1)), i = 1..4."""
 
     def __init__(
-        self, config: MiTConfig, streams: int, fusion: FusionFactory | None = None, drop_path: float = 0.0
+        self, config: MiTConfig, streams: int, fusion: StageFusions | None = None, drop_path: float = 0.0
     ) -> None:
         super().__init__()
         self.config = config

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gemini_ros.network.fusion.operator import BlockState, FusionOperator, Site
+
 HEADS = 8
 
 
@@ -39,14 +41,15 @@ class PairAttention(nn.Module):
         return self.out_proj(mixed)
 
 
-class GeminiFusion(nn.Module):
-    """The paper's operator: ``(x_a, x_b, height, width) -> (x_a', x_b', auxiliary loss)``, tokens (B, N, C).
+class GeminiFusion(FusionOperator):
+    """The paper's operator, on the attention's heads.
 
-    Both directions read the original tokens. ``C`` must be divisible by the 8 heads.
+    Both directions read the original tokens. The width must be divisible by the 8 heads.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
+        width = site.width
         if width % HEADS:
             raise ValueError(f"GeminiFusion: width {width}, expected a multiple of {HEADS}")
         self.fc1 = nn.Linear(2 * width, width)
@@ -55,7 +58,9 @@ class GeminiFusion(nn.Module):
         self.k_noise = nn.Parameter(torch.randn(2, width))
         self.v_noise = nn.Parameter(torch.randn(2, width))
 
-    def forward(self, x_a: Tensor, x_b: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, x_a: Tensor, x_b: Tensor, height: int, width: int, block: BlockState
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         w_self, w_other = self.fc1.weight.chunk(2, dim=1)
         projected = [(F.linear(x, w_self, self.fc1.bias), F.linear(x, w_other)) for x in (x_a, x_b)]
         outputs = []

@@ -1,0 +1,87 @@
+"""The whole graph of a model file: normalisation, network, and the answer at the camera's size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gemini_ros.core.model_info import Modality
+from gemini_ros.network.decoder import MlpDecoder
+from gemini_ros.network.deploy.layers import linear, pointwise
+from gemini_ros.network.deploy.mit import DeployedMit
+from gemini_ros.network.deploy.swin import DeployedSwin
+from gemini_ros.network.encoders.swin import SwinTransformer
+from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.normalise import EPS, normalise
+
+
+class ModelFile(nn.Module):
+    """The graph of a model file, batch 1: images as a camera gives them -> labels, confidence, logits.
+
+    Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels
+    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w).
+    """
+
+    def __init__(self, model: FusionSegmenter, modalities: tuple[Modality, ...], network_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.normalise = nn.ModuleList(normalise(m, network_size[::-1]) for m in modalities)
+        self.network = DeployedSegmenter(model)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        *images, present = inputs
+        rows, columns = images[0].shape[1:3]
+        normalised = [
+            step(image, present[i : i + 1]) for i, (step, image) in enumerate(zip(self.normalise, images, strict=True))
+        ]
+        logits = self.network(normalised, present)
+        upsampled = F.interpolate(logits, size=(rows, columns), mode="bilinear", align_corners=False)
+        # uint8 is an output type only for TensorRT: the cast goes through float32.
+        labels = upsampled.argmax(1).to(torch.float32).to(torch.uint8)
+        probability = logits.softmax(1).amax(1, keepdim=True)
+        confidence = F.interpolate(probability, size=(rows, columns), mode="bilinear", align_corners=False)
+        return labels, (confidence[:, 0] * 255 + 0.5).floor().to(torch.uint8), logits
+
+
+class DeployedSegmenter(nn.Module):
+    """Folded encoder and decoder; returns the ensemble's logits (1, classes, h/4, w/4)."""
+
+    alpha: Tensor
+
+    def __init__(self, model: FusionSegmenter) -> None:
+        super().__init__()
+        swin = isinstance(model.encoder, SwinTransformer)
+        self.encoder = DeployedSwin(model.encoder) if swin else DeployedMit(model.encoder)
+        self.decoder = DeployedDecoder(model.decoder)
+        self.register_buffer("alpha", model.alpha.detach().softmax(0))
+
+    def forward(self, images: list[Tensor], present: Tensor) -> Tensor:
+        features = self.encoder(images)
+        weights = self.alpha * present
+        weights = weights / weights.sum().clamp_min(EPS)
+        fused = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
+        return self.decoder.predict(fused[0] if len(fused) == 1 else fused[0] + fused[1])
+
+
+class DeployedDecoder(nn.Module):
+    """Four convolutions at the stages' own resolutions, summed at 1/4; ``predict`` is applied after the ensemble."""
+
+    def __init__(self, decoder: MlpDecoder) -> None:
+        super().__init__()
+        norm = decoder.norm
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        shift = norm.bias - gain * norm.running_mean
+        slices = reversed(decoder.fuse.weight.flatten(1).chunk(len(decoder.linear), dim=1))
+        folded = [gain[:, None] * piece for piece in slices]
+        self.project = nn.ModuleList(
+            pointwise(linear(weight @ layer.weight, weight @ layer.bias + (shift if i == 0 else 0)))
+            for i, (weight, layer) in enumerate(zip(folded, decoder.linear, strict=True))
+        )
+        self.predict = decoder.predict
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        size = features[0].shape[2:]
+        total = self.project[0](features[0])
+        for feature, project in zip(features[1:], list(self.project)[1:], strict=True):
+            total = total + F.interpolate(project(feature), size=size, mode="bilinear", align_corners=False)
+        return F.relu(total)

@@ -1,0 +1,95 @@
+"""MiT in deploy form."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
+from gemini_ros.network.deploy.layers import image, linear, pointwise, split_heads, tokens
+from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
+from gemini_ros.network.fusion.gemini import GeminiFusion
+
+
+class DeployedMit(nn.Module):
+    """Normalised images (1, 3, H, W) per stream -> four maps per stream."""
+
+    def __init__(self, encoder: MixTransformer) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(DeployedStage(stage) for stage in encoder.stages)
+
+    def forward(self, images: list[Tensor]) -> list[list[Tensor]]:
+        features: list[list[Tensor]] = [[] for _ in images]
+        for stage in self.stages:
+            images = stage(images)
+            for maps, x in zip(features, images, strict=True):
+                maps.append(x)
+        return features
+
+
+class DeployedStage(nn.Module):
+    """One resolution."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.embed = stage.embed
+        self.blocks = nn.ModuleList(DeployedBlock(block) for block in stage.blocks)
+        self.norm = stage.norm
+
+    def forward(self, images: list[Tensor]) -> list[Tensor]:
+        maps = [self.embed.proj(image) for image in images]
+        height, width = maps[0].shape[2:]
+        xs = [self.embed.norm[m](tokens(x)) for m, x in enumerate(maps)]
+        for block in self.blocks:
+            xs = block(xs, height, width)
+        return [image(self.norm[m](x), height, width) for m, x in enumerate(xs)]
+
+
+class DeployedBlock(nn.Module):
+    """A block on tokens (N, C): attention, then fusion and output projection in one, then the MLP as convolutions."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.attn = block.attn
+        self.norm1, self.norm2 = block.norm1, block.norm2
+        operator = block.fusion
+        self.merged = FusedProjection(operator, block.attn.proj) if isinstance(operator, GeminiFusion) else None
+        self.fusion = PlainFusion(operator, block.norm2) if operator is not None and self.merged is None else None
+        self.fc1, self.dwconv, self.fc2 = pointwise(block.mlp.fc1), block.mlp.dwconv, pointwise(block.mlp.fc2)
+        width = block.attn.q.in_features
+        self.q = linear(
+            block.attn.q.weight * (width // self.attn.heads) ** -0.5,
+            block.attn.q.bias * (width // self.attn.heads) ** -0.5,
+        )
+        self.k = linear(block.attn.kv.weight[:width], block.attn.kv.bias[:width])
+        self.v = linear(block.attn.kv.weight[width:], block.attn.kv.bias[width:])
+
+    def forward(self, xs: list[Tensor], height: int, width: int) -> list[Tensor]:
+        attended = [self._attend(self.norm1[m](x), height, width, m) for m, x in enumerate(xs)]
+        if self.merged is not None:
+            branches = self.merged(*attended)
+        else:
+            attended = self._fuse("heads", attended, xs, height, width)
+            branches = [self.attn.proj(a) for a in attended]
+            branches = self._fuse("branch", branches, xs, height, width)
+        xs = [x + branch for x, branch in zip(xs, branches, strict=True)]
+        normed = self._fuse("mlp", [self.norm2[m](x) for m, x in enumerate(xs)], xs, height, width)
+        return [x + self._mlp(y, height, width) for x, y in zip(xs, normed, strict=True)]
+
+    def _fuse(self, place: str, xs: list[Tensor], inputs: list[Tensor], height: int, width: int) -> list[Tensor]:
+        if self.fusion is None or self.fusion.operator.place != place:
+            return xs
+        return self.fusion(xs, inputs, height, width)
+
+    def _attend(self, x: Tensor, height: int, width: int, stream: int) -> Tensor:
+        source = x
+        if self.attn.reduction > 1:
+            source = self.attn.norm[stream](tokens(self.attn.sr(image(x, height, width))))
+        heads = self.attn.heads
+        q = split_heads(self.q(x), heads)
+        k = split_heads(self.k(source), heads).transpose(1, 2)
+        v = split_heads(self.v(source), heads)
+        return ((q @ k).softmax(-1) @ v).transpose(0, 1).flatten(1)
+
+    def _mlp(self, x: Tensor, height: int, width: int) -> Tensor:
+        return tokens(self.fc2(F.gelu(self.dwconv(self.fc1(image(x, height, width))))))
