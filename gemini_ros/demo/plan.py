@@ -20,7 +20,7 @@ from gemini_ros.core.transforms import BODY_FROM_OPTICAL
 from gemini_ros.inference import read_model_info
 
 #: Shipped model by the modality it takes beside RGB.
-MODELS = {"depth": "nano_rgb_depth", "thermal": "nano_rgb_thermal", "none": "nano_rgb"}
+MODELS = {"depth": "warehouse_rgbd_nano", "thermal": "warehouse_rgbt_nano", "none": "warehouse_rgb_nano"}
 #: The part of a bag in which ``faults`` leaves a stream out: from second 3 to 5 of ten.
 FAULT_WINDOW = (0.3, 0.5)
 _TRANSPORTS = ("compressed", "compressedDepth")

@@ -89,7 +89,7 @@ def _offset(stream: str) -> Parameter:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "model",
-        "nano_rgb_depth",
+        "warehouse_rgbd_nano",
         "Path of the model's ONNX file, or the name of a shipped model (`models/NAME.onnx`).",
     ),
     Parameter(
