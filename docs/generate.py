@@ -1,0 +1,212 @@
+"""Write docs/topics_and_parameters.md from the code: what a running segmenter subscribes to and publishes, its table of
+parameters, and the arguments of the launch files.
+
+    python docs/generate.py [--check]
+
+With ``--check`` nothing is written, and the exit status is 1 where the page differs from the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from rclpy.context import Context
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from gemini_ros.nodes.parameters import PARAMETERS, Parameter
+from gemini_ros.nodes.segmenter import SegmenterNode
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/topics_and_parameters.md"
+LAUNCH_FILES = ("launch/segmenter.launch.py", "launch/replay.launch.py")
+NODE = "/segmenter/"
+# Every stream there is: two by the model, depth for the geometry beside them.
+STREAMS = ["rgb", "thermal", "depth"]
+MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
+
+# What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
+INPUTS = {
+    "rgb/image": "Colour: rgb8, bgr8, rgba8, bgra8, mono8.",
+    "rgb/camera_info": "Intrinsics of the grid on which all images lie.",
+    "depth/image": "Depth (REP 118): 16UC1 or mono16 in millimetres, 0 = none; 32FC1 in metres, NaN = none.",
+    "depth/camera_info": "Taken where RGB has none.",
+    "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
+    "Celsius; 32FC1 in degrees Celsius.",
+    "thermal/camera_info": "Taken where RGB has none.",
+    "odom": "Odometry of `base_link`. With TF as the source of poses it is not subscribed to.",
+}
+OUTPUTS = {
+    "~/labels": "Class of each pixel, mono8; 255 = unlabelled. Once per inference.",
+    "~/confidence": "Probability of that class, mono8, 255 = certain. While subscribed.",
+    "~/color": "The labels' colours over the RGB image, rgb8. While subscribed.",
+    "~/camera_info": "Intrinsics of the label image. While subscribed.",
+    "~/costmap": "Where the robot can drive, see [costmap](costmap.md). While subscribed, at 5 Hz or more.",
+    "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
+}
+OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
+
+
+@dataclass(frozen=True)
+class Topic:
+    name: str
+    type_name: str
+    qos: str
+
+
+def page() -> str:
+    """The whole page in Markdown."""
+    subscriptions, publishers = interface()
+    parts = [
+        "# Topics and parameters",
+        "Written by `python docs/generate.py` from the code. Do not edit it: a test compares the two.",
+        "## Topics of `segmenter`",
+        "Names are relative to the node's namespace and are remapped as usual; `~` is the node's own name. With the "
+        "`image_transport` of a stream compressed or compressedDepth, its images are sensor_msgs/CompressedImage on the "
+        "topic with that word appended. Only the streams of the model are subscribed to, and depth for the costmap. "
+        "Reliability and depth of the image subscriptions can be overridden: "
+        "`qos_overrides.TOPIC.subscription.reliability`, `.depth`.",
+        "### Subscribed",
+        _topics(subscriptions, INPUTS),
+        "### Published",
+        _topics(publishers, OUTPUTS),
+        "Images carry the stamp and frame of the RGB image they were made from; where RGB is missing, the stamp of the "
+        "image used and the frame of the RGB camera.",
+        "## Parameters of `segmenter`",
+        "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
+        "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",
+        "This release has ONNX Runtime on the CPU only: `backend: tensorrt` is refused, and `engine.cache_dir` is not "
+        "used.",
+        _table(("parameter", "type", "default", "values", "live", "meaning"), map(_parameter_row, PARAMETERS)),
+    ]
+    for name in LAUNCH_FILES:
+        rows = ((f"`{argument}`", _code(default), text) for argument, default, text in launch_arguments(ROOT / name))
+        parts += [f"## Arguments of `{Path(name).name}`", _table(("argument", "default", "meaning"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def interface() -> tuple[list[Topic], list[Topic]]:
+    """What an active node with every stream subscribes to and publishes, by name, without rclpy's own."""
+    overrides = {"autostart": False, "model": str(MODEL), "modalities": STREAMS, "camera.in_base": [0.0] * 6}
+    with _context() as context:
+        parameters = [RosParameter(name, value=value) for name, value in overrides.items()]
+        node = SegmenterNode(context=context, parameter_overrides=parameters)
+        for transition in (node.trigger_configure, node.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise RuntimeError(f"{transition.__name__} failed: {MODEL}")
+        found = [
+            sorted(
+                {Topic(_short(end.topic_name), _type(end.msg_type), _qos(end.qos_profile)) for end in ends},
+                key=lambda topic: topic.name,
+            )
+            for ends in (list(node.subscriptions), list(node.publishers))
+        ]
+        node.close()
+        node.destroy_node()
+    subscriptions, publishers = ([topic for topic in ends if topic.name not in OF_RCLPY] for ends in found)
+    return subscriptions, publishers
+
+
+def launch_arguments(path: Path) -> Iterator[tuple[str, str | None, str]]:
+    """Name, default (``None`` = required) and description of each argument; the package ``launch`` is not needed."""
+    wanted = ("SHARE", "CAMERAS", "ARGUMENTS")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    body = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in wanted]
+    scope = {
+        "Path": Path,
+        # Defaults below the share directory are shown from there on.
+        "__file__": "/launch/x",
+        "DeclareLaunchArgument": lambda name, default_value=None, *, description: (name, default_value, description),
+    }
+    exec(compile(ast.Module(body, []), str(path), "exec"), scope)
+    for name, default, description in scope["ARGUMENTS"]:
+        yield name, default and default.replace("/config/", "SHARE/config/"), description
+
+
+@contextmanager
+def _context() -> Iterator[Context]:
+    """rclpy in a domain where nobody else is heard, logging into a folder that goes away."""
+    with tempfile.TemporaryDirectory() as logs:
+        os.environ |= {"ROS_LOG_DIR": logs, "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}
+        context = Context()
+        rclpy.init(context=context, args=["--ros-args", "--log-level", "warn"])
+        try:
+            yield context
+        finally:
+            rclpy.shutdown(context=context)
+
+
+def _short(name: str) -> str:
+    """As the node's author wrote it: relative, private (~), or of everybody."""
+    if name.startswith(NODE):
+        return f"~/{name.removeprefix(NODE)}"
+    return name if name in (*OF_RCLPY, *OUTPUTS) else name.removeprefix("/")
+
+
+def _type(message: type) -> str:
+    return f"{message.__module__.partition('.')[0]}/{message.__name__}"
+
+
+def _qos(profile: QoSProfile) -> str:
+    reliability = "best effort" if profile.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
+    latched = ", transient local" if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL else ""
+    return f"{reliability}, depth {profile.depth}{latched}"
+
+
+def _topics(found: Sequence[Topic], told: dict[str, str]) -> str:
+    by_name = {topic.name: topic for topic in found}
+    if by_name.keys() != told.keys():
+        raise ValueError(f"topics {sorted(by_name)}, described here are {sorted(told)}")
+    rows = ((f"`{n}`", by_name[n].type_name, by_name[n].qos, text) for n, text in told.items())
+    return _table(("topic", "type", "quality of service", "content"), rows)
+
+
+def _parameter_row(parameter: Parameter) -> tuple[str, ...]:
+    default = parameter.default
+    if isinstance(default, (list, tuple)):
+        shown = "[" + ", ".join(map(str, default)) + "]"
+    else:
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+    live = "yes" if parameter.live else ""
+    name = f"`{parameter.name}`"
+    return name, parameter.type_name, _code(shown), parameter.range_text, live, parameter.description
+
+
+def _code(value: str | None) -> str:
+    if value is None:
+        return "required"
+    return f"`{value}`" if value else "empty"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    options = parser.parse_args()
+    made = page()
+    if not options.check:
+        PAGE.write_text(made, encoding="utf-8")
+        return
+    there = PAGE.read_text(encoding="utf-8")
+    if there != made:
+        diff = difflib.unified_diff(there.splitlines(), made.splitlines(), "committed", "from the code", lineterm="")
+        sys.exit("\n".join([*diff, f"{PAGE.name} differs from the code: run python docs/generate.py"]))
+
+
+if __name__ == "__main__":
+    main()
