@@ -99,17 +99,17 @@ class Replay:
             if kind == "image":
                 yield from self._frames(self._take_image(stream, stored), now_ns)
             elif kind == "info":
-                self._take_info(stream, stored)
+                self._take_info(stored)
             else:
                 self._take_odometry(stored)
         yield from self._frames(self.matcher.finish(), now_ns)
 
     def _handlers(self) -> dict[str, tuple[str, str]]:
-        """What each topic brings: an image or the camera_info of a stream, or odometry."""
+        """What each topic brings: the images of a stream, a camera_info, or odometry."""
         handlers = {getattr(self.topics, stream): ("image", stream) for stream in self._streams}
         for stream in self._streams:
             if info := getattr(self.topics, f"{stream}_info"):
-                handlers[info] = "info", stream
+                handlers[info] = "info", ""
         if self.topics.odom:
             handlers[self.topics.odom] = "odometry", ""
         return handlers
@@ -132,17 +132,21 @@ class Replay:
             self._rgb_frame_id = message.header.frame_id
         content = fingerprint(message)
         decode_ns = time.perf_counter_ns() - start
-        received = Received(image, message.header.frame_id, self._intrinsics.get(stream), now_ns, decode_ns)
+        received = Received(image, message.header.frame_id, self._camera(stream), now_ns, decode_ns)
         return self.matcher.add(stream, stamp_ns(message), received, now_ns, content)
 
-    def _take_info(self, stream: str, stored: BagMessage) -> None:
+    def _camera(self, stream: str) -> Intrinsics | None:
+        """What the camera_info of a stream last said; two streams may have one topic for it."""
+        return self._intrinsics.get(getattr(self.topics, f"{stream}_info"))
+
+    def _take_info(self, stored: BagMessage) -> None:
         message = self._deserialize(stored)
         if message is None:
             return
         try:
-            self._intrinsics[stream] = intrinsics_from_camera_info(message)
+            self._intrinsics[stored.topic] = intrinsics_from_camera_info(message)
         except FrameError as error:
-            self._intrinsics.pop(stream, None)
+            self._intrinsics.pop(stored.topic, None)
             self.faults[f"{stored.topic}: {error}"] += 1
 
     def _take_odometry(self, stored: BagMessage) -> None:
@@ -171,7 +175,7 @@ class Replay:
                 self.counters.singles += 1
             start = time.perf_counter_ns()
             try:
-                frame = assemble(match, rgb_frame_id=self._rgb_frame_id, intrinsics=self._intrinsics.get("rgb"))
+                frame = assemble(match, rgb_frame_id=self._rgb_frame_id, intrinsics=self._camera("rgb"))
             except FrameError as error:
                 setattr(self.counters, error.cause, getattr(self.counters, error.cause) + 1)
                 self.faults[str(error)] += 1
