@@ -136,7 +136,7 @@ def shaken(encoder, fusion):
             if ".norm2." in name and name.endswith("weight") and fusion == "channel_exchange":
                 parameter[::3] = 0.01
             if "predictors" in name and name.endswith("7.weight"):  # scores on both sides of the threshold
-                parameter.mul_(100)
+                parameter.mul_(3000)
         model.decoder.norm.running_var.uniform_(0.5, 2)
     return model.double().eval()
 
