@@ -73,8 +73,8 @@ def page() -> str:
         "Written by `python docs/generate.py` from the code. Do not edit it: a test compares the two.",
         "## Topics of `segmenter`",
         "Names are relative to the node's namespace and are remapped as usual; `~` is the node's own name. With the "
-        "`image_transport` of a stream compressed or compressedDepth, its images are sensor_msgs/CompressedImage on the "
-        "topic with that word appended. Only the streams of the model are subscribed to, and depth for the costmap. "
+        "`image_transport` of a stream compressed or compressedDepth, its images are sensor_msgs/CompressedImage "
+        "on the topic with that word appended. Only the streams of the model are subscribed to, and depth for the map. "
         "Reliability and depth of the image subscriptions can be overridden: "
         "`qos_overrides.TOPIC.subscription.reliability`, `.depth`.",
         "### Subscribed",
