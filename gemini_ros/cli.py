@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     add_bag_from_images(_verb(bag, "from-images", run_bag_from_images, "make a bag from folders of images"))
     add_bag_check(_verb(bag, "check", run_bag_check, "say what is in a bag and whether all of it can be used"))
 
+    dataset = _noun(nouns, "dataset", "training data")
+    simulate = _verb(dataset, "simulate", run_dataset_simulate, "render warehouses: frames to train on, or a drive")
+    add_dataset_simulate(simulate)
+
     model = _noun(nouns, "model", "model files: parity with the official network, export, description")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
@@ -250,6 +254,52 @@ def run_bag_check(args: argparse.Namespace) -> int:
     check = check_bag(args.bag)
     print("\n".join(check.lines()))
     return 0 if check.passed else 1
+
+
+def add_dataset_simulate(parser: argparse.ArgumentParser) -> None:
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help="write or complete a data set of independent frames")
+    target.add_argument("--bag", type=Path, metavar="FILE", help="write a drive as an MCAP bag")
+    parser.add_argument("--seed", type=int, default=0, help="number the warehouses are made from (default 0)")
+    parser.add_argument("--size", type=size, default=(320, 240), help="WIDTHxHEIGHT (default 320x240)")
+    parser.add_argument(
+        "--light",
+        choices=("day", "dim", "dark", "black", "fading"),
+        help="light level (default: drawn per scene; for a bag day). fading, of bags only, goes from day to black",
+    )
+    images = parser.add_argument_group("data set")
+    images.add_argument("--scenes", type=int, default=100, help="warehouses (default 100)")
+    images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
+    images.add_argument("--processes", type=int, default=1, help="warehouses rendered at a time (default 1)")
+    drive = parser.add_argument_group("bag")
+    drive.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of the drive (default 10)")
+    drive.add_argument("--person-at", type=float, metavar="S", help="second at which a person steps into the way")
+
+
+def run_dataset_simulate(args: argparse.Namespace) -> None:
+    if args.bag:
+        from gemini_ros.simulate import write_drive_bag
+
+        write_drive_bag(
+            args.bag,
+            seed=args.seed,
+            duration_s=args.duration,
+            size=args.size,
+            light=args.light or "day",
+            person_at_s=args.person_at,
+        )
+        return
+    from gemini_ros.simulation.dataset import write_dataset
+
+    write_dataset(
+        args.out,
+        seed=args.seed,
+        scenes=args.scenes,
+        frames_per_scene=args.frames_per_scene,
+        size=args.size,
+        light=args.light,
+        processes=args.processes,
+    )
 
 
 def add_model_parity(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from gemini_ros.core.transforms import to_xyz_quaternion
 
 JPEG_QUALITY = 95
 JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
+_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # sixteen bits of noise: a fifth smaller than with the fastest level
 _NANO = 1_000_000_000
 # encoding -> (type of one value, shape of one pixel)
 _TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -52,7 +53,7 @@ def png_image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) ->
     """CompressedImage (PNG) of ``array``, whose type must be that of ``encoding``; ``rgb8`` is in RGB order."""
     _require_type(array, encoding)
     stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if encoding == "rgb8" else array
-    return compressed_image(_encode(".png", stored), f"{encoding}; png compressed", stamp_ns, frame_id)
+    return compressed_image(_encode(".png", stored, _PNG_OPTIONS), f"{encoding}; png compressed", stamp_ns, frame_id)
 
 
 def compressed_rgb(rgb: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str, quality: int = JPEG_QUALITY) -> Any:
@@ -114,6 +115,18 @@ def odometry(
         _make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
         _make("geometry_msgs/msg/TwistWithCovariance", _make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)),
     )
+
+
+def transforms(parent_from_child: npt.NDArray[np.float64], stamp_ns: int, parent: str, child: str) -> Any:
+    """tf2_msgs/TFMessage of one transform, (4, 4), in metres."""
+    xyz, xyzw = to_xyz_quaternion(parent_from_child)
+    transform = _make(
+        "geometry_msgs/msg/Transform",
+        _make("geometry_msgs/msg/Vector3", *map(float, xyz)),
+        _make("geometry_msgs/msg/Quaternion", *map(float, xyzw)),
+    )
+    stamped = _make("geometry_msgs/msg/TransformStamped", header(stamp_ns, parent), child, transform)
+    return _make("tf2_msgs/msg/TFMessage", [stamped])
 
 
 def string(text: str) -> Any:

@@ -12,6 +12,7 @@ Image = npt.NDArray[np.float32]
 GAMMA = 2.2
 MIN_DEPTH_M, MAX_DEPTH_M = 0.25, 10.0
 DISPARITY_STEP_PX = 1 / 16
+THERMAL_STEP_K = 0.04
 NATIVE_WIDTH = 640  # the stereo matcher's own image, whatever grid its depth is published on
 
 
@@ -76,7 +77,7 @@ class StereoSensor:
         height, width = depth.shape
         disparity = self.focal_baseline / np.maximum(depth, 0.05)
         noise = rng.standard_normal(depth.shape, np.float32)
-        noise = 0.5 * noise + 1.6 * cv2.GaussianBlur(noise, (0, 0), max(0.6, 1.5 * width / NATIVE_WIDTH))
+        noise = 0.25 * noise + 1.8 * cv2.GaussianBlur(noise, (0, 0), max(0.6, 1.5 * width / NATIVE_WIDTH))
         steps = np.round((disparity + self.noise_px * noise) / DISPARITY_STEP_PX)
         measured = self.focal_baseline / np.maximum(steps * DISPARITY_STEP_PX, 1e-3)
         holes = (measured > self.max_depth) | (measured < MIN_DEPTH_M) | self._occluded(disparity)
@@ -116,7 +117,8 @@ class ThermalSensor:
         """float32 degrees Celsius of ``size`` (width, height) from apparent temperatures at half that size."""
         blurred = cv2.GaussianBlur(radiance, (0, 0), self.blur_px)
         blurred += self.netd_k * rng.standard_normal(radiance.shape, np.float32) + self.pattern
-        return cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR)
+        return (np.round(resized / THERMAL_STEP_K) * THERMAL_STEP_K).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class ThermalField:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> ThermalField:
-        waves = rng.normal(0, 1, (3, 8)) * rng.uniform(0.5, 3.5, 8)
+        waves = rng.normal(0, 1, (3, 8)) * rng.uniform(0.4, 2.2, 8)
         return cls(
             waves.astype(np.float32),
             rng.uniform(0, 2 * np.pi, 8).astype(np.float32),
