@@ -67,6 +67,9 @@ class Pipeline:
         )
         self._filter.registerCallback(self._submit)
         self._mode = ""
+        self._settling = threading.Lock()
+        self._abandoned = False
+        self._under_way = False
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
         self._thread.start()
 
@@ -87,16 +90,20 @@ class Pipeline:
             self._costmap.resume()
         self._mode = mode
 
-    def stop(self, timeout_s: float) -> bool:
-        """Unsubscribe, let the frame under way finish, count what is left over; whether the worker has ended."""
+    def stop(self, timeout_s: float) -> None:
+        """Unsubscribe, give the frame under way ``timeout_s`` to finish, count what is left over as ``shutdown``."""
         for source in self.inputs.values():
             source.close()
         if self._slot.close() is not None:
             self.counters.shutdown += 1
         self._thread.join(timeout_s)
+        if self._abandon():
+            self.counters.shutdown += 1
+            self._logger.warning(f"the frame under way took longer than {timeout_s:g} s and is dropped")
         self.matcher.flush("shutdown")
+        self._costmap.stop()
         self.costmap_topic.close()
-        return not self._thread.is_alive()
+        self._costmap.resume()
 
     def broken_identities(self) -> list[str]:
         """What does not add up after ``stop``; empty when every message and match is accounted for."""
@@ -123,13 +130,26 @@ class Pipeline:
         if self._slot.put((match, time.monotonic_ns())) is not None:
             self.counters.replaced += 1
 
+    def _abandon(self) -> bool:
+        """Take the frame that the network still works on out of the worker's hands; whether there was one."""
+        with self._settling:
+            self._abandoned = True
+            return self._under_way
+
     # -- the worker's thread
+
+    def _settle(self) -> bool:
+        """The network is done with the frame; whether it is still the worker's to count and to publish."""
+        with self._settling:
+            self._under_way = False
+            return not self._abandoned
 
     def _work(self) -> None:
         while not self._slot.closed:
             taken = self._slot.take()
             if taken is None:
                 continue
+            self._under_way = True
             try:
                 self._process(*taken)
             except Exception as error:  # noqa: BLE001 (one frame must not end the node; the identities tell)
@@ -165,6 +185,7 @@ class Pipeline:
             with timer.stage("preprocess"):
                 frame = self._assemble(match)
         except FrameError as error:
+            self._settle()
             if error.cause == "wrong_size":
                 self.counters.wrong_size += 1
             else:
@@ -178,8 +199,11 @@ class Pipeline:
             start_ns = time.monotonic_ns()
             segmentation = segmenter.segment(frame)
         except Exception as error:  # noqa: BLE001 (a backend may raise anything; the next frame may be good)
-            self.counters.failed += 1
-            self._fail("failed", f"{type(error).__name__}: {error}")
+            if self._settle():
+                self.counters.failed += 1
+                self._fail("failed", f"{type(error).__name__}: {error}")
+            return None
+        if not self._settle():
             return None
         self.counters.inferences += 1
         self._time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)

@@ -59,6 +59,9 @@ def run(node_factory: Callable[[], ProcessNode], args: list[str] | None = None) 
             status = _BAD_INPUT
         finally:
             rclpy.try_shutdown()
+            # The middleware gives its shared memory back with the context; the interpreter would see to that at its
+            # end, but may not get there.
+            rclpy.get_default_context().destroy()
         _leave_without_stragglers(status)
     return status
 

@@ -177,6 +177,11 @@ class SegmenterNode(LifecycleNode):
         self._release()
         return 1 if self._broken or failed_build else 0
 
+    def destroy_node(self) -> None:
+        # rclpy leaves the state machine to the garbage collector, and with it the middleware's shared memory.
+        self._state_machine.destroy_when_not_in_use()
+        super().destroy_node()
+
     def _release(self) -> None:
         self._stop_pipeline()
         if self._configured is not None:
@@ -190,9 +195,7 @@ class SegmenterNode(LifecycleNode):
         for timer in self._active_timers:
             self.destroy_timer(timer)
         self._active_timers = []
-        if not pipeline.stop(_JOIN_S):
-            self.get_logger().warning("the frame under way did not finish in time; it is not counted")
-            return
+        pipeline.stop(_JOIN_S)
         broken = pipeline.broken_identities()
         for sentence in broken:
             self.get_logger().error(f"counting: {sentence}")

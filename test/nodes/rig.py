@@ -79,6 +79,7 @@ class Robot:
         self.executor.add_node(self.node)
         self.heard: dict[str, list[Any]] = {name: [] for name in listen}
         self.diagnostics: dict[str, Any] = {}
+        self.on_diagnostics: Callable[[], None] = lambda: None
         self.cameras = {
             name: self.node.create_publisher(
                 CompressedImage if suffix.get(name) else Image, f"{name}/image{suffix.get(name, '')}", SENSOR_QOS
@@ -103,6 +104,7 @@ class Robot:
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
         self.diagnostics = {status.name.partition(": ")[2]: status for status in message.status}
+        self.on_diagnostics()
 
     def close(self) -> None:
         self.executor.shutdown(timeout_sec=1.0)

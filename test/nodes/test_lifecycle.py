@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -100,6 +101,38 @@ def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch):
         r.meet()
         r.send_until(lambda: r.says("mode", "failed: RuntimeError: out of memory"), "rgb", "depth")
         assert r.level("mode") == 2
+        assert r.heard["labels"] == []
+
+
+def test_a_frame_that_takes_too_long_is_left_behind_and_counted(monkeypatch, tmp_path):
+    under_way, finish = threading.Event(), threading.Event()
+
+    def load(*args, **kwargs):
+        segmenter = load_segmenter(*args, **kwargs)
+        run = segmenter.segment
+
+        def slow(frame):
+            under_way.set()
+            finish.wait(20)
+            return run(frame)
+
+        segmenter.segment = slow
+        return segmenter
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    file = tmp_path / "statistics.json"
+    with live_node(statistics_file=str(file)), robot() as r:
+        r.meet()
+        r.send_until(under_way.is_set, "rgb", "depth")
+        start = time.monotonic()
+        assert r.change("deactivate")
+        assert time.monotonic() - start < 1.5
+        finish.set()
+        told = json.loads(file.read_text(encoding="utf-8"))
+        assert told["identities"] == []
+        assert told["inferences"] == 0
+        assert told["dropped_pairs"]["shutdown"] >= 1
+        r.until(lambda: "worker" not in [thread.name for thread in threading.enumerate()])
         assert r.heard["labels"] == []
 
 

@@ -1,0 +1,141 @@
+"""The segmenter as the process that users start: signals, exit status, what it leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from test.nodes.rig import MODELS, MOUNTING, Robot, robot
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@contextmanager
+def process(environment: dict[str, str], tmp_path: Path, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
+    parameters = {
+        "model": str(MODELS / "tiny_rgb_depth.onnx"),
+        "camera.in_base": MOUNTING,
+        **{name.replace("__", "."): value for name, value in parameters.items()},
+    }
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump({"segmenter": {"ros__parameters": parameters}}), encoding="utf-8")
+    command = [sys.executable, "-m", "gemini_ros.nodes.segmenter", "--ros-args", "--params-file", str(file)]
+    with subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def interrupted(running: subprocess.Popen[str], times: int) -> tuple[int, float, str]:
+    """Status, seconds until the end, and what was logged, of a process that is sent SIGINT ``times`` times."""
+    start = time.monotonic()
+    for _ in range(times):
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, err = running.communicate(timeout=10)
+    return running.returncode, time.monotonic() - start, err
+
+
+def shared_memory_of(pid: int) -> set[Path]:
+    """Files in /dev/shm that the process has mapped."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    return {Path(name) for name in re.findall(r"(/dev/shm/fast\S+)", maps)}
+
+
+def end_well(r: Robot, running: subprocess.Popen[str], times: int) -> str:
+    mapped = shared_memory_of(running.pid)
+    assert mapped, "Fast DDS maps shared memory; what it is called has changed"
+    ours = {path for path in mapped if path not in shared_memory_of(os.getpid())}
+    status, seconds, err = interrupted(running, times)
+    assert status == 0, err
+    assert seconds < 2.0
+    assert "Traceback" not in err
+    assert "terminate called" not in err
+    assert [path for path in ours if path.exists()] == []
+    return err
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_while_active(ros_environment, tmp_path, times):
+    statistics = tmp_path / "statistics.json"
+    with process(ros_environment, tmp_path, statistics_file=str(statistics)) as running, robot() as r:
+        r.meet()
+        r.send_until(lambda: len(r.heard["labels"]) > 2, "rgb", "depth")
+        end_well(r, running, times)
+        heard = len(r.heard["labels"])
+    told = json.loads(statistics.read_text(encoding="utf-8"))
+    assert told["identities"] == []
+    assert told["labels_published"] == told["inferences"] >= heard
+    for counts in told["frames"].values():
+        assert counts["received"] == counts["in_pairs"] + counts["singles"] + sum(counts["dropped"].values())
+
+
+@pytest.mark.parametrize("state", ["unconfigured", "inactive", "finalized"])
+def test_interrupted_twice_in_every_other_state(ros_environment, tmp_path, state):
+    with process(ros_environment, tmp_path, autostart=False) as running, robot(()) as r:
+        r.until(lambda: r.says("mode", "inactive"))
+        if state == "inactive":
+            assert r.change("configure")
+        if state == "finalized":
+            assert r.change("shutdown")
+        assert r.state() == state
+        end_well(r, running, 2)
+
+
+def test_interrupted_while_the_model_loads(ros_environment, tmp_path):
+    # The first thing a loader does after its check is to import the runtime: that is made to take for ever.
+    (tmp_path / "onnxruntime.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    environment = {**ros_environment, "PYTHONPATH": str(tmp_path)}
+    with process(environment, tmp_path) as running, robot(()) as r:
+        r.until(lambda: r.says("mode", "loading"))
+        end_well(r, running, 2)
+
+
+def test_diagnostics_come_once_a_second(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, autostart=False) as running, robot(()) as r:
+        arrivals: list[float] = []
+        r.on_diagnostics = lambda: arrivals.append(time.monotonic())
+        r.until(lambda: len(arrivals) >= 4)
+        end_well(r, running, 1)
+    intervals = [b - a for a, b in itertools.pairwise(arrivals[1:])]
+    assert intervals[:2] == pytest.approx([1.0, 1.0], abs=0.3)
+
+
+def test_a_parameter_of_the_wrong_type_is_bad_input(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, costmap__size_m=10) as running:
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 2
+    assert "costmap.size_m" in err
+    assert "DOUBLE" in err
+    assert "Traceback" not in err
+
+
+def test_building_alone_ends_by_itself(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, engine__build="only") as running:
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 0, err
+    assert "tiny_rgb_depth.onnx for rgb, depth; licence Apache-2.0, commercial use: yes" in err
+
+
+def test_every_message_field_passes_the_checks_of_rclpy(ros_environment, tmp_path):
+    """Assertions on the fields of messages are off by default; here they check all that the node fills in."""
+    environment = {**ros_environment, "ROS_PYTHON_CHECK_FIELDS": "1"}
+    outputs = ("labels", "confidence", "color", "camera_info", "costmap")
+    with process(environment, tmp_path) as running, robot(outputs) as r:
+        r.meet()
+        r.send_until(lambda: all(r.heard.values()), "rgb", "depth")
+        end_well(r, running, 1)
