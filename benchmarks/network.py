@@ -5,7 +5,7 @@
 
 480x640, batch 1, 40 classes, normalised images to ensemble logits. ``compare`` alternates the two formulations in one
 process on one thread and prints ratios of medians, and each against the floor: the same GFLOP at the rate of a
-2048 x 2048 x 2048 MatMul in ONNX Runtime. ``table`` measures each entry in a process of its own, for the peak of memory.
+2048 x 2048 x 2048 MatMul in ONNX Runtime. ``table`` measures each entry in a process of its own, for its memory.
 Run it alone, with OMP_WAIT_POLICY=PASSIVE; torch profits from
 GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296.
 """

@@ -1,4 +1,4 @@
-"""GeminiFusion on MiT as one would write it down from the paper: what the package's own formulation is measured against.
+"""GeminiFusion on MiT written down straight from the paper: what the package's own form is measured against.
 
 Multi-head attention with the tokens as its batch and two keys each, concatenations where the paper writes them, the
 decoder at 1/4 resolution. Module names are those of the official checkpoints, so weights load by name.
