@@ -75,10 +75,11 @@ class Plan:
 
     def remappings(self) -> list[str]:
         """Of the segmenter's inputs to the topics of the bag, as command line arguments."""
-        pairs = [(f"{s}/image", _base_name(getattr(self.topics, s))[0]) for s in self.streams]
-        pairs += [(f"{s}/camera_info", getattr(self.topics, f"{s}_info")) for s in self.streams]
-        pairs.append(("odom", self.topics.odom))
-        return [word for source, topic in pairs if topic is not None for word in ("-r", f"{source}:={topic}")]
+        topics: dict[str, str | None] = {"odom": self.topics.odom}
+        for stream in self.streams:
+            topics[f"{stream}/image"] = _base_name(getattr(self.topics, stream))[0]
+            topics[f"{stream}/camera_info"] = getattr(self.topics, f"{stream}_info")
+        return [word for name, topic in topics.items() if topic is not None for word in ("-r", f"{name}:={topic}")]
 
     def parameters(self, statistics_file: Path) -> dict[str, Any]:
         """Of the segmenter, as a parameter file holds them."""

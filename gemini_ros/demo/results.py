@@ -17,7 +17,7 @@ from gemini_ros.core.encodings import fingerprint, stamp_ns
 from gemini_ros.core.sync import PairMatcher
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
-from gemini_ros.evaluation.label_images import LabelImages, score_labels
+from gemini_ros.evaluation.label_images import LabelImages, Labels, score_labels
 from gemini_ros.evaluation.summary import Summary, summary_from_json
 
 _NODE_ONLY = ("identities", "lost_in_transport")
@@ -61,7 +61,7 @@ class Run:
     plan: Plan
     start_ns: int
     rgb_stamps: frozenset[int]
-    labels: LabelImages
+    labels: Mapping[int, Labels]
     label_stamps: tuple[int, ...]
     costmaps: Costmaps
     truth: LabelImages | None
@@ -70,15 +70,15 @@ class Run:
 
 
 def read_run(plan: Plan, out: Path) -> Run:
-    """Read the recording, the statistics and the bag. Raises ``BagError`` for a recording without labels."""
+    """Read the recording, the statistics and the bag; a segmenter that said nothing leaves ``labels`` empty."""
     statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
     with BagReader(out / RECORDING) as recording, BagReader(plan.bag) as bag:
         return Run(
             plan=plan,
             start_ns=bag.start_ns,
             rgb_stamps=frozenset(_stamps(bag, plan.topics.rgb)) if plan.topics.rgb else frozenset(),
-            labels=LabelImages(recording, LABELS),
-            label_stamps=_stamps(recording, LABELS),
+            labels=LabelImages(recording, LABELS) if LABELS in recording.topics else {},
+            label_stamps=_stamps(recording, LABELS) if LABELS in recording.topics else (),
             costmaps=Costmaps(recording),
             truth=LabelImages(bag, plan.topics.labels) if plan.topics.labels else None,
             statistics=statistics,

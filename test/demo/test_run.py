@@ -14,22 +14,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("rclpy")
 
+from gemini_ros import cli
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.encodings import stamp_ns
-from gemini_ros.core.transforms import BODY_FROM_OPTICAL, camera_in_base
-from gemini_ros.demo.plan import DemoOptions, make_plan, mounting_values
 from gemini_ros.evaluation.label_images import LabelImages, compare_labels
 from gemini_ros.evaluation.pipeline import offline_labels
 from gemini_ros.evaluation.summary import summary_from_json
-from test.drives import MOUNTING, write_drive
+from test.drives import write_drive
 
 pytestmark = pytest.mark.ros
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 RGBD, RGBT, RGB = (FIXTURES / f"tiny_{name}.onnx" for name in ("rgb_depth", "rgb_thermal", "rgb"))
 
 
@@ -128,7 +125,9 @@ def test_live_labels_are_those_of_the_offline_pipeline(shown, drive):
 
 def test_faults_are_noticed_and_pass(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", 6.0)
-    status, output = demo("--bag", bag, "--model", RGBD, "--faults", "--out", tmp_path / "out", "--no-video")
+    status, output = demo(
+        "--bag", bag, "--model", RGBD, "--faults", "--rate", 2, "--out", tmp_path / "out", "--no-video"
+    )
     assert status == 0, output
     summary = summary_from_json((tmp_path / "out/summary.json").read_text())
     assert [c.mode for c in summary.mode_changes] == ["normal", "degrade:depth", "normal", "degrade:depth", "normal"]
@@ -142,7 +141,9 @@ def test_faults_are_noticed_and_pass(tmp_path):
 
 def test_thermal_without_depth_and_odometry(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", 1.5, ("rgb", "thermal"), odom=False)
-    status, output = demo("--bag", bag, "--model", RGBT, "--modality", "thermal", "--out", tmp_path / "out")
+    status, output = demo(
+        "--bag", bag, "--model", RGBT, "--modality", "thermal", "--out", tmp_path / "out", "--no-video"
+    )
     assert status == 0, output
     assert "no depth in the bag: the costmap is unknown" in output
     summary = summary_from_json((tmp_path / "out/summary.json").read_text())
@@ -199,39 +200,46 @@ def test_a_child_that_dies_is_told_with_its_last_words(drive, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, complaint, drive, tmp_path, monkeypatch, capfd):
-    from gemini_ros.cli import main
-
     monkeypatch.chdir(tmp_path)
     Path("drive.mcap").write_bytes(drive.read_bytes())
     Path("truncated.mcap").write_bytes(drive.read_bytes()[:-200])
     Path("notes.txt").write_text("not a bag")
     Path("broken.onnx").write_bytes(b"\xff" * 100)
-    assert main(["demo", *map(str, words)]) == 2
+    assert cli.main(["demo", *map(str, words)]) == 2
     err = capfd.readouterr().err
     assert complaint in err
     assert err.count("\n") == 1
     assert not Path("demo_output").exists()
 
 
-def test_the_plan_follows_the_bag(drive):
-    plan = make_plan(DemoOptions(bag=drive, model=RGB, faults=True))
-    assert plan.streams == ("rgb", "depth")
-    assert plan.drop == ("depth", 0.9, 1.5)
-    assert plan.mounting == pytest.approx(MOUNTING, abs=1e-6)
-    assert plan.duration_s == pytest.approx(3.0, abs=0.05)
-    parameters = plan.parameters(Path("/x.json"))["segmenter"]["ros__parameters"]
-    assert parameters["rgb.image_transport"] == "compressed"
-    assert "rgb/image:=/camera/color/image_raw" in plan.remappings()
-    assert make_plan(DemoOptions(bag=drive, model=RGBD, faults=True)).drop == ("depth", 0.9, 1.5)
-
-
-angles = st.floats(-1.5, 1.5)
-
-
-@given(st.tuples(*[st.floats(-5, 5)] * 3, angles, angles, angles))
-def test_mounting_values_are_the_inverse_of_camera_in_base(values):
-    np.testing.assert_allclose(mounting_values(camera_in_base(values)), values, atol=1e-6)
-    np.testing.assert_allclose(camera_in_base((0.0,) * 6), BODY_FROM_OPTICAL)
+@pytest.mark.parametrize(
+    ("name", "colour", "other", "model", "frames"),
+    [
+        ("icl_living_room", "rgb", {"depth": "depth"}, RGBD, 8),
+        ("msrs_rgbt", "rgb", {"thermal": "thermal"}, RGBT, 8),
+        pytest.param("tum_rgbd", "color", {"depth": "depth"}, RGBD, 5, marks=pytest.mark.slow),
+        pytest.param("nyudv2_val_640", "rgb", {"depth": "depth", "labels": "label40"}, RGBD, 8, marks=pytest.mark.slow),
+    ],
+)
+def test_recorded_data_gives_labels_for_every_pair(name, colour, other, model, frames, test_data_dir, tmp_path):
+    folders = {"rgb": colour, **other}
+    for kind, folder in folders.items():
+        (tmp_path / kind).mkdir()
+        for image in sorted((test_data_dir / name / folder).iterdir())[:frames]:
+            (tmp_path / kind / image.name).symlink_to(image)
+    words = [word for kind in folders for word in (f"--{kind}", str(tmp_path / kind))]
+    bag = tmp_path / "bag.mcap"
+    made = ["--fps", "4", "--intrinsics", "525,525,319.5,239.5", "--out", str(bag)]
+    thermal = ["--thermal-scale", "0.2", "--thermal-offset", "0"] if "thermal" in other else []
+    assert cli.main(["bag", "from-images", *words, *made, *thermal]) == 0
+    status, output = demo("--bag", bag, "--model", model, "--out", tmp_path / "out", "--no-video")
+    assert status == 0, output
+    summary = summary_from_json((tmp_path / "out/summary.json").read_text())
+    assert summary.pairs == summary.labels_published == frames
+    assert "the costmap is unknown" in output
+    if "labels" in other:
+        assert summary.miou is None
+        assert any(note.startswith("nothing is scored: truth") for note in summary.notes)
 
 
 def _children(pid: int) -> list[int]:
