@@ -1,0 +1,193 @@
+"""What README.md and docs/ show exists: commands and their options, parameters, topics, files, links, keys."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gemini_ros import cli
+from gemini_ros.core.model_info import _KEYS as METADATA_KEYS
+from gemini_ros.core.statistics import CAUSES, STAGES
+from gemini_ros.core.sync import POLICIES
+from gemini_ros.evaluation.summary import Summary
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TABLES = ROOT / "docs/topics_and_parameters.md"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
+FOLDERS = "benchmarks|config|constraints|docs|gemini_ros|launch|models|scripts"
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [body for found, body in FENCE.findall(path.read_text(encoding="utf-8")) if found == language]
+
+
+def inline(path: Path) -> list[str]:
+    """What stands between single backticks, wherever lines break."""
+    prose = FENCE.sub("", path.read_text(encoding="utf-8"))
+    return [" ".join(code.split()) for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose)]
+
+
+def shell_lines(path: Path) -> list[list[str]]:
+    """The words of each command in a block, continued lines joined."""
+    text = "\n".join(blocks(path, "bash")).replace("\\\n", " ")
+    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def in_blocks(page: Path, *start: str) -> list[list[str]]:
+    return [words for words in shell_lines(page) if words[: len(start)] == list(start)]
+
+
+def table(path: Path, heading: str) -> list[str]:
+    """First cells of the first table below a heading, without backticks."""
+    below = path.read_text(encoding="utf-8").partition(f"{heading}\n")[2]
+    assert below, f"{name_of(path)} has no {heading!r}"
+    rows = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
+    assert rows, f"no table below {heading!r}"
+    return [line.split("|")[1].strip().strip("`") for line in rows[0].splitlines()[2:]]
+
+
+def parse(words: list[str]):
+    return cli._parser().parse_known_args(words)
+
+
+@pytest.mark.ros
+def test_tables_are_those_of_the_code(ros_environment: dict[str, str]) -> None:
+    command = [sys.executable, ROOT / "docs/generate.py", "--check"]
+    done = subprocess.run(command, env=ros_environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_blocks_are_complete_and_right(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in in_blocks(page, "gemini-ros"):
+        try:
+            args, rest = parse(words[1:])
+        except SystemExit:
+            pytest.fail(f"{shlex.join(words)}: {capsys.readouterr().err}")
+        assert not rest or getattr(args, "passes_on", False), f"{shlex.join(words)}: no such option {rest}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_the_text_exist(page: Path) -> None:
+    for code in inline(page):
+        words = code.removeprefix("ros2 run gemini_ros ").split()
+        if words[0] != "gemini-ros":
+            continue
+        parser = cli._parser()
+        for word in words[1:]:
+            verbs = next((a.choices for a in parser._actions if a.choices and isinstance(a.choices, dict)), None)
+            if word.startswith("--") and parser.add_help:
+                assert word in parser._option_string_actions, code
+            elif verbs:
+                assert word in verbs, code
+                parser = verbs[word]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_options_in_the_text_are_of_some_command(page: Path) -> None:
+    source = (ROOT / "gemini_ros/cli.py").read_text(encoding="utf-8") + (ROOT / "docs/generate.py").read_text("utf-8")
+    foreign = {"--no-deps", "--clock"}  # pip's and ros2's
+    for code in inline(page):
+        for option in re.findall(r"^--[\w.-]+|(?<= )--[\w.-]+", code):
+            assert f'"{option}"' in source or option in foreign | {"--help"}, f"{option} in `{code}`"
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_overrides_of_the_training_exist(page: Path) -> None:
+    import inspect
+
+    import lightning
+
+    from gemini_ros.training.data import SegmentationData
+    from gemini_ros.training.task import SegmentationTask
+
+    known = {"config", "ckpt_path", "help"}
+    for group, where in (("model", SegmentationTask), ("data", SegmentationData), ("trainer", lightning.Trainer)):
+        known |= {f"{group}.{name}" for name in inspect.signature(where).parameters}
+    for words in in_blocks(page, "gemini-ros", "train"):
+        options = {word[2:] for word in words if word.startswith("--")}
+        assert options <= known, shlex.join(words)
+    dotted = {code for code in inline(page) if re.fullmatch(r"(model|data|trainer)\.[a-z_]+", code)}
+    assert dotted <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_parameters_and_topics_exist(page: Path) -> None:
+    parameters = set(table(TABLES, "## Parameters of `segmenter`"))
+    topics = {topic.replace("~", "/segmenter") for topic in table(TABLES, "### Published")}
+    for code in inline(page):
+        if re.fullmatch(rf"{PARAMETER_GROUPS}\.[\w.]+", code):
+            assert code in parameters, f"parameter {code}"
+    # In a shell ~ is somebody's home.
+    named = [code for code in inline(page) if re.fullmatch(r"(~|/segmenter)/\w+", code)]
+    for name in [*named, *re.findall(r"/segmenter/\w+", page.read_text(encoding="utf-8"))]:
+        assert name.replace("~", "/segmenter") in topics, f"topic {name}"
+    for body in blocks(page, "yaml"):
+        for node, content in yaml.safe_load(body).items():
+            if node in ("/**", "segmenter"):
+                assert content["ros__parameters"].keys() <= parameters
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_launch_arguments_and_make_variables_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    quoted = [code.split() for code in inline(page)]
+    for words in [*shell_lines(page), *quoted]:
+        if words[:3] == ["ros2", "launch", "gemini_ros"]:
+            there = table(TABLES, f"## Arguments of `{words[3]}`")
+            assert {word.partition(":=")[0] for word in words[4:]} <= set(there), words
+        elif words[0] == "make":
+            assert words[1] in re.findall(r"^# make (\S+)", makefile, re.MULTILINE), words
+            assert all(f"$({word.partition('=')[0]})" in makefile for word in words[2:]), words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_exist(page: Path) -> None:
+    words = [*inline(page), *(word for line in shell_lines(page) for word in line)]
+    for word in words:
+        if re.fullmatch(rf"(?:{FOLDERS})/[\w./-]+", word) and "NAME" not in word:
+            assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        assert not target.startswith("http"), f"{target}: a foreign page may go away; say it here"
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), f"{target}: no such file"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}, target
+
+
+@pytest.mark.parametrize(
+    "page, heading, expected",
+    [
+        ("synchronisation.md", "## Everything is counted", list(CAUSES)),
+        ("synchronisation.md", "## Where the time goes", list(STAGES)),
+        ("synchronisation.md", "## When a modality is missing", list(POLICIES)),
+    ],
+)
+def test_lists_are_complete_and_in_order(page: str, heading: str, expected: list[str]) -> None:
+    assert table(ROOT / "docs" / page, heading) == expected
+
+
+def test_keys_of_files_are_all_told() -> None:
+    assert set(table(ROOT / "docs/model_file.md", "## Metadata")) == METADATA_KEYS
+    cells = " ".join(table(ROOT / "docs/bags.md", "`summary.json`, of `evaluate` and of `demo`:"))
+    assert set(re.findall(r"\w+", cells)) == {field.name for field in fields(Summary)}
