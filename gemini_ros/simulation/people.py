@@ -11,7 +11,8 @@ from gemini_ros.simulation.furniture import Shop
 from gemini_ros.simulation.scene import UPRIGHT, Figure, Link, Primitive, Surface, Vector, rod
 from gemini_ros.simulation.textures import make_texture
 
-THIGH, SHIN, SOLE = 0.43, 0.42, 0.075
+THIGH, SHIN = 0.43, 0.42
+HEEL, TOE, FOOT_RADIUS = (-0.04, -SHIN - 0.03), (0.15, -SHIN - 0.035), 0.04  # (x, z) from the knee
 TORSO, HEAD, UPPER_ARM, FOREARM = 0.4, 0.8, 0.28, 0.38  # metres; from the waist to shoulder and crown; hand included
 HALF_WIDTH = 0.36  # of a person with hanging arms
 FORWARD, BACKWARD = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)  # what a positive angle does to a hanging limb
@@ -28,9 +29,13 @@ class Posture:
     knee: tuple[float, float] = (0.0, 0.0)
 
     def hip_height(self, scale: float) -> float:
-        """Metres from the floor to the hips so that the lower foot stands on the floor."""
-        legs = [THIGH * math.cos(h) + SHIN * math.cos(h - k) + SOLE for h, k in zip(self.hip, self.knee, strict=True)]
-        return scale * max(legs)
+        """Metres from the floor to the hips so that the lowest point of the feet touches the floor."""
+        drops = [
+            THIGH * math.cos(hip) - x * math.sin(hip - knee) - z * math.cos(hip - knee)
+            for hip, knee in zip(self.hip, self.knee, strict=True)
+            for x, z in (HEEL, TOE)
+        ]
+        return scale * (max(drops) + FOOT_RADIUS)
 
     def reach(self, scale: float) -> float:
         """Radius in metres of the upright cylinder about the hips that holds the person."""
@@ -147,7 +152,8 @@ def make_figure(shop: Shop, number: int, instance: int) -> Figure:
         hand = lump((0.01, 0, -0.31), (0.045, 0.03, 0.075), skin, core - 2)
         forearm = (capsule((0, 0, 0), (0, 0, -0.25), 0.038, sleeve, sleeve_t), hand)
         thigh = (capsule((0, 0, 0), (0, 0, -THIGH), 0.075, trousers, trousers_t),)
-        foot = capsule((-0.04, 0, -SHIN - 0.03), (0.15, 0, -SHIN - 0.035), 0.04 / girth, shoes, shop.ambient + 4)
+        ends = ((x, 0.0, z) for x, z in (HEEL, TOE))
+        foot = capsule(*ends, FOOT_RADIUS / girth, shoes, shop.ambient + 4)
         shin = (capsule((0, 0, 0), (0, 0, -SHIN), 0.053, trousers, trousers_t - 1), foot)
         links += [
             Link(f"{side}_arm", "torso", _scaled((0, 0.2 * sign * girth, 0.4), scale), FORWARD, arm),
