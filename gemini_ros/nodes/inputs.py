@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
@@ -17,6 +21,10 @@ from gemini_ros.core.intake import Received
 from gemini_ros.nodes.filters import Subscriber
 from gemini_ros.nodes.parameters import Settings
 from gemini_ros.nodes.transport import StampGaps
+
+try:
+    except ModuleNotFoundError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 _OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
@@ -40,18 +48,22 @@ class ImageInput:
         self.last_receipt_ns: int | None = None
         self._node, self._settings = node, settings
         self._since_ns = time.monotonic_ns()
-        raw = self.transport == "raw"
         # The suffix goes after the remapping, as image_transport does it: a robot remaps the base name alone.
-        self.topic = node.resolve_topic_name(f"{stream}/image") + ("" if raw else f"/{self.transport}")
-        self.source = Subscriber(
-            node,
-            Image if raw else CompressedImage,
-            self.topic,
-            qos_profile=_QOS,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible),
-            qos_overriding_options=QoSOverridingOptions(_OVERRIDES),
+        self.topic = node.resolve_topic_name(f"{stream}/image") + (
+            "" if self.transport == "raw" else f"/{self.transport}"
         )
+        self._lost_by_middleware: int | None = 0
+        try:
+            self.source = self._subscribe(message_lost=self._lose)
+        except UnsupportedEventTypeError:
+            self._lost_by_middleware = None
+            self.source = self._subscribe()
         self._camera_info = node.create_subscription(CameraInfo, f"{stream}/camera_info", self._take_info, _QOS)
+
+    @property
+    def lost_in_transport(self) -> int:
+        """Images that were sent and did not arrive: the middleware's count, the stamps' where it keeps none."""
+        return self.gaps.lost if self._lost_by_middleware is None else self._lost_by_middleware
 
     def decode(self, message: Image | CompressedImage) -> tuple[Received, int]:
         """The image as the matcher holds it, and the fingerprint of its content. Raises ``FrameError``."""
@@ -100,6 +112,19 @@ class ImageInput:
     def close(self) -> None:
         self._node.destroy_subscription(self.source.sub)
         self._node.destroy_subscription(self._camera_info)
+
+    def _subscribe(self, **events: Any) -> Subscriber:
+        return Subscriber(
+            self._node,
+            Image if self.transport == "raw" else CompressedImage,
+            self.topic,
+            qos_profile=_QOS,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible, **events),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDES),
+        )
+
+    def _lose(self, event: Any) -> None:
+        self._lost_by_middleware = event.total_count
 
     def _take_info(self, message: CameraInfo) -> None:
         self.frame_id = self.frame_id or message.header.frame_id

@@ -2,7 +2,7 @@
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
 ...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms), ``model``, ``costmap``, ``transport``
-(lost_in_transport_STREAM).
+(lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def statistics(pipeline: Pipeline, configured: Configured | None, broken: list[s
         "model_sha256": sha256_of(configured.model_path) if configured is not None else "",
         "version": __version__,
         "identities": broken,
-        "lost_in_transport": {stream: source.gaps.lost for stream, source in pipeline.inputs.items()},
+        "lost_in_transport": {stream: source.lost_in_transport for stream, source in pipeline.inputs.items()},
     }
 
 
@@ -174,8 +174,9 @@ def _costmap(configured: Configured, pipeline: Pipeline) -> Status:
 def _transport(pipeline: Pipeline) -> Status:
     faults, figures = [], {}
     for stream, source in pipeline.inputs.items():
-        received, lost = pipeline.matcher.counts[stream].received, source.gaps.lost
+        received, lost = pipeline.matcher.counts[stream].received, source.lost_in_transport
         figures[f"lost_in_transport_{stream}"] = lost
+        figures[f"stamp_gaps_{stream}"] = source.gaps.lost
         if source.gaps.period_ns is not None:
             figures[f"period_ms_{stream}"] = source.gaps.period_ns / 1e6
         if lost > _LOSS_THAT_MATTERS * (received + lost):
