@@ -85,9 +85,11 @@ def evaluate_bag(
             model_sha256=sha256_of(model),
             notes=[*run.notes(), *scorer.notes()],
         )
+        sheet = Path(out) / "contact_sheet.png"
+        sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's
         if album.moments:
             write_contact_sheet(
-                Path(out) / "contact_sheet.png",
+                sheet,
                 album.moments,
                 segmenter.info.label_set,
                 title=Path(bag).name,

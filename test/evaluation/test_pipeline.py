@@ -267,10 +267,12 @@ def test_bad_input_is_one_clear_error_and_exit_2(tmp_path, capsys, make, said):
 
 
 def test_command_says_what_it_found(drive, tmp_path, capsys):
+    (tmp_path / "contact_sheet.png").write_bytes(b"of an earlier run")
     arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--modalities", "rgb,depth"]
     assert main([*arguments, "--slop", "0.001", "--missing.policy", "hold"]) == 0
     said = capsys.readouterr().out
     assert "rgb      12 received, 0 in pairs, 0 single, dropped: 12 no_partner" in said
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
+    assert not (tmp_path / "contact_sheet.png").exists()
     with pytest.raises(BagError, match="no such file"):
         evaluate_bag(tmp_path / "none.mcap", RGB_DEPTH, tmp_path)
