@@ -10,11 +10,6 @@ from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_n
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
-
 from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.core.intake import Received
@@ -23,7 +18,8 @@ from gemini_ros.nodes.parameters import Settings
 from gemini_ros.nodes.transport import StampGaps
 
 try:
-    except ModuleNotFoundError:  # Humble
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ModuleNotFoundError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
