@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -90,6 +91,6 @@ def _tell(console: Console, run: Run, summary: Summary, wrong: list[str], out: P
     console.print(f"results in {out}", markup=False, soft_wrap=True)
 
 
-def _parts(dropped) -> str:
+def _parts(dropped: Mapping[str, int]) -> str:
     causes = ", ".join(f"{cause} {n}" for cause, n in dropped.items())
     return f"{sum(dropped.values())} dropped" + (f" ({causes})" if causes else "")

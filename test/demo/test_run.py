@@ -20,6 +20,7 @@ pytest.importorskip("rclpy")
 from gemini_ros import cli
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.demo.plan import MODELS
 from gemini_ros.evaluation.label_images import LabelImages, compare_labels
 from gemini_ros.evaluation.pipeline import offline_labels
 from gemini_ros.evaluation.summary import summary_from_json
@@ -30,18 +31,23 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 RGBD, RGBT, RGB = (FIXTURES / f"tiny_{name}.onnx" for name in ("rgb_depth", "rgb_thermal", "rgb"))
 
 
-def start_demo(*words: object) -> subprocess.Popen[str]:
+def start_demo(*words: object, share: Path | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "gemini_ros.cli", "demo", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OMP_WAIT_POLICY": "PASSIVE",
+            **({} if share is None else {"GEMINI_ROS_SHARE": str(share)}),
+        },
     )
 
 
-def demo(*words: object) -> tuple[int, str]:
-    process = start_demo(*words)
+def demo(*words: object, share: Path | None = None) -> tuple[int, str]:
+    process = start_demo(*words, share=share)
     output, _ = process.communicate(timeout=120)
     return process.returncode, output
 
@@ -66,9 +72,12 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(drive: Path) -> tuple[int, str, Path]:
-    """One run over ``drive``: status, output, folder."""
-    out = drive.parent / "shown"
-    status, output = demo("--bag", drive, "--model", RGBD, "--out", out)
+    """One run over ``drive`` with models chosen by name: status, output, folder."""
+    models, out = drive.parent / "share/models", drive.parent / "shown"
+    models.mkdir(parents=True)
+    (models / f"{MODELS['none']}.onnx").symlink_to(RGB)
+    (models / f"{MODELS['depth']}.onnx").symlink_to(RGBD)
+    status, output = demo("--bag", drive, "--out", out, share=models.parent)
     return status, output, out
 
 
