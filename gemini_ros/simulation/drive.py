@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.simulation.generate import generate_scene
+from gemini_ros.simulation.generate import LONGEST_M, generate_scene
 from gemini_ros.simulation.people import Posture, Stand, walking
 from gemini_ros.simulation.render import Illumination, SceneCamera, SimulatedFrame, base_matrix
 from gemini_ros.simulation.scene import Figure, Scene
@@ -146,16 +146,20 @@ def plan_drive(seed: int, *, duration_s: float, light: str = "day", person_at_s:
     """A drive in the first warehouse of ``seed`` that has room for it.
 
     ``light`` is one of ``SCHEDULES``. At ``person_at_s`` a person steps into the way and the robot brakes. Raises
-    ``ValueError`` for unknown light, a duration that is not positive, or if no warehouse has room.
+    ``ValueError`` for an unknown light, an impossible duration, or if no warehouse has room.
     """
     if light not in SCHEDULES:
         raise ValueError(f"light {light!r}, expected one of {', '.join(SCHEDULES)}")
     if not 0 < duration_s < math.inf:
         raise ValueError(f"duration {duration_s} s, expected more than 0")
+    length = SPEED_M_S * duration_s + VIEW_AHEAD_M
+    if length > LONGEST_M - 1:
+        longest = (LONGEST_M - 1 - VIEW_AHEAD_M) / SPEED_M_S
+        raise ValueError(f"duration {duration_s} s, expected at most {longest:.0f} s: no warehouse is longer")
     for number in range(SCENES_TRIED):
         scene = generate_scene(seed, number)
         rng = np.random.default_rng([seed, number, _PLAN_STREAM])
-        track = _find_track(scene, rng, SPEED_M_S * duration_s + VIEW_AHEAD_M)
+        track = _find_track(scene, rng, length)
         if track is None:
             continue
         crossing = None
@@ -167,7 +171,7 @@ def plan_drive(seed: int, *, duration_s: float, light: str = "day", person_at_s:
         people = _find_walkers(scene, rng, track, crossing, duration_s)
         return Drive(scene, duration_s, light, track, people)
     raise ValueError(
-        f"seed {seed}: none of {SCENES_TRIED} warehouses has {SPEED_M_S * duration_s + VIEW_AHEAD_M:.1f} m of free way"
+        f"seed {seed}: none of {SCENES_TRIED} warehouses has {length:.1f} m of free way"
         + ("" if person_at_s is None else " with room for a person to step into it")
         + ": take another seed or a shorter drive"
     )

@@ -110,8 +110,10 @@ class Shop:
         base = rng.uniform(0.15, 0.45, 2)
         for level in range(int(rng.integers(1, 4))):
             half_z = float(rng.uniform(0.1, 0.32))
-            half = (*(float(v) for v in base * rng.uniform(0.75, 1, 2) * (0.98**level)), half_z)
-            parts.append(self.carton((0, 0, z + half_z), half, rng.normal(0, 0.08) if level else 0.0, level))
+            half_x, half_y = (float(v) for v in base * rng.uniform(0.75, 1, 2) * 0.98**level)
+            parts.append(
+                self.carton((0, 0, z + half_z), (half_x, half_y, half_z), rng.normal(0, 0.08) if level else 0.0, level)
+            )
             z += 2 * half_z
         return Piece(tuple(parts), float(base[0]), float(base[1]), z, "box")
 

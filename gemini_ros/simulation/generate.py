@@ -20,6 +20,7 @@ from gemini_ros.simulation.scene import (
     z_towards,
 )
 
+LONGEST_M = 26.0
 PEOPLE = (0, 1, 2, 3, 4)
 PEOPLE_SHARES = (0.08, 0.27, 0.3, 0.22, 0.13)
 WALL_PIECES = ("rack", "stacks", "door", "pallet", "vehicle", "pipe", "pillar", "cones", "gap")
@@ -48,7 +49,7 @@ class _Builder:
         self.rng = rng
         hall = rng.random() < 0.35
         self.width = float(rng.uniform(7, 13) if hall else rng.uniform(2.6, 7))
-        self.length = float(rng.uniform(12, 26))
+        self.length = float(rng.uniform(12, LONGEST_M))
         self.height = float(rng.uniform(3.4, 6.5) if hall else rng.uniform(2.6, 5))
         self.shop = Shop(rng, float(rng.uniform(2, 29)))
         self.primitives: list[Primitive] = []

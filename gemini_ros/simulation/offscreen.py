@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import mujoco
 import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.simulation.model import FAR_M, NEAR_M
 
-logging.getLogger("OpenGL.acceleratesupport").setLevel(logging.WARNING)  # it reports what we do not need
 _contexts: dict[tuple[int, int], mujoco.GLContext] = {}
 
 

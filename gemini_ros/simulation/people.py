@@ -152,8 +152,8 @@ def make_figure(shop: Shop, number: int, instance: int) -> Figure:
         hand = lump((0.01, 0, -0.31), (0.045, 0.03, 0.075), skin, core - 2)
         forearm = (capsule((0, 0, 0), (0, 0, -0.25), 0.038, sleeve, sleeve_t), hand)
         thigh = (capsule((0, 0, 0), (0, 0, -THIGH), 0.075, trousers, trousers_t),)
-        ends = ((x, 0.0, z) for x, z in (HEEL, TOE))
-        foot = capsule(*ends, FOOT_RADIUS / girth, shoes, shop.ambient + 4)
+        heel, toe = (HEEL[0], 0.0, HEEL[1]), (TOE[0], 0.0, TOE[1])
+        foot = capsule(heel, toe, FOOT_RADIUS / girth, shoes, shop.ambient + 4)
         shin = (capsule((0, 0, 0), (0, 0, -SHIN), 0.053, trousers, trousers_t - 1), foot)
         links += [
             Link(f"{side}_arm", "torso", _scaled((0, 0.2 * sign * girth, 0.4), scale), FORWARD, arm),

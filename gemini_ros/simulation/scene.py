@@ -79,7 +79,7 @@ class Footprint:
 
     def _reach(self, axis: np.ndarray) -> float:
         c, s = math.cos(self.yaw), math.sin(self.yaw)
-        return self.half_x * abs(axis @ (c, s)) + self.half_y * abs(axis @ (-s, c))
+        return float(self.half_x * abs(axis @ (c, s)) + self.half_y * abs(axis @ (-s, c)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.float32]
+Image = npt.NDArray[np.floating]
 GAMMA = 2.2
 MIN_DEPTH_M, MAX_DEPTH_M = 0.25, 10.0
 DISPARITY_STEP_PX = 1 / 16

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Texture = npt.NDArray[np.uint8]
-_Canvas = npt.NDArray[np.float32]
+_Canvas = npt.NDArray[np.floating]
 SIZE = 128
 
 
@@ -20,13 +20,18 @@ def make_texture(kind: str, rng: np.random.Generator, size: int = SIZE) -> Textu
 
 
 def value_noise(rng: np.random.Generator, size: int, octaves: int, base: int, persistence: float) -> _Canvas:
-    """float32 (size, size) in 0..1, periodic sum of smoothed random grids of ``base``, 2 ``base``, ... cells."""
+    """float32 (size, size) in 0..1 that repeats seamlessly: smoothed random grids of ``base``, 2 ``base``, ... cells.
+
+    ``size`` is a multiple of the number of cells of every octave.
+    """
     total, amplitude, weight = np.zeros((size, size), np.float32), 1.0, 0.0
     for octave in range(octaves):
         cells = min(size, base << octave)
-        grid = np.pad(rng.random((cells, cells), dtype=np.float32), ((0, 1), (0, 1)), mode="wrap")
-        step = size + size // cells
-        total += amplitude * cv2.resize(grid, (step, step), interpolation=cv2.INTER_LINEAR)[:size, :size]
+        step = size // cells
+        # A cell more on every side, cut off again, joins the edges without a seam.
+        grid = np.pad(rng.random((cells, cells), dtype=np.float32), 1, mode="wrap")
+        smooth = cv2.resize(grid, (size + 2 * step, size + 2 * step), interpolation=cv2.INTER_LINEAR)
+        total += amplitude * smooth[step : step + size, step : step + size]
         weight += amplitude
         amplitude *= persistence
     return total / weight

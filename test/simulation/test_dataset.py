@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.labels import label_set_from_dict, load_label_set
+from gemini_ros.simulation.dataset import IMAGES, to_centikelvin, to_millimetres, write_dataset
+from gemini_ros.simulation.render import render_scene
+
+PLAN = {"seed": 8, "frames_per_scene": 2, "size": (80, 60)}
+
+
+def write(folder, scenes=2, **other):
+    return write_dataset(folder, scenes=scenes, **{**PLAN, **other})
+
+
+def contents(folder):
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("dataset"))
+
+
+def rows(folder):
+    with (folder / "frames.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_images_hold_what_was_simulated(dataset):
+    frames = list(render_scene(8, scene=1, frames=2, size=(80, 60)))
+    for number, f in enumerate(frames):
+        stored = {n: cv2.imread(str(dataset / n / f"000001_{number:03d}{IMAGES[n]}"), -1) for n in IMAGES}
+        np.testing.assert_array_equal(stored["labels"], f.labels)
+        np.testing.assert_array_equal(stored["instances"], f.instances)
+        assert stored["instances"].dtype == np.uint16
+        np.testing.assert_array_equal(stored["depth"] == 0, np.isnan(f.frame.depth))
+        np.testing.assert_allclose(stored["depth"] / 1000, np.nan_to_num(f.frame.depth), atol=0.00051)
+        np.testing.assert_allclose(stored["thermal"] / 100 - 273.15, f.frame.thermal, atol=0.0051)
+        assert np.abs(stored["rgb"][..., ::-1].astype(int) - f.frame.rgb).mean() < 4
+    pose = [float(rows(dataset)[3][f"odom_from_base_{r}{c}"]) for r in range(3) for c in range(4)]
+    np.testing.assert_allclose(pose, frames[1].odom_from_base[:3].ravel(), atol=1e-6)
+
+
+def test_index_and_description(dataset):
+    assert [r["stem"] for r in rows(dataset)] == ["000000_000", "000000_001", "000001_000", "000001_001"]
+    described = yaml.safe_load((dataset / "dataset.yaml").read_text())
+    assert label_set_from_dict(described["label_set"], "here") == load_label_set("warehouse")
+    assert Intrinsics(**described["intrinsics"]).width == 80
+    assert described["plan"]["seed"] == 8
+
+
+def test_a_scene_is_the_same_in_any_process(dataset, tmp_path):
+    assert contents(write(tmp_path / "two", processes=2)) == contents(dataset)
+
+
+def test_an_interrupted_scene_is_written_again_and_finished_ones_are_kept(dataset, tmp_path):
+    folder = write(tmp_path / "data", scenes=1)
+    kept = (folder / "rgb/000000_000.jpg").stat().st_mtime_ns
+    # What a killed run leaves: images of a scene, but not its index.
+    (folder / "rgb/000001_000.jpg").write_bytes(b"half")
+    assert len(rows(folder)) == 2
+    write(folder)
+    assert contents(folder) == contents(dataset)
+    assert (folder / "rgb/000000_000.jpg").stat().st_mtime_ns == kept
+
+
+def test_another_plan_in_the_same_folder_is_refused(dataset):
+    with pytest.raises(ValueError, match=r"holds a dataset of .*'seed': 8.*asked for .*'seed': 9.*another directory"):
+        write(dataset, seed=9)
+
+
+@pytest.mark.parametrize("wrong", [{"light": "noon"}, {"seed": -1}, {"frames_per_scene": 0}, {"size": (8, 60)}])
+def test_impossible_plans_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match="expected"):
+        write(tmp_path / "data", **wrong)
+    assert not (tmp_path / "data").exists()
+
+
+def test_missing_measurements_are_zero():
+    values = np.array([[np.nan, 1.2345, 70.0]], np.float32)
+    assert to_millimetres(values).tolist() == [[0, 1234, 65535]]
+    assert to_centikelvin(values).tolist() == [[0, 27438, 34315]]
