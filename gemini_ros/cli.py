@@ -77,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     simulate = _verb(dataset, "simulate", run_dataset_simulate, "render warehouses: frames to train on, or a drive")
     add_dataset_simulate(simulate)
 
-    model = _noun(nouns, "model", "model files: parity with the official network, export, description")
+    model = _noun(nouns, "model", "model files: parity with the official network, export, import, description")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
+    add_model_import_official(
+        _verb(model, "import-official", run_model_import_official, "turn an official GeminiFusion checkpoint into one")
+    )
     add_model_info(_verb(model, "info", run_model_info, "print what a model file says of itself"))
 
     add_evaluate(_verb(nouns, "evaluate", run_evaluate, "run a model over a bag offline: scores, yield, latencies"))
@@ -334,6 +337,37 @@ def run_model_export(args: argparse.Namespace) -> None:
     export_checkpoint(args.checkpoint, args.out, frames=args.frames, size=args.size, scores=args.scores)
 
 
+def add_model_import_official(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="official RGB-D checkpoint, such as mit-b3.pth.tar")
+    parser.add_argument("--labels", required=True, metavar="SET", help="its label set, such as nyudv2_40 or sunrgbd_37")
+    parser.add_argument("--size", type=size, required=True, help="network size, WIDTHxHEIGHT: the one trained at")
+    parser.add_argument(
+        "--depth-pixel",
+        required=True,
+        metavar="scale=S[,offset=O][,max=M]",
+        help="the depth images it was trained on: pixel = S x metres + O, at most M. scale=25.5 is an 8-bit copy of "
+        "10 m, scale=1000 one in millimetres. A copy stretched image by image can't be stated",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
+    parser.add_argument("--frames", type=Path, help="data set whose frames the file is checked on (default: made up)")
+
+
+def run_model_import_official(args: argparse.Namespace) -> None:
+    from gemini_ros.training.import_official import import_official, parse_depth_pixel
+
+    info = import_official(
+        args.checkpoint,
+        args.out,
+        labels=args.labels,
+        size=args.size,
+        depth_pixel=parse_depth_pixel(args.depth_pixel),
+        frames=args.frames,
+    )
+    near, far = info.modalities[1].range
+    print(f"{args.out}: {info.architecture['encoder']}, {len(info.label_set)} classes, depth {near:g}-{far:g} m")
+    print(f"licence: {info.licence}; commercial use: {info.commercial_use}")
+
+
 def add_model_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path)
 
@@ -402,7 +436,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         print(f"mIoU     {summary.miou:.4f} over {summary.scored_frames} frames")
     for note in summary.notes:
         print(f"note     {note}")
-    print(f"wrote    {args.out / 'summary.json'}, {args.out / 'contact_sheet.png'}")
+    print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
     for sentence in (broken := summary.check()):
         print(f"gemini-ros: broken identity: {sentence}", file=sys.stderr)
     return 1 if broken else 0

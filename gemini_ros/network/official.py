@@ -44,28 +44,29 @@ def translate(name: str) -> str:
 
 def read_architecture(weights: Mapping[str, Tensor]) -> tuple[MiTConfig | SwinConfig, int]:
     """Encoder configuration and number of classes, read off the official names and shapes."""
-    if "decoder.linear_pred.weight" not in weights:
-        raise ValueError("decoder.linear_pred.weight: missing; expected a GeminiFusion state dict")
-    classes = weights["decoder.linear_pred.weight"].shape[0]
+    classes = _shape(weights, "decoder.linear_pred.weight", 4)[0]
     if "encoder.patch_embed1.proj.module.weight" in weights:
-        widths = tuple(_shape(weights, f"encoder.patch_embed{s}.proj.module.weight")[0] for s in (1, 2, 3, 4))
+        widths = tuple(_shape(weights, f"encoder.patch_embed{s}.proj.module.weight", 4)[0] for s in (1, 2, 3, 4))
         return MiTConfig(widths, _depths(weights, _BLOCK, first=1)), classes
     if "encoder.body.patch_embed.proj.module.weight" in weights:
         table = "encoder.body.layers.{}.blocks.0.attn.module.relative_position_bias_table"
-        places, _ = _shape(weights, table.format(0))
+        places, _ = _shape(weights, table.format(0), 2)
         return SwinConfig(
-            embed=_shape(weights, "encoder.body.patch_embed.proj.module.weight")[0],
+            embed=_shape(weights, "encoder.body.patch_embed.proj.module.weight", 4)[0],
             depths=_depths(weights, r"^encoder\.body\.layers\.(\d)\.blocks\.(\d+)\.", first=0),
-            heads=tuple(_shape(weights, table.format(s))[1] for s in range(4)),
+            heads=tuple(_shape(weights, table.format(s), 2)[1] for s in range(4)),
             window=(math.isqrt(places) + 1) // 2,
         ), classes
     raise ValueError("neither encoder.patch_embed1 nor encoder.body.patch_embed: expected a GeminiFusion MiT or Swin")
 
 
-def _shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
     if name not in weights:
-        raise ValueError(f"{name}: missing in the checkpoint")
-    return tuple(weights[name].shape)
+        raise ValueError(f"{name}: missing, expected the state dict of a GeminiFusion MiT or Swin")
+    shape = tuple(weights[name].shape)
+    if len(shape) != dimensions:
+        raise ValueError(f"{name}: shape {shape}, expected {dimensions} dimensions")
+    return shape
 
 
 def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[int, int, int, int]:
@@ -74,6 +75,8 @@ def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[in
     for name in weights:
         if match := re.match(pattern, name):
             stage = int(match[1]) - first
+            if not 0 <= stage < 4:
+                raise ValueError(f"{name}: expected the four stages {first} to {first + 3}")
             depths[stage] = max(depths[stage], int(match[2]) + 1)
     return depths[0], depths[1], depths[2], depths[3]
 
@@ -92,4 +95,6 @@ def load_official(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise ValueError(f"{surplus[0]}: not part of this network")
     with torch.no_grad():
         for name, value in own.items():
-            value.copy_(translated[name][1])
+            # Whole numbers are places in a window, which this network knows itself, and BatchNorm's count of batches.
+            if value.is_floating_point():
+                value.copy_(translated[name][1])

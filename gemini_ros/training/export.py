@@ -10,10 +10,11 @@ import torch
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
-from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.model_info import ModelInfo, parse_model_info
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
+from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask, load_weights
@@ -21,6 +22,10 @@ from gemini_ros.training.task import SegmentationTask, load_weights
 GOLDEN_FRAMES = 4
 SMALLEST_AGREEMENT = 0.999
 LICENCE = "Apache-2.0; trained from scratch on data made by this package's simulator"
+IMAGENET_LICENCE = (
+    "started from {} of others, trained on ImageNet: the licence of those weights (NVIDIA's for MiT is non-commercial) "
+    "and the terms of ImageNet (non-commercial research)"
+)
 
 
 def export_checkpoint(
@@ -33,8 +38,8 @@ def export_checkpoint(
     """
     task = load_task(checkpoint)
     modalities = task.network.modalities
-    data = ImageFolder(frames, modalities)
-    golden = [_frame(data, int(i)) for i in np.linspace(0, len(data) - 1, GOLDEN_FRAMES)]
+    golden = golden_frames(frames, modalities)
+    licence, commercial_use = licence_of(task)
     info = ModelInfo(
         label_set=task.labels,
         modalities=tuple(MODALITY_DEFAULTS[name] for name in modalities),
@@ -42,15 +47,39 @@ def export_checkpoint(
         architecture={"name": "GeminiFusion", "encoder": task.hparams.encoder, "fusion": task.hparams.fusion},
         training_data="simulated warehouses (gemini-ros dataset simulate)",
         scores=_short_scores(scores),
-        licence=LICENCE,
-        commercial_use="yes",
+        licence=licence,
+        commercial_use=commercial_use,
     )
+    write_checked(task.network, info, out, golden)
+
+
+def write_checked(
+    network: FusionSegmenter,
+    info: ModelInfo,
+    out: Path,
+    frames: list[Frame],
+    agreement: float = SMALLEST_AGREEMENT,
+) -> None:
+    """Write ``out`` and its golden file: ``frames`` with what the file says about them.
+
+    ``network`` is in evaluation mode. Raises ``ValueError`` and writes nothing if file and network give the same label
+    to a smaller share of a frame's pixels than ``agreement``.
+    """
+    parse_model_info(info.to_json(), str(out))
     with atomic_path(out) as part:
-        write_model_file(task.network, info, part)
+        write_model_file(network, info, part)
         segmenter = load_segmenter(part, backend="onnxruntime")
-        results = [segmenter.segment(frame) for frame in golden]
-        _require_agreement(ModelFile(task.network, info.modalities, info.network_size).eval(), golden, results, part)
-        _write_golden(out.with_suffix(".golden.npz"), segmenter, golden, results)
+        results = [segmenter.segment(frame) for frame in frames]
+        graph = ModelFile(network, info.modalities, info.network_size).eval()
+        if (share := _agreement(graph, frames, results)) < agreement:
+            raise ValueError(f"{out}: {share:.4f} of the labels agree with the checkpoint, expected {agreement}")
+        _write_golden(out.with_suffix(".golden.npz"), segmenter, frames, results)
+
+
+def golden_frames(folder: Path, modalities: tuple[str, ...]) -> list[Frame]:
+    """Frames of a data set, evenly spread over it."""
+    data = ImageFolder(folder, modalities)
+    return [_frame(data, int(i)) for i in np.linspace(0, len(data) - 1, GOLDEN_FRAMES)]
 
 
 def load_task(checkpoint: Path) -> SegmentationTask:
@@ -61,22 +90,25 @@ def load_task(checkpoint: Path) -> SegmentationTask:
     return task.eval()
 
 
+def licence_of(task: SegmentationTask) -> tuple[str, str]:
+    """Licence of the weights and whether commercial use is allowed, by what they were started from."""
+    return (LICENCE, "yes") if task.imagenet is None else (IMAGENET_LICENCE.format(task.imagenet), "no")
+
+
 def _frame(data: ImageFolder, index: int) -> Frame:
     sample = data[index]
     return Frame(index, data.records[index]["stem"], **{name: sample[name].numpy() for name in data.modalities})
 
 
-def _require_agreement(graph: ModelFile, frames: list[Frame], results: list[Segmentation], where: Path) -> None:
+def _agreement(graph: ModelFile, frames: list[Frame], results: list[Segmentation]) -> float:
+    """Share of equal labels in the frame where they differ most."""
     equal = []
     with torch.inference_mode():
         for frame, result in zip(frames, results, strict=True):
             images = [torch.from_numpy(np.ascontiguousarray(image))[None] for image in frame.images().values()]
             labels = graph(*images, torch.ones(len(images)))[0][0].numpy()
-            equal.append((labels == result.labels).mean())
-    if min(equal) < SMALLEST_AGREEMENT:
-        raise ValueError(
-            f"{where}: {min(equal):.4f} of the labels agree with the checkpoint, expected {SMALLEST_AGREEMENT}"
-        )
+            equal.append(float((labels == result.labels).mean()))
+    return min(equal)
 
 
 def _write_golden(path: Path, segmenter: Segmenter, frames: list[Frame], results: list[Segmentation]) -> None:

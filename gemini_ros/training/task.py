@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -16,6 +17,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction
 from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
@@ -26,7 +28,9 @@ class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with cross entropy on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
 
     A stream whose modality was taken away from a sample is not asked for that sample: its loss is left out. ``weights``
-    is a checkpoint of the same configuration to start from. The loss is taken at 1/4 resolution.
+    is a checkpoint of the same configuration to start from, ``imagenet`` a published file of ImageNet weights for the
+    encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence does. The
+    loss is taken at 1/4 resolution.
     """
 
     def __init__(
@@ -41,14 +45,21 @@ class SegmentationTask(lightning.LightningModule):
         warmup_steps: int = 200,
         drop_path: float = 0.0,
         weights: Path | None = None,
+        imagenet: Path | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["weights"])
+        if weights is not None and imagenet is not None:
+            raise ValueError("weights and imagenet: give one of them, a checkpoint replaces the whole encoder")
+        self.save_hyperparameters(ignore=["weights", "imagenet"])
         self.labels = load_label_set(label_set)
         self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
         self.normalise = nn.ModuleList(normalise(MODALITY_DEFAULTS[name]) for name in modalities)
+        self.imagenet: str | None = None
         if weights is not None:
             load_weights(self, weights)
+        if imagenet is not None:
+            load_imagenet(self.network, imagenet)
+            self.imagenet = imagenet.name
 
     def forward(self, sample: Sample) -> Prediction:
         """Predict a batch of samples (see ``training.data.ImageFolder``)."""
@@ -58,6 +69,12 @@ class SegmentationTask(lightning.LightningModule):
             for i, (name, step) in enumerate(zip(self.network.modalities, self.normalise, strict=True))
         ]
         return self.network(images, present)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["imagenet"] = self.imagenet
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.imagenet = checkpoint.get("imagenet")
 
     def training_step(self, sample: Sample, _index: int) -> Tensor:
         prediction = self(sample)
@@ -144,10 +161,12 @@ class SegmentationTask(lightning.LightningModule):
 
 def load_weights(task: SegmentationTask, path: Path) -> None:
     """Network weights of a Lightning checkpoint. Raises ``ValueError`` naming the first key that does not fit."""
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    state = checkpoint["state_dict"]
     own = task.state_dict()
     for name, value in own.items():
         found = tuple(state[name].shape) if name in state else None
         if found != tuple(value.shape):
             raise ValueError(f"{path}: {name} has shape {found}, expected {tuple(value.shape)}")
     task.load_state_dict(state)
+    task.on_load_checkpoint(checkpoint)
