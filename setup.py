@@ -29,7 +29,6 @@ SIM = ["mujoco>=3.2"]
 TRAIN = [
     "torch==2.13.0",  # never open-ended: the wheel decides which CUDA it brings
     "albumentations==2.0.8",  # the last one under its free licence
-    "albumentations==2.0.8",  # the last release under MIT
     "jsonargparse[signatures]>=4.40",
     "lightning>=2.5,<3",
     "onnx>=1.17",

@@ -23,6 +23,8 @@ from gemini_ros.inference import read_model_info
 MODELS = {"depth": "warehouse_rgbd_nano", "thermal": "warehouse_rgbt_nano", "none": "warehouse_rgb_nano"}
 #: The part of a bag in which ``faults`` leaves a stream out: from second 3 to 5 of ten.
 FAULT_WINDOW = (0.3, 0.5)
+#: Of the segmenter's parameter sync.slop_s.
+DEFAULT_SLOP_S = 0.02
 _TRANSPORTS = ("compressed", "compressedDepth")
 
 
@@ -52,6 +54,7 @@ class Plan:
     drop: tuple[str, float, float] | None
     loops: int
     rate: float
+    slop_s: float
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -87,6 +90,7 @@ class Plan:
             "use_sim_time": True,
             "model": str(self.model),
             "modalities": list(self.streams),
+            "sync.slop_s": self.slop_s,
             "statistics_file": str(statistics_file),
         }
         for stream in self.streams:
@@ -103,6 +107,7 @@ def make_plan(options: DemoOptions) -> Plan:
     bag = (options.bag or find_resource("demo/warehouse.mcap")).resolve()
     with BagReader(bag) as reader:
         topics = find_topics(reader)
+        available = topics.images()
         model = (options.model or find_resource(f"models/{MODELS[_modality(options, topics)]}.onnx")).resolve()
         info = read_model_info(model)
         _require_fit(options, info, topics, reader)
@@ -117,6 +122,7 @@ def make_plan(options: DemoOptions) -> Plan:
             drop=_drop(info, topics, duration_s) if options.faults else None,
             loops=2 if options.faults else 1,
             rate=options.rate,
+            slop_s=_slop_s(reader, [available[name] for name in info.modality_names], duration_s),
         )
 
 
@@ -169,6 +175,17 @@ def _mounting(reader: BagReader, topics: Topics) -> tuple[float, ...] | None:
         return None
     base_from_optical = static_transform(reader, BASE_FRAME, reader.deserialize(stored).header.frame_id)
     return None if base_from_optical is None else mounting_values(base_from_optical)
+
+
+def _slop_s(reader: BagReader, topics: list[str], duration_s: float) -> float:
+    """The segmenter's own, unless the streams differ in rate: then half a period of the fastest.
+
+    With that every image of the slower stream finds its nearest one, however the stamps lie.
+    """
+    counts = [reader.counts[topic] for topic in topics]
+    if min(counts) > 0.95 * max(counts):
+        return DEFAULT_SLOP_S
+    return max(DEFAULT_SLOP_S, round(0.5 * duration_s / max(counts), 3))
 
 
 def _drop(info: ModelInfo, topics: Topics, duration_s: float) -> tuple[str, float, float]:

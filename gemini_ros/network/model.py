@@ -53,8 +53,12 @@ class FusionSegmenter(nn.Module):
         self.modalities = tuple(modalities)
         self.classes = classes
         operators = stage_fusions(fusion, fusion_options)
-        encoder_type = SwinTransformer if isinstance(config, SwinConfig) else MixTransformer
-        self.encoder = encoder_type(config, len(modalities), operators if len(modalities) == 2 else None, drop_path)
+        fusions = operators if len(modalities) == 2 else None
+        self.encoder: MixTransformer | SwinTransformer = (
+            SwinTransformer(config, len(modalities), fusions, drop_path)
+            if isinstance(config, SwinConfig)
+            else MixTransformer(config, len(modalities), fusions, drop_path)
+        )
         self.decoder = MlpDecoder(config.widths, classes)
         self.alpha = nn.Parameter(torch.ones(len(modalities)))
 

@@ -70,7 +70,7 @@ def _spoil_rgb(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Exposure, white balance, darkness with its noise, blur."""
     x = rgb.astype(np.float32) / 255
     x *= random.uniform(0.7, 1.3) * random.uniform(0.9, 1.1, 3).astype(np.float32)
-    if random.random() < 0.2:
+    if random.random() < 0.1:
         x *= random.uniform(0.1, 0.6)
     if random.random() < 0.5:
         x += random.normal(0, random.uniform(0.0, 0.04), x.shape).astype(np.float32)

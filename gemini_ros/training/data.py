@@ -131,7 +131,6 @@ def _unpacked(root: Path, kind: str, stems: list[str]) -> np.ndarray:
 
 def _unpack(files: list[Path], kind: str, path: Path) -> None:
     expected = np.uint16 if kind in ("depth", "thermal") else np.uint8
-    first = None
     with atomic_path(path) as part:
         target = None
         for i, file in enumerate(files):
@@ -141,10 +140,10 @@ def _unpack(files: list[Path], kind: str, path: Path) -> None:
             if image.dtype != expected or image.ndim != (3 if kind == "rgb" else 2):
                 raise ValueError(f"{file}: {image.dtype} {image.shape}, expected {np.dtype(expected)} {kind}")
             if target is None:
-                first = image.shape
-                target = np.lib.format.open_memmap(part, "w+", image.dtype, (len(files), *first))
-            if image.shape != first:
-                raise ValueError(f"{file}: size {image.shape[1]}x{image.shape[0]}, expected {first[1]}x{first[0]}")
+                target = np.lib.format.open_memmap(part, "w+", image.dtype, (len(files), *image.shape))
+            if image.shape != target.shape[1:]:
+                height, width = target.shape[1:3]
+                raise ValueError(f"{file}: size {image.shape[1]}x{image.shape[0]}, expected {width}x{height}")
             target[i] = image[..., ::-1] if kind == "rgb" else image
         assert target is not None
         target.flush()

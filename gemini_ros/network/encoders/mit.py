@@ -27,8 +27,8 @@ REDUCTIONS = (8, 4, 2, 1)
 class MiTConfig:
     """Widths and numbers of blocks of the four stages (strides 4, 8, 16, 32)."""
 
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
 
 
 MIT_SIZES = {

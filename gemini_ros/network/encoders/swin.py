@@ -30,8 +30,8 @@ class SwinConfig:
     """Width of the first stage (it doubles with each), blocks and heads of the four stages, side of a window."""
 
     embed: int
-    depths: tuple[int, int, int, int]
-    heads: tuple[int, int, int, int]
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
     window: int = 7
 
     @property
