@@ -46,15 +46,16 @@ def read_architecture(weights: Mapping[str, Tensor]) -> tuple[MiTConfig | SwinCo
     """Encoder configuration and number of classes, read off the official names and shapes."""
     classes = _shape(weights, "decoder.linear_pred.weight", 4)[0]
     if "encoder.patch_embed1.proj.module.weight" in weights:
-        widths = tuple(_shape(weights, f"encoder.patch_embed{s}.proj.module.weight", 4)[0] for s in (1, 2, 3, 4))
-        return MiTConfig(widths, _depths(weights, _BLOCK, first=1)), classes
+        a, b, c, d = (_shape(weights, f"encoder.patch_embed{s}.proj.module.weight", 4)[0] for s in (1, 2, 3, 4))
+        return MiTConfig((a, b, c, d), _depths(weights, _BLOCK, first=1)), classes
     if "encoder.body.patch_embed.proj.module.weight" in weights:
         table = "encoder.body.layers.{}.blocks.0.attn.module.relative_position_bias_table"
         places, _ = _shape(weights, table.format(0), 2)
+        a, b, c, d = (_shape(weights, table.format(s), 2)[1] for s in range(4))
         return SwinConfig(
             embed=_shape(weights, "encoder.body.patch_embed.proj.module.weight", 4)[0],
             depths=_depths(weights, r"^encoder\.body\.layers\.(\d)\.blocks\.(\d+)\.", first=0),
-            heads=tuple(_shape(weights, table.format(s), 2)[1] for s in range(4)),
+            heads=(a, b, c, d),
             window=(math.isqrt(places) + 1) // 2,
         ), classes
     raise ValueError("neither encoder.patch_embed1 nor encoder.body.patch_embed: expected a GeminiFusion MiT or Swin")
@@ -69,7 +70,7 @@ def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[i
     return shape
 
 
-def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[int, int, int, int]:
+def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[int, ...]:
     """Number of blocks of each stage, from names that ``pattern`` splits into stage (from ``first``) and block."""
     depths = [0, 0, 0, 0]
     for name in weights:
@@ -78,7 +79,7 @@ def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[in
             if not 0 <= stage < 4:
                 raise ValueError(f"{name}: expected the four stages {first} to {first + 3}")
             depths[stage] = max(depths[stage], int(match[2]) + 1)
-    return depths[0], depths[1], depths[2], depths[3]
+    return tuple(depths)
 
 
 def load_official(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -26,7 +26,6 @@ from gemini_ros.training.modalities import MODALITY_DEFAULTS
 PREFIX = "module."
 DATA_REACH_M = 10.0  # of NYU Depth v2 and SUN RGB-D
 MAX_8_BIT, MAX_16_BIT = 255.0, 65535.0
-MADE_UP_AGREEMENT = 0.99  # a network is less sure of what it never saw, and fp16 weights tip more pixels over
 _CODE = "code of GeminiFusion: MIT"
 _BACKBONES = {
     "mit": "MiT backbone weights and mix_transformer: NVIDIA Source Code License (non-commercial)",
@@ -116,10 +115,8 @@ def import_official(
         licence=f"{_CODE}; {_BACKBONES[backbone]}; training data: the terms of {data_set}",
         commercial_use="no",
     )
-    if frames is not None:
-        write_checked(network, info, out, golden_frames(frames, info.modality_names))
-    else:
-        write_checked(network, info, out, _made_up_frames(size), MADE_UP_AGREEMENT)
+    golden = golden_frames(frames, info.modality_names) if frames else _made_up_frames(size)
+    write_checked(network, info, out, golden)
     return info
 
 

@@ -1,0 +1,47 @@
+"""The check that a model file says what the network says: rounding passes, another network does not."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.training.export import SMALLEST_AGREEMENT, _agreement
+from gemini_ros.training.modalities import MODALITY_DEFAULTS
+
+pytestmark = pytest.mark.torch
+
+
+def network(seed):
+    torch.manual_seed(seed)
+    model = FusionSegmenter("nano", ("rgb",), 10)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def graph_of(model):
+    return ModelFile(model, (MODALITY_DEFAULTS["rgb"],), (96, 64)).eval()
+
+
+def test_agreement_allows_rounding_and_nothing_else():
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    model = network(0)
+    rounded = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter.copy_(parameter.half().float())
+    frames = [Frame(0, "camera", rgb=rgb)]
+    with torch.inference_mode():
+        labels, confidence, _ = graph_of(model)(torch.from_numpy(rgb)[None], torch.ones(1))
+    assert len(labels.unique()) > 1
+    results = [Segmentation(labels[0].numpy(), confidence[0].numpy())]
+    assert _agreement(graph_of(model), frames, results) == 1
+    assert _agreement(graph_of(rounded), frames, results) >= SMALLEST_AGREEMENT
+    assert _agreement(graph_of(network(1)), frames, results) < 0.9
+    wrong = [Segmentation(np.ascontiguousarray(labels[0].numpy()[:, ::-1]), confidence[0].numpy())]
+    assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
