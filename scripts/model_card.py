@@ -1,0 +1,113 @@
+"""Write the card of a shipped model from the logs and scores of its training.
+
+    python scripts/model_card.py warehouse_rgbd_nano --runs runs/warehouse_rgbd_nano runs/warehouse_rgbd_nano_whole \
+        --rgb-scores runs/warehouse_rgb_nano_whole/scores.json
+
+The last of ``--runs`` holds ``scores.json`` of ``gemini-ros train test``; the card goes to ``models/NAME.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import yaml
+
+from gemini_ros.core.files import atomic_path
+from gemini_ros.inference import read_model_info, sha256_of
+
+LIGHTS = ("all", "day", "dim", "dark", "black")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("name")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True)
+    parser.add_argument("--rgb-scores", type=Path, help="scores of the RGB-only model, to set beside these")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    args = parser.parse_args()
+    scores = json.loads((args.runs[-1] / "scores.json").read_text())
+    rgb = json.loads(args.rgb_scores.read_text()) if args.rgb_scores else None
+    curves = [curve(run) for run in args.runs]
+    path = args.models / f"{args.name}.md"
+    with atomic_path(path) as part:
+        part.write_text(card(args.name, args.models / f"{args.name}.onnx", args.runs, curves, scores, rgb))
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    """Validation rows of all logs of a run, in order of the step; a resumed run has several logs."""
+    rows: dict[int, dict[str, str]] = {}
+    spent = 0.0
+    for log in sorted(run.glob("log/version_*/metrics.csv"), key=lambda p: int(p.parent.name.removeprefix("version_"))):
+        with log.open(newline="") as file:
+            validated = [row for row in csv.DictReader(file) if row.get("val_miou")]
+        for row in validated:
+            rows[int(row["step"]) + 1] = {**row, "core_hours": str(spent + float(row["core_hours"]))}
+        spent += float(validated[-1]["core_hours"]) if validated else 0.0
+    return [{"step": str(step), **{k: v for k, v in rows[step].items() if k != "step"}} for step in sorted(rows)]
+
+
+def card(
+    name: str, model: Path, runs: list[Path], curves: list[list[dict[str, str]]], scores: dict, rgb: dict | None
+) -> str:
+    info = read_model_info(model)
+    hours = [float(rows[-1]["core_hours"]) for rows in curves]
+    steps = [rows[-1]["step"] for rows in curves]
+    second = f" --config config/training/whole_frames.yaml --model.weights CHECKPOINT --trainer.max_steps {steps[-1]}"
+    seed = yaml.safe_load(Path(f"config/training/{name}.yaml").read_text())["seed_everything"]
+    first = f"gemini-ros train fit --config config/training/{name}.yaml"
+    lines = [
+        f"# {name}",
+        "",
+        f"{' and '.join(info.modality_names)}, GeminiFusion on MiT-{info.architecture['encoder']}, "
+        f"{info.network_size[0]}x{info.network_size[1]}, {len(info.label_set)} classes of the label set "
+        f"`{info.label_set.name}`. {model.stat().st_size / 1e6:.1f} MB, weights stored as fp16. "
+        f"SHA-256 `{sha256_of(model)}`.",
+        "",
+        f"Licence: {info.licence}. Commercial use: {info.commercial_use}.",
+        "",
+        "## What it is for",
+        "",
+        "A demonstration of the package, and a start for training of one's own. It has seen simulated warehouses "
+        "only: on real images, living rooms and streets above all, its labels are poor. Do not let a robot drive on it.",
+        "",
+        "## Training",
+        "",
+        "```sh",
+        "gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes 360 --frames-per-scene 12",
+        "gemini-ros dataset simulate --out data/warehouse_val --seed 9000 --scenes 60 --frames-per-scene 6",
+        first,
+        first + second,
+        "```",
+        "",
+        f"Seed {seed}. Crops first, then whole frames from the first part's weights. Processor time: "
+        f"{' + '.join(f'{h:.2f}' for h in hours)} core-hours, validation included, rendering apart. Validation on 60 "
+        "frames while training:",
+        "",
+        "| part | step | core-hours | mIoU |",
+        "|---|---|---|---|",
+    ]
+    for run, rows in zip(runs, curves, strict=True):
+        part = "whole frames" if run.name.endswith("_whole") else "crops"
+        lines += [
+            f"| {part} | {point['step']} | {float(point['core_hours']):.2f} | {float(point['val_miou']):.3f} |"
+            for point in rows
+        ]
+    lines += ["", "## Scores", "", "mIoU on 360 frames of 60 scenes never trained on, by light level.", ""]
+    lines += ["| | " + " | ".join(LIGHTS) + " |", "|---" * (len(LIGHTS) + 1) + "|"]
+    lines += [row(condition, by_light) for condition, by_light in scores.items()]
+    if rgb is not None:
+        lines.append(row("RGB-only model, equal core-hours", rgb["complete"]))
+    lines += ["", "IoU by class, complete, all light levels:", "", "| class | IoU |", "|---|---|"]
+    lines += [f"| {label} | {value:.3f} |" for label, value in scores["complete"]["all"]["iou"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def row(name: str, by_light: dict) -> str:
+    return f"| {name} | " + " | ".join(f"{by_light[light]['miou']:.3f}" for light in LIGHTS) + " |"
+
+
+if __name__ == "__main__":
+    main()
