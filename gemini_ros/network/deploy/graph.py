@@ -25,7 +25,7 @@ class ModelFile(nn.Module):
 
     def __init__(self, model: FusionSegmenter, modalities: tuple[Modality, ...], network_size: tuple[int, int]) -> None:
         super().__init__()
-        self.normalise = nn.ModuleList(normalise(m, network_size[::-1]) for m in modalities)
+        self.normalise = nn.ModuleList(normalise(m, (network_size[1], network_size[0])) for m in modalities)
         self.network = DeployedSegmenter(model)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
