@@ -157,6 +157,23 @@ def test_deploy_form_is_exact_and_the_other_stream_counts(encoder, fusion):
     assert (difference == 0) if fusion == "none" else (difference > 1e-3)
 
 
+def test_stacked_form_is_exact():
+    model = shaken(MIT, "gemini")
+    images = list(torch.randn(2, 1, 3, 76, 100, dtype=torch.double))
+    for present in ([1.0, 1.0], [0.0, 1.0]):
+        weights = torch.tensor(present, dtype=torch.double)
+        with torch.no_grad():
+            expected = model(images, weights[None]).ensemble
+            found = DeployedSegmenter(model, stacked=True).double()(images, weights)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("encoder", "fusion"), [(SWIN, "gemini"), (MIT, "none")])
+def test_what_cannot_be_stacked_says_so(encoder, fusion):
+    with pytest.raises(ValueError, match="stacked deploy form knows"):
+        DeployedSegmenter(shaken(encoder, fusion), stacked=True)
+
+
 def test_operators_that_cannot_work_say_so():
     with pytest.raises(ValueError, match="needs a norm for each modality"):
         FusionSegmenter(SWIN, ("rgb", "depth"), 5, "channel_exchange")

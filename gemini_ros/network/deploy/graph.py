@@ -10,7 +10,9 @@ from gemini_ros.core.model_info import Modality
 from gemini_ros.network.decoder import MlpDecoder
 from gemini_ros.network.deploy.layers import linear, pointwise
 from gemini_ros.network.deploy.mit import DeployedMit
+from gemini_ros.network.deploy.stacked import StackedMit
 from gemini_ros.network.deploy.swin import DeployedSwin
+from gemini_ros.network.encoders.mit import MixTransformer
 from gemini_ros.network.encoders.swin import SwinTransformer
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.normalise import EPS, normalise
@@ -44,14 +46,16 @@ class ModelFile(nn.Module):
 
 
 class DeployedSegmenter(nn.Module):
-    """Folded encoder and decoder; returns the ensemble's logits (1, classes, h/4, w/4)."""
+    """Folded encoder and decoder; returns the ensemble's logits (1, classes, h/4, w/4).
+
+    ``stacked`` is the form for a GPU: both streams in one tensor, fewer kernels (MiT with gemini fusion).
+    """
 
     alpha: Tensor
 
-    def __init__(self, model: FusionSegmenter) -> None:
+    def __init__(self, model: FusionSegmenter, stacked: bool = False) -> None:
         super().__init__()
-        swin = isinstance(model.encoder, SwinTransformer)
-        self.encoder = DeployedSwin(model.encoder) if swin else DeployedMit(model.encoder)
+        self.encoder = _deployed(model.encoder, stacked)
         self.decoder = DeployedDecoder(model.decoder)
         self.register_buffer("alpha", model.alpha.detach().softmax(0))
 
@@ -61,6 +65,14 @@ class DeployedSegmenter(nn.Module):
         weights = weights / weights.sum().clamp_min(EPS)
         fused = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
         return self.decoder.predict(fused[0] if len(fused) == 1 else fused[0] + fused[1])
+
+
+def _deployed(encoder: MixTransformer | SwinTransformer, stacked: bool) -> DeployedMit | DeployedSwin | StackedMit:
+    if isinstance(encoder, SwinTransformer):
+        if stacked:
+            raise ValueError("the stacked deploy form knows MiT only: use the plain form for Swin")
+        return DeployedSwin(encoder)
+    return StackedMit(encoder) if stacked else DeployedMit(encoder)
 
 
 class DeployedDecoder(nn.Module):
