@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.rest = rest
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    for exporter in ("onnxscript", "onnx_ir"):  # they tell of every node they fold, thousands of lines
+        logging.getLogger(exporter).setLevel(logging.WARNING)
     try:
         return args.run(args) or 0
     except ModuleNotFoundError as error:
