@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,12 @@ from pathlib import Path
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.parameters import Settings
+
+
+def _threads() -> int | None:
+    """The cores this process is confined to, which ONNX Runtime does not look at; ``None`` where it is not."""
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed < (os.cpu_count() or allowed) else None
 
 
 class ModelLoader:
@@ -48,6 +55,7 @@ class ModelLoader:
                 backend=self._settings.backend,
                 camera_size=self._settings.camera_size,
                 cache_dir=self._settings.cache_dir,
+                threads=_threads(),
             )
             self._prepare()
         except Exception as error:  # noqa: BLE001 (whatever a backend raises belongs into the diagnostics)
