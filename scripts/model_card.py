@@ -76,7 +76,7 @@ def card(
         "## Training",
         "",
         "```sh",
-        "gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes 360 --frames-per-scene 12",
+        "gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes 500 --frames-per-scene 12",
         "gemini-ros dataset simulate --out data/warehouse_val --seed 9000 --scenes 60 --frames-per-scene 6",
         first,
         first + second,
