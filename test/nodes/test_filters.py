@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 from sensor_msgs.msg import Image
 
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.intake import Received
 from gemini_ros.core.sync import PairMatcher
-from gemini_ros.nodes.filters import NodeClock, PairFilter, SimpleFilter
+from gemini_ros.nodes.filters import NodeClock, PairFilter, SimpleFilter, Subscriber
 from test.nodes.rig import stamp
 
 MS = 1_000_000
@@ -74,3 +80,20 @@ def test_the_clock_takes_advances_and_leaves_jumps():
     times = iter([50, 60, 75, 10, 12, 5 * 10**9, 5 * 10**9 + 7, 5 * 10**9 + 7])
     clock = NodeClock(lambda: next(times))
     assert [clock() for _ in range(7)] == [10, 25, 25, 27, 27, 34, 34]
+
+
+def test_message_filters_is_used_where_it_is_installed(tmp_path):
+    module = tmp_path / "message_filters.py"
+    module.write_text("class SimpleFilter: pass\nclass Subscriber(SimpleFilter): pass\n", encoding="utf-8")
+    check = (
+        "import message_filters, gemini_ros.nodes.filters as f, gemini_ros.nodes.inputs as i;"
+        "assert issubclass(f.PairFilter, message_filters.SimpleFilter);"
+        "assert i.Subscriber is message_filters.Subscriber"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", check], env=environment, cwd=Path(__file__).parents[2], check=True)
+
+
+def test_the_shim_is_small():
+    lines = [*inspect.getsourcelines(SimpleFilter)[0], *inspect.getsourcelines(Subscriber)[0]]
+    assert SimpleFilter.__module__ == "message_filters" or len(lines) <= 40

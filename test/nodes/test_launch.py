@@ -1,0 +1,153 @@
+"""Launch files and camera files. ``launch`` has no wheel: stand-ins record what the files ask of it."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.resources import find_resource
+from gemini_ros.nodes.parameters import PARAMETERS, TRANSPORTS
+
+LAUNCH = find_resource("launch")
+CAMERAS = sorted(find_resource("config/cameras").glob("*.yaml"))
+FILES = sorted(LAUNCH.glob("*.launch.py"))
+NAMES = {parameter.name for parameter in PARAMETERS}
+
+
+class Recorded(SimpleNamespace):
+    """Any action or substitution: keeps the arguments it was made with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(args=args, name=args[0] if args else None)
+        self.__dict__.update(kwargs)
+
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for tree in map(ast.parse, (path.read_text(encoding="utf-8") for path in FILES)):
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.split(".")[0] in ("launch", "launch_ros")
+            ):
+                module = sys.modules.get(node.module)
+                if module is None:
+                    module = ModuleType(node.module)
+                    monkeypatch.setitem(sys.modules, node.module, module)
+                for alias in node.names:
+                    setattr(module, alias.name, type(alias.name, (Recorded,), {}))
+
+
+def run(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(LAUNCH / name))
+
+
+def actions(name: str, kind: str) -> list[Any]:
+    description = run(name)["generate_launch_description"]()
+    return [action for action in description.args[0] if type(action).__name__ == kind]
+
+
+def started(**given: str) -> tuple[Any, list[Any]]:
+    """The node, and the other actions, with these arguments given and the defaults for the rest."""
+    file = run("segmenter.launch.py")
+    context = {argument.args[0]: argument.default_value for argument in file["ARGUMENTS"]} | given
+    *others, node = file["segmenter"](context)
+    return node, others
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_argument_is_described(launch, path: Path):
+    arguments = actions(path.name, "DeclareLaunchArgument")
+    assert len(arguments) >= 6
+    for argument in arguments:
+        assert argument.description.endswith("."), argument.args[0]
+
+
+def test_the_arguments_users_are_promised(launch):
+    names = {argument.args[0] for argument in actions("segmenter.launch.py", "DeclareLaunchArgument")}
+    assert names >= {
+        "camera",
+        "modalities",
+        "model",
+        "backend",
+        "namespace",
+        "params_file",
+        "use_sim_time",
+        "build_only",
+    }
+
+
+def test_defaults_start_a_realsense_with_the_parameter_file_alone(launch, monkeypatch):
+    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    node, others = started()
+    assert (node.package, node.executable, node.namespace) == ("gemini_ros", "segmenter", "")
+    file, overrides = node.parameters
+    assert Path(file) == LAUNCH.parent / "config/segmenter.yaml"
+    assert overrides == {"use_sim_time": False, "rgb.image_transport": "raw", "depth.image_transport": "raw"}
+    assert ("depth/image", "/camera/camera/aligned_depth_to_color/image_raw") in node.remappings
+    assert [action.args for action in others] == [
+        (name, str(LAUNCH.parent / "config/fastdds.xml"))
+        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    ]
+
+
+def test_arguments_become_parameters_that_exist(launch, monkeypatch):
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "mine.xml")
+    node, others = started(
+        camera="custom",
+        model="/m.onnx",
+        modalities="rgb, thermal",
+        backend="onnxruntime",
+        namespace="front",
+        use_sim_time="true",
+        build_only="true",
+    )
+    overrides = node.parameters[1]
+    assert set(overrides) <= NAMES | {"use_sim_time"}
+    assert overrides["modalities"] == ["rgb", "thermal"]
+    assert (overrides["engine.build"], overrides["model"], overrides["use_sim_time"]) == ("only", "/m.onnx", True)
+    assert node.namespace == "front"
+    assert ("odom", "odom") in node.remappings
+    assert [action.args[0] for action in others] == ["FASTDDS_DEFAULT_PROFILES_FILE"]
+
+
+def test_an_unknown_camera_is_refused(launch):
+    with pytest.raises(RuntimeError, match="camera 'webcam': expected one of realsense, orbbec"):
+        started(camera="webcam")
+
+
+def test_replay_passes_arguments_that_the_segmenter_takes(launch):
+    taken = {argument.args[0] for argument in actions("segmenter.launch.py", "DeclareLaunchArgument")}
+    declared = {argument.args[0] for argument in actions("replay.launch.py", "DeclareLaunchArgument")}
+    passed = dict(actions("replay.launch.py", "IncludeLaunchDescription")[0].launch_arguments)
+    assert set(passed) <= taken
+    assert set(passed) - {"use_sim_time"} <= declared
+    assert passed["use_sim_time"] == "true"
+
+
+@pytest.mark.parametrize("path", CAMERAS, ids=lambda path: path.stem)
+def test_a_camera_file_names_every_topic_of_its_streams(path: Path):
+    topics = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(topics.pop("odom"), str)
+    assert set(topics) <= set(MODALITIES)
+    assert {"rgb", "depth"} <= set(topics)
+    for stream in topics.values():
+        assert set(stream) == {"image", "camera_info", "image_transport"}
+        assert stream["image_transport"] in TRANSPORTS
+
+
+def test_the_launch_file_offers_the_camera_files_there_are(launch):
+    assert {*run("segmenter.launch.py")["CAMERAS"], "bag"} == {path.stem for path in CAMERAS}
