@@ -1,49 +1,25 @@
 """PairMatcher as a filter of message_filters, fed by its Subscriber.
 
-Where message_filters is not installed (it has no wheel) a shim of the two classes stands in; the node's path is the
-same one.
+Where message_filters is not installed a shim of the two classes stands in; the node's path is the same one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.intake import Received
 from gemini_ros.core.sync import Match, PairMatcher
 
-try:
+if TYPE_CHECKING or find_spec("message_filters") is None:
+    from gemini_ros.nodes.simple_filter import SimpleFilter, Subscriber
+else:
     from message_filters import SimpleFilter, Subscriber
-except ImportError:
 
-    class SimpleFilter:  # type: ignore[no-redef]
-        """A source of messages: calls every registered callback with each of them."""
-
-        def __init__(self) -> None:
-            self.callbacks: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
-
-        def registerCallback(self, cb: Callable[..., None], *args: Any) -> int:  # noqa: N802 (their name)
-            key = len(self.callbacks)
-            self.callbacks[key] = (cb, args)
-            return key
-
-        def signalMessage(self, *msg: Any) -> None:  # noqa: N802 (their name)
-            for cb, args in list(self.callbacks.values()):
-                cb(*msg, *args)
-
-    class Subscriber(SimpleFilter):  # type: ignore[no-redef]
-        """A subscription as a filter; the arguments are those of ``Node.create_subscription`` less the callback."""
-
-        def __init__(self, node: Any, msg_type: type, topic: str, **kwargs: Any) -> None:
-            super().__init__()
-            self.topic = topic
-            self.sub = node.create_subscription(msg_type, topic, self.signalMessage, **kwargs)
-
-        def getTopic(self) -> str:  # noqa: N802 (their name)
-            return self.topic
-
+__all__ = ["NodeClock", "PairFilter", "SimpleFilter", "Subscriber"]
 
 Decode = Callable[[str, Any], "tuple[Received, int | None]"]
 

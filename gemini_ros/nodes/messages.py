@@ -73,5 +73,5 @@ def occupancy_message(occupancy: Occupancy, frame_id: str) -> OccupancyGrid:
 
 def _array(typecode: str, values: np.ndarray) -> array.array:
     data = array.array(typecode)
-    data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
-from typing import Protocol
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,7 @@ from rclpy.time import Time
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.transforms import PoseBuffer, camera_in_base, from_xyz_quaternion
 
-try:
-    import tf2_ros
-except ImportError:
-    tf2_ros = None
+tf2_ros: Any = importlib.import_module("tf2_ros") if find_spec("tf2_ros") else None
 
 #: REP 105
 BASE_FRAME = "base_link"
