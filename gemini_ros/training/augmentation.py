@@ -20,7 +20,7 @@ Images = dict[str, np.ndarray]
 class Augmentation:
     """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults.
 
-    At most one modality is taken away, each with its probability in ``modality_dropout``.
+    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is.
 
     Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
     """
@@ -55,7 +55,7 @@ class Augmentation:
             result[name] = faults[name](result[name], random)
         present = np.ones(len(modalities), np.float32)
         lost = np.searchsorted(np.cumsum(self.modality_dropout), random.random(), side="right")
-        if lost < len(modalities):
+        if lost < len(self.modality_dropout):
             present[lost] = 0
         return result, present
 

@@ -169,5 +169,7 @@ def test_modality_dropout_takes_each_away_as_often_as_asked():
     present = np.array([augmentation(images, ("rgb", "depth"))[1] for _ in range(1000)])
     assert present.min(1).max() == 1 and present.max(1).min() == 1
     assert (1 - present).mean(0) == pytest.approx([0.2, 0.4], abs=0.06)
+    never = Augmentation((16, 16), (1.0, 1.0), ())
+    assert all(never(images, ("rgb",))[1].tolist() == [1] for _ in range(20))
     with pytest.raises(ValueError, match="sum below 1"):
         Augmentation((8, 8), (1.0, 1.0), (0.5, 0.6))
