@@ -55,7 +55,7 @@ FRAME = "camera_color_optical_frame"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "models/nano_rgb_depth.onnx")
+    parser.add_argument("--model", type=Path, default=ROOT / "models/warehouse_rgbd_nano.onnx")
     parser.add_argument("--size", default="640x480", help="image size, WIDTHxHEIGHT")
     parser.add_argument("--rate", type=float, default=5.0, help="images a second of each stream")
     parser.add_argument("--frames", type=int, default=500, help="frames measured, after 50 for warming up")

@@ -43,7 +43,8 @@ class Report:
             statuses.append(_model(configured))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
-            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline), _transport(pipeline)]
+            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline, now_ns)]
+            statuses.append(_transport(pipeline))
         return statuses
 
     def _inputs(self, pipeline: Pipeline, now_ns: int) -> list[Status]:
@@ -163,11 +164,21 @@ def _latency(pipeline: Pipeline) -> Status:
     )
 
 
-def _costmap(configured: Configured, pipeline: Pipeline) -> Status:
+def _costmap(configured: Configured, pipeline: Pipeline, now_ns: int) -> Status:
     costmap = configured.costmap
+    stamps = [source.last_stamp_ns for source in pipeline.inputs.values() if source.last_stamp_ns is not None]
+    behind_s = (now_ns - max(stamps, default=now_ns)) / 1e9
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
     if costmap.fault:
         return Status("costmap", WARN, f"unknown: {costmap.fault}", figures)
+    silent = all(source.silent_for_s() > _SILENT_S for source in pipeline.inputs.values())
+    if abs(behind_s) > configured.settings.costmap.timeout_s and not silent:
+        direction = "behind" if behind_s > 0 else "ahead of"
+        message = (
+            f"unknown: the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag with "
+            "--clock and set use_sim_time, or synchronise the clocks of the machines"
+        )
+        return Status("costmap", WARN, message, figures)
     return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
 
 

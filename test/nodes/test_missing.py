@@ -114,6 +114,7 @@ def test_a_bag_that_loops_is_followed_at_once():
                 last = r.send("rgb", "depth", stamp_ns=start + i * 200_000_000)
                 r.spin(0.05)
             r.until(lambda last=last: r.heard["labels"] and r.label_stamps()[-1] == last, f"in loop {loop}")
+            r.until(lambda: r.says("costmap", "s behind the node's clock: play a bag with --clock"))
         assert r.says("mode", "normal")
 
 
