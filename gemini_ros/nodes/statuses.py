@@ -175,8 +175,8 @@ def _costmap(configured: Configured, pipeline: Pipeline, now_ns: int) -> Status:
     if abs(behind_s) > configured.settings.costmap.timeout_s and not silent:
         direction = "behind" if behind_s > 0 else "ahead of"
         message = (
-            f"unknown: the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag with "
-            "--clock and set use_sim_time, or synchronise the clocks of the machines"
+            f"unknown: the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag "
+            "with --clock and set use_sim_time, or synchronise the clocks of the machines"
         )
         return Status("costmap", WARN, message, figures)
     return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
