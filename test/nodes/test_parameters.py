@@ -66,7 +66,10 @@ def test_values_become_typed_settings():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"modalities": ["rgb", "radar"]}, r"modalities: \['rgb', 'radar'\], expected \[auto\] or different ones of rgb"),
+        (
+            {"modalities": ["rgb", "radar"]},
+            r"modalities: \['rgb', 'radar'\], expected \[auto\] or different ones of rgb",
+        ),
         ({"modalities": ["rgb", "rgb"]}, "different ones"),
         ({"backend": "cuda"}, "backend: 'cuda', expected one of auto, onnxruntime, tensorrt"),
         ({"missing__policy": "ignore"}, "missing.policy: 'ignore', expected one of degrade, hold, stop"),
