@@ -154,10 +154,9 @@ class _Player:
             self._lateness.record(max(0, time.monotonic_ns() - pace.due_ns(message.receipt_ns)))
 
     def run_out(self) -> None:
-        """Let ``/clock`` go on for a moment after the end."""
-        if self._clock is not None:
-            end_ns = self._reader.start_ns + self._reader.duration_ns
-            self._wait_until(_Pace(end_ns, self._options.rate, time.monotonic_ns()), end_ns + _TAIL_NS)
+        """Stay for a moment: ``/clock`` goes on, and the last best-effort message, never acknowledged, arrives."""
+        end_ns = self._reader.start_ns + self._reader.duration_ns
+        self._wait_until(_Pace(end_ns, self._options.rate, time.monotonic_ns()), end_ns + _TAIL_NS)
 
     def finish(self) -> PlayReport:
         """Say what was done, after everything reliable has been acknowledged unless interrupted."""
