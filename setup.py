@@ -35,7 +35,7 @@ TRAIN = [
     "onnxscript>=0.5",
     "torchmetrics>=1.5,<2",
 ]
-TEST = ["hypothesis>=6.100", "pytest>=8"]
+TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-rerunfailures>=14"]
 CHECK = [
     "colcon-common-extensions>=0.3",
     "import-linter>=2.1",
