@@ -109,7 +109,7 @@ def test_rate_loop_and_drop(ros_environment, tmp_path):
 
 
 def test_a_latched_topic_reaches_a_late_subscriber(ros_environment, tmp_path):
-    bag = write_bag(tmp_path / "bag.mcap", count=40)
+    bag = write_bag(tmp_path / "bag.mcap", count=90)
     player = start_cli("bag", "play", bag, environment=ros_environment)
     with listening({"/tick": (Header, RELIABLE)}) as early:
         while len(early.heard) < 24:
