@@ -44,7 +44,7 @@ class EvidenceTable:
           meaning, says unknown.
         - **Standing** (between ``min_height_m`` and ``max_height_m``): lethal whatever the label, for depth measured
           that something is in the way and a network that calls it floor, or nothing, is wrong about that. Unknown would
-          not do: Nav2's MPPI controller drives over unknown cells. Only a confident caution class keeps its cost: tall
+          not do: a controller may drive over unknown cells. Only a confident caution class keeps its cost: tall
           grass stands, and the label set says that it gives way.
         - **Drop** (further below the ground than ``min_height_m``): unknown, for the ground is missing there.
         - **Overhead**: nothing, the robot passes below.
