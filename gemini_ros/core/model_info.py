@@ -27,13 +27,16 @@ _KEYS = {
     "commercial_use",
 }
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
+CHANNELS = ("value", "inverse", "contrast", "valid")
 
 
 @dataclass(frozen=True)
 class Modality:
     """One input. A value is valid where ``range[0] < x < range[1]``; the network sees ``(x - mean) / std``.
 
-    Units: RGB 0-255 (``mean`` and ``std`` per channel), depth metres, thermal degrees Celsius.
+    Units: RGB 0-255 (``mean`` and ``std`` per channel), depth metres, thermal degrees Celsius. ``channels``: what the
+    network's three input channels of a depth or thermal image are, each one of ``CHANNELS`` as
+    ``network.normalise.NormaliseRange`` defines them; by default ``value`` three times, as in the paper. RGB has none.
     """
 
     name: str
@@ -41,6 +44,14 @@ class Modality:
     range: tuple[float, float]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    channels: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the metadata; without ``channels`` where they are the default."""
+        data = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        if not self.channels:
+            del data["channels"]
+        return data
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,7 @@ class ModelInfo:
             {
                 "format": FORMAT,
                 "label_set": self.label_set.to_dict(),
-                "modalities": [
-                    {**vars(m), "range": list(m.range), "mean": list(m.mean), "std": list(m.std)}
-                    for m in self.modalities
-                ],
+                "modalities": [m.to_dict() for m in self.modalities],
                 "network_size": list(self.network_size),
                 "architecture": self.architecture,
                 "training_data": self.training_data,
@@ -121,7 +129,7 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
 
 
 def _modality(entry: object, where: str) -> Modality:
-    if not isinstance(entry, dict) or set(entry) != _MODALITY_KEYS:
+    if not isinstance(entry, dict) or set(entry) - {"channels"} != _MODALITY_KEYS:
         raise ValueError(f"{where}: modality {entry!r:.80}, expected a mapping of {sorted(_MODALITY_KEYS)}")
     name = entry["name"]
     where = f"{where}: modality {name}"
@@ -135,7 +143,17 @@ def _modality(entry: object, where: str) -> Modality:
     std = _floats(entry["std"], channels, f"{where}: std")
     if low >= high or min(std) <= 0:
         raise ValueError(f"{where}: range {[low, high]}, std {list(std)}; expected an increasing range and std above 0")
-    return Modality(name, entry["kind"], (low, high), mean, std)
+    return Modality(name, entry["kind"], (low, high), mean, std, _channels(entry, where))
+
+
+def _channels(entry: dict[str, Any], where: str) -> tuple[str, ...]:
+    if "channels" not in entry:
+        return ()
+    found = entry["channels"]
+    known = isinstance(found, list) and len(found) == 3 and all(channel in CHANNELS for channel in found)
+    if entry["name"] == "rgb" or not known:
+        raise ValueError(f"{where}: channels {found!r:.80}, expected three of {', '.join(CHANNELS)}, and none for rgb")
+    return tuple(found)
 
 
 def _floats(value: object, count: int, where: str) -> tuple[float, ...]:

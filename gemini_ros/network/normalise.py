@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from gemini_ros.core.model_info import Modality
 
 EPS = 1e-6
+CONTRAST = 6.0
+NEAREST = -5.0  # what closer than a sixth of the mean is taken for
 
 
 class NormaliseRgb(nn.Module):
@@ -35,24 +37,41 @@ class NormaliseRgb(nn.Module):
 class NormaliseRange(nn.Module):
     """float32 (B, H, W) with holes -> normalised (B, 3, h, w), zero where nothing valid is near or it is absent.
 
-    Validity comes first: nothing that is not finite reaches a product or a resize.
+    Each of the modality's three channels is one of: ``value``, (x - mean) / std; ``inverse``, 1 - mean / x, in which
+    planes are linear in the image and a stereo camera's noise is the same everywhere; ``contrast``,
+    tanh(6 (x - the image's mean) / std), which shows small differences at any level; ``valid``, 1. All are taken of the
+    camera's pixels and resized together. Validity comes first: nothing that is not finite reaches a product or a
+    resize.
     """
 
     def __init__(self, modality: Modality, size: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.modality = modality
+        self.channels = modality.channels or ("value",) * 3
         self.size = size
 
     def forward(self, image: Tensor, present: Tensor) -> Tensor:
         low, high = self.modality.range
         x = image[:, None]
         valid = (x > low) & (x < high) & (present[:, None, None, None] > 0.5)
-        zero = torch.zeros((), dtype=x.dtype)
-        values = torch.where(valid, (x - self.modality.mean[0]) / self.modality.std[0], zero)
+        mean, std = self.modality.mean[0], self.modality.std[0]
+        zero, one = torch.zeros((), dtype=x.dtype), torch.ones((), dtype=x.dtype)
+        weight = torch.where(valid, one, zero)
+        channels = {"value": torch.where(valid, (x - mean) / std, zero)}
+        if "inverse" in self.channels:
+            channels["inverse"] = torch.where(valid, 1 - mean / torch.where(valid, x, one), zero).clamp_min(NEAREST)
+        if "contrast" in self.channels:
+            value = channels["value"]
+            level = value.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1)
+            channels["contrast"] = ((value - level) * CONTRAST).tanh() * weight
+        if "valid" in self.channels:
+            channels["valid"] = weight
         if self.size is not None:
-            weight = torch.where(valid, torch.ones((), dtype=x.dtype), zero)
-            values = _resize(values, self.size) / _resize(weight, self.size).clamp_min(EPS)
-        return values.expand(-1, 3, -1, -1)
+            share = _resize(weight, self.size).clamp_min(EPS)
+            channels = {name: _resize(channel, self.size) / share for name, channel in channels.items()}
+        if len(set(self.channels)) == 1:
+            return channels[self.channels[0]].expand(-1, 3, -1, -1)
+        return torch.cat([channels[name] for name in self.channels], 1)
 
 
 def normalise(modality: Modality, size: tuple[int, int] | None = None) -> nn.Module:

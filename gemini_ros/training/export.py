@@ -18,7 +18,8 @@ from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
-from gemini_ros.training.task import SegmentationTask, load_weights
+from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import load_weights
 
 GOLDEN_FRAMES = 4
 SMALLEST_AGREEMENT = 0.999

@@ -22,15 +22,17 @@ from gemini_ros.network.model import FusionSegmenter, Prediction
 from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from gemini_ros.training.weights import load_weights
 
 
 class SegmentationTask(lightning.LightningModule):
-    """Train a ``FusionSegmenter`` with cross entropy on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
+    """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
 
-    A stream whose modality was taken away from a sample is not asked for that sample: its loss is left out. ``weights``
-    is a checkpoint of the same configuration to start from, ``imagenet`` a published file of ImageNet weights for the
-    encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence does. The
-    loss is taken at 1/4 resolution.
+    The loss of an output is cross entropy plus ``dice_weight`` times the Dice loss (arXiv:1606.04797) of the batch's
+    classes, which gives rare classes a say; it is taken at 1/4 resolution. A stream whose modality was taken away from
+    a sample is not asked for that sample: its loss is left out. ``weights`` is a checkpoint to start from, of the same
+    configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights for
+    the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence does.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SegmentationTask(lightning.LightningModule):
         weight_decay: float = 0.01,
         warmup_steps: int = 200,
         drop_path: float = 0.0,
+        dice_weight: float = 0.0,
         weights: Path | None = None,
         imagenet: Path | None = None,
     ) -> None:
@@ -80,14 +83,21 @@ class SegmentationTask(lightning.LightningModule):
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
         present = sample["present"]
-        loss = F.cross_entropy(prediction.ensemble, truth, ignore_index=UNLABELLED)
+        loss = self._loss(prediction.ensemble, truth, present.amax(1))
         for stream, logits in enumerate(prediction.streams):
-            per_pixel = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="none")
-            weight = present[:, stream, None, None] * (truth != UNLABELLED)
-            loss = loss + (per_pixel * weight).sum() / weight.sum().clamp_min(1)
+            loss = loss + self._loss(logits, truth, present[:, stream])
         for auxiliary in prediction.auxiliary:
             loss = loss + auxiliary
         self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def _loss(self, logits: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
+        """Loss of the samples where ``asked`` (B,) is 1, at pixels with a label."""
+        weight = asked[:, None, None] * (truth != UNLABELLED)
+        per_pixel = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="none")
+        loss = (per_pixel * weight).sum() / weight.sum().clamp_min(1)
+        if self.hparams.dice_weight:
+            loss = loss + self.hparams.dice_weight * dice_loss(logits, truth, weight)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -159,14 +169,16 @@ class SegmentationTask(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def load_weights(task: SegmentationTask, path: Path) -> None:
-    """Network weights of a Lightning checkpoint. Raises ``ValueError`` naming the first key that does not fit."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    state = checkpoint["state_dict"]
-    own = task.state_dict()
-    for name, value in own.items():
-        found = tuple(state[name].shape) if name in state else None
-        if found != tuple(value.shape):
-            raise ValueError(f"{path}: {name} has shape {found}, expected {tuple(value.shape)}")
-    task.load_state_dict(state)
-    task.on_load_checkpoint(checkpoint)
+def dice_loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """1 - Dice coefficient (arXiv:1606.04797), mean over the classes that the batch holds.
+
+    ``logits`` (B, classes, H, W); ``truth`` int64 and ``weight`` (B, H, W), where weight 0 leaves a pixel out.
+    """
+    classes = logits.shape[1]
+    predicted = logits.softmax(1) * weight[:, None]
+    true = F.one_hot(truth.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * weight[:, None]
+    area = true.sum((0, 2, 3))
+    overlap = (predicted * true).sum((0, 2, 3))
+    dice = 2 * overlap / (predicted.sum((0, 2, 3)) + area).clamp_min(1)
+    held = (area > 0).to(dice.dtype)
+    return ((1 - dice) * held).sum() / held.sum().clamp_min(1)

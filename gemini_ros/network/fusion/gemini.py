@@ -58,6 +58,12 @@ class GeminiFusion(FusionOperator):
         self.k_noise = nn.Parameter(torch.randn(2, width))
         self.v_noise = nn.Parameter(torch.randn(2, width))
 
+    def make_neutral(self) -> None:
+        for attention in self.attention:
+            assert isinstance(attention, PairAttention)
+            nn.init.zeros_(attention.out_proj.weight)
+            nn.init.zeros_(attention.out_proj.bias)
+
     def forward(
         self, x_a: Tensor, x_b: Tensor, height: int, width: int, block: BlockState
     ) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -43,6 +43,9 @@ class FusionOperator(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Tokens (B, N, C) of both streams, N = height x width -> the same, and an auxiliary loss if it has one."""
 
+    def make_neutral(self) -> None:
+        """Let streams pass as they are until training says otherwise, where the operator has a weight for that."""
+
 
 def require_private_norm(norm: nn.Module, operator: str) -> ModalityNorm:
     """The norm before the MLP if it has scales for each modality, else ``ValueError``."""
