@@ -74,7 +74,7 @@ test-all: slow := yes
 test test-all: test-main $(pythons:%=test-%) $(robots:%=test-%)
 
 test-main: .venv
-	.venv/bin/python -m pytest $(main_tests)
+	.venv/bin/python -m pytest $(if $(slow),--hypothesis-profile=search) $(main_tests)
 
 $(pythons:%=test-%): test-%: .venv-%/.made
 	.venv-$*/bin/python -m pytest -m "not torch and not slow" $(RUNTIME_TESTS)

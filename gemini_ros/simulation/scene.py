@@ -141,12 +141,14 @@ def about_z(yaw: float) -> Quaternion:
 
 
 def z_towards(direction: Sequence[float]) -> Quaternion:
-    """The shortest rotation that turns +z into ``direction`` (not -z itself)."""
-    x, y, z = np.asarray(direction, float) / np.linalg.norm(direction)
-    q = np.array([1 + z, -y, x, 0.0])
-    if q[0] < 1e-9:
-        return (0.0, 1.0, 0.0, 0.0)
-    return tuple(float(v) for v in q / np.linalg.norm(q))  # type: ignore[return-value]
+    """The shortest rotation that turns +z into ``direction`` (any length); a half turn about x for -z itself.
+
+    Through angles, because ``1 + cos`` loses all its digits near -z.
+    """
+    x, y, z = map(float, direction)
+    half = math.atan2(math.hypot(x, y), z) / 2
+    axis = math.atan2(x, -y)
+    return (math.cos(half), math.sin(half) * math.cos(axis), math.sin(half) * math.sin(axis), 0.0)
 
 
 def rod(

@@ -180,7 +180,7 @@ class TestBadBags:
         with pytest.raises(BagError, match=r"truncated or corrupt.*mcap recover .*drive\.mcap"):
             BagReader(bag)
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(st.data())
     def test_damage_is_a_bag_error_or_passes_unseen(self, bag, data):
         whole = bag.read_bytes()

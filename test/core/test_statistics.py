@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gemini_ros.core.statistics import (
@@ -60,7 +60,6 @@ def test_every_cause_a_match_can_end_in_is_a_cause():
     assert set(counters.dropped_pairs) < set(CAUSES)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=200), st.sampled_from([0.0, 0.01, 0.5, 0.99, 1.0]))
 def test_quantiles_are_the_nearest_rank_within_the_stated_error(durations, q):
     statistics = LatencyStatistics()

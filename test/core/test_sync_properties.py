@@ -110,7 +110,7 @@ class Checked:
         return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     configurations,
     events,
@@ -143,7 +143,7 @@ ordered = st.lists(st.integers(1, 60), min_size=1, max_size=8).map(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ordered, ordered)
 def test_the_choice_is_that_of_brute_force_on_ordered_streams(rgb, depth):
     """At most eight messages each, so before any rhythm: every decision waits for all that could change it."""
@@ -154,7 +154,7 @@ def test_the_choice_is_that_of_brute_force_on_ordered_streams(rgb, depth):
     assert [(m.items["rgb"], m.items["depth"]) for m in found] == best_in_stamp_order(rgb, depth)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(10, 120),
     st.integers(10, 120),
@@ -189,7 +189,7 @@ def test_steady_streams_pair_mutual_nearest_whatever_the_transport(rgb_ms, depth
             assert ((reference, partner) in pairs) == (distance <= SLOP), (reference, partner)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1200, 6000),
     st.sampled_from([5, 9, 10, 30]),

@@ -24,7 +24,7 @@ def smooth_logits(classes, h, w, seed):
     return np.array([cv2.resize(c, (w, h), interpolation=cv2.INTER_CUBIC) for c in coarse]).astype(np.float32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 12), st.integers(2, 20), st.integers(2, 25), st.integers(5, 90), st.integers(5, 90), st.booleans()
 )

@@ -74,7 +74,7 @@ def test_a_missing_file_is_an_os_error(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), zipped=st.booleans())
 def test_damage_is_a_value_error_or_harmless(tmp_path, data, zipped):
     path = tmp_path / "x.pth.tar"

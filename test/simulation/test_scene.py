@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gemini_ros.core.transforms import from_xyz_quaternion
@@ -54,9 +54,15 @@ def test_a_kept_margin_is_a_distance(a, b, margin):
 
 
 @given(st.tuples(metres, metres, metres).filter(lambda v: np.linalg.norm(v) > 0.1))
+@example((0.0, 0.0, -2.0))
+@example((0.0, 6.103515625e-05, -2.0))  # so near -z that a cosine does not tell
+@example((5e-324, 5e-324, -1.0))
 def test_z_is_turned_towards_a_direction(direction):
+    quaternion = z_towards(direction)
     expected = np.array(direction) / np.linalg.norm(direction)
-    np.testing.assert_allclose(rotation(z_towards(direction))[:, 2], expected, atol=1e-6)
+    np.testing.assert_allclose(rotation(quaternion)[:, 2], expected, atol=1e-12)
+    assert math.hypot(*quaternion) == pytest.approx(1, abs=1e-12)
+    assert quaternion[3] == 0  # no turn about z: the shortest rotation
 
 
 @given(angles, angles)
