@@ -1,4 +1,4 @@
-"""The confusion matrix: counts by hand, what is left out, and that merging equals counting at once."""
+"""Scores by hand and against loops over pixels, what is left out, and that merging equals counting at once."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import BoundaryF1, Calibration, ConfusionMatrix, Scores
 
 NAN = math.nan
 
@@ -135,3 +135,125 @@ def test_only_equal_matrices_add_up():
         ConfusionMatrix.from_counts(np.zeros((3, 3)))
     with pytest.raises(ValueError, match="3 classes, found 2 names"):
         ConfusionMatrix(3).to_dict(["a", "b"])
+
+
+def boundary_by_loops(truth, prediction, n, tolerance, ignore=255):
+    """F1 per class of one image, None where it has no boundary, by the definition and nothing else."""
+    height, width = truth.shape
+    pixels = [(y, x) for y in range(height) for x in range(width)]
+
+    def on_boundary(image, y, x):
+        if truth[y, x] == ignore:
+            return False
+        near = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+        inside = [(v, u) for v, u in near if 0 <= v < height and 0 <= u < width and truth[v, u] != ignore]
+        return any(image[v, u] != image[y, x] for v, u in inside)
+
+    def points(image, label):
+        return [(y, x) for y, x in pixels if image[y, x] == label and on_boundary(image, y, x)]
+
+    def share(some, others):
+        reach = tolerance * math.hypot(height, width)
+        return sum(any(math.dist(p, q) <= reach for q in others) for p in some) / len(some) if some else 0.0
+
+    scores = []
+    for label in range(n):
+        true, predicted = points(truth, label), points(prediction, label)
+        precision, recall = share(predicted, true), share(true, predicted)
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        scores.append(f1 if true or predicted else None)
+    return scores
+
+
+@given(images, images, st.sampled_from([0.1, 0.25, 0.5, 0.9]))
+def test_boundary_f1_equals_loops(truth, prediction, tolerance):
+    measure = BoundaryF1(3, tolerance)
+    per_image = []
+    for one, other in zip(truth, prediction, strict=True):
+        measure.update(one, other)
+        per_image.append(boundary_by_loops(one, other, 3, tolerance))
+    for label, found in enumerate(measure.f1()):
+        expected = [scores[label] for scores in per_image if scores[label] is not None]
+        assert found == pytest.approx(np.mean(expected)) if expected else math.isnan(found)
+
+
+def test_boundary_f1_of_many_classes_and_a_shifted_outline():
+    """Classes beyond one word of bits; a boundary three pixels off is found with reach 3 and not with less."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 200, (11, 17)).astype(np.uint8)
+    prediction = random.permutation(truth.ravel()).reshape(truth.shape)
+    measure = BoundaryF1(200, 0.2)
+    measure.update(truth, prediction)
+    expected = [NAN if v is None else v for v in boundary_by_loops(truth, prediction, 200, 0.2)]
+    np.testing.assert_allclose(measure.f1(), expected)
+
+    truth, prediction = np.zeros((30, 40), np.uint8), np.zeros((30, 40), np.uint8)  # diagonal 50
+    truth[:, 20:], prediction[:, 23:] = 1, 1
+    for reach, f1 in ((3.0, 1.0), (2.9, 0.0)):
+        measure = BoundaryF1(2, reach / 50)
+        measure.update(truth, prediction)
+        assert measure.mean() == f1
+
+
+def test_what_is_unlabelled_has_no_outline():
+    """No boundary against pixels without truth, whatever is predicted there; one against a hole in the prediction."""
+    truth = np.zeros((20, 30), np.uint8)
+    truth[:, 15:] = 255
+    measure = BoundaryF1(2)
+    measure.update(truth, np.where(truth == 255, 1, 0).astype(np.uint8))
+    assert math.isnan(measure.mean())
+    prediction = np.zeros((20, 30), np.uint8)
+    prediction[5:9, 5:9] = 255
+    measure.update(truth, prediction)
+    assert measure.f1()[0] == 0 and math.isnan(measure.f1()[1])
+
+
+@given(images, images, hnp.arrays(np.uint8, (2, 3, 5)), st.integers(1, 20))
+def test_calibration_error_equals_a_loop_over_bins(truth, prediction, confidence, bins):
+    measure = Calibration()
+    measure.update(truth, prediction, confidence)
+    pixels = [
+        (c / 255, t == p)
+        for t, p, c in zip(truth.ravel(), prediction.ravel(), confidence.ravel(), strict=True)
+        if t != 255
+    ]
+    expected = 0.0
+    for b in range(bins):
+        inside = [(c, right) for c, right in pixels if b / bins < c <= (b + 1) / bins or (b == 0 and c == 0)]
+        if inside:
+            claimed, right = np.mean([c for c, _ in inside]), np.mean([r for _, r in inside])
+            expected += len(inside) / len(pixels) * abs(claimed - right)
+    assert measure.error(bins) == pytest.approx(expected, abs=1e-12) if pixels else math.isnan(measure.error(bins))
+
+
+@given(images, images, hnp.arrays(np.uint8, (2, 3, 5)))
+def test_scores_of_merged_parts_equal_the_whole(truth, prediction, confidence):
+    whole, first, second = Scores(3), Scores(3), Scores(3)
+    for part, i in ((first, 0), (second, 1)):
+        part.update(truth[i], prediction[i], confidence[i])
+        whole.update(truth[i], prediction[i], confidence[i])
+    names = ["a", "b", "c"]
+    assert (first + second).to_dict(names) == whole.to_dict(names)
+    assert whole.to_dict(names).items() >= whole.confusion.to_dict(names).items()
+
+
+def test_scores_without_confidence_know_no_calibration():
+    scores = Scores(2)
+    scores.update(u8([0, 1]), u8([0, 1]))
+    assert scores.to_dict(["a", "b"]).items() >= {"calibration_error": None, "boundary_f1": 1.0, "miou": 1.0}.items()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: BoundaryF1(0), "0 classes"),
+        (lambda: BoundaryF1(3, 1.5), "tolerance 1.5"),
+        (lambda: BoundaryF1(3).update(u8([0, 1]), u8([0], [1])), r"\(1, 2\), prediction \(2, 1\)"),
+        (lambda: Calibration().update(u8([0]), u8([0]), np.ones((1, 1))), "confidence float64"),
+        (lambda: BoundaryF1(3) + BoundaryF1(3, 0.1), "do not add up"),
+        (lambda: Calibration() + Calibration(2), "ignore_index 255 and 2"),
+    ],
+)
+def test_measures_refuse_what_does_not_fit(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
