@@ -14,11 +14,12 @@ import numpy as np
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.encodings import fingerprint, stamp_ns
+from gemini_ros.core.metrics import Scores
 from gemini_ros.core.sync import PairMatcher
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
 from gemini_ros.evaluation.label_images import LabelImages, Labels, score_labels
-from gemini_ros.evaluation.summary import Summary, summary_from_json
+from gemini_ros.evaluation.summary import Summary, score_fields, summary_from_json
 
 _NODE_ONLY = ("identities", "lost_in_transport")
 
@@ -89,20 +90,18 @@ def read_run(plan: Plan, out: Path) -> Run:
 def summarise_run(run: Run) -> Summary:
     """The summary: the segmenter's own counts and times, the recorded labels against the truth of equal stamp."""
     names = run.plan.info.label_set.names
-    scores: dict[str, Any] = {"miou": None, "iou": dict.fromkeys(names)}
-    notes, scored = _notes(run), 0
+    scores, notes, scored = Scores(len(names)), _notes(run), 0
     if run.truth is None:
         notes.append("no ground truth in the bag: nothing is scored")
     else:
         try:
-            matrix = score_labels(run.labels, run.truth, len(names))
+            scores = score_labels(run.labels, run.truth, len(names))
         except ValueError as error:
             notes.append(f"nothing is scored: {error}")
         else:
             scored = len(run.labels.keys() & run.truth.keys())
-            scores = {key: matrix.to_dict(names)[key] for key in scores}
     known = {key: value for key, value in run.statistics.items() if key not in _NODE_ONLY}
-    data = {**known, **scores, "scored_frames": scored, "notes": notes}
+    data = {**known, **score_fields(scores, names), "scored_frames": scored, "notes": notes}
     return summary_from_json(json.dumps(data), where=STATISTICS)
 
 

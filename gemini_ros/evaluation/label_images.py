@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.frames import FrameError
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import Scores
 
 Labels = npt.NDArray[np.uint8]
 
@@ -80,15 +80,15 @@ def compare_labels(first: Mapping[int, Labels], second: Mapping[int, Labels]) ->
     )
 
 
-def score_labels(labels: Mapping[int, Labels], truth: Mapping[int, Labels], n_classes: int) -> ConfusionMatrix:
-    """One confusion matrix over all stamps that both have. Raises ``ValueError`` naming the stamp that does not fit."""
-    matrix = ConfusionMatrix(n_classes)
+def score_labels(labels: Mapping[int, Labels], truth: Mapping[int, Labels], n_classes: int) -> Scores:
+    """The scores over all stamps that both have. Raises ``ValueError`` naming the stamp that does not fit."""
+    scores = Scores(n_classes)
     for stamp in sorted(labels.keys() & truth.keys()):
-        count(matrix, stamp, truth[stamp], labels[stamp])
-    return matrix
+        count(scores, stamp, truth[stamp], labels[stamp])
+    return scores
 
 
-def count(matrix: ConfusionMatrix, stamp: int, truth: Labels, labels: Labels) -> None:
+def count(scores: Scores, stamp: int, truth: Labels, labels: Labels, confidence: Labels | None = None) -> None:
     """Count one image; ``ValueError`` names the stamp, and the cure where truth is of another label set or size."""
     if truth.shape != labels.shape:
         raise ValueError(
@@ -96,6 +96,6 @@ def count(matrix: ConfusionMatrix, stamp: int, truth: Labels, labels: Labels) ->
             f"{labels.shape[1]}x{labels.shape[0]}: expected one size; record the truth on the grid of the images"
         )
     try:
-        matrix.update(truth, labels)
+        scores.update(truth, labels, confidence)
     except ValueError as error:
         raise ValueError(f"truth at stamp {stamp} ns: {error}") from error

@@ -15,7 +15,7 @@ from gemini_ros.bags.static_transforms import camera_mounting
 from gemini_ros.bags.topics import BASE_FRAME, find_topics
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.frames import Segmentation
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import Scores
 from gemini_ros.core.statistics import LatencyStatistics, StageTimer
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.evaluation.label_images import LabelImages, Labels, count
@@ -75,7 +75,7 @@ def evaluate_bag(
             streams=run.replay.matcher.counts,
             counters=run.replay.counters,
             latencies=run.latencies,
-            matrix=scorer.matrix if scorer.frames else None,
+            scores=scorer.scores,
             class_names=segmenter.info.label_set.names,
             scored_frames=scorer.frames,
             backend=segmenter.backend,
@@ -164,17 +164,18 @@ class _Run:
 
 
 class _Scorer:
-    """One confusion matrix over all frames with truth of an equal stamp."""
+    """The scores over all frames with truth of an equal stamp."""
 
     def __init__(self, truth: LabelImages | None, n_classes: int) -> None:
         self._truth = truth
-        self.matrix = ConfusionMatrix(n_classes)
+        self.scores = Scores(n_classes)
         self.frames = 0
 
     def add(self, result: Result) -> None:
         stamp = result.step.frame.stamp_ns
         if self._truth is not None and stamp in self._truth:
-            count(self.matrix, stamp, self._truth[stamp], result.segmentation.labels)
+            segmentation = result.segmentation
+            count(self.scores, stamp, self._truth[stamp], segmentation.labels, segmentation.confidence)
             self.frames += 1
 
     def notes(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gemini_ros import __version__
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import Scores
 from gemini_ros.core.statistics import CAUSES, STAGES, Counters, LatencyStatistics
 from gemini_ros.core.sync import StreamCounts
 
@@ -30,9 +30,10 @@ class Summary:
     """One run. Times are milliseconds; ``None`` stands where there is nothing to measure.
 
     ``frames``: counts of each stream. ``dropped_pairs``: matches that reached no inference, by cause. ``latency_ms``:
-    p50 and p99 of each stage of ``core.statistics.STAGES``. ``miou`` and ``iou`` by class name: one confusion matrix
-    over the labelled pixels of the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
-    nor prediction is ``None``. ``notes`` say what was not there, or not usable, and what follows.
+    p50 and p99 of each stage of ``core.statistics.STAGES``. ``miou``, ``iou`` by class name and what follows them:
+    ``core.metrics.Scores`` over the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
+    nor prediction is ``None``, so is the calibration error where the confidence was not recorded. ``notes`` say what
+    was not there, or not usable, and what follows.
     """
 
     frames: Mapping[str, StreamCounts]
@@ -46,6 +47,10 @@ class Summary:
     overhead_ms: Percentiles
     miou: float | None
     iou: Mapping[str, float | None]
+    pixel_accuracy: float | None
+    mean_accuracy: float | None
+    boundary_f1: float | None
+    calibration_error: float | None
     scored_frames: int
     backend: str
     mode_changes: tuple[ModeChange, ...]
@@ -83,7 +88,7 @@ def summarise(
     streams: Mapping[str, StreamCounts],
     counters: Counters,
     latencies: LatencyStatistics,
-    matrix: ConfusionMatrix | None,
+    scores: Scores,
     class_names: list[str],
     scored_frames: int,
     backend: str,
@@ -91,8 +96,7 @@ def summarise(
     model_sha256: str,
     notes: Iterable[str] = (),
 ) -> Summary:
-    """The summary of a run at rest; ``matrix`` is ``None`` where there was no truth."""
-    scores = matrix.to_dict(class_names) if matrix else {"miou": None, "iou": dict.fromkeys(class_names)}
+    """The summary of a run at rest."""
     return Summary(
         frames=dict(streams),
         pairs=counters.pairs,
@@ -103,14 +107,19 @@ def summarise(
         costmaps_published=counters.costmaps_published,
         latency_ms=latencies.to_dict(),
         overhead_ms=latencies.overhead(),
-        miou=scores["miou"],
-        iou=scores["iou"],
+        **score_fields(scores, class_names),
         scored_frames=scored_frames,
         backend=backend,
         mode_changes=tuple(mode_changes),
         model_sha256=model_sha256,
         notes=tuple(notes),
     )
+
+
+def score_fields(scores: Scores, class_names: list[str]) -> dict[str, Any]:
+    """The fields of a ``Summary`` that tell how good the labels were."""
+    found = scores.to_dict(class_names)
+    return {name: found[name] for name in found if name != "pixels"}
 
 
 def summary_from_json(text: str, where: str = "summary") -> Summary:

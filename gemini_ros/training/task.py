@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -16,21 +15,26 @@ from torch.nn import functional as F
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import ConfusionMatrix, Scores
 from gemini_ros.network.imagenet import load_imagenet
-from gemini_ros.network.model import FusionSegmenter, Prediction
+from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
+from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.weights import load_weights
 
 
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
 
-    The loss of an output is cross entropy plus ``dice_weight`` times the Dice loss (arXiv:1606.04797) of the batch's
-    classes, which gives rare classes a say; it is taken at 1/4 resolution. A stream whose modality was taken away from
-    a sample is not asked for that sample: its loss is left out. ``weights`` is a checkpoint to start from, of the same
+    ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is taken
+    at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its loss is
+    left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay`` and
+    ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that of the
+    decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and probabilities
+    averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
     configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights for
     the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence does.
     """
@@ -47,6 +51,13 @@ class SegmentationTask(lightning.LightningModule):
         warmup_steps: int = 200,
         drop_path: float = 0.0,
         dice_weight: float = 0.0,
+        class_weights: list[float] | None = None,
+        ohem_threshold: float | None = None,
+        single_output: bool = False,
+        decay: Literal["cosine", "poly", "constant"] = "cosine",
+        rate_stages: list[float] = [1.0],  # noqa: B006 (the command line's parser wants a list; it is not changed)
+        test_scales: list[float] = [1.0],  # noqa: B006
+        test_flip: bool = False,
         weights: Path | None = None,
         imagenet: Path | None = None,
     ) -> None:
@@ -57,6 +68,7 @@ class SegmentationTask(lightning.LightningModule):
         self.labels = load_label_set(label_set)
         self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
         self.normalise = nn.ModuleList(normalise(MODALITY_DEFAULTS[name]) for name in modalities)
+        self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
         self.imagenet: str | None = None
         if weights is not None:
             load_weights(self, weights)
@@ -83,21 +95,16 @@ class SegmentationTask(lightning.LightningModule):
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
         present = sample["present"]
-        loss = self._loss(prediction.ensemble, truth, present.amax(1))
-        for stream, logits in enumerate(prediction.streams):
-            loss = loss + self._loss(logits, truth, present[:, stream])
+        if self.hparams.single_output:
+            together = ensemble(prediction.streams, self.network.alpha, present, detach=False)
+            loss = self.loss(together, truth, present.amax(1))
+        else:
+            loss = self.loss(prediction.ensemble, truth, present.amax(1))
+            for stream, logits in enumerate(prediction.streams):
+                loss = loss + self.loss(logits, truth, present[:, stream])
         for auxiliary in prediction.auxiliary:
             loss = loss + auxiliary
         self.log("train_loss", loss, prog_bar=True)
-        return loss
-
-    def _loss(self, logits: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
-        """Loss of the samples where ``asked`` (B,) is 1, at pixels with a label."""
-        weight = asked[:, None, None] * (truth != UNLABELLED)
-        per_pixel = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="none")
-        loss = (per_pixel * weight).sum() / weight.sum().clamp_min(1)
-        if self.hparams.dice_weight:
-            loss = loss + self.hparams.dice_weight * dice_loss(logits, truth, weight)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -110,7 +117,7 @@ class SegmentationTask(lightning.LightningModule):
         self.log("val_miou", self.confusion.miou(), prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
-        self.scores: dict[str, dict[str, ConfusionMatrix]] = {}
+        self.scores: dict[str, dict[str, Scores]] = {}
 
     def test_step(self, sample: Sample, _index: int) -> None:
         """Score with everything there, and with each modality missing; all frames together and by light level."""
@@ -122,19 +129,18 @@ class SegmentationTask(lightning.LightningModule):
             present = sample["present"].clone()
             if missing is not None:
                 present[:, missing] = 0
-            labels = self._labels(sample | {"present": present})
+            labels, confidence = self._segment(sample | {"present": present})
             by_light = self.scores.setdefault(f"without {names[missing]}" if missing is not None else "complete", {})
             for i, light in enumerate(lights):
-                for key in ("all", light):
-                    matrix = by_light.setdefault(key, ConfusionMatrix(len(self.labels)))
-                    matrix.update(truth[i], labels[i])
+                by_light.setdefault(light, Scores(len(self.labels))).update(truth[i], labels[i], confidence[i])
 
     def on_test_epoch_end(self) -> None:
         """Write ``scores.json`` into the run's folder."""
-        scores = {
-            condition: {light: matrix.to_dict(self.labels.names) for light, matrix in sorted(by_light.items())}
-            for condition, by_light in self.scores.items()
-        }
+        scores = {}
+        for condition, by_light in self.scores.items():
+            everything = sum(by_light.values(), Scores(len(self.labels)))
+            parts = {"all": everything, **dict(sorted(by_light.items()))}
+            scores[condition] = {light: part.to_dict(self.labels.names) for light, part in parts.items()}
         with atomic_path(Path(self.trainer.default_root_dir) / "scores.json") as part:
             part.write_text(json.dumps(scores, indent=1))
         for condition, by_light in scores.items():
@@ -143,9 +149,18 @@ class SegmentationTask(lightning.LightningModule):
 
     def _labels(self, sample: Sample) -> np.ndarray:
         """Predicted labels uint8 (B, H, W) at the labels' own resolution."""
+        return self._upsampled(sample, self(sample).ensemble).argmax(1).to(torch.uint8).cpu().numpy()
+
+    def _segment(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """Labels, and the confidence that the model file will give: uint8 (B, H, W), round(255 p) of p at 1/4."""
+        logits = self(sample).ensemble
+        labels = self._upsampled(sample, logits).argmax(1)
+        confidence = self._upsampled(sample, logits.softmax(1).amax(1, keepdim=True))[:, 0].mul(255).round()
+        return labels.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
+
+    def _upsampled(self, sample: Sample, maps: Tensor) -> Tensor:
         size = sample["labels"].shape[1:]
-        upsampled = F.interpolate(self(sample).ensemble, size=size, mode="bilinear", align_corners=False)
-        return upsampled.argmax(1).to(torch.uint8).cpu().numpy()
+        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
     def configure_optimizers(self) -> dict:
         h = self.hparams
@@ -160,25 +175,7 @@ class SegmentationTask(lightning.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
-            if step < h.warmup_steps:
-                return (step + 1) / h.warmup_steps
-            progress = (step - h.warmup_steps) / max(1, total - h.warmup_steps)
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+            return rate_factor(step, total, h.warmup_steps, h.decay, h.rate_stages)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def dice_loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """1 - Dice coefficient (arXiv:1606.04797), mean over the classes that the batch holds.
-
-    ``logits`` (B, classes, H, W); ``truth`` int64 and ``weight`` (B, H, W), where weight 0 leaves a pixel out.
-    """
-    classes = logits.shape[1]
-    predicted = logits.softmax(1) * weight[:, None]
-    true = F.one_hot(truth.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * weight[:, None]
-    area = true.sum((0, 2, 3))
-    overlap = (predicted * true).sum((0, 2, 3))
-    dice = 2 * overlap / (predicted.sum((0, 2, 3)) + area).clamp_min(1)
-    held = (area > 0).to(dice.dtype)
-    return ((1 - dice) * held).sum() / held.sum().clamp_min(1)

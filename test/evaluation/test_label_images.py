@@ -55,7 +55,7 @@ def test_comparison_names_what_differs():
 def test_score_counts_common_stamps_only():
     truth = {1: np.array([[0, 0, 1, 255]], np.uint8), 2: np.array([[1, 1, 1, 1]], np.uint8)}
     labels = {1: np.array([[0, 1, 1, 2]], np.uint8), 3: np.array([[2, 2, 2, 2]], np.uint8)}
-    matrix = score_labels(labels, truth, 3)
+    matrix = score_labels(labels, truth, 3).confusion
     np.testing.assert_array_equal(matrix.counts, [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
 
 

@@ -61,7 +61,9 @@ def test_everything_is_counted_and_scored(drive, tmp_path):
     assert list(labels) == [START_NS + i * 100_000_000 for i in range(12)]
     with BagReader(drive) as reader:
         truth = LabelImages(reader, "/ground_truth/labels/compressed")
-    assert summary.miou == score_labels(labels, truth, 10).miou()
+    scores = score_labels(labels, truth, 10)
+    assert (summary.miou, summary.boundary_f1) == (scores.confusion.miou(), scores.boundary.mean())
+    assert 0 <= summary.calibration_error <= 1
     assert summary.iou["pallet"] is None or summary.iou["pallet"] == 0
     assert cv2.imread(str(tmp_path / "contact_sheet.png")).shape[1] > 1000
 

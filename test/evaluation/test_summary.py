@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemini_ros import __version__
-from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.metrics import Scores
 from gemini_ros.core.statistics import CAUSES, STAGES, Counters, LatencyStatistics
 from gemini_ros.core.sync import StreamCounts
 from gemini_ros.evaluation.summary import ModeChange, Summary, summarise, summary_from_json
@@ -19,8 +19,8 @@ def summary(**changes) -> Summary:
     """A run in which every message is accounted for."""
     latencies = LatencyStatistics()
     latencies.record_frame({"preprocess": 1_000_000, "network": 5_000_000, "total": 7_000_000})
-    matrix = ConfusionMatrix(3)
-    matrix.update(np.array([[0, 0, 1, 255]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8))
+    scores = Scores(3)
+    scores.update(np.array([[0, 0, 1, 255]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8))
     made = summarise(
         streams={
             "rgb": StreamCounts(10, 6, 2, {"no_partner": 1, "invalid": 1}),
@@ -28,7 +28,7 @@ def summary(**changes) -> Summary:
         },
         counters=Counters(pairs=6, singles=2, inferences=7, wrong_size=1, labels_published=7, costmaps_published=7),
         latencies=latencies,
-        matrix=matrix,
+        scores=scores,
         class_names=["floor", "wall", "cone"],
         scored_frames=1,
         backend="onnxruntime",
@@ -53,7 +53,8 @@ def test_fields_are_those_of_the_contract():
     assert data["latency_ms"]["queue"] == {"p50": None, "p99": None}
     assert data["overhead_ms"]["p50"] == pytest.approx(2, rel=0.01)
     assert data["iou"] == {"floor": 0.5, "wall": 0.5, "cone": None}
-    assert data["miou"] == 0.5
+    assert (data["miou"], data["pixel_accuracy"], data["mean_accuracy"]) == (0.5, 2 / 3, 0.75)
+    assert (data["boundary_f1"], data["calibration_error"]) == (0.0, None)
     assert data["mode_changes"] == [{"seconds": 0.5, "mode": "normal"}]
     assert data["version"] == __version__
 
