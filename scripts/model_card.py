@@ -1,9 +1,10 @@
 """Write the card of a shipped model from the logs and scores of its training.
 
-    python scripts/model_card.py warehouse_rgbd_nano --runs runs/warehouse_rgbd_nano runs/warehouse_rgbd_nano_whole \
-        --rgb-scores runs/warehouse_rgb_nano_whole/scores.json
+    python scripts/model_card.py warehouse_rgbd_nano --rgb-scores runs/warehouse_rgb_nano_whole/scores.json \
+        --runs runs/warehouse_rgb_nano runs/warehouse_rgbd_nano_half runs/warehouse_rgbd_nano_whole
 
-The last of ``--runs`` holds ``scores.json`` of ``gemini-ros train test``; the card goes to ``models/NAME.md``.
+``--runs`` are the folders of ``gemini-ros train fit``, each started from the weights of the one before; the last holds
+``scores.json`` of ``gemini-ros train test``. The card goes to ``models/NAME.md``.
 """
 
 from __future__ import annotations
@@ -54,10 +55,8 @@ def card(
 ) -> str:
     info = read_model_info(model)
     hours = [float(rows[-1]["core_hours"]) for rows in curves]
-    steps = [rows[-1]["step"] for rows in curves]
-    second = f" --config config/training/whole_frames.yaml --model.weights CHECKPOINT --trainer.max_steps {steps[-1]}"
-    seed = yaml.safe_load(Path(f"config/training/{name}.yaml").read_text())["seed_everything"]
-    first = f"gemini-ros train fit --config config/training/{name}.yaml"
+    configs = [yaml.safe_load(next(run.glob("log/version_*/config.yaml")).read_text()) for run in runs]
+    parts = [Part(config) for config in configs]
     lines = [
         f"# {name}",
         "",
@@ -78,21 +77,19 @@ def card(
         "```sh",
         "gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes 500 --frames-per-scene 12",
         "gemini-ros dataset simulate --out data/warehouse_val --seed 9000 --scenes 60 --frames-per-scene 6",
-        first,
-        first + second,
+        *(part.command(first=i == 0) for i, part in enumerate(parts)),
         "```",
         "",
-        f"Seed {seed}. Crops first, then whole frames from the first part's weights. Processor time: "
-        f"{' + '.join(f'{h:.2f}' for h in hours)} core-hours, validation included, rendering apart. Validation on 60 "
-        "frames while training:",
+        f"Seed {configs[-1]['seed_everything']}; CHECKPOINT is that of the line before. Processor time: "
+        f"{' + '.join(f'{h:.2f}' for h in hours)} = {sum(hours):.2f} core-hours, validation included, rendering apart. "
+        "Validation on 60 frames at their own size while training:",
         "",
         "| part | step | core-hours | mIoU |",
         "|---|---|---|---|",
     ]
-    for run, rows in zip(runs, curves, strict=True):
-        part = "whole frames" if run.name.endswith("_whole") else "crops"
+    for part, rows in zip(parts, curves, strict=True):
         lines += [
-            f"| {part} | {point['step']} | {float(point['core_hours']):.2f} | {float(point['val_miou']):.3f} |"
+            f"| {part.title} | {point['step']} | {float(point['core_hours']):.2f} | {float(point['val_miou']):.3f} |"
             for point in rows
         ]
     lines += ["", "## Scores", "", "mIoU on 360 frames of 60 scenes never trained on, by light level.", ""]
@@ -103,6 +100,25 @@ def card(
     lines += ["", "IoU by class, complete, all light levels:", "", "| class | IoU |", "|---|---|"]
     lines += [f"| {label} | {value:.3f} |" for label, value in scores["complete"]["all"]["iou"].items()]
     return "\n".join(lines) + "\n"
+
+
+class Part:
+    """One run of ``train fit``, by the configuration that it left behind."""
+
+    def __init__(self, config: dict) -> None:
+        modalities = config["model"]["modalities"]
+        self.whole = config["data"]["scale_range"] == [1.0, 1.0]
+        self.name = f"warehouse_rgb{''.join(m[0] for m in modalities[1:])}_nano"
+        self.steps = config["trainer"]["max_steps"]
+        self.title = f"{' and '.join(modalities)}, {'full' if self.whole else 'half'} size"
+
+    def command(self, first: bool) -> str:
+        whole = " --config config/training/whole_frames.yaml" if self.whole else ""
+        weights = "" if first else " --model.weights CHECKPOINT"
+        return (
+            f"gemini-ros train fit --config config/training/{self.name}.yaml{whole}{weights} "
+            f"--trainer.max_steps {self.steps}"
+        )
 
 
 def row(name: str, by_light: dict) -> str:

@@ -73,12 +73,16 @@ class FusionSegmenter(nn.Module):
         return Prediction(logits, ensemble(logits, self.alpha, present), auxiliary)
 
 
-def ensemble(logits: list[Tensor], alpha: Tensor, present: Tensor | None) -> Tensor:
-    """Mean of the detached logits weighted by softmax(alpha) x present, renormalised: it trains ``alpha`` alone."""
+def ensemble(logits: list[Tensor], alpha: Tensor, present: Tensor | None, detach: bool = True) -> Tensor:
+    """Mean of the logits weighted by softmax(alpha) x present, renormalised.
+
+    Detached, as in the paper, it trains ``alpha`` alone.
+    """
     weights = alpha.softmax(0).expand(logits[0].shape[0], -1)
     if present is not None:
         weights = weights * present
         weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
     return sum(
-        (w[:, None, None, None] * x.detach() for w, x in zip(weights.T, logits, strict=True)), start=torch.zeros(())
+        (w[:, None, None, None] * (x.detach() if detach else x) for w, x in zip(weights.T, logits, strict=True)),
+        start=torch.zeros(()),
     )

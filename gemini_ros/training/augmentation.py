@@ -20,19 +20,25 @@ Images = dict[str, np.ndarray]
 class Augmentation:
     """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults.
 
-    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is.
+    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is. With
+    probability ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width.
 
     Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
     """
 
     def __init__(
-        self, crop_size: tuple[int, int], scale_range: tuple[float, float], modality_dropout: Sequence[float]
+        self,
+        crop_size: tuple[int, int],
+        scale_range: tuple[float, float],
+        modality_dropout: Sequence[float],
+        misregistration: float = 0.0,
     ) -> None:
         if min(modality_dropout, default=0) < 0 or sum(modality_dropout) >= 1:
             raise ValueError(f"modality_dropout {list(modality_dropout)}, expected probabilities with a sum below 1")
         width, height = crop_size
         low, high = scale_range
         self.modality_dropout = modality_dropout
+        self.misregistration = misregistration
         self.geometry = albumentations.Compose(
             [
                 albumentations.RandomScale((low - 1, high - 1), p=1.0),
@@ -53,6 +59,8 @@ class Augmentation:
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
         for name in modalities:
             result[name] = faults[name](result[name], random)
+            if name != "rgb" and random.random() < self.misregistration:
+                result[name] = _shifted(result[name], max(1, result[name].shape[1] // 100), random)
         present = np.ones(len(modalities), np.float32)
         lost = np.searchsorted(np.cumsum(self.modality_dropout), random.random(), side="right")
         if lost < len(self.modality_dropout):
@@ -81,8 +89,11 @@ def _spoil_rgb(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _spoil_depth(depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A small scale error, and holes in patches."""
+    """A small scale error, noise that grows with the square of the distance as a stereo camera's, holes."""
     depth = depth * np.float32(random.uniform(0.97, 1.03))
+    if random.random() < 0.3:
+        sigma = np.float32(random.uniform(0, 0.004))  # metres at one metre
+        depth = depth + sigma * depth**2 * random.standard_normal(depth.shape, np.float32)
     if random.random() < 0.3:
         depth = _with_holes(depth, random)
     return depth
@@ -92,6 +103,16 @@ def _spoil_thermal(thermal: np.ndarray, random: np.random.Generator) -> np.ndarr
     """Drift of the whole image, a little noise."""
     thermal = thermal + np.float32(random.normal(0, 1.0))
     return thermal + random.normal(0, 0.05, thermal.shape).astype(np.float32)
+
+
+def _shifted(image: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
+    """Moved by up to ``most`` pixels; what comes in from outside is a hole."""
+    down, right = random.integers(-most, most + 1, 2)
+    moved = np.full_like(image, np.nan)
+    rows, columns = (slice(max(0, d), image.shape[i] + min(0, d)) for i, d in enumerate((down, right)))
+    from_rows, from_columns = (slice(max(0, -d), image.shape[i] + min(0, -d)) for i, d in enumerate((down, right)))
+    moved[rows, columns] = image[from_rows, from_columns]
+    return moved
 
 
 def _with_holes(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix, Scores
 from gemini_ros.network.imagenet import load_imagenet
@@ -29,14 +29,15 @@ from gemini_ros.training.weights import load_weights
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
 
-    ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is taken
-    at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its loss is
-    left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay`` and
-    ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that of the
-    decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and probabilities
-    averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
-    configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights for
-    the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence does.
+    ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is
+    taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its
+    loss is left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay``
+    and ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that
+    of the decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and
+    probabilities averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
+    configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
+    for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
+    licence does.
     """
 
     def __init__(
@@ -78,12 +79,11 @@ class SegmentationTask(lightning.LightningModule):
 
     def forward(self, sample: Sample) -> Prediction:
         """Predict a batch of samples (see ``training.data.ImageFolder``)."""
-        present = sample["present"]
-        images = [
-            step(sample[name], present[:, i])
-            for i, (name, step) in enumerate(zip(self.network.modalities, self.normalise, strict=True))
-        ]
-        return self.network(images, present)
+        return self.network(self._normalised(sample), sample["present"])
+
+    def _normalised(self, sample: Sample) -> list[Tensor]:
+        steps = zip(self.network.modalities, self.normalise, strict=True)
+        return [step(sample[name], sample["present"][:, i]) for i, (name, step) in enumerate(steps)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["imagenet"] = self.imagenet
@@ -153,10 +153,30 @@ class SegmentationTask(lightning.LightningModule):
 
     def _segment(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Labels, and the confidence that the model file will give: uint8 (B, H, W), round(255 p) of p at 1/4."""
-        logits = self(sample).ensemble
+        logits = self._test_logits(sample)
         labels = self._upsampled(sample, logits).argmax(1)
         confidence = self._upsampled(sample, logits.softmax(1).amax(1, keepdim=True))[:, 0].mul(255).round()
         return labels.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
+
+    def _test_logits(self, sample: Sample) -> Tensor:
+        """Logits (B, classes, H/4, W/4), or the logarithm of probabilities averaged over scales and mirror images."""
+        scales, flips = self.hparams.test_scales, (False, True) if self.hparams.test_flip else (False,)
+        if len(scales) * len(flips) == 1 and scales[0] == 1:
+            return self(sample).ensemble
+        images = self._normalised(sample)
+        height, width = images[0].shape[2:]
+        size = (height // 4, width // 4)
+        probabilities = torch.zeros(())
+        for scale, flip in itertools.product(scales, flips):
+            # The encoder halves five times.
+            scaled = [max(32, round(side * scale / 32) * 32) for side in (height, width)]
+            views = [F.interpolate(image, scaled, mode="bilinear", align_corners=False) for image in images]
+            if flip:
+                views = [view.flip(3) for view in views]
+            logits = self.network(views, sample["present"]).ensemble
+            logits = F.interpolate(logits.flip(3) if flip else logits, size, mode="bilinear", align_corners=False)
+            probabilities = probabilities + logits.softmax(1)
+        return (probabilities / (len(scales) * len(flips))).clamp_min(1e-12).log()
 
     def _upsampled(self, sample: Sample, maps: Tensor) -> Tensor:
         size = sample["labels"].shape[1:]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from gemini_ros.training.task import SegmentationTask, dice_loss
+from gemini_ros.training.loss import SegmentationLoss, dice_loss
+from gemini_ros.training.schedule import rate_factor
+from gemini_ros.training.task import SegmentationTask
 
 pytestmark = pytest.mark.torch
 
@@ -34,6 +36,99 @@ def test_dice_loss_of_a_perfect_answer_is_zero():
     truth = torch.tensor([[[0, 1], [2, 1]]])
     logits = torch.nn.functional.one_hot(truth, 3).permute(0, 3, 1, 2) * 100.0
     assert dice_loss(logits, truth, torch.ones(1, 2, 2)).item() == pytest.approx(0, abs=1e-6)
+
+
+def loss_by_loops(logits, truth, asked, weights, kept):
+    probability = logits.log_softmax(1)
+    total = norm = 0.0
+    for b, y, x in np.ndindex(tuple(truth.shape)):
+        if asked[b] and truth[b, y, x] != 255 and kept[b, y, x]:
+            label = int(truth[b, y, x])
+            total -= weights[label] * float(probability[b, label, y, x])
+            norm += weights[label]
+    return total / norm
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, 3.0, 0.0]])
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_cross_entropy_of_asked_labelled_hard_pixels(weights, threshold):
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(2, 4, 5, 6)
+    truth = torch.randint(0, 3, (2, 5, 6))
+    truth[0, 1, 2] = 255
+    asked = torch.tensor([1.0, 0.0])
+    true = logits.softmax(1).gather(1, truth.clamp(max=3)[:, None])[:, 0]
+    kept = true < threshold if threshold else torch.ones_like(true)
+    assert kept[0].sum() > 2
+    found = SegmentationLoss(4, weights, threshold)(logits, truth, asked)
+    assert found.item() == pytest.approx(loss_by_loops(logits, truth, asked, weights or [1.0] * 4, kept), rel=1e-5)
+    assert SegmentationLoss(4, weights, threshold)(logits, truth, torch.zeros(2)) == 0
+
+
+def test_where_all_is_easy_the_hardest_sixteenth_is_kept():
+    truth = torch.zeros(1, 4, 8, dtype=torch.long)
+    logits = torch.zeros(1, 2, 4, 8)
+    logits[0, 0] = torch.arange(32).reshape(4, 8) / 10 + 5
+    found = SegmentationLoss(2, ohem_threshold=0.7)(logits, truth, torch.ones(1))
+    expected = torch.nn.functional.softplus(-torch.tensor([5.0, 5.1])).mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"class_weights": [1.0]}, {"class_weights": [1, -1]}, {"ohem_threshold": 0.0}])
+def test_loss_options_out_of_range_are_refused(options):
+    with pytest.raises(ValueError, match=r"(class_weights|ohem_threshold) .*, expected"):
+        SegmentationLoss(2, **options)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 0.1), (9, 1.0), (10, 1.0), (29, 1 - 19 / 40), (50, 0.5), (75, 0.25), (99, 0.5 * (1 - 49 / 50))],
+)
+def test_rate_warms_up_and_decays_anew_in_each_stage(step, expected):
+    assert rate_factor(step, 100, 10, "poly", (1.0, 0.5)) == pytest.approx(expected)
+
+
+def test_cosine_goes_from_one_to_zero_over_its_middle():
+    factors = [rate_factor(step, 110, 10) for step in (10, 60, 110)]
+    assert factors == pytest.approx([1, 0.5, 0], abs=1e-12)
+
+
+def toy_sample():
+    torch.manual_seed(1)
+    return {
+        "rgb": torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8),
+        "depth": torch.rand(2, 64, 96) * 5 + 0.2,
+        "labels": torch.randint(0, 10, (2, 64, 96), dtype=torch.uint8),
+        "present": torch.tensor([[1.0, 1.0], [1.0, 0.0]]),
+    }
+
+
+def test_single_output_teaches_the_streams_through_the_ensemble():
+    """The same sample's gradient on the head is the ensemble's alone, and a stream that is absent gets none."""
+    task = SegmentationTask("nano", ["rgb", "depth"], "warehouse", single_output=True)
+    task.log = lambda *_args, **_kwargs: None
+    task.training_step(toy_sample(), 0).backward()
+    for name, parameter in task.network.named_parameters():
+        assert parameter.grad is not None, name
+    only_absent = toy_sample() | {"present": torch.tensor([[1.0, 0.0], [1.0, 0.0]])}
+    task.zero_grad()
+    task.training_step(only_absent, 0).backward()
+    assert task.network.alpha.grad is not None and task.network.alpha.grad.abs().max() < 1e-7
+    last_norm = task.network.encoder.stages[3].norm
+    assert not last_norm[1].weight.grad.any() and last_norm[0].weight.grad.any()
+
+
+def test_scores_of_several_views_are_the_mean_of_their_probabilities():
+    sample = toy_sample()
+    plain = SegmentationTask("nano", ["rgb", "depth"], "warehouse").eval()
+    both = SegmentationTask("nano", ["rgb", "depth"], "warehouse", test_flip=True).eval()
+    both.load_state_dict(plain.state_dict())
+    mirrored = {k: v.flip(2) if k != "present" else v for k, v in sample.items()}
+    with torch.inference_mode():
+        expected = (plain(sample).ensemble.softmax(1) + plain(mirrored).ensemble.flip(3).softmax(1)) / 2
+        torch.testing.assert_close(both._test_logits(sample).exp(), expected, rtol=1e-4, atol=1e-6)
+        larger = SegmentationTask("nano", ["rgb", "depth"], "warehouse", test_scales=[1.0, 1.5]).eval()
+        assert larger._test_logits(sample).shape == expected.shape
 
 
 def saved(task, path):

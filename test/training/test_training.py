@@ -147,17 +147,32 @@ def test_augmentation_moves_everything_together():
     """Every modality carries the pixel's own coordinates: after any crop, scale and flip they still agree."""
     torch.manual_seed(0)
     y, x = np.mgrid[:120, :160]
-    labels = ((x // 16 + y // 16) % 200).astype(np.uint8)
-    images = {"depth": labels.astype(np.float32) + 1, "thermal": labels.astype(np.float32), "labels": labels}
+    labels = ((x // 16 + y // 16) % 4 * 50).astype(np.uint8)
+    images = {"depth": labels.astype(np.float32) / 100 + 1, "thermal": labels.astype(np.float32), "labels": labels}
     augmentation = Augmentation((64, 48), (0.5, 1.5), (0.0, 0.0))
     for _ in range(20):
         moved, present = augmentation(images, ("depth", "thermal"))
         assert moved["labels"].shape == (48, 64)
         assert present.tolist() == [1, 1]
         known = np.isfinite(moved["depth"])
-        error = moved["depth"] - 1 - moved["labels"]
-        assert np.abs(error[known]).max() <= 0.03 * 21
+        error = 100 * (moved["depth"] - 1) - moved["labels"]
+        assert np.abs(error[known]).max() < 25
         assert np.abs(moved["thermal"] - moved["labels"]).max() < 6
+
+
+def test_misregistration_moves_depth_alone_by_a_little():
+    torch.manual_seed(0)
+    y, x = np.mgrid[:100, :200].astype(np.float32)
+    images = {"depth": 100 * y + x + 1, "labels": np.zeros((100, 200), np.uint8)}
+    augmentation = Augmentation((200, 100), (1.0, 1.0), (), misregistration=1.0)
+    shifts = set()
+    for _ in range(30):
+        moved, _ = augmentation(images, ("depth",))
+        known = np.isfinite(moved["depth"])
+        assert known.mean() > 0.3
+        holes = (~known[50]).sum(), (~known[:, 100]).sum()
+        shifts.add(holes)
+    assert len(shifts) > 5
 
 
 def test_modality_dropout_takes_each_away_as_often_as_asked():

@@ -1,0 +1,81 @@
+"""The loss of one output of the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gemini_ros.core.frames import UNLABELLED
+
+LEAST_KEPT = 16  # at least one pixel of so many is learned from
+
+
+class SegmentationLoss(nn.Module):
+    """Cross entropy at labelled pixels, with what helps where classes are rare or pixels easy.
+
+    ``class_weights``: one factor for each class. ``ohem_threshold``: learn only from pixels whose true class has a
+    probability below it, and in any case from the hardest sixteenth (online hard example mining, arXiv:1604.03540).
+    ``dice_weight``: times the Dice loss (arXiv:1606.04797), added. Raises ``ValueError`` for options out of range.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        classes: int,
+        class_weights: Sequence[float] | None = None,
+        ohem_threshold: float | None = None,
+        dice_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if class_weights is not None and (len(class_weights) != classes or min(class_weights) < 0):
+            raise ValueError(f"class_weights {list(class_weights)}, expected {classes} factors of at least 0")
+        if ohem_threshold is not None and not 0 < ohem_threshold <= 1:
+            raise ValueError(f"ohem_threshold {ohem_threshold}, expected a probability above 0")
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.ohem_threshold = ohem_threshold
+        self.dice_weight = dice_weight
+
+    def forward(self, logits: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
+        """Mean over the labelled pixels of the samples where ``asked`` (B,) is 1; 0 if there is none.
+
+        ``logits`` (B, classes, H, W), ``truth`` int64 (B, H, W).
+        """
+        weight = asked[:, None, None] * (truth != UNLABELLED)
+        per_pixel = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="none")
+        kept = weight if self.ohem_threshold is None else weight * self._hard(per_pixel.detach(), weight)
+        if self.class_weights is not None:
+            kept = kept * self.class_weights[truth.clamp(max=len(self.class_weights) - 1)]
+        loss = (per_pixel * kept).sum() / kept.sum().clamp_min(1e-6)
+        if self.dice_weight:
+            loss = loss + self.dice_weight * dice_loss(logits, truth, weight)
+        return loss
+
+    def _hard(self, per_pixel: Tensor, weight: Tensor) -> Tensor:
+        """1 where a pixel is hard enough, (B, H, W)."""
+        assert self.ohem_threshold is not None
+        losses = per_pixel[weight > 0]
+        if not len(losses):
+            return weight
+        least = losses.topk(math.ceil(len(losses) / LEAST_KEPT)).values[-1]
+        return (per_pixel >= least.clamp(max=-math.log(self.ohem_threshold))).to(weight.dtype)
+
+
+def dice_loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """1 - Dice coefficient (arXiv:1606.04797), mean over the classes that the batch holds.
+
+    ``logits`` (B, classes, H, W); ``truth`` int64 and ``weight`` (B, H, W), where weight 0 leaves a pixel out.
+    """
+    classes = logits.shape[1]
+    predicted = logits.softmax(1) * weight[:, None]
+    true = F.one_hot(truth.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * weight[:, None]
+    area = true.sum((0, 2, 3))
+    overlap = (predicted * true).sum((0, 2, 3))
+    dice = 2 * overlap / (predicted.sum((0, 2, 3)) + area).clamp_min(1)
+    held = (area > 0).to(dice.dtype)
+    return ((1 - dice) * held).sum() / held.sum().clamp_min(1)
