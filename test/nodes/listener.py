@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +29,16 @@ class Listener:
     def arrivals_s(self, topic: str) -> list[float]:
         return [arrival / 1e9 for name, _, arrival in self.heard if name == topic]
 
-    def spin_while(self, process: subprocess.Popen[str], limit_s: float = 20.0) -> None:
-        """Listen until ``process`` has ended and nothing more comes."""
+    def spin_until(self, condition: Callable[[], object], limit_s: float = 20.0) -> None:
+        """Listen until ``condition`` holds."""
         deadline = time.monotonic() + limit_s
-        while process.poll() is None:
-            assert time.monotonic() < deadline, f"still running after {limit_s} s"
+        while not condition():
+            assert time.monotonic() < deadline, f"in vain for {limit_s} s"
             self.executor.spin_once(timeout_sec=0.05)
+
+    def spin_while(self, process: subprocess.Popen[str]) -> None:
+        """Listen until ``process`` has ended and nothing more comes."""
+        self.spin_until(lambda: process.poll() is not None)
         count = -1
         while count != len(self.heard):
             count = len(self.heard)
