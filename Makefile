@@ -1,18 +1,25 @@
 # make demo       the bundled bag through the live node; BAG= MODEL= MODALITY= FAULTS=1 OUT= for others
-# make test       all tests but the slow ones, the runtime's with every Python that is found
+# make test       all tests but the slow ones, the runtime's with every Python that is found; two at a time
 # make test-all   the slow ones too
 # make system     the apt packages that the simulation renders with (as root, on Debian and Ubuntu)
 # make .venv      the developer's environment (.venv-demo and the others likewise)
 # make clean      remove what all these made
 
+# Two lanes of tests that run side by side, see below.
+lanes := test-rooms test-live
+
 .DELETE_ON_ERROR:
+ifneq ($(MAKECMDGOALS),$(lanes))
 .NOTPARALLEL:
+endif
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
 SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri
-RUNTIME_TESTS := $(wildcard $(addprefix test/,core bags inference report evaluation nodes demo) test/test_*.py)
-ROBOT_TESTS := $(wildcard test/core test/inference)
+# Rooms of tests: what a robot runs; what starts processes and waits for them; what needs no more than ROS's packages.
+ROBOT_TESTS := test/core test/inference
+LIVE_TESTS := test/nodes test/demo
+ROS_TESTS := $(ROBOT_TESTS) test/bags test/report test/evaluation
 REQUIREMENTS := setup.py requirements-robot.txt $(wildcard constraints/*.txt)
 
 # Inherited from a program of a wheel environment, this keeps ROS from wheels from starting.
@@ -29,7 +36,8 @@ interpreter = $(shell command -v python3)
 venv_options := --system-site-packages
 constraints = $(@D)/constraints.txt
 main_extras := report,test
-main_tests = -m "not torch$(if $(slow),, and not slow)" $(RUNTIME_TESTS)
+main_rooms := $(ROS_TESTS)
+main_marks = not torch$(if $(slow),, and not slow)
 demo_extras := report
 else
 unexport PYTHONPATH LD_LIBRARY_PATH
@@ -37,7 +45,8 @@ find_python := scripts/find_python
 interpreter = $(shell $(find_python) $(versions))
 constraints = constraints/tested.txt
 main_extras := all
-main_tests = $(if $(slow),,-m "not slow")
+main_rooms := test $(LIVE_TESTS:%=--ignore=%)
+main_marks = $(if $(slow),,not slow)
 demo_extras := demo
 pythons := $(foreach version,3.10 3.12 3.13,$(if $(shell $(find_python) $(version)),$(version)))
 robots := $(if $(filter 3.10,$(pythons)),jetpack-6) $(if $(filter 3.12,$(pythons)),ubuntu-24.04)
@@ -61,7 +70,7 @@ $(robot_stamps): constraints = constraints/$(@:.venv-%/.made=%).txt
 python = $(@D)/bin/python
 pip = $(python) -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-all test-main system clean $(pythons:%=test-%) $(robots:%=test-%)
+.PHONY: help demo test test-all $(lanes) system clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -71,16 +80,28 @@ demo: .venv-demo
 	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(OUT),--out "$(OUT)")
 
 test-all: slow := yes
-test test-all: test-main $(pythons:%=test-%) $(robots:%=test-%)
+test test-all: .venv/.made $(python_stamps) $(robot_stamps)
+	@echo "Two runs of tests at a time; each is shown when it has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line slow=$(slow) $(lanes)
 
-test-main: .venv
-	.venv/bin/python -m pytest $(if $(slow),--hypothesis-profile=search) $(main_tests)
+# One lane computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed.
+$(lanes): export OMP_NUM_THREADS := 1
+$(lanes): export OMP_WAIT_POLICY := PASSIVE
+further_marks := not torch and not slow and not once
 
-$(pythons:%=test-%): test-%: .venv-%/.made
-	.venv-$*/bin/python -m pytest -m "not torch and not slow" $(RUNTIME_TESTS)
+test-rooms:
+	$(call run,.venv,$(main_rooms),$(main_marks))
+	$(foreach name,$(pythons) $(robots),$(call run,.venv-$(name),$(ROBOT_TESTS),$(further_marks)))
 
-$(robots:%=test-%): test-%: .venv-%/.made
-	.venv-$*/bin/python -m pytest -m "not torch and not slow" $(ROBOT_TESTS)
+test-live:
+	$(call run,.venv,$(LIVE_TESTS),$(main_marks))
+	$(foreach name,$(pythons),$(call run,.venv-$(name),$(LIVE_TESTS),$(further_marks)))
+
+# $(call run,ENVIRONMENT,ROOMS,MARKS): one line of a lane.
+define run
+$(1)/bin/python -m pytest $(if $(slow),--hypothesis-profile=search) -m "$(3)" $(2)
+
+endef
 
 $(stamps:/.made=): %: %/.made
 

@@ -221,6 +221,7 @@ def test_bad_input_is_one_line_and_status_2(words, complaint, drive, tmp_path, m
     assert not Path("demo_output").exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "colour", "other", "model", "frames"),
     [

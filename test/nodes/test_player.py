@@ -27,7 +27,7 @@ STEP_NS = 50_000_000
 
 
 def write_bag(path: Path, count: int = 20) -> Path:
-    """``/tick`` (Header) every 50 ms, the last one 3 steps late; ``/note`` once, latched, after half a second at most."""
+    """``/tick`` (Header) every 50 ms, the last one 3 steps late; ``/note`` once, latched, half a second in at most."""
     with BagWriter(path, transient_local={"/note"}) as writer:
         for i in range(count):
             stamp = START_NS + i * STEP_NS
