@@ -1,18 +1,12 @@
-"""Folders of co-registered images as training data.
-
-The tree is what ``gemini-ros dataset simulate --out DIR`` writes: ``rgb/*.jpg``, ``depth/*.png`` (uint16, millimetres,
-0 = none), ``thermal/*.png`` (uint16, hundredths of a kelvin, 0 = none), ``labels/*.png`` (uint8, 255 = unlabelled),
-paired by stem, with ``dataset.yaml`` and ``frames.csv`` beside them.
-"""
+"""Folders of co-registered images as training data, of any layout that ``config/datasets`` or a file describes."""
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import lightning
 import numpy as np
 import torch
@@ -21,10 +15,13 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.datasets.folder import find_frames, find_splits
+from gemini_ros.datasets.images import decoded, read_stored
+from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
 from gemini_ros.training.augmentation import Augmentation
 
-SUFFIXES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png"}
-_KELVIN = 273.15
+SIMULATED = "simulated"
 Sample = dict[str, Tensor]
 
 
@@ -34,41 +31,106 @@ class ImageFolder(Dataset):
     ``rgb`` uint8 (H, W, 3), ``depth`` metres and ``thermal`` degrees Celsius float32 (H, W) with NaN holes, ``labels``
     uint8 (H, W), ``present`` float32 (modalities,), ``index`` into ``records``.
 
-    The images are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into memory, which all
-    training processes share. Raises ``ValueError`` naming the first file that is missing or of another size or type.
+    Images of a layout that says so are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into
+    memory, which all training processes share; others are read each time. Raises ``ValueError`` naming the first file
+    that is missing, or of another size or type, or whose labels are not below ``n_classes`` (by default: of the
+    layout's label set).
     """
 
-    def __init__(self, root: Path, modalities: tuple[str, ...], augmentation: Augmentation | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        modalities: tuple[str, ...],
+        augmentation: Augmentation | None = None,
+        *,
+        layout: Layout | str | Path = SIMULATED,
+        split: str | None = None,
+        n_classes: int | None = None,
+    ) -> None:
         self.root = Path(root)
         self.modalities = tuple(modalities)
         self.augmentation = augmentation
-        self.records = read_records(self.root)
-        stems = [record["stem"] for record in self.records]
-        self.arrays = {kind: _unpacked(self.root, kind, stems) for kind in (*self.modalities, "labels")}
+        self.layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        kinds = (*self.modalities, "labels")
+        if absent := [kind for kind in kinds if kind not in self.layout.images]:
+            raise ValueError(f"layout {self.layout.name} has no {absent[0]}, expected {', '.join(self.layout.images)}")
+        if n_classes is None:
+            n_classes = len(load_label_set(self.layout.label_set)) if self.layout.label_set else UNLABELLED
+        self._classes = self.layout.images["labels"].class_table(n_classes)
+        self._frames = find_frames(self.root, self.layout, kinds, split)
+        self.records = [frame.record for frame in self._frames]
+        self._unpacked = {kind: self._unpack(kind, split) for kind in kinds} if self.layout.unpack else None
+        self._size = self._stored(0, kinds[0]).shape[1::-1] if self.layout.one_size else None
+        self._images(0)  # what is wrong with every frame shows here
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Sample:
-        images = {kind: _decoded(kind, array[index]) for kind, array in self.arrays.items()}
+        images = self._images(index)
         present = np.ones(len(self.modalities), np.float32)
         if self.augmentation is not None:
             images, present = self.augmentation(images, self.modalities)
         sample = {kind: torch.from_numpy(np.ascontiguousarray(image)) for kind, image in images.items()}
         return sample | {"present": torch.from_numpy(present), "index": torch.tensor(index)}
 
+    def _images(self, index: int) -> dict[str, np.ndarray]:
+        """The images of a frame in its units, all of one size."""
+        files = self._frames[index].files
+        stored = {kind: self._stored(index, kind) for kind in files}
+        expected = self._size or next(iter(stored.values())).shape[1::-1]
+        for kind, image in stored.items():
+            _require_size(files[kind], image, expected)
+        try:
+            return {k: decoded(k, image, self.layout.images[k], self._classes) for k, image in stored.items()}
+        except ValueError as error:
+            raise ValueError(f"{files['labels']}: {error}") from error
+
+    def _stored(self, index: int, kind: str) -> np.ndarray:
+        if self._unpacked is not None:
+            return self._unpacked[kind][index]
+        return read_stored(self._frames[index].files[kind], kind, self.layout.images[kind])
+
+    def _unpack(self, kind: str, split: str | None) -> np.ndarray:
+        """All images of one kind as a memory-mapped array (frames, H, W[, 3]) of the numbers in the files."""
+        image = self.layout.images[kind]
+        encoding = None if image.encoding == "plain" else image.encoding
+        name = "_".join(
+            dict.fromkeys(filter(None, (*Path(image.path.text).parent.parts, kind, image.channel, encoding, split)))
+        )
+        folder = self.root / ".unpacked"
+        path, index = folder / f"{name}.npy", folder / f"{name}.json"
+        stems = [record["stem"] for record in self.records]
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (path.is_file() and index.is_file() and json.loads(index.read_text()) == stems):
+                _write_unpacked([frame.files[kind] for frame in self._frames], kind, image, path)
+                with atomic_path(index) as part:
+                    part.write_text(json.dumps(stems))
+        return np.load(path, mmap_mode="r")
+
 
 class SegmentationData(lightning.LightningDataModule):
     """Training folders, and one for validation; crops of ``crop_size`` (width, height), whole frames in validation.
 
-    ``modality_dropout`` holds, per modality, how often it alone is taken away while training.
+    ``root`` stands for both where one folder holds all. ``layout`` describes the folders: a name in
+    ``config/datasets``, or the path of a YAML file. Where a folder of the layout holds several parts of the data set,
+    ``train_split`` and ``val_split`` say which. Images that differ in size are validated one at a time, at their own
+    size. ``label_set`` is the model's; a layout of another one is refused. ``modality_dropout`` holds, per modality,
+    how often it alone is taken away while training.
     """
 
     def __init__(
         self,
-        train_dirs: list[Path],
-        val_dir: Path,
         modalities: list[str],
+        train_dirs: list[Path] | None = None,
+        val_dir: Path | None = None,
+        root: Path | None = None,
+        layout: str = SIMULATED,
+        train_split: str | None = None,
+        val_split: str | None = None,
+        label_set: str | None = None,
         batch_size: int = 16,
         crop_size: tuple[int, int] = (160, 120),
         scale_range: tuple[float, float] = (0.5, 1.0),
@@ -83,10 +145,31 @@ class SegmentationData(lightning.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Open the folders."""
         h = self.hparams
+        layout = load_layout(h.layout)
         if stage == "fit":
             augmentation = Augmentation(h.crop_size, h.scale_range, h.modality_dropout)
-            self.train = ConcatDataset([ImageFolder(d, tuple(h.modalities), augmentation) for d in h.train_dirs])
-        self.val = ImageFolder(h.val_dir, tuple(h.modalities))
+            folders = [h.root] if h.root else h.train_dirs or []
+            if not folders or (h.root and not layout.has_splits):
+                raise ValueError("training needs data.train_dirs, or data.root of a layout that has splits")
+            self.train = ConcatDataset([self._open(layout, d, "train_split", augmentation) for d in folders])
+        if not (h.root or h.val_dir):
+            raise ValueError("validation needs data.val_dir, or data.root")
+        self.val = self._open(layout, h.root or h.val_dir, "val_split")
+
+    def _open(
+        self, layout: Layout, folder: Path, which_split: str, augmentation: Augmentation | None = None
+    ) -> ImageFolder:
+        h = self.hparams
+        split = h[which_split] if layout.has_splits else None
+        if layout.has_splits and split is None:
+            there = ", ".join(find_splits(Path(folder), layout)) or "none"
+            raise ValueError(f"{folder}: layout {layout.name} finds splits {there} there: give data.{which_split}")
+        labels = load_label_set(h.label_set) if h.label_set else None
+        if labels and layout.label_set and (own := load_label_set(layout.label_set)).names != labels.names:
+            raise ValueError(f"layout {layout.name} has the labels of {own.name}, the model those of {labels.name}")
+        n_classes = len(labels) if labels else None
+        modalities = tuple(h.modalities)
+        return ImageFolder(folder, modalities, augmentation, layout=layout, split=split, n_classes=n_classes)
 
     def train_dataloader(self) -> DataLoader:
         h = self.hparams
@@ -97,64 +180,31 @@ class SegmentationData(lightning.LightningDataModule):
         count = len(self.val)
         limit = min(self.hparams.val_limit or count, count)
         subset = torch.utils.data.Subset(self.val, np.linspace(0, count - 1, limit).astype(int).tolist())
-        return DataLoader(subset, self.hparams.val_batch_size)
+        return DataLoader(subset, self._val_batch_size)
 
     def test_dataloader(self) -> DataLoader:
-        return DataLoader(self.val, self.hparams.val_batch_size)
+        return DataLoader(self.val, self._val_batch_size)
+
+    @property
+    def _val_batch_size(self) -> int:
+        return self.hparams.val_batch_size if self.val.layout.one_size else 1
 
 
-def read_records(root: Path) -> list[dict[str, str]]:
-    """Rows of ``frames.csv`` (``stem``, ``scene``, ``light``, ...)."""
-    path = root / "frames.csv"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected a folder made by `gemini-ros dataset simulate --out`")
-    with path.open(newline="", encoding="utf-8") as file:
-        records = list(csv.DictReader(file))
-    if not records:
-        raise ValueError(f"{path}: lists no frame")
-    return records
-
-
-def _unpacked(root: Path, kind: str, stems: list[str]) -> np.ndarray:
-    """All images of one kind as a memory-mapped array (frames, H, W[, 3]) in the files' own type."""
-    folder = root / ".unpacked"
-    path, index = folder / f"{kind}.npy", folder / f"{kind}.json"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (path.is_file() and index.is_file() and json.loads(index.read_text()) == stems):
-            _unpack([root / kind / f"{stem}{SUFFIXES[kind]}" for stem in stems], kind, path)
-            with atomic_path(index) as part:
-                part.write_text(json.dumps(stems))
-    return np.load(path, mmap_mode="r")
-
-
-def _unpack(files: list[Path], kind: str, path: Path) -> None:
-    expected = np.uint16 if kind in ("depth", "thermal") else np.uint8
+def _write_unpacked(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:
     with atomic_path(path) as part:
         target = None
         for i, file in enumerate(files):
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR if kind == "rgb" else cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise ValueError(f"{file}: {'unreadable' if file.is_file() else 'no such file'}")
-            if image.dtype != expected or image.ndim != (3 if kind == "rgb" else 2):
-                raise ValueError(f"{file}: {image.dtype} {image.shape}, expected {np.dtype(expected)} {kind}")
+            stored = read_stored(file, kind, image)
             if target is None:
-                target = np.lib.format.open_memmap(part, "w+", image.dtype, (len(files), *image.shape))
-            if image.shape != target.shape[1:]:
-                height, width = target.shape[1:3]
-                raise ValueError(f"{file}: size {image.shape[1]}x{image.shape[0]}, expected {width}x{height}")
-            target[i] = image[..., ::-1] if kind == "rgb" else image
+                target = np.lib.format.open_memmap(part, "w+", stored.dtype, (len(files), *stored.shape))
+            _require_size(file, stored, target.shape[2:0:-1])
+            target[i] = stored
         assert target is not None
         target.flush()
 
 
-def _decoded(kind: str, stored: np.ndarray) -> np.ndarray:
-    """A stored image in the units of a frame."""
-    if kind == "depth":
-        return np.where(stored == 0, np.nan, stored * np.float32(0.001)).astype(np.float32)
-    if kind == "thermal":
-        return np.where(stored == 0, np.nan, stored * np.float32(0.01) - np.float32(_KELVIN)).astype(np.float32)
-    if kind == "labels" and (stored[stored != UNLABELLED] > 254).any():
-        raise ValueError("labels above 254")
-    return np.array(stored)
+def _require_size(file: Path, image: np.ndarray, expected: tuple[int, ...]) -> None:
+    """``expected`` is (width, height)."""
+    if image.shape[1::-1] != expected:
+        (width, height), (right, bottom) = image.shape[1::-1], expected
+        raise ValueError(f"{file}: size {width}x{height}, expected {right}x{bottom} as of the images before and beside")

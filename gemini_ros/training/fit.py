@@ -23,6 +23,7 @@ class CoreTime(lightning.Callback):
 class _Cli(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.modalities", "data.modalities")
+        parser.link_arguments("model.label_set", "data.label_set")
 
 
 def train(arguments: Sequence[str]) -> None:

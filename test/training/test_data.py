@@ -1,0 +1,128 @@
+"""Training data of any layout: crops and whole frames, splits, images of several sizes, and what is refused."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gemini_ros.training.data import ImageFolder, SegmentationData
+from test.datasets.trees import HEIGHT, LABELS, METRES, WIDTH, write_tree
+
+pytestmark = pytest.mark.torch
+RGBD = ["rgb", "depth"]
+
+
+def opened(stage, **options):
+    data = SegmentationData(**{"modalities": RGBD, "crop_size": (32, 16), "batch_size": 2} | options)
+    data.setup(stage)
+    return data
+
+
+def write(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), values)
+
+
+@pytest.fixture
+def several_sizes(tmp_path):
+    """A SUN RGB-D of three training and two test images, each of its own size."""
+    random = np.random.default_rng(0)
+    for split, sizes in {"train": [(40, 30), (20, 50), (36, 36)], "test": [(44, 28), (30, 60)]}.items():
+        for i, (height, width) in enumerate(sizes, 1):
+            write(tmp_path / f"image/{split}/img-{i:06d}.jpg", random.integers(0, 256, (height, width, 3), np.uint8))
+            write(tmp_path / f"depth/{split}/{i:08d}.png", random.integers(8000, 16000, (height, width), np.uint16))
+            write(tmp_path / f"label37/{split}/{i:08d}.png", random.integers(0, 38, (height, width), np.uint8))
+    return tmp_path
+
+
+def test_images_of_several_sizes_are_cropped_to_train_and_whole_to_validate(several_sizes):
+    data = opened("fit", root=several_sizes, layout="sunrgbd_37", train_split="train", val_split="test")
+    (batch,) = data.train_dataloader()
+    assert batch["rgb"].shape == (2, 16, 32, 3) and batch["labels"].shape == (2, 16, 32)
+    assert [tuple(batch["labels"].shape) for batch in data.val_dataloader()] == [(1, 44, 28), (1, 30, 60)]
+    assert [tuple(batch["depth"].shape) for batch in data.test_dataloader()] == [(1, 44, 28), (1, 30, 60)]
+    assert not (several_sizes / ".unpacked").exists()
+
+
+def test_images_of_one_size_are_validated_in_batches(tmp_path):
+    data = opened("test", root=write_tree(tmp_path, "deliver_25"), layout="deliver_25", val_split="train")
+    (batch,) = data.test_dataloader()
+    assert batch["labels"].shape == (2, HEIGHT, WIDTH) and batch["labels"].max() == 255
+    np.testing.assert_allclose(batch["depth"][1].numpy(), METRES, atol=1e-3)
+    assert [record["light"] for record in data.val.records] == ["night", "sun"]
+
+
+def test_two_descriptions_of_one_folder_share_what_is_unpacked(tmp_path):
+    root = write_tree(tmp_path, "nyudv2_40")
+    many, few = (ImageFolder(root, ("rgb", "depth"), layout=name) for name in ("nyudv2_40", "nyudv2_13"))
+    np.testing.assert_array_equal(many[0]["labels"].numpy(), LABELS)
+    assert not torch.equal(many[0]["labels"], few[0]["labels"])
+    unpacked = {file.name: json.loads(file.read_text()) for file in (root / ".unpacked").glob("*.json")}
+    assert unpacked == {"rgb.json": ["0001"], "depth.json": ["0001"], "label40_labels.json": ["0001"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"root": "R"}, r"layout sunrgbd_37 finds splits test, train there: give data\.train_split"),
+        ({"root": "R", "train_split": "train"}, r"give data\.val_split"),
+        ({"train_split": "train"}, r"training needs data\.train_dirs, or data\.root of a layout that has splits"),
+        ({"root": "R", "layout": "recorded"}, r"training needs data\.train_dirs"),
+        ({"train_dirs": ["R"], "train_split": "train"}, r"validation needs data\.val_dir, or data\.root"),
+        (
+            {"root": "R", "train_split": "train", "label_set": "nyudv2_40"},
+            "layout sunrgbd_37 has the labels of sunrgbd_37, the model those of nyudv2_40",
+        ),
+        ({"root": "R", "train_split": "train", "modalities": ["rgb", "thermal"]}, "layout sunrgbd_37 has no thermal"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(several_sizes, options, message):
+    filled = {
+        key: several_sizes if value == "R" else [several_sizes] if value == ["R"] else value
+        for key, value in options.items()
+    }
+    with pytest.raises(ValueError, match=message):
+        opened("fit", **{"layout": "sunrgbd_37"} | filled)
+
+
+def test_labels_beyond_the_models_classes_are_named(tmp_path):
+    root = write_tree(tmp_path, "nyudv2_40")
+    for stem in ("0001", "0002"):
+        for kind in ("rgb", "depth", "label40"):
+            suffix = "jpg" if kind == "rgb" else "png"
+            if stem == "0002":
+                shutil.copy(root / f"{kind}/0001.{suffix}", root / f"{kind}/0002.{suffix}")
+    wrong = LABELS.copy()
+    wrong[5, 7] = 40
+    write(root / "label40/0002.png", wrong)
+    data = ImageFolder(root, ("rgb",), layout="nyudv2_40")
+    assert len(data) == 2 and data[0]["labels"].max() == 255
+    with pytest.raises(ValueError, match=r"0002\.png: labels \[40\], expected 0 to 39, or 255"):
+        data[1]
+
+
+@pytest.mark.parametrize("name", ["nyudv2_40", "pst900_5"])
+def test_images_of_different_size_in_one_sample_are_named(tmp_path, name):
+    """Of a layout that is unpacked, and of one that is read each time."""
+    root = write_tree(tmp_path, name)
+    path, modalities, split = {
+        "nyudv2_40": ("depth/0001.png", ("rgb", "depth"), None),
+        "pst900_5": ("train/thermal/31_bag1a_8.png", ("rgb", "thermal"), "train"),
+    }[name]
+    kind = np.uint16 if name == "nyudv2_40" else np.uint8
+    write(root / path, np.ones((HEIGHT, WIDTH - 8), kind))
+    with pytest.raises(ValueError, match=rf"{path}: size {WIDTH - 8}x{HEIGHT}, expected {WIDTH}x{HEIGHT}"):
+        ImageFolder(root, modalities, layout=name, split=split)
+
+
+def test_another_size_further_on_is_named(tmp_path):
+    root = write_tree(tmp_path, "pst900_5")
+    for kind in ("rgb", "thermal", "labels"):
+        write(root / f"train/{kind}/9.png", np.ones((HEIGHT, 16), np.uint8))
+    data = ImageFolder(root, ("rgb", "thermal"), layout="pst900_5", split="train")
+    assert data[0]["labels"].shape == (HEIGHT, WIDTH)
+    with pytest.raises(ValueError, match=rf"train/rgb/9\.png: size 16x{HEIGHT}, expected {WIDTH}x{HEIGHT}"):
+        data[1]
