@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Sequence
 
-import lightning
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from gemini_ros.training.callbacks import CoreTime, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.task import SegmentationTask
-
-
-class CoreTime(lightning.Callback):
-    """Logs the processor time used so far, in core-hours: what a budget on shared cores is counted in."""
-
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        pl_module.log("core_hours", (usage.ru_utime + usage.ru_stime) / 3600)
 
 
 class _Cli(LightningCLI):
@@ -32,6 +23,11 @@ def train(arguments: Sequence[str]) -> None:
         SegmentationTask,
         SegmentationData,
         args=list(arguments),
-        trainer_defaults={"callbacks": [CoreTime()], "enable_model_summary": False},
+        trainer_defaults={
+            "callbacks": [CoreTime(), StopAtNan()],
+            # By its name, so that it stands in the configuration that is saved with a run.
+            "plugins": [{"class_path": f"{WholeCheckpoints.__module__}.{WholeCheckpoints.__qualname__}"}],
+            "enable_model_summary": False,
+        },
         save_config_kwargs={"overwrite": True},
     )

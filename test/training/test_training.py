@@ -3,8 +3,11 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import cv2
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from gemini_ros.inference import load_segmenter
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.export import load_task
+from gemini_ros.training.task import SegmentationTask
 
 pytestmark = pytest.mark.torch
 
@@ -104,8 +108,6 @@ def test_weights_of_another_configuration_are_refused(folder, tmp_path):
     assert main(["train", "fit", *common, *steps, "--model.drop_path=0.1"]) == 0
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     with pytest.raises(ValueError, match=r"has shape .*, expected"):
-        from gemini_ros.training.task import SegmentationTask
-
         SegmentationTask("b0", ["rgb", "depth"], "warehouse", weights=checkpoint)
 
 
@@ -190,3 +192,63 @@ def test_modality_dropout_takes_each_away_as_often_as_asked():
     assert all(never(images, ("rgb",))[1].tolist() == [1] for _ in range(20))
     with pytest.raises(ValueError, match="sum below 1"):
         Augmentation((8, 8), (1.0, 1.0), (0.5, 0.6))
+
+
+def steps(count):
+    return [f"--trainer.max_steps={count}", f"--trainer.val_check_interval={count}"]
+
+
+def test_a_training_goes_on_where_its_checkpoint_ends(folder, tmp_path):
+    common = arguments(folder, tmp_path)
+    assert main(["train", "fit", *common, *steps(1)]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    assert main(["train", "fit", *common, *steps(2), f"--ckpt_path={checkpoint}"]) == 0
+    assert any(path.name.endswith("step=2.ckpt") for path in tmp_path.rglob("*.ckpt"))
+
+
+def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
+    common = arguments(folder, tmp_path)
+    options = ["--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=null"]
+    endless = ["--model.learning_rate=1e30", "--model.warmup_steps=1", "--trainer.limit_val_batches=0"]
+    assert main(["train", "fit", *common, *steps(8), *options, *endless]) == 2
+    assert "the loss is nan, expected a finite number" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(folder, tmp_path):
+    """A process that may write no file as large as a checkpoint; the limit hits in the middle of the write."""
+    common = arguments(folder, tmp_path)
+    assert main(["train", "fit", *common, *steps(1)]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    before = checkpoint.read_bytes()
+    program = (
+        "import resource, sys\n"
+        "from gemini_ros.cli import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2}, {len(before)}))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    # The first log's folder again, so that the new checkpoint would take the old one's place.
+    again = [*common, *steps(1), "--trainer.logger.init_args.version=0", f"--model.weights={checkpoint}"]
+    run = subprocess.run(
+        [sys.executable, "-c", program, "train", "fit", *again], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode != 0 and "File too large" in run.stderr
+    assert [path.read_bytes() == before for path in tmp_path.rglob("*.ckpt")] == [True]
+    assert not list(tmp_path.rglob("*.part*"))
+
+
+def test_averaged_weights_are_what_a_checkpoint_holds(folder, tmp_path):
+    """With a decay of 1 the average stays at the first weights."""
+    common = arguments(folder, tmp_path)
+    ema = [
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "--trainer.callbacks.decay=1.0",
+    ]
+    assert main(["train", "fit", *common, *steps(2), *ema]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    lightning.seed_everything(1)
+    first = SegmentationTask("nano", ["rgb", "depth"], "warehouse").network.state_dict()
+    averaged = load_task(checkpoint).network.state_dict()
+    trained = torch.load(checkpoint, weights_only=True)["current_model_state"]
+    name = "decoder.fuse.weight"
+    torch.testing.assert_close(averaged[name], first[name])
+    assert not any(torch.equal(value, first[name]) for key, value in trained.items() if key.endswith(name))
