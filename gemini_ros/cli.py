@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     dataset = _noun(nouns, "dataset", "training data")
     simulate = _verb(dataset, "simulate", run_dataset_simulate, "render warehouses: frames to train on, or a drive")
     add_dataset_simulate(simulate)
+    add_dataset_check(
+        _verb(dataset, "check", run_dataset_check, "say what is in a data set and which files are broken")
+    )
+    add_dataset_from_bag(
+        _verb(dataset, "from-bag", run_dataset_from_bag, "write the pairs of a bag as images, to be annotated")
+    )
 
     model = _noun(nouns, "model", "model files: parity with the official network, export, import, description")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
@@ -305,6 +311,48 @@ def run_dataset_simulate(args: argparse.Namespace) -> None:
         light=args.light,
         processes=args.processes,
     )
+
+
+def add_dataset_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="the data set's folder")
+    parser.add_argument(
+        "--layout", default="simulated", metavar="NAME|YAML", help="description of its tree (default simulated)"
+    )
+    parser.add_argument("--split", metavar="NAME", help="check this part only, such as train (default: all)")
+    parser.add_argument("--label-set", metavar="NAME|YAML", help="its classes, where the layout does not name them")
+
+
+def run_dataset_check(args: argparse.Namespace) -> int:
+    from gemini_ros.datasets.check import check_dataset
+    from gemini_ros.datasets.layout import load_layout
+
+    check = check_dataset(args.folder, load_layout(args.layout), label_set=args.label_set, split=args.split)
+    print("\n".join(check.lines()))
+    return 2 if check.broken else 0
+
+
+def add_dataset_from_bag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write: a new or an empty one")
+    parser.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="take frames at least this far apart (default all)"
+    )
+    parser.add_argument(
+        "--slop", type=float, default=0.02, metavar="SECONDS", help="a pair's largest gap (default 0.02)"
+    )
+
+
+def run_dataset_from_bag(args: argparse.Namespace) -> None:
+    from gemini_ros.evaluation.frame_folder import write_frame_folder
+
+    written = write_frame_folder(args.bag, args.out, every_s=args.every, slop_s=args.slop)
+    print(f"{args.out}: {written.frames} frames of {', '.join(written.modalities)}, {written.labelled} with labels")
+    if written.incomplete:
+        print(f"{written.incomplete} frames without all of these were left out")
+    for fault in written.faults:
+        print(f"note: {fault}")
+    print(f"annotate: write class ids as PNG to {args.out / 'labels'}, of the names in {args.out / 'rgb'}; then")
+    print(f"  gemini-ros dataset check {args.out} --layout recorded --label-set NAME")
 
 
 def add_model_parity(parser: argparse.ArgumentParser) -> None:

@@ -48,6 +48,15 @@ def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if color else image
 
 
+def encode_png(image: np.ndarray) -> bytes:
+    """``image`` as a PNG file: uint8 (H, W, 3) in RGB order, or uint8 or uint16 (H, W). Raises ``ValueError``."""
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    done, data = cv2.imencode(".png", stored)
+    if not done:
+        raise ValueError(f"{image.dtype} {image.shape} cannot be encoded as PNG")
+    return data.tobytes()
+
+
 def image_file_size(data: npt.NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
     """("PNG" or "JPEG", (width, height)) from the header alone."""
     start = data[:24].tobytes()

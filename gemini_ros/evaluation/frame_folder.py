@@ -1,0 +1,108 @@
+"""The frames of a bag as a folder of images, to be annotated and trained on (layout ``recorded``)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from gemini_ros.bags.messages import to_uint16
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import find_topics
+from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
+from gemini_ros.core.frames import MODALITIES, Frame
+from gemini_ros.core.image_files import encode_png
+from gemini_ros.datasets.layout import load_layout
+from gemini_ros.evaluation.label_images import LabelImages
+from gemini_ros.evaluation.replay import Replay, ReplaySettings
+
+LAYOUT = "recorded"
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """What was written: frames, of which ``labelled`` have the bag's own labels; ``incomplete`` frames were left out.
+
+    ``faults`` are those of single messages, with how often each came.
+    """
+
+    frames: int
+    labelled: int
+    incomplete: int
+    modalities: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def write_frame_folder(
+    bag: str | Path, out: str | Path, *, every_s: float = 0.0, slop_s: float = ReplaySettings.slop_s
+) -> FrameFolder:
+    """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
+
+    They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
+    one name. Where the bag holds labels of equal stamp, they are written too. ``dataset.yaml`` holds the camera.
+
+    Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
+    RGB, that cannot be read or that gives no frame.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out}: not an empty folder; expected a new one, as it may hold annotations")
+    with BagReader(bag) as reader:
+        topics = find_topics(reader)
+        modalities = tuple(stream for stream in MODALITIES if stream in topics.images())
+        if "rgb" not in modalities:
+            raise ValueError(f"{bag}: no colour image, which annotation needs; topics there: {reader.listing()}")
+        # Thermal makes the pair where all three are there; depth goes along as it does for the geometry.
+        pair = modalities if len(modalities) < 3 else ("rgb", "thermal")
+        replay = Replay(reader, pair, ReplaySettings(slop_s=slop_s, missing_policy="hold"))
+        truth = LabelImages(reader, topics.labels) if topics.labels else {}
+        count: Counter[str] = Counter()
+        newest_ns: int | None = None
+        for step in replay.steps():
+            frame = step.frame
+            if set(frame.images()) != set(modalities):
+                count["incomplete"] += 1
+                continue
+            if newest_ns is not None and frame.stamp_ns - newest_ns < every_s * 1e9:
+                continue
+            if newest_ns is None:
+                _describe(out, bag, frame)
+            newest_ns = frame.stamp_ns
+            _write(out, frame, truth.get(frame.stamp_ns))
+            count.update(frames=1, labelled=int(frame.stamp_ns in truth))
+        if newest_ns is None:
+            raise ValueError(
+                f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s: give a larger --slop?"
+            )
+        faults = tuple(f"{n} x {fault}" for fault, n in replay.faults.most_common())
+    return FrameFolder(count["frames"], count["labelled"], count["incomplete"], modalities, faults)
+
+
+def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
+    convert = {
+        "rgb": lambda image: image,
+        "depth": lambda image: to_uint16(image, 1000.0),
+        "thermal": lambda image: to_uint16(image, 1 / CENTIKELVIN_SCALE, -CENTIKELVIN_OFFSET / CENTIKELVIN_SCALE),
+    }
+    images = {name: convert[name](image) for name, image in frame.images().items()}
+    if labels is not None:
+        images["labels"] = labels
+    formats = load_layout(LAYOUT).images
+    for name, image in images.items():
+        (out / formats[name].path.fill({"stem": str(frame.stamp_ns)})).write_bytes(encode_png(image))
+
+
+def _describe(out: Path, bag: str | Path, frame: Frame) -> None:
+    """Make the folders, that of the labels too, and say what an annotator's frames were seen with."""
+    for image in load_layout(LAYOUT).images.values():
+        (out / image.path.text).parent.mkdir(parents=True, exist_ok=True)
+    described = {
+        "layout": LAYOUT,
+        "bag": Path(bag).name,
+        "frame_id": frame.frame_id,
+        "intrinsics": asdict(frame.intrinsics) if frame.intrinsics else None,
+    }
+    (out / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,92 @@
+"""From a bag to a folder for annotation, and back in as training data."""
+
+import cv2
+import numpy as np
+import pytest
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import DEFAULT_TOPICS
+from gemini_ros.cli import main
+from gemini_ros.core.encodings import decode_image, stamp_ns
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.datasets.folder import find_frames
+from gemini_ros.datasets.images import decoded, read_stored
+from gemini_ros.datasets.layout import load_layout
+from gemini_ros.evaluation.frame_folder import write_frame_folder
+from test.evaluation.drive import BOX, FLOOR, write_drive
+
+LAYOUT = load_layout("recorded")
+CLASSES = LAYOUT.images["labels"].class_table(len(load_label_set("warehouse")))
+
+
+def images_of(bag, stream):
+    with BagReader(bag) as reader:
+        topic = DEFAULT_TOPICS.images()[stream]
+        found = [reader.deserialize(stored) for stored in reader.messages([topic])]
+        return [(stamp_ns(message), decode_image(message, stream)) for message in found]
+
+
+def test_images_come_back_as_the_bag_holds_them(tmp_path):
+    """Pairs within the slop although the stamps differ by milliseconds; the name is RGB's stamp."""
+    bag = write_drive(tmp_path / "drive.mcap")
+    written = write_frame_folder(bag, tmp_path / "out")
+    assert (written.frames, written.labelled, written.incomplete) == (12, 12, 0)
+    assert written.modalities == ("rgb", "depth", "thermal") and written.faults == ()
+    frames = find_frames(tmp_path / "out", LAYOUT, tuple(LAYOUT.images))
+    stored = {kind: images_of(bag, kind) for kind in LAYOUT.images}
+    assert [frame.record["stem"] for frame in frames] == [str(stamp) for stamp, _ in stored["rgb"]]
+    for i, frame in enumerate(frames):
+        for kind, path in frame.files.items():
+            image = LAYOUT.images[kind]
+            found = decoded(kind, read_stored(path, kind, image), image, CLASSES)
+            np.testing.assert_allclose(found, stored[kind][i][1], atol=1e-4)
+
+
+def test_frames_a_time_apart_without_labels_and_annotated_by_hand(tmp_path, capsys):
+    bag = write_drive(tmp_path / "drive.mcap", streams=("rgb", "depth", "info"))
+    out = tmp_path / "out"
+    assert main(["dataset", "from-bag", str(bag), "--out", str(out), "--every", "0.35"]) == 0
+    assert "3 frames of rgb, depth, 0 with labels" in capsys.readouterr().out
+    check = ["dataset", "check", str(out), "--layout", "recorded", "--label-set", "warehouse"]
+    assert main(check) == 2
+    assert "no labels image labels/{stem}.png" in capsys.readouterr().err
+    second = sorted((out / "rgb").iterdir())[1]
+    mask = np.full((64, 96), FLOOR, np.uint8)
+    mask[:, :24] = BOX
+    cv2.imwrite(str(out / "labels" / second.name), mask)
+    assert main(check) == 0
+    report = capsys.readouterr().out
+    assert "1 frames" in report and "thermal: no image" in report
+    (frame,) = find_frames(out, LAYOUT, ("rgb", "depth", "labels"))
+    assert frame.files["rgb"] == second
+
+
+def test_frames_that_lack_a_modality_are_left_out(tmp_path):
+    """Thermal gone for two frames: no pair. Depth, which goes along, gone for one: counted as incomplete."""
+    gone = {("thermal", 4), ("thermal", 5), ("depth", 8)}
+    bag = write_drive(
+        tmp_path / "drive.mcap", tamper=lambda stream, i, message: None if (stream, i) in gone else message
+    )
+    written = write_frame_folder(bag, tmp_path / "out")
+    assert (written.frames, written.incomplete) == (9, 1)
+
+
+def test_a_folder_with_annotations_is_never_written_to(tmp_path):
+    bag = write_drive(tmp_path / "drive.mcap", frames=2)
+    write_frame_folder(bag, tmp_path / "out")
+    with pytest.raises(ValueError, match="out: not an empty folder"):
+        write_frame_folder(bag, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("streams", "slop", "message"),
+    [
+        (("depth", "labels"), 0.02, r"drive\.mcap: no colour image, which annotation needs"),
+        (("rgb", "depth"), 0.001, r"drive\.mcap: no frame with rgb and depth within 0\.001 s: give a larger --slop"),
+    ],
+)
+def test_bags_that_give_no_frame(tmp_path, streams, slop, message):
+    bag = write_drive(tmp_path / "drive.mcap", frames=3, streams=streams)
+    with pytest.raises(ValueError, match=message):
+        write_frame_folder(bag, tmp_path / "out", slop_s=slop)
+    assert not (tmp_path / "out").exists()
