@@ -1,6 +1,5 @@
 """From a folder of frames to a model file, at toy size, and what is said of bad folders."""
 
-import csv
 import json
 import shutil
 import subprocess
@@ -19,38 +18,14 @@ from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.export import load_task
 from gemini_ros.training.task import SegmentationTask
+from test.training.toy import write_folder
 
 pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Frames in which depth tells the class of the left half and RGB that of the right half."""
-    root = tmp_path_factory.mktemp("data") / "set"
-    random = np.random.default_rng(0)
-    for kind in ("rgb", "depth", "labels"):
-        (root / kind).mkdir(parents=True)
-    rows = []
-    for i in range(8):
-        labels = np.zeros((64, 96), np.uint8)
-        labels[:, :48] = random.integers(3)
-        labels[:, 48:] = random.integers(3)
-        labels[:2] = 255
-        rgb = random.integers(0, 60, (64, 96, 3), dtype=np.uint8)
-        rgb[:, 48:] = 80 * int(labels[-1, -1]) + 20
-        depth = random.integers(1000, 2000, (64, 96)).astype(np.uint16)
-        depth[:, :48] = 1000 + 2000 * int(labels[-1, 0])
-        depth[5:9] = 0
-        stem = f"{i:03d}"
-        cv2.imwrite(str(root / f"rgb/{stem}.jpg"), rgb[..., ::-1])
-        cv2.imwrite(str(root / f"depth/{stem}.png"), depth)
-        cv2.imwrite(str(root / f"labels/{stem}.png"), labels)
-        rows.append({"stem": stem, "scene": i, "light": "day" if i % 2 else "dark"})
-    with (root / "frames.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return root
+    return write_folder(tmp_path_factory.mktemp("data") / "set")
 
 
 def arguments(folder, out):

@@ -1,0 +1,35 @@
+"""A data set of the simulator's layout, small and easy."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def write_folder(root: Path, frames: int = 8) -> Path:
+    """Frames of 96x64 in which depth tells the class of the left half and RGB that of the right half."""
+    random = np.random.default_rng(0)
+    for kind in ("rgb", "depth", "labels"):
+        (root / kind).mkdir(parents=True)
+    rows = []
+    for i in range(frames):
+        labels = np.zeros((64, 96), np.uint8)
+        labels[:, :48] = random.integers(3)
+        labels[:, 48:] = random.integers(3)
+        labels[:2] = 255
+        rgb = random.integers(0, 60, (64, 96, 3), dtype=np.uint8)
+        rgb[:, 48:] = 80 * int(labels[-1, -1]) + 20
+        depth = random.integers(1000, 2000, (64, 96)).astype(np.uint16)
+        depth[:, :48] = 1000 + 2000 * int(labels[-1, 0])
+        depth[5:9] = 0
+        stem = f"{i:03d}"
+        cv2.imwrite(str(root / f"rgb/{stem}.jpg"), rgb[..., ::-1])
+        cv2.imwrite(str(root / f"depth/{stem}.png"), depth)
+        cv2.imwrite(str(root / f"labels/{stem}.png"), labels)
+        rows.append({"stem": stem, "scene": i, "light": "day" if i % 2 else "dark"})
+    with (root / "frames.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
