@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from gemini_ros.cli import main
+from gemini_ros.datasets.layout import load_layout
 from gemini_ros.training.data import ImageFolder, SegmentationData
 from test.datasets.trees import HEIGHT, LABELS, METRES, WIDTH, write_tree
 
@@ -30,7 +33,7 @@ def write(path, values):
 def several_sizes(tmp_path):
     """A SUN RGB-D of three training and two test images, each of its own size."""
     random = np.random.default_rng(0)
-    for split, sizes in {"train": [(40, 30), (20, 50), (36, 36)], "test": [(44, 28), (30, 60)]}.items():
+    for split, sizes in {"train": [(40, 30), (20, 50), (36, 36)], "test": [(75, 98), (101, 66)]}.items():
         for i, (height, width) in enumerate(sizes, 1):
             write(tmp_path / f"image/{split}/img-{i:06d}.jpg", random.integers(0, 256, (height, width, 3), np.uint8))
             write(tmp_path / f"depth/{split}/{i:08d}.png", random.integers(8000, 16000, (height, width), np.uint16))
@@ -42,9 +45,22 @@ def test_images_of_several_sizes_are_cropped_to_train_and_whole_to_validate(seve
     data = opened("fit", root=several_sizes, layout="sunrgbd_37", train_split="train", val_split="test")
     (batch,) = data.train_dataloader()
     assert batch["rgb"].shape == (2, 16, 32, 3) and batch["labels"].shape == (2, 16, 32)
-    assert [tuple(batch["labels"].shape) for batch in data.val_dataloader()] == [(1, 44, 28), (1, 30, 60)]
-    assert [tuple(batch["depth"].shape) for batch in data.test_dataloader()] == [(1, 44, 28), (1, 30, 60)]
+    assert [tuple(batch["labels"].shape) for batch in data.val_dataloader()] == [(1, 75, 98), (1, 101, 66)]
+    assert [tuple(batch["depth"].shape) for batch in data.test_dataloader()] == [(1, 75, 98), (1, 101, 66)]
     assert not (several_sizes / ".unpacked").exists()
+
+
+def test_any_folder_is_scored_at_the_labels_own_sizes(several_sizes, tmp_path, capsys):
+    """Untrained weights: what counts is that every labelled pixel of every image is scored, also of odd sizes."""
+    common = ["--config=config/training/warehouse_rgbd_nano.yaml", "--trainer.enable_progress_bar=false"]
+    place = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=false"]
+    data = [f"--data.root={several_sizes}", "--data.layout=sunrgbd_37", "--data.val_split=test"]
+    assert main(["train", "test", *common, *place, *data, "--model.label_set=sunrgbd_37"]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())["complete"]["all"]
+    labels = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (several_sizes / "label37/test").iterdir()]
+    assert scores["pixels"] == sum(np.count_nonzero(image) for image in labels) and len(scores["iou"]) == 37
+    assert main(["train", "test", *common, *place, *data]) == 2
+    assert "has the labels of sunrgbd_37, the model those of warehouse" in capsys.readouterr().err
 
 
 def test_images_of_one_size_are_validated_in_batches(tmp_path):
@@ -57,7 +73,8 @@ def test_images_of_one_size_are_validated_in_batches(tmp_path):
 
 def test_two_descriptions_of_one_folder_share_what_is_unpacked(tmp_path):
     root = write_tree(tmp_path, "nyudv2_40")
-    many, few = (ImageFolder(root, ("rgb", "depth"), layout=name) for name in ("nyudv2_40", "nyudv2_13"))
+    layouts = [replace(load_layout(name), unpack=True) for name in ("nyudv2_40", "nyudv2_13")]
+    many, few = (ImageFolder(root, ("rgb", "depth"), layout=layout) for layout in layouts)
     np.testing.assert_array_equal(many[0]["labels"].numpy(), LABELS)
     assert not torch.equal(many[0]["labels"], few[0]["labels"])
     unpacked = {file.name: json.loads(file.read_text()) for file in (root / ".unpacked").glob("*.json")}
@@ -104,18 +121,13 @@ def test_labels_beyond_the_models_classes_are_named(tmp_path):
         data[1]
 
 
-@pytest.mark.parametrize("name", ["nyudv2_40", "pst900_5"])
-def test_images_of_different_size_in_one_sample_are_named(tmp_path, name):
-    """Of a layout that is unpacked, and of one that is read each time."""
-    root = write_tree(tmp_path, name)
-    path, modalities, split = {
-        "nyudv2_40": ("depth/0001.png", ("rgb", "depth"), None),
-        "pst900_5": ("train/thermal/31_bag1a_8.png", ("rgb", "thermal"), "train"),
-    }[name]
-    kind = np.uint16 if name == "nyudv2_40" else np.uint8
-    write(root / path, np.ones((HEIGHT, WIDTH - 8), kind))
-    with pytest.raises(ValueError, match=rf"{path}: size {WIDTH - 8}x{HEIGHT}, expected {WIDTH}x{HEIGHT}"):
-        ImageFolder(root, modalities, layout=name, split=split)
+@pytest.mark.parametrize("unpack", [False, True])
+def test_images_of_different_size_in_one_sample_are_named(tmp_path, unpack):
+    root = write_tree(tmp_path, "nyudv2_40")
+    write(root / "depth/0001.png", np.ones((HEIGHT, WIDTH - 8), np.uint16))
+    layout = replace(load_layout("nyudv2_40"), unpack=unpack)
+    with pytest.raises(ValueError, match=rf"depth/0001\.png: size {WIDTH - 8}x{HEIGHT}, expected {WIDTH}x{HEIGHT}"):
+        ImageFolder(root, ("rgb", "depth"), layout=layout)
 
 
 def test_another_size_further_on_is_named(tmp_path):
