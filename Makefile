@@ -85,17 +85,20 @@ test test-all: .venv/.made $(python_stamps) $(robot_stamps)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line slow=$(slow) $(lanes)
 
 # One lane computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed.
+# The last Python's processes follow the first lane's computing: so both are about equally long.
 $(lanes): export OMP_NUM_THREADS := 1
 $(lanes): export OMP_WAIT_POLICY := PASSIVE
+last := $(lastword $(pythons))
 further_marks := not torch and not slow and not once
 
 test-rooms:
 	$(call run,.venv,$(main_rooms),$(main_marks))
 	$(foreach name,$(pythons) $(robots),$(call run,.venv-$(name),$(ROBOT_TESTS),$(further_marks)))
+	$(foreach name,$(last),$(call run,.venv-$(name),$(LIVE_TESTS),$(further_marks)))
 
 test-live:
 	$(call run,.venv,$(LIVE_TESTS),$(main_marks))
-	$(foreach name,$(pythons),$(call run,.venv-$(name),$(LIVE_TESTS),$(further_marks)))
+	$(foreach name,$(filter-out $(last),$(pythons)),$(call run,.venv-$(name),$(LIVE_TESTS),$(further_marks)))
 
 # $(call run,ENVIRONMENT,ROOMS,MARKS): one line of a lane.
 define run
