@@ -16,6 +16,7 @@ from gemini_ros import cli
 from gemini_ros.core.model_info import _KEYS as METADATA_KEYS
 from gemini_ros.core.statistics import CAUSES, STAGES
 from gemini_ros.core.sync import POLICIES
+from gemini_ros.datasets.layout import _IMAGE_KEYS, _LAYOUT_KEYS, layout_from_dict, load_layout
 from gemini_ros.evaluation.summary import Summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,3 +192,15 @@ def test_keys_of_files_are_all_told() -> None:
     assert set(table(ROOT / "docs/model_file.md", "## Metadata")) == METADATA_KEYS
     cells = " ".join(table(ROOT / "docs/bags.md", "`summary.json`, of `evaluate` and of `demo`:"))
     assert set(re.findall(r"\w+", cells)) == {field.name for field in fields(Summary)}
+
+
+def test_layouts_are_all_told_and_the_example_is_one() -> None:
+    page = ROOT / "docs/datasets.md"
+    names = table(page, "## Layouts")
+    assert sorted(names) == sorted(path.stem for path in (ROOT / "config/datasets").glob("*.yaml"))
+    assert all(load_layout(name).name == name for name in names)
+    (example,) = blocks(page, "yaml")
+    assert layout_from_dict(yaml.safe_load(example), "the example").has_splits
+    image_keys = set().union(*(required | optional for required, optional in _IMAGE_KEYS.values()))
+    for heading, keys in (("## A layout of your own", _LAYOUT_KEYS), ("### Keys of an image", image_keys)):
+        assert set(re.findall(r"\w+", " ".join(table(page, heading)))) == keys
