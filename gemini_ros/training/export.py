@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo, parse_model_info
+from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.data import ImageFolder
+from gemini_ros.training.data import SIMULATED, ImageFolder
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import load_weights
@@ -26,6 +27,8 @@ SMALLEST_AGREEMENT = 0.999
 # The file stores weights as fp16: closer than this, in standard deviations of the logits, either label is right.
 UNDECIDED = 0.01
 LICENCE = "Apache-2.0; trained from scratch on data made by this package's simulator"
+SIMULATION = "gemini-ros dataset simulate"  # the source that layouts of simulated data name
+DATA_LICENCE = "trained on data whose terms hold: {}"
 IMAGENET_LICENCE = (
     "started from {} of others, trained on ImageNet: the licence of those weights (NVIDIA's for MiT is non-commercial) "
     "and the terms of ImageNet (non-commercial research)"
@@ -37,19 +40,23 @@ def export_checkpoint(
 ) -> None:
     """Write ``out`` and ``out``'s golden file (four frames of the folder ``frames`` with their outputs).
 
-    ``size`` is the network's (width, height), by default that of the frames. Raises ``ValueError`` and writes nothing
+    The folder is of the layout that was trained on. ``size`` is the network's (width, height), by default that of the
+    frames. Raises ``ValueError`` and writes nothing
     if the file and the checkpoint do not agree (see ``write_checked``).
     """
     task = load_task(checkpoint)
     modalities = task.network.modalities
-    golden = golden_frames(frames, modalities)
-    licence, commercial_use = licence_of(task)
+    layout = layout_of(checkpoint)
+    golden = golden_frames(frames, modalities, layout)
+    licence, commercial_use = licence_of(task, layout.source)
     info = ModelInfo(
         label_set=task.labels,
         modalities=tuple(MODALITY_DEFAULTS[name] for name in modalities),
         network_size=size or golden[0].size,
         architecture={"name": "GeminiFusion", "encoder": task.hparams.encoder, "fusion": task.hparams.fusion},
-        training_data="simulated warehouses (gemini-ros dataset simulate)",
+        training_data="simulated warehouses (gemini-ros dataset simulate)"
+        if layout.source == SIMULATION
+        else f"{layout.name}: {layout.source}",
         scores=_short_scores(scores),
         licence=licence,
         commercial_use=commercial_use,
@@ -74,9 +81,9 @@ def write_checked(network: FusionSegmenter, info: ModelInfo, out: Path, frames: 
         _write_golden(out.with_suffix(".golden.npz"), segmenter, frames, results)
 
 
-def golden_frames(folder: Path, modalities: tuple[str, ...]) -> list[Frame]:
+def golden_frames(folder: Path, modalities: tuple[str, ...], layout: Layout | str = SIMULATED) -> list[Frame]:
     """Frames of a data set, evenly spread over it."""
-    data = ImageFolder(folder, modalities)
+    data = ImageFolder(folder, modalities, layout=layout)
     return [_frame(data, int(i)) for i in np.linspace(0, len(data) - 1, GOLDEN_FRAMES)]
 
 
@@ -88,9 +95,20 @@ def load_task(checkpoint: Path) -> SegmentationTask:
     return task.eval()
 
 
-def licence_of(task: SegmentationTask) -> tuple[str, str]:
-    """Licence of the weights and whether commercial use is allowed, by what they were started from."""
-    return (LICENCE, "yes") if task.imagenet is None else (IMAGENET_LICENCE.format(task.imagenet), "no")
+def layout_of(checkpoint: Path) -> Layout:
+    """The layout of the data that a checkpoint was trained on last."""
+    data = torch.load(checkpoint, map_location="cpu", weights_only=True).get("datamodule_hyper_parameters", {})
+    return load_layout(data.get("layout", SIMULATED))
+
+
+def licence_of(task: SegmentationTask, source: str = SIMULATION) -> tuple[str, str]:
+    """Licence of the weights and whether commercial use is allowed, by what they were started from and trained on."""
+    terms = [] if task.imagenet is None else [IMAGENET_LICENCE.format(task.imagenet)]
+    if source != SIMULATION:
+        terms.append(DATA_LICENCE.format(source))
+    if not terms:
+        return LICENCE, "yes"
+    return "; ".join(terms), "unknown" if task.imagenet is None else "no"
 
 
 def _frame(data: ImageFolder, index: int) -> Frame:

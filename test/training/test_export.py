@@ -9,8 +9,9 @@ import torch
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.export import SMALLEST_AGREEMENT, _agreement
+from gemini_ros.training.export import SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from gemini_ros.training.task import SegmentationTask
 
 pytestmark = pytest.mark.torch
 
@@ -45,3 +46,20 @@ def test_agreement_allows_rounding_and_nothing_else():
     assert _agreement(graph_of(network(1)), frames, results) < 0.9
     wrong = [Segmentation(np.ascontiguousarray(labels[0].numpy()[:, ::-1]), confidence[0].numpy())]
     assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
+
+
+def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
+    """Only simulated data makes weights that are free of others' terms; a checkpoint names its data's layout."""
+    task = SegmentationTask("nano", ["rgb"], "warehouse")
+    for parameters, name, licence, commercial_use in (
+        ({}, "simulated", "Apache-2.0", "yes"),
+        ({"datamodule_hyper_parameters": {"layout": "simulated"}}, "simulated", "Apache-2.0", "yes"),
+        ({"datamodule_hyper_parameters": {"layout": "mfnet_9"}}, "mfnet_9", "Ha et al., IROS 2017", "unknown"),
+    ):
+        torch.save(parameters, tmp_path / "a.ckpt")
+        layout = layout_of(tmp_path / "a.ckpt")
+        terms, commercial = licence_of(task, layout.source)
+        assert (layout.name, commercial) == (name, commercial_use) and licence in terms
+    task.imagenet = "mit_b0.pth"
+    terms, commercial = licence_of(task, "somebody's data")
+    assert "mit_b0.pth" in terms and "somebody's data" in terms and commercial == "no"
