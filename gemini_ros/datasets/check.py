@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.labels import LabelSet, label_set_from_dict, load_label_set
 from gemini_ros.datasets.folder import FrameFiles, survey
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout
@@ -71,17 +72,15 @@ class DatasetCheck:
 def check_dataset(
     root: str | Path, layout: Layout, *, label_set: str | None = None, split: str | None = None
 ) -> DatasetCheck:
-    """Read every image of a folder. ``label_set`` is a name or path, needed where the layout names none.
+    """Read every image of a folder. ``label_set`` is a name or path, needed where neither the layout nor the folder's
+    ``dataset.yaml`` says which it is.
 
     Raises ``ValueError`` where there is nothing to check.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder")
-    named = label_set or layout.label_set
-    if named is None:
-        raise ValueError(f"layout {layout.name} leaves the label set to the model: give --label-set")
-    labels = load_label_set(named)
+    labels = _label_set(root, label_set or layout.label_set)
     kinds = [kind for kind, image in layout.images.items() if next(image.path.files(root, {}), None)]
     absent = tuple(kind for kind in layout.images if kind not in kinds)
     if "labels" in absent or not kinds:
@@ -95,6 +94,17 @@ def check_dataset(
     for frame in frames:
         broken += seen.add(frame)
     return seen.result(labels, absent, broken)
+
+
+def _label_set(root: Path, named: str | None) -> LabelSet:
+    """The label set of this name or path, else that in the folder's ``dataset.yaml``."""
+    if named:
+        return load_label_set(named)
+    file = root / "dataset.yaml"
+    described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if not isinstance(described, dict) or "label_set" not in described:
+        raise ValueError(f"{file} says no label set, nor does the layout: give --label-set")
+    return label_set_from_dict(described["label_set"], str(file))
 
 
 class _Seen:

@@ -3,11 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from gemini_ros.cli import main
+from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.check import QUANTILES, check_dataset
 from gemini_ros.datasets.layout import load_layout
-from test.datasets.trees import HEIGHT, LABELS, METRES, TREES, WARMTH, WIDTH, write_tree
+from test.datasets.trees import HEIGHT, LABELS, METRES, RGB, TREES, WARMTH, WIDTH, write_tree
 
 
 def check(root, name, **options):
@@ -84,7 +86,21 @@ def test_nothing_to_check(tmp_path, capsys):
     assert main(["dataset", "check", str(tmp_path / "nowhere"), "--layout", "nyudv2_40"]) == 2
     assert main(["dataset", "check", str(tmp_path), "--layout", "nyudv2_40"]) == 2
     assert main(["dataset", "check", str(tmp_path), "--layout", "recorded"]) == 2
+    (tmp_path / "dataset.yaml").write_text("label_set: {name: mine}")
+    assert main(["dataset", "check", str(tmp_path)]) == 2
     errors = capsys.readouterr().err
     assert "nowhere: no such folder" in errors
     assert "no labels image label40/{stem}.png, as layout nyudv2_40 expects" in errors
-    assert "give --label-set" in errors
+    assert "dataset.yaml says no label set, nor does the layout: give --label-set" in errors
+    assert "dataset.yaml: keys ['name'], expected exactly" in errors
+
+
+def test_a_simulated_folder_brings_its_label_set(tmp_path, capsys):
+    for kind, image in (("rgb", RGB), ("labels", LABELS)):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / f"a.{'jpg' if kind == 'rgb' else 'png'}"), image)
+    (tmp_path / "frames.csv").write_text("stem,light\na,dim\n")
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump({"label_set": load_label_set("warehouse").to_dict()}))
+    assert main(["dataset", "check", str(tmp_path)]) == 0
+    report = capsys.readouterr().out
+    assert "light dim: 1" in report and "labels: warehouse" in report and "thermal: no image" in report

@@ -225,3 +225,18 @@ def test_a_description_of_ones_own(tmp_path):
         load_layout(path)
     with pytest.raises(FileNotFoundError, match=r"config/datasets/nothing\.yaml was not found"):
         load_layout("nothing")
+
+
+def test_the_recorded_nyu_is_what_its_layout_says(test_data_dir):
+    root = test_data_dir / "nyudv2_val_640"
+    layout = load_layout("nyudv2_40")
+    frames = find_frames(root, layout, ("rgb", "depth", "labels"))
+    assert len(frames) == 327
+    images = read(frames[163], layout)
+    assert {image.shape[:2] for image in images.values()} == {(480, 640)}
+    assert 0.7 < np.nanmin(images["depth"]) < np.nanmax(images["depth"]) < 10
+    coarse = read(frames[163], load_layout("nyudv2_13"))["labels"]
+    names, fewer = load_label_set("nyudv2_40").names, load_label_set("nyudv2_13").names
+    for label in np.unique(images["labels"][images["labels"] != 255]):
+        (found,) = np.unique(coarse[images["labels"] == label])
+        assert names[label] not in fewer or fewer[found] == names[label]
