@@ -84,12 +84,15 @@ def _by_list(root: Path, layout: Layout, known: Mapping[str, str]) -> tuple[list
     if not lists:
         return [], [f"{root / pattern.text}: no such file; layout {layout.name} lists its frames there"]
     records: dict[tuple[str, ...], dict[str, str]] = {}
-    problems = []
+    labels, problems = layout.images["labels"].path, []
     for values, path in lists:
         rows = _rows(path) if path.suffix == ".csv" else _lines(path, layout)
         for row in ({**row, **values} for row in rows):
             if lacking := sorted(layout.parts - row.keys()):
                 problems.append(f"{path}: {dict(row)} does not say {', '.join(lacking)} of the frame")
+                break
+            if labels.match(labels.fill(row)) is None:
+                problems.append(f"{path}: {dict(row)} does not name a frame in the form of {labels.text}")
                 break
             records.setdefault(_key(row, layout), row)
         if not rows:

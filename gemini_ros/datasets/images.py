@@ -93,7 +93,7 @@ def _indices_as_grey(data: bytes) -> tuple[bytes, int]:
     if len(data) < _PNG_FIXED or not data.startswith(b"\x89PNG"):
         return data, 1
     *_, depth, color_type = _PNG_HEADER.unpack_from(data)
-    if color_type != _PNG_PALETTE:
+    if color_type != _PNG_PALETTE or depth not in (1, 2, 4, 8):
         return data, 1
     header = bytearray(data[12 : _PNG_FIXED - 4])
     header[13] = _PNG_GREY

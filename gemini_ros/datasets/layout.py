@@ -24,7 +24,7 @@ from gemini_ros.core.resources import find_resource
 
 KINDS = ("rgb", "depth", "thermal", "labels")
 CHANNELS = {"red": 2, "green": 1, "blue": 0, "alpha": 3}  # in the order in which OpenCV gives them
-ENCODINGS = ("plain", "rotated_3_bits", "24_bits_rgb")
+ENCODINGS = {"plain": ("uint8", "uint16"), "rotated_3_bits": ("uint16",), "24_bits_rgb": ("uint8",)}  # of these types
 _LAYOUT_KEYS = {"name", "source", "label_set", "frames", "one_size", "unpack", "images"}
 _MEASURED = ({"path", "type", "scale", "hole"}, {"offset", "channel", "encoding"})
 _IMAGE_KEYS = {  # required, optional
@@ -33,7 +33,7 @@ _IMAGE_KEYS = {  # required, optional
     "thermal": _MEASURED,
     "labels": ({"path"}, {"type", "channel", "first_class", "map"}),
 }
-_PART = re.compile(r"\{(\w+)\}")
+_PART = re.compile(r"\{([A-Za-z]\w*)\}")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def layout_from_dict(data: object, where: str) -> Layout:
     ):
         if not good:
             raise ValueError(f"{where}: {key} {entries[key]!r}, expected {expected}")
-    PathPattern(entries["frames"])
+    _path(frames, where)
     return Layout(**{**entries, "images": formats})
 
 
@@ -212,9 +212,9 @@ def _image_format(kind: str, data: object, where: str) -> ImageFormat:
     first_class, mapping = entries.get("first_class", 0), entries.get("map")
     numbers = [entries.get("scale", 1.0), entries.get("offset", 0.0)]
     for key, found, expected in (
-        ("type", stored_type, ("uint8", "uint16")),
+        ("encoding", encoding, tuple(ENCODINGS)),
+        ("type", stored_type, ENCODINGS.get(encoding, ())),
         ("channel", channel, (None, *CHANNELS)),
-        ("encoding", encoding, ENCODINGS),
     ):
         if found not in expected:
             raise ValueError(f"{where}: {key} {found!r}, expected one of {', '.join(map(str, expected))}")
@@ -230,16 +230,20 @@ def _image_format(kind: str, data: object, where: str) -> ImageFormat:
         raise ValueError(f"{where}: map {mapping!r:.80}, expected whole numbers to classes")
     if mapping is not None and "first_class" in entries:
         raise ValueError(f"{where}: first_class and map, expected one of them")
-    if not isinstance(entries["path"], str):
-        raise ValueError(f"{where}: path {entries['path']!r}, expected text")
-    try:
-        path = PathPattern(entries["path"])
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    path = _path(entries["path"], where)
     if not path.parts:
         raise ValueError(f"{where}: path {path.text!r} names no part, expected one such as {{stem}}")
     scale, offset = map(float, numbers)
     return ImageFormat(path, stored_type, channel, encoding, scale, offset, hole, first_class, mapping)
+
+
+def _path(text: object, where: str) -> PathPattern:
+    if not isinstance(text, str):
+        raise ValueError(f"{where}: path {text!r}, expected text")
+    try:
+        return PathPattern(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _entries(data: object, required: set[str], optional: set[str], where: str) -> dict[str, Any]:

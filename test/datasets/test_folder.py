@@ -147,6 +147,9 @@ def test_lists_of_stems_of_paths_and_of_rows(two_of_three_labelled):
     (root / "part.csv").write_text("name\na\n")
     with pytest.raises(ValueError, match=r"part\.csv: \{'name': 'a'\} does not say stem of the frame"):
         stems(root, "part.csv")
+    (root / "part.csv").write_text("stem\n../color/a\n")
+    with pytest.raises(ValueError, match=r"part\.csv: .*color/a'\} does not name a frame in the form of mask/\{stem\}"):
+        stems(root, "part.csv")
     (root / "part.csv").write_text("stem\nb\n")
     with pytest.raises(ValueError, match=r"mask/b\.png: no such file"):
         stems(root, "part.csv")
@@ -176,6 +179,7 @@ def test_names_with_special_characters_are_found_in_a_folder(tmp_path):
     ("changes", "message"),
     [
         ({"frames": "some"}, "frames 'some', expected paired, labelled"),
+        ({"frames": "../some.txt"}, "below the data set's folder"),
         ({"unpack": True, "one_size": False}, "no array holds several sizes"),
         ({"one_size": "yes"}, "one_size 'yes', expected true or false"),
         ({"label_set": 3}, "label_set 3"),
@@ -203,6 +207,12 @@ def test_a_wrong_description_is_refused(changes, message):
         ("depth", {"path": "/d/{stem}.png", "type": "uint16", "scale": 1, "hole": 0}, "below the data set's folder"),
         ("depth", {"path": "../{stem}.png", "type": "uint16", "scale": 1, "hole": 0}, "below the data set's folder"),
         ("depth", {"path": "d/{st em}.png", "type": "uint16", "scale": 1, "hole": 0}, "names in braces"),
+        ("depth", {"path": "d/{1}.png", "type": "uint16", "scale": 1, "hole": 0}, "names in braces"),
+        (
+            "depth",
+            {"path": "d/{stem}.png", "type": "uint8", "scale": 1, "hole": 0, "encoding": "rotated_3_bits"},
+            "type 'uint8', expected one of uint16",
+        ),
         ("depth", {"path": "d/1.png", "type": "uint16", "scale": 1, "hole": 0}, "names no part"),
         ("labels", {"path": "l/{stem}.png", "channel": "pink"}, "channel 'pink'"),
         ("labels", {"path": "l/{stem}.png", "first_class": -1}, "first_class -1"),

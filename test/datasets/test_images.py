@@ -108,6 +108,11 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     path.write_bytes(palette_png(np.zeros((3, 4), np.uint8), 8)[:-20])
     with pytest.raises(ValueError, match=r"a\.png: unreadable: PNG .* truncated"):
         read_stored(path, "labels", LABELS)
+    damaged = bytearray(palette_png(np.zeros((3, 4), np.uint8), 8))
+    damaged[24] = 0  # bits per pixel
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"a\.png: unreadable: PNG"):
+        read_stored(path, "labels", LABELS)
     path.write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"a\.png: unreadable: .*expected JPEG or PNG"):
         read_stored(path, "rgb", LABELS)
