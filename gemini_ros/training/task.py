@@ -22,6 +22,7 @@ from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
 from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.weights import load_weights
 
@@ -118,6 +119,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         self.scores: dict[str, dict[str, Scores]] = {}
+        self.panels: list[Panel] = []
 
     def test_step(self, sample: Sample, _index: int) -> None:
         """Score with everything there, and with each modality missing; all frames together and by light level."""
@@ -133,16 +135,25 @@ class SegmentationTask(lightning.LightningModule):
             by_light = self.scores.setdefault(f"without {names[missing]}" if missing is not None else "complete", {})
             for i, light in enumerate(lights):
                 by_light.setdefault(light, Scores(len(self.labels))).update(truth[i], labels[i], confidence[i])
+            if missing is None:
+                shown = shown_frames(len(records))
+                self.panels += [
+                    panel(sample, i, labels[i], records[index]["stem"])
+                    for i, index in enumerate(sample["index"].tolist())
+                    if index in shown
+                ]
 
     def on_test_epoch_end(self) -> None:
-        """Write ``scores.json`` into the run's folder."""
-        scores = {}
+        """Write ``scores.json`` and ``report.html`` into the run's folder."""
+        scores, counts = {}, {}
         for condition, by_light in self.scores.items():
             everything = sum(by_light.values(), Scores(len(self.labels)))
             parts = {"all": everything, **dict(sorted(by_light.items()))}
+            counts[condition] = everything.confusion.counts
             scores[condition] = {light: part.to_dict(self.labels.names) for light, part in parts.items()}
         with atomic_path(Path(self.trainer.default_root_dir) / "scores.json") as part:
             part.write_text(json.dumps(scores, indent=1))
+        write_report(Path(self.trainer.default_root_dir), self.labels, scores, counts["complete"], self.panels)
         for condition, by_light in scores.items():
             for light, score in by_light.items():
                 self.log(f"{condition}/{light}", score["miou"])
