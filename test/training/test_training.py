@@ -4,12 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import lightning
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
@@ -39,6 +41,16 @@ def arguments(folder, out):
         f"--trainer.logger.init_args.save_dir={out}",
         "--trainer.enable_progress_bar=false",
     ]
+
+
+@pytest.mark.parametrize("config", sorted(Path("config/training").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_is_one(config, capsys):
+    """Every name and type in it is known; ``whole_frames`` comes on top of another."""
+    base = ["--config=config/training/warehouse_rgb_nano.yaml"] if config.stem == "whole_frames" else []
+    with pytest.raises(SystemExit) as end:
+        main(["train", "fit", *base, f"--config={config}", "--print_config"])
+    assert end.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["learning_rate"] > 0
 
 
 def test_fit_test_export_and_run(folder, tmp_path):
