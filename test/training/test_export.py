@@ -48,6 +48,18 @@ def test_agreement_allows_rounding_and_nothing_else():
     assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
 
 
+def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
+    task = SegmentationTask("nano", ["rgb"], "warehouse").eval()
+    task.network = network(0)
+    rgb = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        labels, confidence = task._segment({"rgb": rgb, "present": torch.ones(1, 1), "labels": rgb[..., 0]})
+        expected = [output.numpy() for output in graph_of(task.network)(rgb, torch.ones(1))[:2]]
+    assert labels.dtype == confidence.dtype == np.uint8 and labels.shape == (1, 64, 96)
+    assert (labels == expected[0]).mean() > 0.999
+    assert np.abs(confidence.astype(int) - expected[1]).max() <= 1 and np.ptp(confidence) > 20
+
+
 def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
     """Only simulated data makes weights that are free of others' terms; a checkpoint names its data's layout."""
     task = SegmentationTask("nano", ["rgb"], "warehouse")
