@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript import opset18
+from torch import Tensor, nn
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
@@ -48,14 +53,32 @@ def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
         for m in info.modalities
     ]
     rows, columns = torch.export.Dim("H", min=64, max=8192), torch.export.Dim("W", min=64, max=8192)
-    program = torch.onnx.export(
+    return to_onnx(
         module,
         (*images, torch.ones(len(images))),
-        input_names=[*info.modality_names, "present"],
-        output_names=["labels", "confidence", "logits"],
+        [*info.modality_names, "present"],
+        ["labels", "confidence", "logits"],
+        (tuple({1: rows, 2: columns} for _ in images) + (None,),),
+    )
+
+
+def to_onnx(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_shapes: Any = None,
+) -> onnx.ModelProto:
+    """The graph of ``module`` for ``inputs``, without the exporter's notes on where each node came from."""
+    program = torch.onnx.export(
+        module,
+        tuple(inputs),
+        input_names=list(input_names),
+        output_names=list(output_names),
         opset_version=OPSET,
         dynamo=True,
-        dynamic_shapes=(tuple({1: rows, 2: columns} for _ in images) + (None,),),
+        dynamic_shapes=dynamic_shapes,
+        custom_translation_table={torch.ops.aten.gelu.default: _gelu},
         verbose=False,
     )
     assert program is not None
@@ -65,6 +88,13 @@ def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
         node.doc_string = ""
     del proto.graph.value_info[:]
     return proto
+
+
+def _gelu(x: Any, approximate: str = "none") -> Any:
+    """(x / 2) (1 + erf(x / sqrt(2))): in this order of operations ONNX Runtime knows a Gelu, in torch's it does not."""
+    assert approximate == "none"
+    half, one, root = (opset18.Constant(value_float=value) for value in (0.5, 1.0, math.sqrt(2)))
+    return opset18.Mul(opset18.Mul(x, half), opset18.Add(opset18.Erf(opset18.Div(x, root)), one))
 
 
 def _store_as_fp16(proto: onnx.ModelProto) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gemini_ros.network.deploy.layers import linear
+from gemini_ros.network.deploy.layers import added, linear
 from gemini_ros.network.fusion.gemini import HEADS, GeminiFusion, PairAttention
 from gemini_ros.network.fusion.operator import BlockState, FusionOperator
 
@@ -27,14 +28,17 @@ class PlainFusion(nn.Module):
 class FusedProjection(nn.Module):
     """GeminiFusion and the attention's output projection in one, tokens (N, C) per stream -> projected tokens.
 
-    With stream i as x and the other as y: m = V2 + g (V1 - V2), out = (Wp Wo) m + Wp x + constant. Without a projection
-    (Swin has it before the operator) Wp is the identity.
+    With stream i as x and the other as y: m = g (V1 - V2) + V2, out = (Wp Wo) m + Wp x + constant. Without a projection
+    (Swin has it before the operator) Wp is the identity. The gate g is summed over a head's channels and spread over
+    them again by a constant matrix (C, heads) of 0 and 1: faster than summing a few channels at a time.
     """
+
+    of_head: Tensor
 
     def __init__(self, fusion: GeminiFusion, projection: nn.Linear | None) -> None:
         super().__init__()
         width = fusion.fc2.in_features
-        self.head_width = width // HEADS
+        self.register_buffer("of_head", torch.eye(HEADS).repeat_interleave(width // HEADS, 0))
         self.relation_self = linear(fusion.fc1.weight[:, :width], fusion.fc1.bias)
         self.relation_other = linear(fusion.fc1.weight[:, width:])
         self.relation_out = fusion.fc2
@@ -46,17 +50,15 @@ class FusedProjection(nn.Module):
     def forward(self, x_a: Tensor, x_b: Tensor) -> list[Tensor]:
         streams = (x_a, x_b)
         own = [self.relation_self(x) for x in streams]
-        other = [self.relation_other(x) for x in streams]
         outputs = []
         for i, direction in enumerate(self.directions):
             x, y = streams[i], streams[1 - i]
-            relation = self.relation_out(F.gelu(own[i] + other[1 - i])).softmax(-1)
+            relation = self.relation_out(F.gelu(added(own[i], y, self.relation_other))).softmax(-1)
             product = direction.q(x) * direction.k(x - x * relation)
-            score = product.unflatten(1, (HEADS, self.head_width)).sum(-1, keepdim=True)
-            v_1 = direction.v_own(x).unflatten(1, (HEADS, self.head_width))
-            v_2 = direction.v_other(y).unflatten(1, (HEADS, self.head_width))
-            mixed = (v_2 + score.sigmoid() * (v_1 - v_2)).flatten(1)
-            outputs.append(direction.out(mixed) + direction.skip(x))
+            gate = (product @ self.of_head).sigmoid() @ self.of_head.T
+            minus_v_2 = direction.minus_v_other(y)
+            mixed = gate * added(minus_v_2, x, direction.v_own) - minus_v_2
+            outputs.append(added(direction.skip(x), mixed, direction.out))
         return outputs
 
 
@@ -72,11 +74,25 @@ class _Direction(nn.Module):
         scale = (w_q.shape[0] // HEADS) ** -0.5
         self.q = linear(w_q * scale, b_q * scale)
         self.k = linear(w_k, w_k @ k_noise)
-        self.v_own = linear(w_v, b_v + w_v @ v_noise)
-        self.v_other = linear(w_v, b_v)
+        noise = w_v @ v_noise
+        self.minus_v_other, self.v_own = linear(-w_v, noise), linear(w_v)
         out = attention.out_proj
+        constant = out.bias + out.weight @ (b_v + noise)
         if projection is None:
-            self.out, self.skip = linear(out.weight, out.bias), nn.Identity()
+            self.out, self.skip = linear(out.weight), Shift(constant)
         else:
             self.out = linear(projection.weight @ out.weight)
-            self.skip = linear(projection.weight, projection.bias + projection.weight @ out.bias)
+            self.skip = linear(projection.weight, projection.bias + projection.weight @ constant)
+
+
+class Shift(nn.Module):
+    """x + constant."""
+
+    constant: Tensor
+
+    def __init__(self, constant: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("constant", constant.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.constant

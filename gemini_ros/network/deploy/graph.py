@@ -63,8 +63,8 @@ class DeployedSegmenter(nn.Module):
         features = self.encoder(images)
         weights = self.alpha * present
         weights = weights / weights.sum().clamp_min(EPS)
-        fused = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
-        return self.decoder.predict(fused[0] if len(fused) == 1 else fused[0] + fused[1])
+        logits = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
+        return (logits[0] if len(logits) == 1 else logits[0] + logits[1]) + self.decoder.bias
 
 
 def _deployed(encoder: MixTransformer | SwinTransformer, stacked: bool) -> DeployedMit | DeployedSwin | StackedMit:
@@ -76,7 +76,10 @@ def _deployed(encoder: MixTransformer | SwinTransformer, stacked: bool) -> Deplo
 
 
 class DeployedDecoder(nn.Module):
-    """Four convolutions at the stages' own resolutions, summed at 1/4; ``predict`` is applied after the ensemble."""
+    """Four convolutions at the stages' own resolutions, summed at 1/4, then the prediction without its ``bias``, which
+    is added after the ensemble. Of the sums, ONNX Runtime takes the last one and the ReLU into the convolution."""
+
+    bias: Tensor
 
     def __init__(self, decoder: MlpDecoder) -> None:
         super().__init__()
@@ -85,15 +88,18 @@ class DeployedDecoder(nn.Module):
         shift = norm.bias - gain * norm.running_mean
         slices = reversed(decoder.fuse.weight.flatten(1).chunk(len(decoder.linear), dim=1))
         folded = [gain[:, None] * piece for piece in slices]
-        self.project = nn.ModuleList(
+        project = [
             pointwise(linear(weight @ layer.weight, weight @ layer.bias + (shift if i == 0 else 0)))
             for i, (weight, layer) in enumerate(zip(folded, decoder.linear, strict=True))
-        )
-        self.predict = decoder.predict
+        ]
+        self.finest, self.coarser = project[0], nn.ModuleList(project[1:])
+        self.predict = pointwise(linear(decoder.predict.weight.flatten(1)))
+        self.register_buffer("bias", decoder.predict.bias.detach()[:, None, None])
 
     def forward(self, features: list[Tensor]) -> Tensor:
         size = features[0].shape[2:]
-        total = self.project[0](features[0])
-        for feature, project in zip(features[1:], list(self.project)[1:], strict=True):
-            total = total + F.interpolate(project(feature), size=size, mode="bilinear", align_corners=False)
-        return F.relu(total)
+        context = [
+            F.interpolate(project(feature), size=size, mode="bilinear", align_corners=False)
+            for feature, project in zip(features[1:], self.coarser, strict=True)
+        ]
+        return self.predict(F.relu(self.finest(features[0]) + (context[0] + context[1] + context[2])))

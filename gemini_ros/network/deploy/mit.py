@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
-from gemini_ros.network.deploy.layers import image, linear, pointwise, split_heads, tokens
+from gemini_ros.network.deploy.layers import image, join_heads, linear, pointwise, split_heads, tokens
 from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
 from gemini_ros.network.fusion.gemini import GeminiFusion
+
+# By the reduction of the keys: into how many pieces the queries go, one after the other, so that the scores of a piece
+# (all of stage 1 at 480x640: 19200 x 300) are still in the cache when they are used. Fixed: no graph depends on tokens.
+QUERY_PIECES = {8: 8, 4: 4, 2: 1, 1: 1}
 
 
 class DeployedMit(nn.Module):
@@ -46,7 +51,7 @@ class DeployedStage(nn.Module):
 
 
 class DeployedBlock(nn.Module):
-    """A block on tokens (N, C): attention, then fusion and output projection in one, then the MLP as convolutions."""
+    """A block on tokens (N, C): attention, then fusion and output projection in one, then the MLP."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -55,7 +60,7 @@ class DeployedBlock(nn.Module):
         operator = block.fusion
         self.merged = FusedProjection(operator, block.attn.proj) if isinstance(operator, GeminiFusion) else None
         self.fusion = PlainFusion(operator, block.norm2) if operator is not None and self.merged is None else None
-        self.fc1, self.dwconv, self.fc2 = pointwise(block.mlp.fc1), block.mlp.dwconv, pointwise(block.mlp.fc2)
+        self.fc1, self.dwconv, self.fc2 = pointwise(block.mlp.fc1), block.mlp.dwconv, block.mlp.fc2
         width = block.attn.q.in_features
         self.q = linear(
             block.attn.q.weight * (width // self.attn.heads) ** -0.5,
@@ -89,7 +94,8 @@ class DeployedBlock(nn.Module):
         q = split_heads(self.q(x), heads)
         k = split_heads(self.k(source), heads).transpose(1, 2)
         v = split_heads(self.v(source), heads)
-        return ((q @ k).softmax(-1) @ v).transpose(0, 1).flatten(1)
+        pieces = [(piece @ k).softmax(-1) @ v for piece in q.chunk(QUERY_PIECES[self.attn.reduction], 1)]
+        return join_heads(pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1))
 
     def _mlp(self, x: Tensor, height: int, width: int) -> Tensor:
-        return tokens(self.fc2(F.gelu(self.dwconv(self.fc1(image(x, height, width))))))
+        return self.fc2(F.gelu(tokens(self.dwconv(self.fc1(image(x, height, width))))))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from gemini_ros.network.deploy.fusion import FusedProjection
 from gemini_ros.network.deploy.layers import linear, pointwise
 from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
-from gemini_ros.network.fusion.gemini import HEADS, GeminiFusion
+from gemini_ros.network.fusion.gemini import GeminiFusion
 from gemini_ros.network.layers import ModalityNorm, image_from_tokens, tokens_from_image
 
 
@@ -110,15 +110,17 @@ class StackedFusion(nn.Module):
     key: Tensor
     key_bias: Tensor
     out: Tensor
+    of_head: Tensor
 
     def __init__(self, fusion: GeminiFusion, projection: nn.Linear) -> None:
         super().__init__()
         plain = FusedProjection(fusion, projection)
         self.width = projection.in_features
         self.relation_out = plain.relation_out
+        self.register_buffer("of_head", plain.of_head)
         directions = list(plain.directions)
         layers = [
-            [plain.relation_self, plain.relation_other, own.q, own.v_own, other.v_other, own.skip]
+            [plain.relation_self, plain.relation_other, own.q, own.v_own, other.minus_v_other, own.skip]
             for own, other in (directions, reversed(directions))
         ]
         none = torch.zeros(self.width, dtype=projection.weight.dtype)
@@ -130,13 +132,12 @@ class StackedFusion(nn.Module):
         self.register_buffer("out", torch.stack([_weight(d.out).T for d in directions]))
 
     def forward(self, x: Tensor) -> Tensor:
-        own, other, q, v_1, v_other, skip = (x @ self.first + self.first_bias).split(self.width, 2)
+        own, other, q, v_1, minus_v_other, skip = (x @ self.first + self.first_bias).split(self.width, 2)
         relation = self.relation_out(F.gelu(own + _swapped(other))).softmax(-1)
         key = (x - x * relation) @ self.key + self.key_bias
-        gate = (q * key).unflatten(2, (HEADS, -1)).sum(-1, keepdim=True).sigmoid()
-        v_2 = _swapped(v_other)
-        mixed = v_2.unflatten(2, (HEADS, -1)) + gate * (v_1 - v_2).unflatten(2, (HEADS, -1))
-        return mixed.flatten(2) @ self.out + skip
+        gate = ((q * key) @ self.of_head).sigmoid() @ self.of_head.T
+        minus_v_2 = _swapped(minus_v_other)
+        return (gate * (v_1 + minus_v_2) - minus_v_2) @ self.out + skip
 
 
 def _swapped(x: Tensor) -> Tensor:
