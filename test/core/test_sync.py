@@ -327,12 +327,12 @@ def test_memory_is_bounded_and_adding_stays_fast_with_a_dead_stream():
     extras = ("thermal", "a", "b")
     feed = Feed(("rgb", "depth"), extras, queue_size=20, missing_timeout_ns=10**18)
     feed("depth", 0)
-    slowest = 0.0
+    slowest = 0.0  # of the time spent computing: others on the machine do not count
     for i in range(1, 1500):
         for stream in ("rgb", *extras):
-            start = time.perf_counter()
+            start = time.thread_time()
             feed(stream, 33 * i)
-            slowest = max(slowest, time.perf_counter() - start)
+            slowest = max(slowest, time.thread_time() - start)
             assert max(feed.matcher.buffered.values()) <= 20
     assert slowest < 0.1  # 4.3 s was seen elsewhere, with five streams and queues of 20
     assert feed.dropped("rgb") == {"overflow": 1499 - 20}
