@@ -83,9 +83,9 @@ def check_dataset(
     labels = _label_set(root, label_set or layout.label_set)
     kinds = [kind for kind, image in layout.images.items() if next(image.path.files(root, {}), None)]
     absent = tuple(kind for kind in layout.images if kind not in kinds)
-    if "labels" in absent or not kinds:
+    if "labels" in absent:
         raise ValueError(
-            f"{root}: no {absent[-1]} image {layout.images[absent[-1]].path.text}, as layout {layout.name} expects"
+            f"{root}: no labels image {layout.images['labels'].path.text}, as layout {layout.name} expects"
         )
     frames, broken = survey(root, layout, kinds, split)
     if not frames:
@@ -101,7 +101,10 @@ def _label_set(root: Path, named: str | None) -> LabelSet:
     if named:
         return load_label_set(named)
     file = root / "dataset.yaml"
-    described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    try:
+        described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: not YAML: {error}") from error
     if not isinstance(described, dict) or "label_set" not in described:
         raise ValueError(f"{file} says no label set, nor does the layout: give --label-set")
     return label_set_from_dict(described["label_set"], str(file))

@@ -89,7 +89,10 @@ def test_nothing_to_check(tmp_path, capsys):
     assert main(["dataset", "check", str(tmp_path), "--layout", "recorded"]) == 2
     (tmp_path / "dataset.yaml").write_text("label_set: {name: mine}")
     assert main(["dataset", "check", str(tmp_path)]) == 2
+    (tmp_path / "dataset.yaml").write_text("label_set: [")
+    assert main(["dataset", "check", str(tmp_path)]) == 2
     errors = capsys.readouterr().err
+    assert "dataset.yaml: not YAML" in errors
     assert "nowhere: no such folder" in errors
     assert "no labels image label40/{stem}.png, as layout nyudv2_40 expects" in errors
     assert "dataset.yaml says no label set, nor does the layout: give --label-set" in errors
