@@ -53,7 +53,7 @@ def decoded(kind: str, stored: np.ndarray, image: ImageFormat, classes: np.ndarr
                 "of another label set?"
             )
         return labels.astype(np.uint8)
-    values = (stored * np.float32(image.scale) + np.float32(image.offset)).astype(np.float32)
+    values = (stored * np.float32(image.scale) + np.float32(image.offset)).astype(np.float32, copy=False)
     if image.hole is not None:
         values[stored == image.hole] = np.nan
     return values
