@@ -100,7 +100,7 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_options_in_the_text_are_of_some_command(page: Path) -> None:
     source = (ROOT / "gemini_ros/cli.py").read_text(encoding="utf-8") + (ROOT / "docs/generate.py").read_text("utf-8")
-    foreign = {"--no-deps", "--clock"}  # pip's and ros2's
+    foreign = {"--no-deps", "--clock", "--ckpt_path"}  # pip's, ros2's and Lightning's
     for code in inline(page):
         for option in re.findall(r"^--[\w.-]+|(?<= )--[\w.-]+", code):
             assert f'"{option}"' in source or option in foreign | {"--help"}, f"{option} in `{code}`"
