@@ -1,11 +1,14 @@
 """What the network costs: parameters, GFLOP, latency and memory, and the deploy form against the straightforward one.
 
     python -m benchmarks.network compare b0 b3 --json compare.json
+    python -m benchmarks.network profile b0
     python -m benchmarks.network table --sizes nano b0 --operators gemini none --json table.json
 
 480x640, batch 1, 40 classes, normalised images to ensemble logits. ``compare`` alternates the two formulations in one
-process on one thread and prints ratios of medians, and each against the floor: the same GFLOP at the rate of a
-2048 x 2048 x 2048 MatMul in ONNX Runtime. ``table`` measures each entry in a process of its own, for its memory.
+process on one thread and prints ratios of medians, and each against the floor: what the deploy form must multiply at
+the rate of a 2048 x 2048 x 2048 MatMul in ONNX Runtime. ``profile`` says where ONNX Runtime spends the deploy form's
+time. ``table`` measures each entry in a process of its own, for its memory. ``--files`` keeps the exported graphs for
+the next run of the same code.
 Run it alone, with OMP_WAIT_POLICY=PASSIVE; torch profits from
 GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import resource
 import statistics
@@ -39,7 +43,8 @@ from gemini_ros.network.model import ENCODERS, FusionSegmenter
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 40
 MATMUL = 2048
-ALTERNATIONS = 15
+# What there is to multiply once nothing is computed twice; further products that save time count as time.
+FLOOR_GFLOP = {"b0": 23.2, "b3": 276.5}
 Run = Callable[[], object]
 
 
@@ -100,8 +105,10 @@ def gflop(make: Callable[[], nn.Module]) -> float:
 
 
 def onnx_file(module: nn.Module, folder: Path, name: str) -> Path:
+    """Where the exported graph is; made unless it is there."""
     path = folder / f"{name}.onnx"
-    path.write_bytes(to_onnx(module, images(), ["a", "b"], ["logits"]).SerializeToString())
+    if not path.exists():
+        path.write_bytes(to_onnx(module, images(), ["a", "b"], ["logits"]).SerializeToString())
     return path
 
 
@@ -134,31 +141,72 @@ def in_openvino(_module: nn.Module, path: Path, threads: int) -> Run:
 BACKENDS = {"torch": in_torch, "onnxruntime": in_onnxruntime, "openvino": in_openvino}
 
 
-def compare(size: str, backends: list[str], threads: int) -> dict[str, dict[str, float]]:
+def compare(
+    size: str, backends: list[str], threads: int, alternations: int, folder: Path
+) -> dict[str, dict[str, float]]:
     """Median milliseconds of both formulations, alternating, their ratio, and the deploy form's over the floor."""
-    ours, theirs = deployed(size), straightforward(size)
-    work = gflop(lambda: deployed(size))
-    print(f"{size}: deploy {work:.1f} GFLOP, straightforward {gflop(lambda: straightforward(size)):.1f}")
+    forms = {"gemini": deployed(size), "straightforward": straightforward(size)}
+    paths = {name: onnx_file(module, folder, f"{size}-{name}") for name, module in forms.items()}
     results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [onnx_file(m, Path(folder), name) for m, name in ((ours, "deploy"), (theirs, "straightforward"))]
-        for backend in backends:
-            runs = [BACKENDS[backend](m, p, threads) for m, p in zip((ours, theirs), paths, strict=True)]
-            matmul = matmul_run(threads)
-            fast, slow, floor = medians([*runs, matmul], ALTERNATIONS)
-            floor_ms = work / (2 * MATMUL**3 / 1e9 / floor)
-            results[backend] = {
-                "deploy_ms": fast,
-                "straightforward_ms": slow,
-                "ratio": slow / fast,
-                "floor_ms": floor_ms,
-                "over_floor": fast / floor_ms,
-            }
-            print(
-                f"  {backend:12s} straightforward {slow:7.0f} ms, deploy {fast:7.0f} ms: {slow / fast:.2f}x; "
-                f"floor {floor_ms:.0f} ms, {fast / floor_ms:.2f} of it"
-            )
+    for backend in backends:
+        runs = [BACKENDS[backend](module, paths[name], threads) for name, module in forms.items()]
+        fast, slow, matmul = medians([*runs, matmul_run(threads)], alternations)
+        rate = 2 * MATMUL**3 / 1e6 / matmul
+        floor = FLOOR_GFLOP[size] / rate * 1e3
+        results[backend] = {
+            "deploy_ms": fast,
+            "straightforward_ms": slow,
+            "ratio": slow / fast,
+            "gflop_per_s": rate,
+            "floor_ms": floor,
+            "over_floor": fast / floor,
+        }
+        print(
+            f"{size} {backend:12s} straightforward {slow:7.0f} ms, deploy {fast:7.0f} ms: {slow / fast:.2f}x; "
+            f"floor {floor:.0f} ms ({rate:.0f} GFLOP/s), {fast / floor:.2f} of it"
+        )
     return results
+
+
+def profile(size: str, runs: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Per type of node of the deploy form in ONNX Runtime, one thread: nodes, median milliseconds, GFLOP."""
+    options = _options(1)
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    path = onnx_file(deployed(size), folder, f"{size}-gemini")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    inputs = dict(zip(("a", "b"), (x.numpy() for x in images()), strict=True))
+    for _ in range(runs):
+        session.run(None, inputs)
+    trace = Path(session.end_profiling())
+    nodes: dict[str, list[dict]] = {}
+    for event in json.loads(trace.read_text()):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            nodes.setdefault(event["name"], []).append(event)
+    trace.unlink()
+    rows: dict[str, dict[str, float]] = {}
+    for events in nodes.values():
+        row = rows.setdefault(events[0]["args"]["op_name"], {"nodes": 0, "ms": 0.0, "gflop": 0.0})
+        row["nodes"] += 1
+        row["ms"] += statistics.median(event["dur"] for event in events) / 1e3
+        row["gflop"] += _node_gflop(events[0]["args"])
+    rows = dict(sorted(rows.items(), key=lambda item: -item[1]["ms"]))
+    for kind, row in rows.items():
+        print(f"{kind:20s}{row['nodes']:5.0f} nodes {row['ms']:8.1f} ms {row['gflop']:7.2f} GFLOP")
+    print(f"{'all':31s} {sum(row['ms'] for row in rows.values()):8.1f} ms")
+    return rows
+
+
+def _node_gflop(arguments: dict) -> float:
+    """2 x multiply-accumulate of a product; 0 for any other node. Packed weights are not among the input shapes."""
+    inputs, outputs = (
+        [next(iter(entry.values())) for entry in arguments[key]] for key in ("input_type_shape", "output_type_shape")
+    )
+    if arguments["op_name"] == "Conv":
+        return 2 * math.prod(outputs[0]) * math.prod(inputs[1][1:]) / 1e9
+    if arguments["op_name"] in ("Gemm", "MatMul", "FusedMatMul"):
+        return 2 * math.prod(outputs[0]) * inputs[0][-1] / 1e9
+    return 0.0
 
 
 def medians(runs: list[Run], alternations: int) -> list[float]:
@@ -186,25 +234,30 @@ def matmul_run(threads: int) -> Run:
     return lambda: session.run(None, inputs)
 
 
-def _session(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
+def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return options
 
 
-def table_row(size: str, operator: str, backends: list[str], threads: int, runs: int) -> dict[str, object]:
+def _session(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+
+
+def table_row(
+    size: str, operator: str, backends: list[str], threads: int, runs: int, folder: Path
+) -> dict[str, object]:
     """Parameters, GFLOP and per backend median milliseconds and peak memory in MB above that of the idle process."""
     with torch.device("meta"):
         parameters = sum(p.numel() for p in FusionSegmenter(size, ("rgb", "depth"), CLASSES, operator).parameters())
     row: dict[str, object] = {"size": size, "operator": operator, "parameters": parameters}
     row["gflop"] = gflop(lambda: deployed(size, operator))
-    with tempfile.TemporaryDirectory() as folder:
-        path = onnx_file(deployed(size, operator), Path(folder), "deploy")
-        row["nodes"] = len(onnx.load(path, load_external_data=False).graph.node)
-        for backend in backends:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                row[backend] = pool.apply(_measure, (backend, size, operator, path, threads, runs))
+    path = onnx_file(deployed(size, operator), folder, f"{size}-{operator}")
+    row["nodes"] = len(onnx.load(path).graph.node)
+    for backend in backends:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            row[backend] = pool.apply(_measure, (backend, size, operator, path, threads, runs))
     return row
 
 
@@ -219,29 +272,39 @@ def _measure(backend: str, size: str, operator: str, path: Path, threads: int, r
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     modes = parser.add_subparsers(dest="mode", required=True)
-    for name in ("compare", "table"):
+    for name in ("compare", "profile", "table"):
         mode = modes.add_parser(name)
-        mode.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
-        mode.add_argument("--threads", type=int, default=1)
+        mode.add_argument("--runs", type=int, default=15, help="of each, after one that does not count")
+        mode.add_argument("--files", type=Path, help="folder of the exported graphs; made and kept")
         mode.add_argument("--json", type=Path)
-        if name == "compare":
-            mode.add_argument("sizes", nargs="+", choices=MIT_SIZES)
-        else:
+        if name == "table":
             mode.add_argument("--sizes", nargs="+", choices=ENCODERS, default=["nano", "b0"])
             mode.add_argument("--operators", nargs="+", choices=FUSIONS, default=list(FUSIONS))
-            mode.add_argument("--runs", type=int, default=7)
+        else:
+            mode.add_argument("sizes", nargs="+", choices=FLOOR_GFLOP)
+        if name != "profile":
+            mode.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+            mode.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    if args.mode == "compare":
-        results: object = {size: compare(size, args.backends, args.threads) for size in args.sizes}
-    else:
-        rows = []
-        for size in args.sizes:
-            for operator in args.operators:
-                rows.append(table_row(size, operator, args.backends, args.threads, args.runs))
-                print(json.dumps(rows[-1]))
-        results = rows
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.files or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        results = _results(args, folder)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _results(args: argparse.Namespace, folder: Path) -> object:
+    if args.mode == "compare":
+        return {size: compare(size, args.backends, args.threads, args.runs, folder) for size in args.sizes}
+    if args.mode == "profile":
+        return {size: profile(size, args.runs, folder) for size in args.sizes}
+    rows = []
+    for size in args.sizes:
+        for operator in args.operators:
+            rows.append(table_row(size, operator, args.backends, args.threads, args.runs, folder))
+            print(json.dumps(rows[-1]), flush=True)
+    return rows
 
 
 if __name__ == "__main__":

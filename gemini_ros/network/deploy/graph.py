@@ -17,6 +17,8 @@ from gemini_ros.network.encoders.swin import SwinTransformer
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.normalise import EPS, normalise
 
+DECODER_PIECES = 4
+
 
 class ModelFile(nn.Module):
     """The graph of a model file, batch 1: images as a camera gives them -> labels, confidence, logits.
@@ -56,7 +58,7 @@ class DeployedSegmenter(nn.Module):
     def __init__(self, model: FusionSegmenter, stacked: bool = False) -> None:
         super().__init__()
         self.encoder = _deployed(model.encoder, stacked)
-        self.decoder = DeployedDecoder(model.decoder)
+        self.decoder = DeployedDecoder(model.decoder, 1 if stacked else DECODER_PIECES)
         self.register_buffer("alpha", model.alpha.detach().softmax(0))
 
     def forward(self, images: list[Tensor], present: Tensor) -> Tensor:
@@ -77,11 +79,12 @@ def _deployed(encoder: MixTransformer | SwinTransformer, stacked: bool) -> Deplo
 
 class DeployedDecoder(nn.Module):
     """Four convolutions at the stages' own resolutions, summed at 1/4, then the prediction without its ``bias``, which
-    is added after the ensemble. Of the sums, ONNX Runtime takes the last one and the ReLU into the convolution."""
+    is added after the ensemble. Done for ``pieces`` of the channels one after the other, so that what is at 1/4
+    resolution (20 MB at 480x640) stays in a CPU's cache."""
 
     bias: Tensor
 
-    def __init__(self, decoder: MlpDecoder) -> None:
+    def __init__(self, decoder: MlpDecoder, pieces: int = DECODER_PIECES) -> None:
         super().__init__()
         norm = decoder.norm
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -89,17 +92,34 @@ class DeployedDecoder(nn.Module):
         slices = reversed(decoder.fuse.weight.flatten(1).chunk(len(decoder.linear), dim=1))
         folded = [gain[:, None] * piece for piece in slices]
         project = [
-            pointwise(linear(weight @ layer.weight, weight @ layer.bias + (shift if i == 0 else 0)))
+            (weight @ layer.weight, weight @ layer.bias + (shift if i == 0 else 0))
             for i, (weight, layer) in enumerate(zip(folded, decoder.linear, strict=True))
         ]
-        self.finest, self.coarser = project[0], nn.ModuleList(project[1:])
-        self.predict = pointwise(linear(decoder.predict.weight.flatten(1)))
+        self.pieces = nn.ModuleList(
+            _DecoderPiece([(w[rows], b[rows]) for w, b in project], decoder.predict.weight.flatten(1)[:, rows])
+            for rows in torch.arange(len(gain)).chunk(pieces)
+        )
         self.register_buffer("bias", decoder.predict.bias.detach()[:, None, None])
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        first, *others = (piece(features) for piece in self.pieces)
+        return sum(others, start=first)
+
+
+class _DecoderPiece(nn.Module):
+    """Some of the decoder's channels, up to their share of the logits. Of the sums, ONNX Runtime takes the last one and
+    the ReLU into the finest convolution."""
+
+    def __init__(self, project: list[tuple[Tensor, Tensor]], predict: Tensor) -> None:
+        super().__init__()
+        self.finest, *coarser = (pointwise(linear(weight, bias)) for weight, bias in project)
+        self.coarser = nn.ModuleList(coarser)
+        self.predict = pointwise(linear(predict))
+
+    def forward(self, features: list[Tensor]) -> Tensor:
         size = features[0].shape[2:]
-        context = [
+        a, b, c = (
             F.interpolate(project(feature), size=size, mode="bilinear", align_corners=False)
             for feature, project in zip(features[1:], self.coarser, strict=True)
-        ]
-        return self.predict(F.relu(self.finest(features[0]) + (context[0] + context[1] + context[2])))
+        )
+        return self.predict(F.relu(self.finest(features[0]) + (a + b + c)))

@@ -13,7 +13,7 @@ from gemini_ros.network.fusion.gemini import GeminiFusion
 
 # By the reduction of the keys: into how many pieces the queries go, one after the other, so that the scores of a piece
 # (all of stage 1 at 480x640: 19200 x 300) are still in the cache when they are used. Fixed: no graph depends on tokens.
-QUERY_PIECES = {8: 8, 4: 4, 2: 1, 1: 1}
+QUERY_PIECES = {8: 16, 4: 8, 2: 2, 1: 1}
 
 
 class DeployedMit(nn.Module):
