@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,22 +42,20 @@ def export_checkpoint(
     """Write ``out`` and ``out``'s golden file (four frames of the folder ``frames`` with their outputs).
 
     The folder is of the layout that was trained on. ``size`` is the network's (width, height), by default that of the
-    frames. Raises ``ValueError`` and writes nothing
-    if the file and the checkpoint do not agree (see ``write_checked``).
+    frames. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree (``write_checked``).
     """
     task = load_task(checkpoint)
     modalities = task.network.modalities
     layout = layout_of(checkpoint)
     golden = golden_frames(frames, modalities, layout)
-    licence, commercial_use = licence_of(task, layout.source)
+    sources = task.sources or [layout.source]
+    licence, commercial_use = licence_of(task, sources)
     info = ModelInfo(
         label_set=task.labels,
         modalities=tuple(MODALITY_DEFAULTS[name] for name in modalities),
         network_size=size or golden[0].size,
         architecture={"name": "GeminiFusion", "encoder": task.hparams.encoder, "fusion": task.hparams.fusion},
-        training_data="simulated warehouses (gemini-ros dataset simulate)"
-        if layout.source == SIMULATION
-        else f"{layout.name}: {layout.source}",
+        training_data="; ".join(sources),
         scores=_short_scores(scores),
         licence=licence,
         commercial_use=commercial_use,
@@ -101,11 +100,11 @@ def layout_of(checkpoint: Path) -> Layout:
     return load_layout(data.get("layout", SIMULATED))
 
 
-def licence_of(task: SegmentationTask, source: str = SIMULATION) -> tuple[str, str]:
+def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -> tuple[str, str]:
     """Licence of the weights and whether commercial use is allowed, by what they were started from and trained on."""
     terms = [] if task.imagenet is None else [IMAGENET_LICENCE.format(task.imagenet)]
-    if source != SIMULATION:
-        terms.append(DATA_LICENCE.format(source))
+    if foreign := [source for source in sources if source != SIMULATION]:
+        terms.append(DATA_LICENCE.format(", ".join(foreign)))
     if not terms:
         return LICENCE, "yes"
     return "; ".join(terms), "unknown" if task.imagenet is None else "no"

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix, Scores
+from gemini_ros.datasets.layout import load_layout
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.network.normalise import normalise
@@ -38,7 +39,7 @@ class SegmentationTask(lightning.LightningModule):
     probabilities averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
     configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
     for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
-    licence does.
+    licence does, and so do the ``sources`` of all data that was learnt from.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class SegmentationTask(lightning.LightningModule):
         self.normalise = nn.ModuleList(normalise(MODALITY_DEFAULTS[name]) for name in modalities)
         self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
         self.imagenet: str | None = None
+        self.sources: list[str] = []
         if weights is not None:
             load_weights(self, weights)
         if imagenet is not None:
@@ -88,9 +90,17 @@ class SegmentationTask(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["imagenet"] = self.imagenet
+        checkpoint["sources"] = self.sources
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.imagenet = checkpoint.get("imagenet")
+        self.sources = list(checkpoint.get("sources", []))
+
+    def on_fit_start(self) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        source = load_layout(data.hparams.layout).source if data else "unknown"
+        if source not in self.sources:
+            self.sources.append(source)
 
     def training_step(self, sample: Sample, _index: int) -> Tensor:
         prediction = self(sample)

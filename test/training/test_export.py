@@ -9,7 +9,7 @@ import torch
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.export import SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
+from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 
@@ -70,8 +70,8 @@ def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
     ):
         torch.save(parameters, tmp_path / "a.ckpt")
         layout = layout_of(tmp_path / "a.ckpt")
-        terms, commercial = licence_of(task, layout.source)
+        terms, commercial = licence_of(task, [layout.source])
         assert (layout.name, commercial) == (name, commercial_use) and licence in terms
     task.imagenet = "mit_b0.pth"
-    terms, commercial = licence_of(task, "somebody's data")
+    terms, commercial = licence_of(task, [SIMULATION, "somebody's data"])
     assert "mit_b0.pth" in terms and "somebody's data" in terms and commercial == "no"

@@ -193,6 +193,13 @@ def test_a_training_goes_on_where_its_checkpoint_ends(folder, tmp_path):
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     assert main(["train", "fit", *common, *steps(2), f"--ckpt_path={checkpoint}"]) == 0
     assert any(path.name.endswith("step=2.ckpt") for path in tmp_path.rglob("*.ckpt"))
+    # What was learnt from is not forgotten by what comes after.
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["sources"] == ["gemini-ros dataset simulate"]
+    torch.save(stored | {"sources": ["somebody's data"]}, checkpoint)
+    assert main(["train", "fit", *common, *steps(1), f"--model.weights={checkpoint}"]) == 0
+    latest = max(tmp_path.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+    assert load_task(latest).sources == ["somebody's data", "gemini-ros dataset simulate"]
 
 
 def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
