@@ -136,7 +136,8 @@ def _fill(logits, best, near, top, row_weight, row_start, column_weight, column_
             right = min(j + 1, width - 1)
             bound = np.float32(-np.inf)
             for c in (best[i, j], best[i, right], best[below, j], best[below, right]):
-                bound = max(bound, min(logits[c, i, j], logits[c, i, right], logits[c, below, j], logits[c, below, right]))
+                lowest = min(logits[c, i, j], logits[c, i, right], logits[c, below, j], logits[c, below, right])
+                bound = max(bound, lowest)
             # Whoever is far below all corners' best is below this bound too, unless the corners differ much.
             mask = near[i, j] | near[i, right] | near[below, j] | near[below, right]
             if bound < max(top[i, j], top[i, right], top[below, j], top[below, right]) + _FAR:
