@@ -35,6 +35,7 @@ TRAIN = [
     "onnxscript>=0.5",
     "torchmetrics>=1.5,<2",
 ]
+BENCH = ["openvino>=2025.0"]
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-rerunfailures>=14"]
 CHECK = [
     "colcon-common-extensions>=0.3",
@@ -54,10 +55,11 @@ EXTRAS = {
     "report": REPORT,
     "sim": SIM,
     "train": TRAIN,
+    "bench": BENCH,
     "test": TEST,
     "check": CHECK,
     "demo": DEMO,
-    "all": [*DEMO, *SIM, *TRAIN, *TEST, *CHECK],
+    "all": [*DEMO, *SIM, *TRAIN, *BENCH, *TEST, *CHECK],
 }
 
 

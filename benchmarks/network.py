@@ -2,13 +2,14 @@
 
     python -m benchmarks.network compare b0 b3 --json compare.json
     python -m benchmarks.network profile b0
+    python -m benchmarks.network forms b0 b3
     python -m benchmarks.network table --sizes nano b0 --operators gemini none --json table.json
 
 480x640, batch 1, 40 classes, normalised images to ensemble logits. ``compare`` alternates the two formulations in one
 process on one thread and prints ratios of medians, and each against the floor: what the deploy form must multiply at
 the rate of a 2048 x 2048 x 2048 MatMul in ONNX Runtime. ``profile`` says where ONNX Runtime spends the deploy form's
-time. ``table`` measures each entry in a process of its own, for its memory. ``--files`` keeps the exported graphs for
-the next run of the same code.
+time. ``forms`` counts kernels and activations. ``table`` measures each entry in a process of its own, for its memory.
+``--files`` keeps the exported graphs for the next run of the same code.
 Run it alone, with OMP_WAIT_POLICY=PASSIVE; torch profits from
 GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296.
 """
@@ -32,6 +33,8 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.straightforward import StraightforwardSegmenter
@@ -51,9 +54,9 @@ Run = Callable[[], object]
 class DeployedPair(nn.Module):
     """The deploy form as a function of two images, both present."""
 
-    def __init__(self, model: FusionSegmenter) -> None:
+    def __init__(self, model: FusionSegmenter, stacked: bool = False) -> None:
         super().__init__()
-        self.network = DeployedSegmenter(model)
+        self.network = DeployedSegmenter(model, stacked)
         self.register_buffer("present", torch.ones(2))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -71,9 +74,9 @@ class StraightforwardEnsemble(nn.Module):
         return self.network(first, second)[2]
 
 
-def deployed(size: str, operator: str = "gemini") -> nn.Module:
+def deployed(size: str, operator: str = "gemini", stacked: bool = False) -> nn.Module:
     torch.manual_seed(0)
-    return DeployedPair(as_trained(FusionSegmenter(size, ("rgb", "depth"), CLASSES, operator))).eval()
+    return DeployedPair(as_trained(FusionSegmenter(size, ("rgb", "depth"), CLASSES, operator)), stacked).eval()
 
 
 def straightforward(size: str) -> nn.Module:
@@ -102,6 +105,43 @@ def gflop(make: Callable[[], nn.Module]) -> float:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(x, x)
     return counter.get_total_flops() / 1e9
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operations that compute or copy something, and the bytes they write; views are neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.written = 0, 0
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple = (), kwargs: dict[str, object] | None = None
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        is_view = any(output.alias_info for output in func._schema.returns)
+        if not is_view and func is not torch.ops.aten._unsafe_view.default:
+            tensors = result if isinstance(result, tuple | list) else [result]
+            self.count += 1
+            self.written += sum(x.numel() * x.element_size() for x in tensors if isinstance(x, Tensor))
+        return result
+
+
+def forms(size: str) -> dict[str, dict[str, float]]:
+    """Kernels and MB of activations of the plain and the stacked deploy form and of the straightforward one."""
+    makers = {
+        "plain": lambda: deployed(size),
+        "stacked": lambda: deployed(size, stacked=True),
+        "straightforward": lambda: straightforward(size),
+    }
+    results = {}
+    for name, make in makers.items():
+        with torch.device("meta"):
+            module, x = make(), torch.zeros(1, 3, HEIGHT, WIDTH)
+            with Kernels() as kernels, torch.inference_mode():
+                module(x, x)
+        results[name] = {"kernels": kernels.count, "activations_mb": kernels.written / 1e6}
+        print(f"{size} {name:16s} {kernels.count:5d} kernels, {kernels.written / 1e6:7.0f} MB of activations")
+    return results
 
 
 def onnx_file(module: nn.Module, folder: Path, name: str) -> Path:
@@ -272,7 +312,7 @@ def _measure(backend: str, size: str, operator: str, path: Path, threads: int, r
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     modes = parser.add_subparsers(dest="mode", required=True)
-    for name in ("compare", "profile", "table"):
+    for name in ("compare", "profile", "forms", "table"):
         mode = modes.add_parser(name)
         mode.add_argument("--runs", type=int, default=15, help="of each, after one that does not count")
         mode.add_argument("--files", type=Path, help="folder of the exported graphs; made and kept")
@@ -282,7 +322,7 @@ def main() -> None:
             mode.add_argument("--operators", nargs="+", choices=FUSIONS, default=list(FUSIONS))
         else:
             mode.add_argument("sizes", nargs="+", choices=FLOOR_GFLOP)
-        if name != "profile":
+        if name in ("compare", "table"):
             mode.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
             mode.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -299,6 +339,8 @@ def _results(args: argparse.Namespace, folder: Path) -> object:
         return {size: compare(size, args.backends, args.threads, args.runs, folder) for size in args.sizes}
     if args.mode == "profile":
         return {size: profile(size, args.runs, folder) for size in args.sizes}
+    if args.mode == "forms":
+        return {size: forms(size) for size in args.sizes}
     rows = []
     for size in args.sizes:
         for operator in args.operators:

@@ -87,29 +87,50 @@ def test_onnx_runtime_agrees_with_torch_at_any_camera_size(exported, size, prese
     np.testing.assert_array_equal(labels[clear], expected[0].numpy()[clear])
 
 
-def test_what_is_not_a_measurement_does_not_count(exported):
-    """NaN, infinity, 0 and absurd values all mean the same: nothing measured."""
-    path, _ = exported
+def in_onnxruntime(path, _graph):
     session = onnxruntime.InferenceSession(str(path))
+    return lambda *images: session.run(["logits"], dict(zip(("rgb", "depth", "present"), images, strict=True)))[0]
+
+
+def in_openvino(path, _graph):
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install 'gemini_ros[bench]'")
+    model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda *images: model(dict(zip(("rgb", "depth", "present"), images, strict=True)))["logits"]
+
+
+def in_torch(_path, graph):
+    def run(*images):
+        with torch.inference_mode():
+            return graph(*(torch.from_numpy(image) for image in images))[2].numpy()
+
+    return run
+
+
+@pytest.fixture(scope="module", params=[in_onnxruntime, in_openvino, in_torch], ids=lambda f: f.__name__)
+def backend(request, exported):
+    """The exported network as a function of rgb, depth and present that returns the logits."""
+    return request.param(*exported)
+
+
+def test_what_is_not_a_measurement_does_not_count(backend):
+    """NaN, infinity, 0 and absurd values all mean the same, in every backend: nothing measured."""
     rgb, depth = inputs()
     present = np.ones(2, np.float32)
-    expected = session.run(["logits"], {"rgb": rgb, "depth": depth, "present": present})[0]
+    expected = backend(rgb, depth, present)
     assert np.isfinite(expected).all()
     for value in (np.nan, np.inf, -np.inf, 0, -1, 1e30):
         other = depth.copy()
         other[0, :30] = value
-        found = session.run(["logits"], {"rgb": rgb, "depth": other, "present": present})[0]
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(backend(rgb, other, present), expected)
 
 
-def test_absent_depth_is_as_good_as_none_measured(exported):
-    path, _ = exported
-    session = onnxruntime.InferenceSession(str(path))
+def test_absent_depth_is_as_good_as_none_measured(backend):
     rgb, depth = inputs()
     absent = np.array([1, 0], np.float32)
-    first = session.run(["logits"], {"rgb": rgb, "depth": depth, "present": absent})[0]
-    second = session.run(["logits"], {"rgb": rgb, "depth": np.full_like(depth, np.nan), "present": absent})[0]
-    np.testing.assert_array_equal(first, second)
+    expected = backend(rgb, np.full_like(depth, np.nan), absent)
+    assert np.isfinite(expected).all()
+    for image in (depth, np.full_like(depth, 1e30), np.full_like(depth, np.inf)):
+        np.testing.assert_array_equal(backend(rgb, image, absent), expected)
 
 
 def test_file_obeys_the_contract(exported):
