@@ -49,6 +49,11 @@ def interrupted(running: subprocess.Popen[str], times: int) -> tuple[int, float,
     return running.returncode, time.monotonic() - start, err
 
 
+def waiting_in_line() -> float:
+    """How many processes stand before each core: what has two seconds to end alone takes that many times as long."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def shared_memory_of(pid: int) -> set[Path]:
     """Files in /dev/shm that the process has mapped."""
     maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
@@ -61,7 +66,7 @@ def end_well(r: Robot, running: subprocess.Popen[str], times: int) -> str:
     ours = {path for path in mapped if path not in shared_memory_of(os.getpid())}
     status, seconds, err = interrupted(running, times)
     assert status == 0, err
-    assert seconds < 2.0
+    assert seconds < 2.0 * waiting_in_line()
     assert "Traceback" not in err
     assert "terminate called" not in err
     assert [path for path in ours if path.exists()] == []
