@@ -67,3 +67,10 @@ def test_both_paths_agree_on_many_classes():
     pytest.importorskip("numba", reason="numba is not installed: there is one path only")
     logits = smooth_logits(40, 30, 40, 5)
     np.testing.assert_array_equal(finishing.finish(logits, 120, 160)[0], finishing.labels_by_class(logits, 120, 160))
+
+
+@pytest.mark.parametrize("spread", [1, 30])
+def test_both_paths_agree_on_more_classes_than_a_word_has_bits(spread):
+    pytest.importorskip("numba", reason="numba is not installed: there is one path only")
+    logits = np.float32(np.random.default_rng(2).normal(0, spread, (70, 12, 16)))
+    np.testing.assert_array_equal(finishing.finish(logits, 48, 64)[0], finishing.labels_by_class(logits, 48, 64))
