@@ -96,7 +96,7 @@ def card(
     lines += ["| | " + " | ".join(LIGHTS) + " |", "|---" * (len(LIGHTS) + 1) + "|"]
     lines += [row(condition, by_light) for condition, by_light in scores.items()]
     if rgb is not None:
-        lines.append(row("RGB-only model, equal core-hours", rgb["complete"]))
+        lines.append(row("RGB-only model, core-hours within 5 %", rgb["complete"]))
     lines += ["", "IoU by class, complete, all light levels:", "", "| class | IoU |", "|---|---|"]
     lines += [f"| {label} | {value:.3f} |" for label, value in scores["complete"]["all"]["iou"].items()]
     return "\n".join(lines) + "\n"

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from gemini_ros.bags.writer import TYPESTORE
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.transforms import to_xyz_quaternion
 
 JPEG_QUALITY = 95
 JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
-_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 6]  # sixteen bits of noise: a fifth smaller than with the fastest level
+_PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 6)  # sixteen bits of noise: a fifth smaller than with the fastest level
 _NANO = 1_000_000_000
 # encoding -> (type of one value, shape of one pixel)
 _TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -52,13 +53,13 @@ def compressed_image(data: bytes | npt.NDArray[np.uint8], form: str, stamp_ns: i
 def png_image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
     """CompressedImage (PNG) of ``array``, whose type must be that of ``encoding``; ``rgb8`` is in RGB order."""
     _require_type(array, encoding)
-    stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if encoding == "rgb8" else array
-    return compressed_image(_encode(".png", stored, _PNG_OPTIONS), f"{encoding}; png compressed", stamp_ns, frame_id)
+    data = encode_image_file(array[..., ::-1] if encoding == "bgr8" else array, ".png", *_PNG_OPTIONS)
+    return compressed_image(data, f"{encoding}; png compressed", stamp_ns, frame_id)
 
 
 def compressed_rgb(rgb: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str, quality: int = JPEG_QUALITY) -> Any:
     """CompressedImage (JPEG) of ``rgb`` uint8 (H, W, 3)."""
-    data = _encode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    data = encode_image_file(rgb, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality)
     return compressed_image(data, JPEG_FORMAT, stamp_ns, frame_id)
 
 
@@ -148,10 +149,3 @@ def _require_type(array: np.ndarray, encoding: str) -> None:
 
 def _make(msgtype: str, *fields: Any) -> Any:
     return TYPESTORE.types[msgtype](*fields)
-
-
-def _encode(extension: str, array: np.ndarray, options: list[int] | None = None) -> bytes:
-    done, data = cv2.imencode(extension, array, options or [])
-    if not done:
-        raise ValueError(f"{array.dtype} {array.shape} cannot be encoded as {extension}")
-    return data.tobytes()

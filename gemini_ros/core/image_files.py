@@ -1,4 +1,4 @@
-"""PNG and JPEG data from untrusted senders: checked for size and completeness, then decoded by OpenCV."""
+"""PNG and JPEG data: that of untrusted senders checked for size and completeness, then decoded; our own encoded."""
 
 from __future__ import annotations
 
@@ -48,12 +48,15 @@ def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if color else image
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """``image`` as a PNG file: uint8 (H, W, 3) in RGB order, or uint8 or uint16 (H, W). Raises ``ValueError``."""
+def encode_image_file(image: np.ndarray, suffix: str, *options: int) -> bytes:
+    """``image`` as a PNG or JPEG file: uint8 (H, W, 3) in RGB order, or uint8 or uint16 (H, W).
+
+    ``suffix`` is ``.png`` or ``.jpg``; ``options`` are ``cv2.imencode``'s. Raises ``ValueError`` for other arrays.
+    """
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    done, data = cv2.imencode(".png", stored)
+    done, data = cv2.imencode(suffix, stored, options)
     if not done:
-        raise ValueError(f"{image.dtype} {image.shape} cannot be encoded as PNG")
+        raise ValueError(f"{image.dtype} {image.shape} cannot be encoded as {suffix}")
     return data.tobytes()
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
-from gemini_ros.core.resources import find_resource
+from gemini_ros.core.resources import load_yaml
 
 NAV_MEANINGS = ("free", "caution", "lethal", "unknown")
 _SET_KEYS = {"name", "source", "ignore_index", "classes"}
@@ -95,16 +94,7 @@ def label_set_from_dict(data: object, where: str) -> LabelSet:
 
 def load_label_set(name_or_path: str | Path) -> LabelSet:
     """A label set by name (``warehouse``) or by path to its YAML file."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = find_resource(f"config/labels/{name_or_path}.yaml")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"label set {path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"label set {path}: not YAML: {error}") from error
-    return label_set_from_dict(data, f"label set {path}")
+    return label_set_from_dict(*load_yaml(name_or_path, "labels", "label set"))
 
 
 def _require_keys(data: object, keys: set[str], where: str) -> None:

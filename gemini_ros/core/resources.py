@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 PACKAGE = "gemini_ros"
 OVERRIDE = "GEMINI_ROS_SHARE"
@@ -32,6 +35,24 @@ def find_resource(relative: str) -> Path:
             return place / relative
     looked = "; ".join(f"{how}: {place / relative if place else 'not set'}" for how, place in places.items())
     raise FileNotFoundError(f"{relative} was not found. Looked at {looked}")
+
+
+def load_yaml(name_or_path: str | Path, folder: str, what: str) -> tuple[Any, str]:
+    """The content of ``config/FOLDER/NAME.yaml`` by name, or of a file by path, and its name for messages.
+
+    ``what`` the file holds is told in errors. Raises ``ValueError`` for a path that is not there and for text that is
+    not YAML, ``FileNotFoundError`` for a name that is nowhere.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = find_resource(f"config/{folder}/{name_or_path}.yaml")
+    where = f"{what} {path}"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")), where
+    except FileNotFoundError as error:
+        raise ValueError(f"{where}: no such file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where}: not YAML: {error}") from error
 
 
 def _ament_share() -> Path | None:

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.core.resources import find_resource
+from gemini_ros.core.resources import load_yaml
 
 KINDS = ("rgb", "depth", "thermal", "labels")
 CHANNELS = {"red": 2, "green": 1, "blue": 0, "alpha": 3}  # in the order in which OpenCV gives them
@@ -157,16 +156,7 @@ class Layout:
 
 def load_layout(name_or_path: str | Path) -> Layout:
     """A description by name (``nyudv2_40``) or by path to its YAML file. Raises ``ValueError`` naming what is wrong."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = find_resource(f"config/datasets/{name_or_path}.yaml")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"data set layout {path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"data set layout {path}: not YAML: {error}") from error
-    return layout_from_dict(data, f"data set layout {path}")
+    return layout_from_dict(*load_yaml(name_or_path, "datasets", "data set layout"))
 
 
 def layout_from_dict(data: object, where: str) -> Layout:

@@ -14,7 +14,7 @@ from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import find_topics
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
-from gemini_ros.core.image_files import encode_png
+from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
@@ -92,7 +92,7 @@ def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
         images["labels"] = labels
     formats = load_layout(LAYOUT).images
     for name, image in images.items():
-        (out / formats[name].path.fill({"stem": str(frame.stamp_ns)})).write_bytes(encode_png(image))
+        (out / formats[name].path.fill({"stem": str(frame.stamp_ns)})).write_bytes(encode_image_file(image, ".png"))
 
 
 def _describe(out: Path, bag: str | Path, frame: Frame) -> None:

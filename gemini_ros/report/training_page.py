@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend, colorize
 
@@ -155,8 +156,8 @@ def _panel(panel: Panel, label_set: LabelSet) -> str:
 
 
 def _data_uri(image: npt.NDArray[np.uint8]) -> str:
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    data = encode_image_file(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 88)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:

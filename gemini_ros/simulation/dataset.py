@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.simulation.render import LIGHTS, SimulatedFrame, camera_intrinsics, render_scene
 
@@ -121,7 +122,7 @@ def encode_images(frame: SimulatedFrame) -> dict[str, bytes]:
     image = frame.frame
     assert image.rgb is not None and image.depth is not None and image.thermal is not None
     return {
-        "rgb": _encode(".jpg", image.rgb[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
+        "rgb": encode_image_file(image.rgb, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
         "depth": _png(to_millimetres(image.depth)),
         "thermal": _png(to_centikelvin(image.thermal)),
         "labels": _png(frame.labels),
@@ -140,14 +141,7 @@ def to_centikelvin(thermal: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 
 
 def _png(image: np.ndarray) -> bytes:
-    return _encode(".png", image, cv2.IMWRITE_PNG_COMPRESSION, 1)
-
-
-def _encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
-    ok, data = cv2.imencode(suffix, image, list(options))
-    if not ok:
-        raise ValueError(f"OpenCV could not encode an image {image.dtype} {image.shape} as {suffix}")
-    return data.tobytes()
+    return encode_image_file(image, ".png", cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 def _pose_columns(frame: SimulatedFrame) -> list[str]:

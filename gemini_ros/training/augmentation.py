@@ -20,8 +20,9 @@ Images = dict[str, np.ndarray]
 class Augmentation:
     """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults.
 
-    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is. With
-    probability ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width.
+    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is. Depth gets
+    noise of up to ``depth_noise`` x z^2 metres (z in metres), as a stereo camera's grows. With the probability
+    ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width.
 
     Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
     """
@@ -31,6 +32,7 @@ class Augmentation:
         crop_size: tuple[int, int],
         scale_range: tuple[float, float],
         modality_dropout: Sequence[float],
+        depth_noise: float = 0.0,
         misregistration: float = 0.0,
     ) -> None:
         if min(modality_dropout, default=0) < 0 or sum(modality_dropout) >= 1:
@@ -38,6 +40,7 @@ class Augmentation:
         width, height = crop_size
         low, high = scale_range
         self.modality_dropout = modality_dropout
+        self.depth_noise = depth_noise
         self.misregistration = misregistration
         self.geometry = albumentations.Compose(
             [
@@ -59,7 +62,9 @@ class Augmentation:
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
         for name in modalities:
             result[name] = faults[name](result[name], random)
-            if name != "rgb" and random.random() < self.misregistration:
+            if name == "depth" and self.depth_noise:
+                result[name] = _noisy(result[name], self.depth_noise, random)
+            if name != "rgb" and self.misregistration and random.random() < self.misregistration:
                 result[name] = _shifted(result[name], max(1, result[name].shape[1] // 100), random)
         present = np.ones(len(modalities), np.float32)
         lost = np.searchsorted(np.cumsum(self.modality_dropout), random.random(), side="right")
@@ -89,11 +94,8 @@ def _spoil_rgb(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _spoil_depth(depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A small scale error, noise that grows with the square of the distance as a stereo camera's, holes."""
+    """A small scale error, and holes in patches."""
     depth = depth * np.float32(random.uniform(0.97, 1.03))
-    if random.random() < 0.3:
-        sigma = np.float32(random.uniform(0, 0.004))  # metres at one metre
-        depth = depth + sigma * depth**2 * random.standard_normal(depth.shape, np.float32)
     if random.random() < 0.3:
         depth = _with_holes(depth, random)
     return depth
@@ -103,6 +105,11 @@ def _spoil_thermal(thermal: np.ndarray, random: np.random.Generator) -> np.ndarr
     """Drift of the whole image, a little noise."""
     thermal = thermal + np.float32(random.normal(0, 1.0))
     return thermal + random.normal(0, 0.05, thermal.shape).astype(np.float32)
+
+
+def _noisy(depth: np.ndarray, most: float, random: np.random.Generator) -> np.ndarray:
+    sigma = np.float32(random.uniform(0, most))
+    return depth + sigma * depth**2 * random.standard_normal(depth.shape, np.float32)
 
 
 def _shifted(image: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:

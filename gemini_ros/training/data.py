@@ -118,7 +118,8 @@ class SegmentationData(lightning.LightningDataModule):
     ``config/datasets``, or the path of a YAML file. Where a folder of the layout holds several parts of the data set,
     ``train_split`` and ``val_split`` say which. Images that differ in size are validated one at a time, at their own
     size. ``label_set`` is the model's; a layout of another one is refused. ``modality_dropout`` holds, per modality,
-    how often it alone is taken away while training.
+    how often it alone is taken away while training; ``depth_noise`` and ``misregistration`` are options of the
+    augmentation (``training.augmentation``).
     """
 
     def __init__(
@@ -135,6 +136,8 @@ class SegmentationData(lightning.LightningDataModule):
         crop_size: tuple[int, int] = (160, 120),
         scale_range: tuple[float, float] = (0.5, 1.0),
         modality_dropout: tuple[float, ...] = (),
+        depth_noise: float = 0.0,
+        misregistration: float = 0.0,
         val_batch_size: int = 4,
         val_limit: int | None = None,
         workers: int = 0,
@@ -147,7 +150,9 @@ class SegmentationData(lightning.LightningDataModule):
         h = self.hparams
         layout = load_layout(h.layout)
         if stage == "fit":
-            augmentation = Augmentation(h.crop_size, h.scale_range, h.modality_dropout)
+            augmentation = Augmentation(
+                h.crop_size, h.scale_range, h.modality_dropout, h.depth_noise, h.misregistration
+            )
             folders = [h.root] if h.root else h.train_dirs or []
             if not folders or (h.root and not layout.has_splits):
                 raise ValueError("training needs data.train_dirs, or data.root of a layout that has splits")

@@ -29,7 +29,7 @@ from gemini_ros.training.weights import load_weights
 
 
 class SegmentationTask(lightning.LightningModule):
-    """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW, warm-up and cosine.
+    """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
     ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is
     taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its
@@ -125,9 +125,14 @@ class SegmentationTask(lightning.LightningModule):
         self.confusion.update(sample["labels"].cpu().numpy(), self._labels(sample))
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val_miou", self.confusion.miou(), prog_bar=True)
+        # Every process has counted its share of the frames.
+        counts = self.all_gather(torch.from_numpy(self.confusion.counts).to(self.device))
+        counts = counts.reshape(-1, *self.confusion.counts.shape).sum(0).cpu().numpy()
+        self.log("val_miou", ConfusionMatrix.from_counts(counts).miou(), prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
+        if self.trainer.world_size > 1:
+            raise ValueError(f"train test in {self.trainer.world_size} processes, expected one: --trainer.devices 1")
         self.scores: dict[str, dict[str, Scores]] = {}
         self.panels: list[Panel] = []
 

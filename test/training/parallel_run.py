@@ -33,6 +33,9 @@ class Recorded(SegmentationTask):
         sample = {k: v.double() if v.is_floating_point() else v for k, v in sample.items()}
         return super().training_step(sample, index)
 
+    def validation_step(self, sample, index):
+        super().validation_step({k: v.double() if v.is_floating_point() else v for k, v in sample.items()}, index)
+
 
 seen: list[list[int]] = []
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
@@ -53,8 +56,9 @@ trainer = lightning.Trainer(
     enable_progress_bar=False,
     enable_model_summary=False,
 )
-trainer.fit(task, DataLoader(data, GLOBAL_BATCH // world, **alone))
+trainer.fit(task, DataLoader(data, GLOBAL_BATCH // world, **alone), DataLoader(data, 1))
 (out / f"seen_{trainer.global_rank}.json").write_text(json.dumps(seen))
 if trainer.is_global_zero:
     torch.save(start, out / "start.pt")
     torch.save(task.network.state_dict(), out / "network.pt")
+    (out / "miou.json").write_text(json.dumps(float(trainer.callback_metrics["val_miou"])))

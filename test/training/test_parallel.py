@@ -33,6 +33,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     for step, batch in enumerate(all_seen):
         assert sorted(batch) == sorted(index for seen in halves for index in seen[step])
     assert sorted(index for seen in halves for batch in seen[:2] for index in batch) == list(range(8))
+    assert (tmp_path / "two/miou.json").read_text() == (tmp_path / "one/miou.json").read_text()
     start = torch.load(tmp_path / "one/start.pt", weights_only=True)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-8, msg=name)

@@ -152,18 +152,40 @@ def test_augmentation_moves_everything_together():
 
 
 def test_misregistration_moves_depth_alone_by_a_little():
+    """Every pixel lies at most 1 % of the width from its place, all of them as far; the labels stay."""
     torch.manual_seed(0)
-    y, x = np.mgrid[:100, :200].astype(np.float32)
-    images = {"depth": 100 * y + x + 1, "labels": np.zeros((100, 200), np.uint8)}
+    y, x = np.mgrid[:100, :200]
+    images = {"thermal": (1000.0 * y + 2 * x).astype(np.float32), "labels": (x % 7).astype(np.uint8)}
     augmentation = Augmentation((200, 100), (1.0, 1.0), (), misregistration=1.0)
     shifts = set()
     for _ in range(30):
-        moved, _ = augmentation(images, ("depth",))
-        known = np.isfinite(moved["depth"])
-        assert known.mean() > 0.3
-        holes = (~known[50]).sum(), (~known[:, 100]).sum()
-        shifts.add(holes)
-    assert len(shifts) > 5
+        moved, _ = augmentation(images, ("thermal",))
+        mirrored = moved["labels"][0, 0] != 0  # 200 columns: the last is of class 3
+        np.testing.assert_array_equal(moved["labels"], images["labels"][:, ::-1] if mirrored else images["labels"])
+        true = images["thermal"][:, ::-1] if mirrored else images["thermal"]
+        drift = np.nanmedian(moved["thermal"][2:-2, 2:-2] - true[2:-2, 2:-2])
+        down = round(-drift / 1000)
+        right = round(-(drift + 1000 * down) / (-2 if mirrored else 2))
+        shifts.add(down)
+        assert abs(down) <= 2 and abs(right) <= 4  # the sensor's own drift of some degrees is in `right`
+        holes = np.isnan(moved["thermal"])
+        assert holes.sum(0).min() == abs(down) and holes.sum(1).min() <= 2
+    assert shifts == {-2, -1, 0, 1, 2}
+
+
+def test_depth_noise_grows_with_the_square_of_the_distance():
+    torch.manual_seed(0)
+    near, far = 1.0, 4.0
+    depth = np.full((80, 100), near, np.float32)
+    depth[:, 50:] = far
+    images = {"depth": depth, "labels": np.zeros(depth.shape, np.uint8)}
+    deviation = {near: [], far: []}
+    for _ in range(40):
+        moved, _ = Augmentation((100, 80), (1.0, 1.0), (), depth_noise=0.01)(images, ("depth",))
+        for z, side in zip(sorted(deviation), sorted(np.split(moved["depth"], 2, 1), key=np.nanmean), strict=True):
+            deviation[z].append(np.nanstd(side))
+    assert np.mean(deviation[far]) / np.mean(deviation[near]) == pytest.approx(16, rel=0.05)
+    assert np.max(deviation[near]) < 0.0115 and np.mean(deviation[near]) == pytest.approx(0.005, rel=0.4)
 
 
 def test_modality_dropout_takes_each_away_as_often_as_asked():
