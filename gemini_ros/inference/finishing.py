@@ -103,14 +103,8 @@ def _rank(logits, best, near, top, probability) -> None:
                 near[i, j] |= bit if below > _FAR else 0
                 y = (below if below > _NEGLIGIBLE else _NEGLIGIBLE) * np.float32(1 / 256)
                 power = np.float32(1) + y * (np.float32(1) + y * np.float32(0.5))
-                power *= power
-                power *= power
-                power *= power
-                power *= power
-                power *= power
-                power *= power
-                power *= power
-                power *= power
+                for _ in range(8):
+                    power *= power
                 probability[i, j] += power
         for j in range(width):
             probability[i, j] = np.float32(1) / probability[i, j]
