@@ -27,7 +27,7 @@ _KEYS = {
     "commercial_use",
 }
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
-CHANNELS = ("value", "inverse", "contrast", "valid")
+CHANNELS = ("value", "inverse", "contrast", "standard", "valid")
 
 
 @dataclass(frozen=True)

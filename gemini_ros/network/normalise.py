@@ -11,6 +11,8 @@ from gemini_ros.core.model_info import Modality
 EPS = 1e-6
 CONTRAST = 6.0
 NEAREST = -5.0  # what closer than a sixth of the mean is taken for
+FARTHEST_STANDARD = 5.0
+SMALLEST_SPREAD = 1e-5  # of the image's mean: below it an image is taken for flat
 
 
 class NormaliseRgb(nn.Module):
@@ -39,8 +41,9 @@ class NormaliseRange(nn.Module):
 
     Each of the modality's three channels is one of: ``value``, (x - mean) / std; ``inverse``, 1 - mean / x, in which
     planes are linear in the image and a stereo camera's noise is the same everywhere; ``contrast``,
-    tanh(6 (x - the image's mean) / std), which shows small differences at any level; ``valid``, 1. All are taken of the
-    camera's pixels and resized together. Validity comes first: nothing that is not finite reaches a product or a
+    tanh(6 (x - the image's mean) / std), which shows small differences at any level; ``standard``, (x - the image's
+    mean) / the image's standard deviation, cut at 5, in which a camera's gain and offset cancel; ``valid``, 1. All are
+    taken of the camera's pixels and resized together. Validity comes first: nothing that is not finite reaches a product or a
     resize.
     """
 
@@ -60,10 +63,16 @@ class NormaliseRange(nn.Module):
         channels = {"value": torch.where(valid, (x - mean) / std, zero)}
         if "inverse" in self.channels:
             channels["inverse"] = torch.where(valid, 1 - mean / torch.where(valid, x, one), zero).clamp_min(NEAREST)
-        if "contrast" in self.channels:
-            value = channels["value"]
-            level = value.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1)
-            channels["contrast"] = ((value - level) * CONTRAST).tanh() * weight
+        if "contrast" in self.channels or "standard" in self.channels:
+            value, count = channels["value"], weight.sum((2, 3), keepdim=True).clamp_min(1)
+            level = value.sum((2, 3), keepdim=True) / count
+            difference = (value - level) * weight
+            if "contrast" in self.channels:
+                channels["contrast"] = (difference * CONTRAST).tanh()
+            if "standard" in self.channels:
+                spread = ((difference * difference).sum((2, 3), keepdim=True) / count).sqrt()
+                least = (SMALLEST_SPREAD * level.abs()).clamp_min(EPS)
+                channels["standard"] = (difference / spread.maximum(least)).clamp(-FARTHEST_STANDARD, FARTHEST_STANDARD)
         if "valid" in self.channels:
             channels["valid"] = weight
         if self.size is not None:

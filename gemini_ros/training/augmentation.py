@@ -13,6 +13,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it must not 
 import albumentations
 
 from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.training.modalities import ThermalKind
 
 Images = dict[str, np.ndarray]
 
@@ -22,7 +23,8 @@ class Augmentation:
 
     At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is. Depth gets
     noise of up to ``depth_noise`` x z^2 metres (z in metres), as a stereo camera's grows. With the probability
-    ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width.
+    ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width. ``thermal_kind``
+    linear makes counts of degrees, with a gain and an offset of their own in every image.
 
     Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
     """
@@ -34,6 +36,7 @@ class Augmentation:
         modality_dropout: Sequence[float],
         depth_noise: float = 0.0,
         misregistration: float = 0.0,
+        thermal_kind: ThermalKind = "radiometric",
     ) -> None:
         if min(modality_dropout, default=0) < 0 or sum(modality_dropout) >= 1:
             raise ValueError(f"modality_dropout {list(modality_dropout)}, expected probabilities with a sum below 1")
@@ -42,6 +45,7 @@ class Augmentation:
         self.modality_dropout = modality_dropout
         self.depth_noise = depth_noise
         self.misregistration = misregistration
+        self.thermal_kind = thermal_kind
         self.geometry = albumentations.Compose(
             [
                 albumentations.RandomScale((low - 1, high - 1), p=1.0),
@@ -64,6 +68,8 @@ class Augmentation:
             result[name] = faults[name](result[name], random)
             if name == "depth" and self.depth_noise:
                 result[name] = _noisy(result[name], self.depth_noise, random)
+            if name == "thermal" and self.thermal_kind == "linear":
+                result[name] = _counts(result[name], random)
             if name != "rgb" and self.misregistration and random.random() < self.misregistration:
                 result[name] = _shifted(result[name], max(1, result[name].shape[1] // 100), random)
         present = np.ones(len(modalities), np.float32)
@@ -105,6 +111,16 @@ def _spoil_thermal(thermal: np.ndarray, random: np.random.Generator) -> np.ndarr
     """Drift of the whole image, a little noise."""
     thermal = thermal + np.float32(random.normal(0, 1.0))
     return thermal + random.normal(0, 0.05, thermal.shape).astype(np.float32)
+
+
+def _counts(thermal: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Degrees as counts of a camera that is not radiometric: 16 bits of any gain, or 8 bits stretched and cut."""
+    if random.random() < 0.5:
+        return np.round(random.uniform(5, 200) * thermal + np.float32(random.uniform(0, 20000)))
+    if np.isnan(thermal).all():
+        return thermal
+    low, high = np.nanpercentile(thermal, [random.uniform(0, 3), random.uniform(97, 100)])
+    return np.clip(np.round((thermal - np.float32(low)) * np.float32(255 / max(high - low, 1.0))), 0, 255)
 
 
 def _noisy(depth: np.ndarray, most: float, random: np.random.Generator) -> np.ndarray:

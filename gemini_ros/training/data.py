@@ -20,6 +20,7 @@ from gemini_ros.datasets.folder import find_frames, find_splits
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
 from gemini_ros.training.augmentation import Augmentation
+from gemini_ros.training.modalities import ThermalKind
 
 SIMULATED = "simulated"
 Sample = dict[str, Tensor]
@@ -138,6 +139,7 @@ class SegmentationData(lightning.LightningDataModule):
         modality_dropout: tuple[float, ...] = (),
         depth_noise: float = 0.0,
         misregistration: float = 0.0,
+        thermal_kind: ThermalKind = "radiometric",
         val_batch_size: int = 4,
         val_limit: int | None = None,
         workers: int = 0,
@@ -151,7 +153,7 @@ class SegmentationData(lightning.LightningDataModule):
         layout = load_layout(h.layout)
         if stage == "fit":
             augmentation = Augmentation(
-                h.crop_size, h.scale_range, h.modality_dropout, h.depth_noise, h.misregistration
+                h.crop_size, h.scale_range, h.modality_dropout, h.depth_noise, h.misregistration, h.thermal_kind
             )
             folders = [h.root] if h.root else h.train_dirs or []
             if not folders or (h.root and not layout.has_splits):

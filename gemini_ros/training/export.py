@@ -19,7 +19,6 @@ from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.data import SIMULATED, ImageFolder
-from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import load_weights
 
@@ -52,7 +51,7 @@ def export_checkpoint(
     licence, commercial_use = licence_of(task, sources)
     info = ModelInfo(
         label_set=task.labels,
-        modalities=tuple(MODALITY_DEFAULTS[name] for name in modalities),
+        modalities=task.modalities,
         network_size=size or golden[0].size,
         architecture={"name": "GeminiFusion", "encoder": task.hparams.encoder, "fusion": task.hparams.fusion},
         training_data="; ".join(sources),

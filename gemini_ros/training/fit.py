@@ -15,6 +15,7 @@ class _Cli(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.modalities", "data.modalities")
         parser.link_arguments("model.label_set", "data.label_set")
+        parser.link_arguments("model.thermal_kind", "data.thermal_kind")
 
 
 def train(arguments: Sequence[str]) -> None:

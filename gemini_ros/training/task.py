@@ -17,12 +17,13 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix, Scores
 from gemini_ros.datasets.layout import load_layout
+from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
 from gemini_ros.training.loss import SegmentationLoss
-from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from gemini_ros.training.modalities import ThermalKind, described
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.weights import load_weights
@@ -39,7 +40,9 @@ class SegmentationTask(lightning.LightningModule):
     probabilities averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
     configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
     for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
-    licence does, and so do the ``sources`` of all data that was learnt from.
+    licence does, and so do the ``sources`` of all data that was learnt from. ``thermal_kind`` says what thermal images
+    are: degrees, or counts of a camera whose gain and offset nobody knows. ``channel_sparsity`` is of the fusion
+    ``channel_exchange`` alone, which exchanges nothing without it: the L1 penalty on its scales.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class SegmentationTask(lightning.LightningModule):
         test_flip: bool = False,
         weights: Path | None = None,
         imagenet: Path | None = None,
+        thermal_kind: ThermalKind = "radiometric",
+        channel_sparsity: float = 0.0,
     ) -> None:
         super().__init__()
         if weights is not None and imagenet is not None:
@@ -70,7 +75,8 @@ class SegmentationTask(lightning.LightningModule):
         self.save_hyperparameters(ignore=["weights", "imagenet"])
         self.labels = load_label_set(label_set)
         self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
-        self.normalise = nn.ModuleList(normalise(MODALITY_DEFAULTS[name]) for name in modalities)
+        self.modalities = described(modalities, thermal_kind)
+        self.normalise = nn.ModuleList(normalise(modality) for modality in self.modalities)
         self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
         self.imagenet: str | None = None
         self.sources: list[str] = []
@@ -117,6 +123,12 @@ class SegmentationTask(lightning.LightningModule):
             loss = loss + auxiliary
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.hparams.channel_sparsity:
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            shrink_exchanged(self.network, rate * self.hparams.channel_sparsity)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.labels))

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from gemini_ros.training.task import SegmentationTask
 
 
+CLASSIFIER = "network.decoder.predict."
+
+
 def load_weights(task: SegmentationTask, path: Path) -> None:
     """Network weights of a Lightning checkpoint, of the same configuration or of one modality alone.
 
     A network of one modality is spread over a task of two: every stream gets its weights, which the streams share, and
-    its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. Raises
-    ``ValueError`` naming the first weight that is missing or has another shape.
+    its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. A network
+    of other labels lends all but its classifier. Raises ``ValueError`` naming the first weight that is missing or has
+    another shape.
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     state = checkpoint["state_dict"]
@@ -28,6 +32,8 @@ def load_weights(task: SegmentationTask, path: Path) -> None:
     alpha = state.get("network.alpha")
     if alpha is not None and len(alpha) == 1 < len(own["network.alpha"]):
         state = _spread(task, state)
+    if checkpoint["hyper_parameters"]["label_set"] != task.hparams["label_set"]:
+        state = {name: own[name] if name.startswith(CLASSIFIER) else value for name, value in state.items()}
     for name, value in own.items():
         found = tuple(state[name].shape) if name in state else None
         if found != tuple(value.shape):

@@ -8,6 +8,7 @@ import torch
 
 from gemini_ros.core.model_info import Modality
 from gemini_ros.network.normalise import normalise
+from gemini_ros.training.modalities import described
 
 MEAN, STD = 3.0, 2.5
 IMAGE = np.array(
@@ -24,10 +25,12 @@ def by_loops(image, channel):
     valid = [[0.1 < x < 20.0 for x in row] for row in image.tolist()]
     values = [x for row, known in zip(image.tolist(), valid, strict=True) for x, v in zip(row, known, strict=True) if v]
     level = sum(values) / len(values) if values else 0.0
+    spread = math.sqrt(sum((x - level) ** 2 for x in values) / len(values)) if values else 1.0
     formula = {
         "value": lambda x: (x - MEAN) / STD,
         "inverse": lambda x: max(1 - MEAN / x, -5.0),
         "contrast": lambda x: math.tanh(6 * (x - level) / STD),
+        "standard": lambda x: min((x - level) / spread, 5.0),
         "valid": lambda x: 1.0,
     }[channel]
     return [
@@ -37,7 +40,11 @@ def by_loops(image, channel):
 
 
 def test_channels_are_what_their_names_say():
-    names = ("inverse", "contrast", "valid")
+    for names in (("inverse", "contrast", "valid"), ("value", "standard", "inverse")):
+        check_channels(names)
+
+
+def check_channels(names):
     found = normalise(depth(*names))(torch.from_numpy(IMAGE)[None], torch.ones(1))
     assert found.shape == (1, 3, 3, 4)
     for i, name in enumerate(names):
@@ -74,3 +81,23 @@ def test_contrast_of_an_image_does_not_depend_on_its_neighbours_in_the_batch():
     images = torch.rand(2, 6, 8) * 10 + 0.2
     both = step(images, torch.ones(2))
     np.testing.assert_allclose(both[1:], step(images[1:], torch.ones(1)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1.0, 0.0), (0.37, -12.0), (100.0, 27315.0), (7.0, 3000.0)])
+def test_gain_and_offset_of_a_linear_camera_cancel(gain, offset):
+    """Degrees, centi-Kelvin, counts: the network sees the same."""
+    (linear,) = described(["thermal"], "linear")
+    step = normalise(linear, (5, 6))
+    degrees = 20 + 5 * torch.rand(2, 10, 12, generator=torch.Generator().manual_seed(1))
+    degrees[0, 3:5, 2:7] = torch.nan
+    expected = step(degrees, torch.ones(2))
+    assert 1 < expected.abs().max() <= 5
+    torch.testing.assert_close(step(gain * degrees + offset, torch.ones(2)), expected, rtol=0, atol=2e-3)
+
+
+def test_a_flat_image_of_a_linear_camera_is_not_noise():
+    """Whatever the counts, a difference in the last digits that float32 holds stays small."""
+    (linear,) = described(["thermal"], "linear")
+    image = torch.full((1, 6, 8), 29315.0)
+    image[0, ::2] += 2**-9
+    assert normalise(linear)(image, torch.ones(1))[:, :2].abs().max() < 0.05

@@ -153,6 +153,15 @@ def test_two_streams_start_as_the_network_of_one(tmp_path):
     assert not torch.equal(found[0], found[1])
 
 
+def test_other_labels_take_all_but_the_classifier(tmp_path):
+    old = SegmentationTask("nano", ["rgb"], "warehouse")
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter)
+    new = SegmentationTask("nano", ["rgb", "depth"], "nyudv2_13", weights=saved(old, tmp_path / "old.ckpt"))
+    assert torch.equal(new.network.decoder.fuse.weight, old.network.decoder.fuse.weight)
+    assert new.network.decoder.predict.weight.shape[0] == 13 and new.network.decoder.predict.weight.std() < 0.5
+
+
 def test_a_network_of_another_size_is_not_spread(tmp_path):
     checkpoint = saved(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "old.ckpt")
     with pytest.raises(ValueError, match=r"old\.ckpt: network\.\S+ has shape \(\S+, .*\), expected"):

@@ -188,6 +188,25 @@ def test_depth_noise_grows_with_the_square_of_the_distance():
     assert np.max(deviation[near]) < 0.0115 and np.mean(deviation[near]) == pytest.approx(0.005, rel=0.4)
 
 
+def test_degrees_become_counts_of_unknown_gain_and_offset():
+    """Order and holes stay; what a count is in degrees differs from image to image, and some are of 8 bits."""
+    torch.manual_seed(0)
+    degrees = np.linspace(15, 35, 80 * 100, dtype=np.float32).reshape(80, 100)
+    degrees[10:20] = np.nan
+    images = {"thermal": degrees, "labels": np.zeros(degrees.shape, np.uint8)}
+    augmentation = Augmentation((100, 80), (1.0, 1.0), (), thermal_kind="linear")
+    gains, bits8 = [], 0
+    for _ in range(30):
+        counts = augmentation(images, ("thermal",))[0]["thermal"]
+        assert np.isnan(counts).sum() == 1000
+        column = counts[:, 50]
+        column = column[~np.isnan(column)]
+        assert (column == np.round(column)).all() and np.corrcoef(column, np.arange(70))[0, 1] > 0.9
+        gains.append((column[-20] - column[10]) / (degrees[59, 50] - degrees[20, 50]))
+        bits8 += column.max() <= 255 and column.min() >= 0
+    assert 5 < bits8 < 25 and max(gains) / min(gains) > 5
+
+
 def test_modality_dropout_takes_each_away_as_often_as_asked():
     torch.manual_seed(0)
     images = {
