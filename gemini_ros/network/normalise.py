@@ -43,8 +43,8 @@ class NormaliseRange(nn.Module):
     planes are linear in the image and a stereo camera's noise is the same everywhere; ``contrast``,
     tanh(6 (x - the image's mean) / std), which shows small differences at any level; ``standard``, (x - the image's
     mean) / the image's standard deviation, cut at 5, in which a camera's gain and offset cancel; ``valid``, 1. All are
-    taken of the camera's pixels and resized together. Validity comes first: nothing that is not finite reaches a product or a
-    resize.
+    taken of the camera's pixels and resized together. Validity comes first: nothing that is not finite reaches a
+    product or a resize.
     """
 
     def __init__(self, modality: Modality, size: tuple[int, int] | None = None) -> None:
