@@ -8,7 +8,7 @@ the scales is turned into the proximal step that belongs to it, ``shrink``.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gemini_ros.network.fusion.operator import BlockState, FusionOperator, Site, require_private_norm
 from gemini_ros.network.layers import ModalityNorm
@@ -41,3 +41,19 @@ def shrink(norm: ModalityNorm, amount: float) -> None:
     half = norm[0].weight.shape[0] // 2
     for scales in (norm[0].weight[:half], norm[1].weight[half:]):
         scales.copy_(scales.sign() * (scales.abs() - amount).clamp_min(0))
+
+
+def shrink_exchanged(network: nn.Module, amount: float) -> None:
+    """Soft threshold of the scales that decide about every ``ChannelExchange`` of a network."""
+    for block in network.modules():
+        if isinstance(getattr(block, "fusion", None), ChannelExchange):
+            norm = block.norm2
+            assert isinstance(norm, ModalityNorm)
+            shrink(norm, amount)
+
+
+def exchanged_share(network: nn.Module) -> float:
+    """Share of the channels of both streams that a network with ``ChannelExchange`` takes from the other."""
+    norms = [b.norm2 for b in network.modules() if isinstance(getattr(b, "fusion", None), ChannelExchange)]
+    scales = torch.cat([norm[stream].weight for norm in norms for stream in range(2)])
+    return float((scales.abs() < THRESHOLD).float().mean())

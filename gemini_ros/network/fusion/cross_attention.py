@@ -32,6 +32,12 @@ class CrossAttention(FusionOperator):
             self.reduce = nn.Conv2d(width, width, self.key_reduction, self.key_reduction)
             self.norm = ModalityNorm(2, width, EPS)
 
+    def make_neutral(self) -> None:
+        for linear in self.out:
+            assert isinstance(linear, nn.Linear)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
     def forward(
         self, x_a: Tensor, x_b: Tensor, height: int, width: int, block: BlockState
     ) -> tuple[Tensor, Tensor, Tensor | None]:

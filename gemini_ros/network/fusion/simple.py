@@ -52,6 +52,12 @@ class Concat(FusionOperator):
         super().__init__()
         self.mix = nn.ModuleList(nn.Linear(2 * site.width, site.width) for _ in range(2))
 
+    def make_neutral(self) -> None:
+        for linear in self.mix:
+            assert isinstance(linear, nn.Linear)
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
     def forward(
         self, x_a: Tensor, x_b: Tensor, height: int, width: int, block: BlockState
     ) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gemini_ros.network.fusion.operator import BlockState, FusionOperator, Site
 
 THRESHOLD = 0.02
+NEUTRAL_LOGIT = 6.0  # a score of 0.998
 EPS = 1e-6
 
 
@@ -23,6 +24,16 @@ class TokenExchange(FusionOperator):
     def __init__(self, predictors: nn.ModuleList) -> None:
         super().__init__()
         self.predictors = predictors
+
+    def make_neutral(self) -> None:
+        for predictor in self.predictors:
+            assert isinstance(predictor, nn.Sequential)
+            last = predictor[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            with torch.no_grad():
+                last.bias[0] = NEUTRAL_LOGIT
 
     def forward(
         self, x_a: Tensor, x_b: Tensor, height: int, width: int, block: BlockState
