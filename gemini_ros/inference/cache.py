@@ -1,0 +1,364 @@
+"""Engines on disk: found by what they were built from and for, with a JSON of that beside each, and a verdict.
+
+An engine runs on the exact GPU and TensorRT that it was built with, and TensorRT stores nothing of the user's in it. So
+``NAME.engine`` has ``NAME.json`` beside it, which is written last: an engine without its JSON is not there. Whoever builds
+holds the directory's lock, which the kernel gives back when a process ends; readers need none, files appear whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from gemini_ros.core.files import atomic_path
+
+FORMAT = 1
+PENDING, PASSED, REJECTED = "pending", "passed", "rejected"
+ANY_GPU = ""
+_LOCK = "lock"
+_LARGEST_JSON = 1 << 20
+_LOCK_POLL_S = 0.2
+_ABANDONED_S = 3600.0
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that an engine depends on. ``camera_size`` is (width, height), ``compute_capability`` as in ``8.7``.
+
+    ``version`` is the library's full version; ``gpu`` the device's name, or ``ANY_GPU`` of that compute capability for an
+    engine that was compiled ahead of time.
+    """
+
+    onnx_sha256: str
+    library: str
+    version: str
+    gpu: str
+    compute_capability: str
+    camera_size: tuple[int, int]
+    options: Mapping[str, int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the key, in hexadecimal."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def size_text(self) -> str:
+        return "{}x{}".format(*self.camera_size)
+
+    @property
+    def machine_text(self) -> str:
+        """Library and GPU in words."""
+        gpu = self.gpu or "any GPU"
+        return f"{self.library} {self.version} on {gpu} (compute capability {self.compute_capability})"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The verdict on an engine: ``agreement`` is the share of equal labels where the reference's confidence is 128 or more,
+    ``confidence_difference`` the mean distance of the confidences (0-255), ``gpu`` where it was judged."""
+
+    state: str = PENDING
+    agreement: float | None = None
+    confidence_difference: float | None = None
+    gpu: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of an engine."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EngineRecord:
+    """What the JSON beside an engine says. ``built`` is the time in UTC (ISO 8601), ``model`` the ONNX file's stem."""
+
+    key: EngineKey
+    model: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    classes: tuple[str, ...]
+    engine_sha256: str
+    engine_bytes: int
+    build_s: float
+    built: str
+    parity: Parity = Parity()
+
+    @property
+    def stem(self) -> str:
+        return f"{self.model}-{self.key.size_text}-{self.key.digest[:16]}"
+
+    @property
+    def age_s(self) -> float:
+        return time.time() - datetime.fromisoformat(self.built).timestamp()
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record and where its engine lies."""
+
+    path: Path
+    record: EngineRecord
+
+    @property
+    def description(self) -> Path:
+        """The JSON beside it."""
+        return self.path.with_name(self.path.name.removesuffix(".rejected")).with_suffix(".json")
+
+
+def parse_record(text: str, where: str) -> EngineRecord:
+    """Check the JSON beside an engine. Raises ``ValueError`` naming the file and what is wrong."""
+    try:
+        data = json.loads(text)
+        if data.pop("format") != FORMAT:
+            raise ValueError(f"not of format {FORMAT}")
+        key = data.pop("key")
+        record = EngineRecord(
+            key=EngineKey(**{**key, "camera_size": tuple(key["camera_size"])}),
+            inputs=_tensors(data.pop("inputs")),
+            outputs=_tensors(data.pop("outputs")),
+            classes=tuple(data.pop("classes")),
+            parity=Parity(**data.pop("parity")),
+            **data,
+        )
+        datetime.fromisoformat(record.built)
+        _ = record.stem, int(record.engine_bytes), float(record.build_s)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: not the description of an engine: {error}") from error
+    if record.parity.state not in (PENDING, PASSED, REJECTED):
+        raise ValueError(f"{where}: parity {record.parity.state!r}, expected {PENDING}, {PASSED} or {REJECTED}")
+    return record
+
+
+def read_record(path: Path) -> EngineRecord:
+    """The record beside an engine; ``path`` is that of either. Raises ``OSError`` and ``ValueError``."""
+    file = path.with_name(path.name.removesuffix(".rejected")).with_suffix(".json")
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return parse_record(stream.read(_LARGEST_JSON), str(file))
+
+
+def default_directory() -> Path:
+    """``gemini_ros/engines`` in the user's cache directory (XDG base directory specification)."""
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "gemini_ros" / "engines"
+
+
+class EngineCache:
+    """Engines in ``directory``, by default the user's.
+
+    What cannot be written there goes to the user's directory, else to one below the temporary directory; both are then
+    looked at as well, and ``note`` says so. Raises ``OSError`` where none of them can be written.
+    """
+
+    def __init__(self, directory: str | Path | None = None) -> None:
+        self.directory = Path(directory).expanduser() if directory else default_directory()
+        places = (self.directory, default_directory(), *filter(_is_private, [_temporary_directory()]))
+        self._places = list(dict.fromkeys(places))
+        self.note = ""
+        self._move_to_writable()
+
+    @property
+    def home(self) -> Path:
+        """Where new engines go."""
+        return self._places[0]
+
+    def find(self, key: EngineKey) -> tuple[Entry, bytes] | None:
+        """The engine of this key, or one for any GPU of its kind; whatever the verdict on it.
+
+        An engine whose JSON names another key, or whose bytes are not those that the JSON tells of, is none.
+        """
+        for wanted in (key, dataclasses.replace(key, gpu=ANY_GPU)):
+            for entry in self.entries():
+                if entry.record.key == wanted and (data := _intact(entry)) is not None:
+                    return entry, data
+        return None
+
+    def nearest(self, key: EngineKey) -> str:
+        """What there is of the same model and size in place of ``key``, in words; empty where there is nothing."""
+        same = [
+            entry.record.key
+            for entry in self.entries()
+            if (entry.record.key.onnx_sha256, entry.record.key.camera_size) == (key.onnx_sha256, key.camera_size)
+        ]
+        if key in same:
+            return "the one there is is damaged"
+        other = sorted({found.machine_text for found in same if found.machine_text != key.machine_text})
+        if other:
+            return f"there is one of {', one of '.join(other)}"
+        return "there is one of other options" if same else ""
+
+    def entries(self) -> list[Entry]:
+        """Every engine with a readable JSON, the newest first."""
+        found = []
+        for file in self._files("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                record = read_record(file)
+                suffix = ".engine.rejected" if record.parity.state == REJECTED else ".engine"
+                found.append(Entry(file.with_suffix(suffix), record))
+        return sorted(found, key=lambda entry: entry.record.built, reverse=True)
+
+    def store(self, record: EngineRecord, engine: bytes) -> Entry:
+        """Keep an engine; on a full disk in the next place that takes it. Under the lock.
+
+        Raises ``OSError`` where no place does.
+        """
+        while True:
+            path = self.home / f"{record.stem}.engine"
+            try:
+                path.with_name(f"{path.name}.rejected").unlink(missing_ok=True)
+                with atomic_path(path) as part:
+                    part.write_bytes(engine)
+                _write_record(path, record)
+                return Entry(path, record)
+            except OSError as error:
+                self._leave_home(error)
+
+    def mark(self, entry: Entry, parity: Parity) -> Entry:
+        """Write the verdict into the JSON; a rejected engine becomes ``.rejected``.
+
+        In a directory that cannot be written the verdict is the caller's alone, and is reached again the next time.
+        """
+        path, record = entry.path, dataclasses.replace(entry.record, parity=parity)
+        with contextlib.suppress(OSError):
+            _write_record(path, record)
+            if parity.state == REJECTED:
+                path = path.replace(path.with_name(f"{path.name}.rejected"))
+        return Entry(path, record)
+
+    def timing_cache(self, key: EngineKey) -> bytes | None:
+        """What earlier builds with the same library on the same GPU measured."""
+        file = self.home / _timing_name(key)
+        with contextlib.suppress(OSError):
+            return file.read_bytes()
+        return None
+
+    def store_timing_cache(self, key: EngineKey, data: bytes) -> None:
+        """Keep it for the next build, which it makes faster; where that is not possible the build is slower."""
+        with contextlib.suppress(OSError), atomic_path(self.home / _timing_name(key)) as part:
+            part.write_bytes(data)
+
+    @contextmanager
+    def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """One process at a time; ``waiting`` is called while another has it."""
+        with (self.home / _LOCK).open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    waiting()
+                    time.sleep(_LOCK_POLL_S)
+            yield
+
+    def prune(self, stale: Callable[[EngineRecord], str], *, dry_run: bool = False) -> list[tuple[Path, str]]:
+        """Remove the engines that ``stale`` gives a reason for, damaged ones and leftovers; what, and why. Under the lock."""
+        doomed: dict[Path, str] = {}
+        described = set()
+        for entry in self.entries():
+            files = (entry.path, entry.description)
+            described.update(files)
+            why = stale(entry.record) or ("" if _intact(entry) is not None else "damaged")
+            doomed.update(dict.fromkeys(files, why) if why else {})
+        for file in self._files("*.engine", "*.rejected", "*.json", ".*.part*"):
+            abandoned = time.time() - file.stat().st_mtime > _ABANDONED_S
+            if (
+                file not in described
+                and (file.suffix != ".engine" or abandoned)
+                and (".part" not in file.name or abandoned)
+            ):
+                doomed[file] = "left over"
+        removed = [(file, why) for file, why in doomed.items() if file.exists()]
+        for file, _ in () if dry_run else removed:
+            file.unlink()
+        return removed
+
+    def _files(self, *patterns: str) -> list[Path]:
+        places: Sequence[Path] = [self.directory, *self._places]
+        return [file for place in dict.fromkeys(places) for pattern in patterns for file in sorted(place.glob(pattern))]
+
+    def _move_to_writable(self) -> None:
+        while True:
+            try:
+                self.home.mkdir(
+                    parents=True, exist_ok=True, mode=0o700 if self.home == _temporary_directory() else 0o777
+                )
+                (self.home / _LOCK).open("ab").close()
+                return
+            except OSError as error:
+                self._leave_home(error)
+
+    def _leave_home(self, error: OSError) -> None:
+        if len(self._places) == 1:
+            raise OSError(error.errno, f"{error.strerror}: no place for engines: {self.note}", str(self.home))
+        left = self._places.pop(0)
+        self.note = f"{left}: {error.strerror or error}; engines are kept in {self.home}"
+
+
+def _tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(entry["name"], entry["dtype"], tuple(entry["shape"])) for entry in entries)
+
+
+def _intact(entry: Entry) -> bytes | None:
+    """The engine's bytes if they are those that its record tells of."""
+    with contextlib.suppress(OSError):
+        data = entry.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() == entry.record.engine_sha256:
+            return data
+    return None
+
+
+def _write_record(engine: Path, record: EngineRecord) -> None:
+    with atomic_path(engine.with_suffix(".json")) as part:
+        part.write_text(record.to_json(), encoding="utf-8")
+
+
+def _timing_name(key: EngineKey) -> str:
+    gpu = hashlib.sha256(f"{key.gpu} {key.compute_capability}".encode()).hexdigest()[:8]
+    return f"{key.library}-{key.version}-{gpu}.timing"
+
+
+def _temporary_directory() -> Path:
+    return Path(tempfile.gettempdir()) / f"gemini_ros_engines_{os.getuid()}"
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether nobody else can have put an engine there: it would be run."""
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def new_record(key: EngineKey, model: str, engine: bytes, build_s: float, **rest: Any) -> EngineRecord:
+    """The record of an engine that was built just now; ``rest``: inputs, outputs, classes."""
+    return EngineRecord(
+        key=key,
+        model=model,
+        engine_sha256=hashlib.sha256(engine).hexdigest(),
+        engine_bytes=len(engine),
+        build_s=round(build_s, 1),
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **rest,
+    )
