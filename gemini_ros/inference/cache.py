@@ -1,8 +1,9 @@
 """Engines on disk: found by what they were built from and for, with a JSON of that beside each, and a verdict.
 
-An engine runs on the exact GPU and TensorRT that it was built with, and TensorRT stores nothing of the user's in it. So
-``NAME.engine`` has ``NAME.json`` beside it, which is written last: an engine without its JSON is not there. Whoever builds
-holds the directory's lock, which the kernel gives back when a process ends; readers need none, files appear whole.
+An engine runs on the exact GPU and TensorRT that it was built with, and TensorRT stores nothing of the user's in it.
+So ``NAME.engine`` has ``NAME.json`` beside it, which is written last: an engine without its JSON is not there. Whoever
+builds holds the directory's lock, which the kernel gives back when a process ends; readers need none, files appear
+whole.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _ABANDONED_S = 3600.0
 class EngineKey:
     """All that an engine depends on. ``camera_size`` is (width, height), ``compute_capability`` as in ``8.7``.
 
-    ``version`` is the library's full version; ``gpu`` the device's name, or ``ANY_GPU`` of that compute capability for an
-    engine that was compiled ahead of time.
+    ``version`` is the library's full version; ``gpu`` the device's name, or ``ANY_GPU`` of that compute capability for
+    an engine that was compiled ahead of time.
     """
 
     onnx_sha256: str
@@ -68,8 +69,11 @@ class EngineKey:
 
 @dataclass(frozen=True)
 class Parity:
-    """The verdict on an engine: ``agreement`` is the share of equal labels where the reference's confidence is 128 or more,
-    ``confidence_difference`` the mean distance of the confidences (0-255), ``gpu`` where it was judged."""
+    """The verdict on an engine, reached on ``gpu``.
+
+    ``agreement`` is the share of equal labels where the reference's confidence is 128 or more,
+    ``confidence_difference`` the mean distance of the confidences (0-255).
+    """
 
     state: str = PENDING
     agreement: float | None = None
@@ -272,21 +276,16 @@ class EngineCache:
             yield
 
     def prune(self, stale: Callable[[EngineRecord], str], *, dry_run: bool = False) -> list[tuple[Path, str]]:
-        """Remove the engines that ``stale`` gives a reason for, damaged ones and leftovers; what, and why. Under the lock."""
+        """Remove engines that ``stale`` gives a reason for, damaged ones, leftovers; what, and why. Under the lock."""
         doomed: dict[Path, str] = {}
-        described = set()
+        described: set[Path] = set()
         for entry in self.entries():
             files = (entry.path, entry.description)
             described.update(files)
-            why = stale(entry.record) or ("" if _intact(entry) is not None else "damaged")
-            doomed.update(dict.fromkeys(files, why) if why else {})
+            if why := stale(entry.record) or ("" if _intact(entry) is not None else "damaged"):
+                doomed.update(dict.fromkeys(files, why))
         for file in self._files("*.engine", "*.rejected", "*.json", ".*.part*"):
-            abandoned = time.time() - file.stat().st_mtime > _ABANDONED_S
-            if (
-                file not in described
-                and (file.suffix != ".engine" or abandoned)
-                and (".part" not in file.name or abandoned)
-            ):
+            if file not in described and time.time() - file.stat().st_mtime > _ABANDONED_S:
                 doomed[file] = "left over"
         removed = [(file, why) for file, why in doomed.items() if file.exists()]
         for file, _ in () if dry_run else removed:
@@ -300,9 +299,7 @@ class EngineCache:
     def _move_to_writable(self) -> None:
         while True:
             try:
-                self.home.mkdir(
-                    parents=True, exist_ok=True, mode=0o700 if self.home == _temporary_directory() else 0o777
-                )
+                self.home.mkdir(parents=True, exist_ok=True, mode=_mode_of(self.home))
                 (self.home / _LOCK).open("ab").close()
                 return
             except OSError as error:
@@ -340,6 +337,10 @@ def _timing_name(key: EngineKey) -> str:
 
 def _temporary_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"gemini_ros_engines_{os.getuid()}"
+
+
+def _mode_of(directory: Path) -> int:
+    return 0o700 if directory == _temporary_directory() else 0o777
 
 
 def _is_private(directory: Path) -> bool:

@@ -29,8 +29,8 @@ def golden_path(model: Path) -> Path:
 def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Parity:
     """Run the frames of ``golden`` and compare with its outputs, all frames together.
 
-    For a segmenter of another size than these frames are, they are scaled to it (nearest pixel), and what they are compared
-    with comes from ONNX Runtime on ``model``. Raises ``ModelError`` where there is nothing to compare with.
+    For a segmenter of another size than these frames are, they are scaled to it (nearest pixel), and what they are
+    compared with comes from ONNX Runtime on ``model``. Raises ``ModelError`` where there is nothing to compare with.
     """
     frames, expected = read_golden(golden, segmenter.info)
     size = segmenter.camera_size
