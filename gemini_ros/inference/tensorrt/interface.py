@@ -1,0 +1,56 @@
+"""What goes into an engine and what comes out, from the model file's metadata: names, shapes and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.inference.model_file import ModelError
+
+# Names of tensorrt.DataType.
+NUMPY_TYPES = {"UINT8": np.uint8, "FLOAT": np.float32}
+OUTPUTS = ("labels", "confidence")
+
+
+class EngineError(ModelError):
+    """An engine that cannot be built, loaded or used, or a model file that TensorRT does not take."""
+
+
+class Tensor(NamedTuple):
+    """One input or output; ``dtype`` is a name of ``tensorrt.DataType``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {'x'.join(map(str, self.shape))}"
+
+
+def engine_inputs(info: ModelInfo, camera_size: tuple[int, int]) -> dict[str, Tensor]:
+    """Inputs of an engine for one camera size (width, height), in the model file's order."""
+    width, height = camera_size
+    images = {
+        name: Tensor((1, height, width, 3), "UINT8") if name == "rgb" else Tensor((1, height, width), "FLOAT")
+        for name in info.modality_names
+    }
+    return images | {"present": Tensor((len(images),), "FLOAT")}
+
+
+def engine_outputs(camera_size: tuple[int, int]) -> dict[str, Tensor]:
+    """Outputs of an engine: the model file's but ``logits``, which a GPU's user has no need of."""
+    width, height = camera_size
+    return {name: Tensor((1, height, width), "UINT8") for name in OUTPUTS}
+
+
+def check_tensors(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ``EngineError`` naming every tensor of ``what`` that is not as expected."""
+    faults = [
+        f"{name} {found.get(name, 'absent')}, expected {expected.get(name, 'none')}"
+        for name in {**expected, **found}
+        if found.get(name) != expected.get(name)
+    ]
+    if faults:
+        raise EngineError(f"{what}: {'; '.join(faults)}: it does not fit its metadata; export or build it again")
