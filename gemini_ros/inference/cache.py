@@ -20,11 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.inference.tensorrt.interface import Tensor
 
 FORMAT = 1
 PENDING, PASSED, REJECTED = "pending", "passed", "rejected"
@@ -83,25 +84,21 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """One input or output of an engine."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class EngineRecord:
-    """What the JSON beside an engine says. ``built`` is the time in UTC (ISO 8601), ``model`` the ONNX file's stem."""
+    """What the JSON beside an engine says.
+
+    ``model`` is the ONNX file's stem, ``activation_bytes`` what a run needs (``None`` where TensorRT did not say),
+    ``built`` the time in UTC (ISO 8601).
+    """
 
     key: EngineKey
     model: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
     classes: tuple[str, ...]
     engine_sha256: str
     engine_bytes: int
+    activation_bytes: int | None
     build_s: float
     built: str
     parity: Parity = Parity()
@@ -115,7 +112,12 @@ class EngineRecord:
         return time.time() - datetime.fromisoformat(self.built).timestamp()
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
+        """Indented JSON, as it lies beside the engine."""
+        tensors = {
+            side: {name: tensor._asdict() for name, tensor in getattr(self, side).items()}
+            for side in ("inputs", "outputs")
+        }
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self), **tensors}, indent=2) + "\n"
 
 
 @dataclass(frozen=True)
@@ -312,8 +314,8 @@ class EngineCache:
         self.note = f"{left}: {error.strerror or error}; engines are kept in {self.home}"
 
 
-def _tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
-    return tuple(Tensor(entry["name"], entry["dtype"], tuple(entry["shape"])) for entry in entries)
+def _tensors(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    return {name: Tensor(tuple(entry["shape"]), str(entry["dtype"])) for name, entry in entries.items()}
 
 
 def _intact(entry: Entry) -> bytes | None:
@@ -350,16 +352,3 @@ def _is_private(directory: Path) -> bool:
     except FileNotFoundError:
         return True
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-
-
-def new_record(key: EngineKey, model: str, engine: bytes, build_s: float, **rest: Any) -> EngineRecord:
-    """The record of an engine that was built just now; ``rest``: inputs, outputs, classes."""
-    return EngineRecord(
-        key=key,
-        model=model,
-        engine_sha256=hashlib.sha256(engine).hexdigest(),
-        engine_bytes=len(engine),
-        build_s=round(build_s, 1),
-        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **rest,
-    )

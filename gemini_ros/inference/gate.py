@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,5 +108,7 @@ def _scaled(frame: Frame, size: tuple[int, int]) -> Frame:
     width, height = frame.size
     columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
     rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
-    images = {name: np.ascontiguousarray(image[rows][:, columns]) for name, image in frame.images().items()}
+    images: dict[str, Any] = {
+        name: np.ascontiguousarray(image[rows][:, columns]) for name, image in frame.images().items()
+    }
     return Frame(frame.stamp_ns, frame.frame_id, **images)

@@ -1,0 +1,217 @@
+"""From a model file to an engine that may serve frames: found or built, loaded, and judged by the gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shlex
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.inference.cache import ANY_GPU, PASSED, REJECTED, EngineCache, EngineKey, EngineRecord, Entry
+from gemini_ros.inference.gate import gate, golden_path
+from gemini_ros.inference.model_file import ModelError, sha256_of
+from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.inference.tensorrt.build import BuildOptions, BuiltEngine, build_engine
+from gemini_ros.inference.tensorrt.cuda import Gpu, GpuError, probe_gpu
+from gemini_ros.inference.tensorrt.interface import engine_inputs, engine_outputs
+from gemini_ros.inference.tensorrt.library import LibraryError, TensorRt, check_supported, full_version, load_library
+from gemini_ros.inference.tensorrt.progress import Progress
+
+_DEFAULT_OPTIONS = BuildOptions()
+
+
+class EngineMissingError(ModelError):
+    """There is no engine, and none is to be built."""
+
+
+class EngineRejectedError(ModelError):
+    """The engine's answers are not the model's."""
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """One engine: of which model, for frames of which (width, height), by which library, for which GPU.
+
+    ``gpu`` ``None``: for any GPU of ``compute_capability`` (as in ``8.6``), compiled ahead of time.
+    """
+
+    model: Path
+    info: ModelInfo
+    camera_size: tuple[int, int]
+    trt: TensorRt
+    compute_capability: str
+    gpu: Gpu | None = None
+    options: BuildOptions = _DEFAULT_OPTIONS
+
+    @property
+    def gpu_name(self) -> str:
+        return self.gpu.name if self.gpu else ANY_GPU
+
+    def key(self) -> EngineKey:
+        """What the cache knows the engine by; reads the model file."""
+        return EngineKey(
+            onnx_sha256=sha256_of(self.model),
+            library=self.trt.__name__,
+            version=full_version(self.trt),
+            gpu=self.gpu_name,
+            compute_capability=self.compute_capability,
+            camera_size=self.camera_size,
+            options=dataclasses.asdict(self.options),
+        )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine in memory. ``entry`` is where it is kept, ``None`` where no disk took it; ``note`` tells of that."""
+
+    record: EngineRecord
+    data: bytes
+    entry: Entry | None
+    note: str = ""
+
+
+def local_job(
+    model: Path,
+    info: ModelInfo,
+    camera_size: tuple[int, int] | None,
+    library: str = "tensorrt",
+    options: BuildOptions = _DEFAULT_OPTIONS,
+) -> EngineJob:
+    """The job for the GPU of this machine. Raises ``ModelError`` with all that it lacks, and what to install."""
+    faults = []
+    gpu = trt = None
+    try:
+        gpu = probe_gpu()
+    except GpuError as error:
+        faults.append(str(error))
+    try:
+        trt = load_library(library)
+        if gpu is not None:
+            check_supported(trt.__version__, gpu.compute_capability)
+    except LibraryError as error:
+        faults.append(str(error))
+    if gpu is None or trt is None or faults:
+        raise ModelError("; ".join(faults))
+    if camera_size is None:
+        raise ModelError("an engine takes images of one size: set camera.size to the camera's, such as 640x480")
+    return EngineJob(model, info, camera_size, trt, "{}.{}".format(*gpu.compute_capability), gpu, options)
+
+
+def open_engine(job: EngineJob, cache: EngineCache, progress: Progress, *, build: bool = True) -> Segmenter:
+    """A segmenter of an engine that has passed the gate, built where there is none and ``build`` is set.
+
+    Raises ``EngineMissingError``, ``EngineRejectedError``, and ``ModelError`` for what can't be built or loaded.
+    """
+    from gemini_ros.inference.tensorrt.segmenter import TensorRtSegmenter
+
+    engine = obtain(job, cache, progress, build=build)
+    if engine.record.parity.state == REJECTED:
+        raise _rejected(engine, cache)
+    progress(1.0, "loading the engine")
+    where = f"{job.trt.__name__} {engine.record.key.version} on {job.gpu_name}"
+    reason = f"{where}; {engine.note}" if engine.note else where
+    segmenter = TensorRtSegmenter(engine.data, job.info, reason, job.camera_size, job.trt)
+    try:
+        judged = judge(engine, segmenter, job, cache, progress)
+        if judged.record.parity.state == REJECTED:
+            raise _rejected(judged, cache)
+    except BaseException:
+        segmenter.close()
+        raise
+    return segmenter
+
+
+def obtain(job: EngineJob, cache: EngineCache, progress: Progress, *, build: bool = True) -> Engine:
+    """The engine out of the cache, else a new one; of two processes at once one builds and the other waits for it.
+
+    Raises ``EngineMissingError`` with the command that builds it where there is none and ``build`` is not set.
+    """
+    key = job.key()
+    if found := cache.find(key):
+        return _kept(*found, cache)
+    if not build:
+        near = cache.nearest(key)
+        raise EngineMissingError(
+            f"model {job.model}: no engine for {key.size_text} by {key.machine_text}"
+            f"{f' ({near})' if near else ''}; build it: {build_command(job, cache)}"
+        )
+    progress(0.0, "building")
+    with cache.lock(lambda: progress(0.0, "waiting for another process that builds an engine")):
+        if found := cache.find(key):
+            return _kept(*found, cache)
+        return _build(job, key, cache, progress)
+
+
+def judge(engine: Engine, segmenter: Segmenter, job: EngineJob, cache: EngineCache, progress: Progress) -> Engine:
+    """The engine with the gate's verdict on ``segmenter``, which runs it. It is reached once for each GPU."""
+    if engine.record.parity.state == PASSED and engine.record.parity.gpu == job.gpu_name:
+        return engine
+    progress(1.0, "comparing the engine with the model's golden outputs")
+    parity = gate(segmenter, golden_path(job.model), job.model, job.gpu_name)
+    if engine.entry is None:
+        return dataclasses.replace(engine, record=dataclasses.replace(engine.record, parity=parity))
+    entry = cache.mark(engine.entry, parity)
+    return dataclasses.replace(engine, record=entry.record, entry=entry)
+
+
+def build_command(job: EngineJob, cache: EngineCache) -> str:
+    """The command that builds the engine of ``job`` into ``cache``."""
+    width, height = job.camera_size
+    words = ["gemini-ros", "engine", "build", str(job.model), "--size", f"{width}x{height}"]
+    words += ["--cache-dir", str(cache.directory)]
+    words += [] if job.trt.__name__ == "tensorrt" else ["--library", job.trt.__name__]
+    return shlex.join(words)
+
+
+def _build(job: EngineJob, key: EngineKey, cache: EngineCache, progress: Progress) -> Engine:
+    near = cache.nearest(key)
+    start = time.monotonic()
+    progress(0.0, f"building{f' ({near})' if near else ''}")
+    built = build_engine(
+        job.trt,
+        job.model,
+        job.info,
+        job.camera_size,
+        options=job.options,
+        timing_cache=cache.timing_cache(key),
+        compute_capability=None if job.gpu else job.compute_capability,
+        progress=lambda share, phase: progress(share, f"building: {phase}"),
+    )
+    record = _record(job, key, built, time.monotonic() - start)
+    if built.timing_cache:
+        cache.store_timing_cache(key, built.timing_cache)
+    try:
+        return _kept(cache.store(record, built.engine), built.engine, cache)
+    except OSError as error:
+        return Engine(record, built.engine, None, f"the engine is not kept and will be built again: {error}")
+
+
+def _record(job: EngineJob, key: EngineKey, built: BuiltEngine, build_s: float) -> EngineRecord:
+    return EngineRecord(
+        key=key,
+        model=job.model.stem,
+        inputs=engine_inputs(job.info, job.camera_size),
+        outputs=engine_outputs(job.camera_size),
+        classes=tuple(job.info.label_set.names),
+        engine_sha256=hashlib.sha256(built.engine).hexdigest(),
+        engine_bytes=len(built.engine),
+        activation_bytes=built.activation_bytes,
+        build_s=round(build_s, 1),
+        built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+    )
+
+
+def _kept(entry: Entry, data: bytes, cache: EngineCache) -> Engine:
+    return Engine(entry.record, data, entry, cache.note if entry.path.parent != cache.directory else "")
+
+
+def _rejected(engine: Engine, cache: EngineCache) -> EngineRejectedError:
+    prune = shlex.join(["gemini-ros", "engine", "prune", "--cache-dir", str(cache.directory)])
+    return EngineRejectedError(
+        f"engine {engine.record.stem}: rejected: {engine.record.parity.reason}. Another version of TensorRT may do "
+        f"better; to have this one built again: {prune}"
+    )
