@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.metrics import ConfusionMatrix, Scores
+from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
@@ -26,6 +27,7 @@ from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import ThermalKind, described
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.schedule import rate_factor
+from gemini_ros.training.scoring import COMPLETE, Tally, load_merging
 from gemini_ros.training.weights import load_weights
 
 
@@ -37,7 +39,8 @@ class SegmentationTask(lightning.LightningModule):
     loss is left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay``
     and ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that
     of the decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and
-    probabilities averaged, in ``train test`` alone. ``weights`` is a checkpoint to start from, of the same
+    probabilities averaged, in ``train test`` alone; ``test_merged`` is a layout whose labels make coarser classes of
+    these, which are then scored too (``training.scoring``). ``weights`` is a checkpoint to start from, of the same
     configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
     for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
     licence does, and so do the ``sources`` of all data that was learnt from. ``thermal_kind`` says what thermal images
@@ -68,6 +71,7 @@ class SegmentationTask(lightning.LightningModule):
         imagenet: Path | None = None,
         thermal_kind: ThermalKind = "radiometric",
         channel_sparsity: float = 0.0,
+        test_merged: str | None = None,
     ) -> None:
         super().__init__()
         if weights is not None and imagenet is not None:
@@ -145,23 +149,23 @@ class SegmentationTask(lightning.LightningModule):
     def on_test_epoch_start(self) -> None:
         if self.trainer.world_size > 1:
             raise ValueError(f"train test in {self.trainer.world_size} processes, expected one: --trainer.devices 1")
-        self.scores: dict[str, dict[str, Scores]] = {}
+        self.tally = Tally(self.labels)
         self.panels: list[Panel] = []
+        merged = self.hparams.test_merged
+        self.merging = load_merging(merged, self.labels) if merged else None
+        self.merged_tally = Tally(self.merging.label_set) if self.merging else None
 
     def test_step(self, sample: Sample, _index: int) -> None:
         """Score with everything there, and with each modality missing; all frames together and by light level."""
-        truth = sample["labels"].cpu().numpy()
         records = self.trainer.datamodule.val.records
-        lights = [records[index].get("light", "any") for index in sample["index"].tolist()]
         names = self.network.modalities
         for missing in (None, *(range(len(names)) if len(names) > 1 else ())):
             present = sample["present"].clone()
             if missing is not None:
                 present[:, missing] = 0
-            labels, confidence = self._segment(sample | {"present": present})
-            by_light = self.scores.setdefault(f"without {names[missing]}" if missing is not None else "complete", {})
-            for i, light in enumerate(lights):
-                by_light.setdefault(light, Scores(len(self.labels))).update(truth[i], labels[i], confidence[i])
+            logits = self._test_logits(sample | {"present": present})
+            condition = COMPLETE if missing is None else f"without {names[missing]}"
+            labels = self._count(condition, sample, records, logits)
             if missing is None:
                 shown = shown_frames(len(records))
                 self.panels += [
@@ -170,31 +174,50 @@ class SegmentationTask(lightning.LightningModule):
                     if index in shown
                 ]
 
+    def _count(self, condition: str, sample: Sample, records: Sequence[Mapping], logits: Tensor) -> np.ndarray:
+        """Add a batch to the scores; returns its labels, uint8 (B, H, W)."""
+        truth = sample["labels"].cpu().numpy()
+        labels, confidence = self._segment(sample, logits)
+        merged = self._merged(sample, logits) if self.merging else None
+        for i, index in enumerate(sample["index"].tolist()):
+            light = records[index].get("light", "any")
+            self.tally.add(condition, light, truth[i], labels[i], confidence[i])
+            if merged and self.merging and self.merged_tally:
+                self.merged_tally.add(condition, light, self.merging.truth(truth[i]), merged[0][i], merged[1][i])
+        return labels
+
     def on_test_epoch_end(self) -> None:
-        """Write ``scores.json`` and ``report.html`` into the run's folder."""
-        scores, counts = {}, {}
-        for condition, by_light in self.scores.items():
-            everything = sum(by_light.values(), Scores(len(self.labels)))
-            parts = {"all": everything, **dict(sorted(by_light.items()))}
-            counts[condition] = everything.confusion.counts
-            scores[condition] = {light: part.to_dict(self.labels.names) for light, part in parts.items()}
-        with atomic_path(Path(self.trainer.default_root_dir) / "scores.json") as part:
+        """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into the run's folder."""
+        folder = Path(self.trainer.default_root_dir)
+        scores = self.tally.to_dict()
+        self._write_scores("", scores)
+        if self.merged_tally:
+            self._write_scores(f"_{self.merged_tally.label_set.name}", self.merged_tally.to_dict())
+        write_report(folder, self.labels, scores, self.tally.counts(), self.panels)
+
+    def _write_scores(self, suffix: str, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        with atomic_path(Path(self.trainer.default_root_dir) / f"scores{suffix}.json") as part:
             part.write_text(json.dumps(scores, indent=1))
-        write_report(Path(self.trainer.default_root_dir), self.labels, scores, counts["complete"], self.panels)
         for condition, by_light in scores.items():
             for light, score in by_light.items():
-                self.log(f"{condition}/{light}", score["miou"])
+                self.log(f"{condition}/{light}{suffix}", score["miou"])
 
     def _labels(self, sample: Sample) -> np.ndarray:
         """Predicted labels uint8 (B, H, W) at the labels' own resolution."""
         return self._upsampled(sample, self(sample).ensemble).argmax(1).to(torch.uint8).cpu().numpy()
 
-    def _segment(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def _segment(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Labels, and the confidence that the model file will give: uint8 (B, H, W), round(255 p) of p at 1/4."""
-        logits = self._test_logits(sample)
         labels = self._upsampled(sample, logits).argmax(1)
         confidence = self._upsampled(sample, logits.softmax(1).amax(1, keepdim=True))[:, 0].mul(255).round()
         return labels.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
+
+    def _merged(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and confidence of the coarser classes, by sums of probabilities at the labels' own resolution."""
+        assert self.merging is not None
+        best = self.merging.probabilities(self._upsampled(sample, logits).softmax(1)).max(1)
+        confidence = best.values.mul(255).round().clamp(max=255)
+        return best.indices.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
 
     def _test_logits(self, sample: Sample) -> Tensor:
         """Logits (B, classes, H/4, W/4), or the logarithm of probabilities averaged over scales and mirror images."""
