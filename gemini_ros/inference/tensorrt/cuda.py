@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.inference.model_file import ModelError
 
@@ -58,6 +62,112 @@ def load_bindings() -> Any:
         return importlib.import_module(_BINDINGS)
     except ImportError as error:
         raise GpuError(f"cuda-bindings cannot be loaded ({error}): pip install 'gemini_ros[tensorrt]'") from error
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One tensor: ``host`` is what the CPU reads and writes, ``device`` the address that the GPU does.
+
+    Where ``mapped``, both are the same memory and nothing is copied.
+    """
+
+    host: npt.NDArray[Any]
+    device: int
+    mapped: bool
+
+
+class Cuda:
+    """Memory, one stream and graphs on the first visible GPU; all that was given out is freed by ``close``.
+
+    Not yet run on hardware. Raises ``GpuError`` with CUDA's reason.
+    """
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self._runtime = load_bindings()
+        self._release: list[Callable[[], tuple[Any, ...]]] = []
+        runtime = self._runtime
+        self._call(runtime.cudaSetDevice, 0)
+        self._stream = self._made(runtime.cudaStreamCreateWithFlags, runtime.cudaStreamNonBlocking)
+        self._release.append(lambda: runtime.cudaStreamDestroy(self._stream))
+        # A thread that waits for this event sleeps: spinning would take a core from the rest of the robot.
+        flags = runtime.cudaEventBlockingSync | runtime.cudaEventDisableTiming
+        self._done = self._made(runtime.cudaEventCreateWithFlags, flags)
+        self._release.append(lambda: runtime.cudaEventDestroy(self._done))
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream, as TensorRT takes it."""
+        return int(self._stream)
+
+    def buffer(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
+        """Page-locked memory: mapped into the GPU's on an integrated GPU, else with a twin of its own on the GPU."""
+        runtime, mapped = self._runtime, self.gpu.integrated
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        flags = runtime.cudaHostAllocMapped if mapped else runtime.cudaHostAllocDefault
+        pointer = self._made(runtime.cudaHostAlloc, size, flags)
+        self._release.append(lambda: runtime.cudaFreeHost(pointer))
+        if mapped:
+            device = self._made(runtime.cudaHostGetDevicePointer, pointer, 0)
+        else:
+            device = self._made(runtime.cudaMalloc, size)
+            self._release.append(lambda: runtime.cudaFree(device))
+        host = np.frombuffer((ctypes.c_uint8 * size).from_address(int(pointer)), dtype).reshape(shape)
+        return Buffer(host, int(device), mapped)
+
+    def upload(self, buffer: Buffer) -> None:
+        """Put the copy to the GPU on the stream; none where the memory is shared."""
+        if not buffer.mapped:
+            self._copy(buffer.device, buffer.host.ctypes.data, buffer, "cudaMemcpyHostToDevice")
+
+    def download(self, buffer: Buffer) -> None:
+        """Put the copy from the GPU on the stream; none where the memory is shared."""
+        if not buffer.mapped:
+            self._copy(buffer.host.ctypes.data, buffer.device, buffer, "cudaMemcpyDeviceToHost")
+
+    def wait(self) -> None:
+        """Sleep until all that is on the stream is done."""
+        self._call(self._runtime.cudaEventRecord, self._done, self._stream)
+        self._call(self._runtime.cudaEventSynchronize, self._done)
+
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
+        """A function that puts on the stream, in one call, what ``enqueue`` puts there."""
+        runtime = self._runtime
+        mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._call(runtime.cudaStreamBeginCapture, self._stream, mode)
+        try:
+            enqueue()
+        finally:
+            # Also after a failure: the stream is of no use before its capture has ended.
+            ended = runtime.cudaStreamEndCapture(self._stream)
+        (graph,) = _checked(runtime, ended)
+        try:
+            ready = self._made(runtime.cudaGraphInstantiate, graph, 0)
+        finally:
+            runtime.cudaGraphDestroy(graph)
+        self._release.append(lambda: runtime.cudaGraphExecDestroy(ready))
+        return lambda: self._call(runtime.cudaGraphLaunch, ready, self._stream)
+
+    def free_mb(self) -> int:
+        """Memory of the GPU that nobody uses, in MiB."""
+        free, _ = _checked(self._runtime, self._runtime.cudaMemGetInfo())
+        return free >> 20
+
+    def close(self) -> None:
+        """Free everything, the last first. Buffers must not be touched afterwards."""
+        while self._release:
+            self._release.pop()()
+
+    def _copy(self, target: int, source: int, buffer: Buffer, kind: str) -> None:
+        direction = getattr(self._runtime.cudaMemcpyKind, kind)
+        self._call(self._runtime.cudaMemcpyAsync, target, source, buffer.host.nbytes, direction, self._stream)
+
+    def _made(self, function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
+        (made,) = _checked(self._runtime, function(*arguments))
+        return made
+
+    def _call(self, function: Callable[..., tuple[Any, ...]], *arguments: Any) -> None:
+        _checked(self._runtime, function(*arguments))
 
 
 def _checked(runtime: Any, result: tuple[Any, ...]) -> tuple[Any, ...]:
