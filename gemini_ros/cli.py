@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb, text in (("fit", "train a network"), ("test", "score a checkpoint, also with a modality missing")):
         parser_of_verb = train.add_parser(verb, help=text, description=text, add_help=False)
         parser_of_verb.set_defaults(run=run_train, passes_on=True, verb=verb)
+    add_doctor(_verb(nouns, "doctor", run_doctor, "what is wrong here, and what to do next: machine, cameras, graph"))
     demo = nouns.add_parser("demo", help=DEMO, description=DEMO)
     demo.set_defaults(run=run_demo)
     add_demo(demo)
@@ -496,6 +497,38 @@ def run_train(args: argparse.Namespace) -> None:
     from gemini_ros.training.fit import train
 
     train([args.verb, *args.rest])
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--camera", metavar="NAME|YAML", help="its topics, as for the launch file (default: the one that is publishing)"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long to listen to the cameras (default 4)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too, to be sent along")
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    import os
+
+    from gemini_ros.doctor.findings import lines, worst, write_json
+    from gemini_ros.doctor.graph import graph_findings
+    from gemini_ros.doctor.machine import inspect_machine, machine_findings, ros_distribution, ros_finding
+    from gemini_ros.doctor.middleware import middleware_findings
+
+    findings = machine_findings(inspect_machine())
+    distribution = ros_distribution(os.environ)
+    try:
+        from gemini_ros.nodes.graph import observe
+    except ImportError as reason:  # no ROS, or one of another Python
+        findings.append(ros_finding(distribution, str(reason)))
+    else:
+        findings.append(ros_finding(distribution, ""))
+        graph = observe(args.camera, args.seconds)
+        findings += [*middleware_findings(graph.rmw, os.environ), *graph_findings(graph)]
+    print("\n".join(lines(findings)))
+    if args.json:
+        write_json(args.json, findings)
+    return 1 if worst(findings) == "error" else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,169 @@
+"""Listen to a running graph for a few seconds: who publishes what to whom, and what arrives."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import Image as RawImage
+
+from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.doctor.graph import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    Endpoint,
+    Graph,
+    Image,
+    StreamSeen,
+    StreamTopics,
+    camera_topics,
+    published_camera,
+)
+from gemini_ros.doctor.middleware import publisher_environment
+from gemini_ros.nodes.tool import tool_node
+from gemini_ros.nodes.transport import StampGaps
+
+_NAME = "doctor"
+# Discovery takes up to three seconds, and is done when nothing new has come for one.
+_DISCOVERY_S, _SETTLED_S = 4.0, 1.0
+_LOOK_S = 0.05
+# What a segmenter asks for, so that what is lost is what a segmenter loses.
+_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def observe(camera: str | None, seconds: float) -> Graph:
+    """What is seen in the domain of the environment within ``seconds`` of listening.
+
+    ``camera`` is a name or file as for the launch file; ``None`` takes the known camera that is publishing.
+    """
+    with tool_node(_NAME) as node:
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(node)
+        try:
+            published = _discover(node, executor)
+            camera = camera or published_camera(published)
+            streams = camera_topics(camera) if camera else {}
+            listeners = {stream: _Listener(node, stream, topics) for stream, topics in streams.items()}
+            _spin(executor, seconds if published & {topics.image for topics in streams.values()} else 0.0)
+            return Graph(
+                rmw=rclpy.get_rmw_implementation_identifier(),
+                domain=os.environ.get("ROS_DOMAIN_ID", "0"),
+                nodes=_others(node),
+                images=tuple(sorted(_published(node))),
+                simulated=node.count_publishers("/clock") > 0,
+                streams={stream: listener.seen() for stream, listener in listeners.items()},
+            )
+        finally:
+            executor.remove_node(node)
+            executor.shutdown(timeout_sec=0.5)
+
+
+class _Listener:
+    """Keeps of one stream what the checks ask for."""
+
+    def __init__(self, node: Node, stream: str, topics: StreamTopics) -> None:
+        self._node, self._stream, self._topics = node, stream, topics
+        self._images: list[Image] = []
+        self._size: tuple[int, int] | None = None
+        self._fault = ""
+        self._intrinsics: Intrinsics | None = None
+        self._info_fault = ""
+        self._gaps = StampGaps()
+        message_type = RawImage if topics.type_name == IMAGE else CompressedImage
+        node.create_subscription(message_type, topics.image, self._take, _QOS)
+        node.create_subscription(CameraInfo, topics.camera_info, self._take_info, _QOS)
+
+    def seen(self) -> StreamSeen:
+        return StreamSeen(
+            topics=self._topics,
+            publishers=_ends(self._node, self._node.get_publishers_info_by_topic(self._topics.image)),
+            subscribers=_ends(self._node, self._node.get_subscriptions_info_by_topic(self._topics.image)),
+            images=tuple(self._images),
+            size=self._size,
+            fault=self._fault,
+            intrinsics=self._intrinsics,
+            info_fault=self._info_fault,
+            lost=self._gaps.lost,
+        )
+
+    def _take(self, message: Any) -> None:
+        received_ns = time.time_ns()
+        self._images.append(Image(stamp_ns(message), received_ns, message.header.frame_id, len(message.data)))
+        self._gaps.add(stamp_ns(message))
+        if self._size is None and not self._fault:
+            try:
+                height, width = decode_image(message, self._stream).shape[:2]
+                self._size = width, height
+            except FrameError as reason:
+                self._fault = str(reason)
+
+    def _take_info(self, message: CameraInfo) -> None:
+        try:
+            self._intrinsics, self._info_fault = intrinsics_from_camera_info(message), ""
+        except FrameError as reason:
+            self._info_fault = str(reason)
+
+
+def _discover(node: Node, executor: SingleThreadedExecutor) -> set[str]:
+    """Topics with images that are published, once nobody new has come for a while."""
+    start = changed = time.monotonic()
+    known: tuple[Any, ...] = ()
+    while (now := time.monotonic()) - start < _DISCOVERY_S:
+        found = (_others(node), _published(node))
+        if found != known:
+            known, changed = found, now
+        if _others(node) and now - changed > _SETTLED_S:
+            break
+        executor.spin_once(timeout_sec=_LOOK_S)
+    return _published(node)
+
+
+def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        executor.spin_once(timeout_sec=left)
+
+
+def _published(node: Node) -> set[str]:
+    return {
+        name
+        for name, types in node.get_topic_names_and_types()
+        if {IMAGE, COMPRESSED_IMAGE} & set(types) and node.count_publishers(name)
+    }
+
+
+def _others(node: Node) -> tuple[str, ...]:
+    """Nodes but this one and the hidden ones (ros2's daemon)."""
+    named = node.get_node_names_and_namespaces()
+    return tuple(sorted({_full_name(name, space) for name, space in named if not name.startswith("_")} - {f"/{_NAME}"}))
+
+
+def _ends(node: Node, infos: list[TopicEndpointInfo]) -> tuple[Endpoint, ...]:
+    """Everybody's ends of a topic, without this node's own."""
+    ends = []
+    for info in infos:
+        name = _full_name(info.node_name, info.node_namespace)
+        if name != f"/{_NAME}":
+            qos = info.qos_profile
+            ends.append(
+                Endpoint(
+                    name,
+                    info.topic_type,
+                    qos.reliability == ReliabilityPolicy.RELIABLE,
+                    qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+                    publisher_environment(bytes(info.endpoint_gid)),
+                )
+            )
+    return tuple(ends)
+
+
+def _full_name(name: str, namespace: str) -> str:
+    return f"{namespace.rstrip('/')}/{name}"
