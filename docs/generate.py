@@ -38,7 +38,7 @@ MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
 
 # What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
 INPUTS = {
-    "rgb/image": "Colour: rgb8, bgr8, rgba8, bgra8, mono8.",
+    "rgb/image": "Colour: rgb8, bgr8, rgba8, bgra8, YUV 4:2:2 (uyvy, yuyv), 8-bit Bayer, mono8.",
     "rgb/camera_info": "Intrinsics of the grid on which all images lie.",
     "depth/image": "Depth (REP 118): 16UC1 or mono16 in millimetres, 0 = none; 32FC1 in metres, NaN = none.",
     "depth/camera_info": "Taken where RGB has none.",
@@ -86,8 +86,6 @@ def page() -> str:
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",
-        "This release has ONNX Runtime on the CPU only: `backend: tensorrt` is refused, and `engine.cache_dir` is not "
-        "used.",
         _table(("parameter", "type", "default", "values", "live", "meaning"), map(_parameter_row, PARAMETERS)),
     ]
     for name in LAUNCH_FILES:

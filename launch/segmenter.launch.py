@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import yaml
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
+from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -19,7 +20,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "camera",
         default_value="realsense",
-        description=f"Topic names: one of {', '.join(CAMERAS)}, or a YAML file like config/cameras/custom.yaml.",
+        description=f"Topics and backend: one of {', '.join(CAMERAS)}, or a YAML file like config/cameras/custom.yaml.",
     ),
     DeclareLaunchArgument(
         "model",
@@ -34,7 +35,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        description="auto, onnxruntime or tensorrt. Empty: what params_file says.",
+        description="auto, onnxruntime, tensorrt, tensorrt_rtx. Empty: what the camera's file says, else params_file.",
     ),
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node and its topics."),
     DeclareLaunchArgument(
@@ -48,13 +49,13 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "build_only",
         default_value="false",
-        description="Build or load the engine of the model and end, without subscribing to anything.",
+        description="Build or load the engine of the model and end: with status 0, or 1 where there is none to run.",
     ),
 )
 
 
 def camera_topics(camera: str) -> dict:
-    """The topics of a camera by name or file."""
+    """The topics of a camera, and its backend, by name or file."""
     path = SHARE / f"config/cameras/{camera}.yaml" if camera in CAMERAS else Path(camera)
     if not path.is_file():
         raise RuntimeError(f"camera {camera!r}: expected one of {', '.join(CAMERAS)}, or a YAML file")
@@ -65,13 +66,15 @@ def segmenter(context, *_args, **_kwargs) -> list:
     """The node, with only those parameters overridden that were given."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     topics = camera_topics(given["camera"])
-    odom = topics.pop("odom", "odom")
+    odom, backend = topics.pop("odom", "odom"), topics.pop("backend", "")
+    given["backend"] = given["backend"] or backend
     parameters = {"use_sim_time": given["use_sim_time"] == "true"}
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
     if given["modalities"]:
         parameters["modalities"] = [name.strip() for name in given["modalities"].split(",")]
-    if given["build_only"] == "true":
-        parameters["engine.build"] = "only"
+    build_only = given["build_only"] == "true"
+    if build_only:
+        parameters["engine.build_only"] = True
     parameters.update({f"{stream}.image_transport": topic["image_transport"] for stream, topic in topics.items()})
     remappings = [("odom", odom)]
     for stream, topic in topics.items():
@@ -87,7 +90,14 @@ def segmenter(context, *_args, **_kwargs) -> list:
     )
     profile = str(SHARE / "config/fastdds.xml")
     unset = [name for name in PROFILE_VARIABLES if name not in os.environ]
-    return [*(SetEnvironmentVariable(name, profile) for name in unset), node]
+    ends = [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=built))] if build_only else []
+    return [*(SetEnvironmentVariable(name, profile) for name in unset), *ends, node]
+
+
+def built(event, _context) -> None:
+    """After ``build_only``: launch itself ends with status 1 for an exception alone, whatever a process returned."""
+    if event.returncode:
+        raise RuntimeError("no engine was built; the node's log says why")
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -68,6 +68,17 @@ def test_data_dir() -> Path:
 
 
 @pytest.fixture
+def no_gpu() -> None:
+    """Skips where there is a GPU: what a machine without one is told is tried on such machines."""
+    from gemini_ros.inference.tensorrt.cuda import GpuError, probe_gpu
+
+    try:
+        pytest.skip(f"this machine has a GPU: {probe_gpu().name}")
+    except GpuError:
+        return
+
+
+@pytest.fixture
 def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """This process's environment, set so that ROS started in it or with it meets nobody but this test's processes.
 

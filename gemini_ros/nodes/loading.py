@@ -13,6 +13,10 @@ from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.parameters import Settings
 
 
+class _AbandonedError(Exception):
+    """Nobody waits for the model any more."""
+
+
 def _threads() -> int | None:
     """The cores this process is confined to, which ONNX Runtime does not look at; ``None`` where it is not."""
     allowed = len(os.sched_getaffinity(0))
@@ -20,14 +24,19 @@ def _threads() -> int | None:
 
 
 class ModelLoader:
-    """A thread that loads the model and then runs ``prepare``; ``segmenter`` is there, or ``error`` says why not."""
+    """A thread that loads the model and then runs ``prepare``; ``segmenter`` is there, or ``error`` says why not.
+
+    ``progress`` is the share (0-1) of what is under way, and what that is.
+    """
 
     def __init__(self, path: Path, settings: Settings, prepare: Callable[[], None]) -> None:
         self.segmenter: Segmenter | None = None
         self.error = ""
+        self.progress = 0.0, "looking for the backend"
         self._path, self._settings, self._prepare = path, settings, prepare
         self._started_ns = time.monotonic_ns()
         self._abandoned = threading.Event()
+        self._checked = threading.Event()
         # A library that is loading cannot be interrupted: a daemon, so that the process may end without it.
         self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
         self._thread.start()
@@ -40,13 +49,25 @@ class ModelLoader:
     def elapsed_s(self) -> float:
         return (time.monotonic_ns() - self._started_ns) / 1e9
 
-    def close(self, timeout_s: float) -> None:
-        """Give the model back; one that is still being loaded is given back when it arrives."""
+    def refusal(self, timeout_s: float) -> str:
+        """Why the model cannot be loaded, as far as that is known before it is; waits for that, but not longer."""
+        self._checked.wait(timeout_s)
+        return self.error
+
+    def close(self, timeout_s: float, user: threading.Thread | None = None) -> None:
+        """Give the model back; one that is still being loaded is given back when it arrives.
+
+        Where the thread ``user`` is still inside the model, that happens when it has come out.
+        """
         self._abandoned.set()
         self._thread.join(timeout_s)
-        if self.segmenter is not None:
-            self.segmenter.close()
-            self.segmenter = None
+        segmenter, self.segmenter = self.segmenter, None
+        if segmenter is None:
+            return
+        if user is not None and user.is_alive():
+            threading.Thread(target=_close_after, args=(user, segmenter), name="closer", daemon=True).start()
+        else:
+            segmenter.close()
 
     def _load(self) -> None:
         try:
@@ -56,12 +77,30 @@ class ModelLoader:
                 camera_size=self._settings.camera_size,
                 cache_dir=self._settings.cache_dir,
                 threads=_threads(),
+                build=self._settings.engine_build,
+                progress=self._note,
             )
             self._prepare()
+        except (ValueError, OSError) as error:  # said in full sentences
+            self.error = str(error)
+            return
         except Exception as error:  # noqa: BLE001 (whatever a backend raises belongs into the diagnostics)
             self.error = f"{type(error).__name__}: {error}"
             return
+        finally:
+            self._checked.set()
         if self._abandoned.is_set():
             segmenter.close()
         else:
             self.segmenter = segmenter
+
+    def _note(self, share: float, phase: str) -> None:
+        if self._abandoned.is_set():
+            raise _AbandonedError  # stops a build
+        self.progress = share, phase
+        self._checked.set()
+
+
+def _close_after(user: threading.Thread, segmenter: Segmenter) -> None:
+    user.join()
+    segmenter.close()

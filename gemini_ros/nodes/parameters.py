@@ -18,8 +18,8 @@ from rclpy.node import Node
 
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.frames import MODALITIES
+from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
 
-AUTO = "auto"
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 POLICIES = ("degrade", "hold", "stop")
 _COSTMAP = CostmapConfig()
@@ -96,8 +96,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         "backend",
         AUTO,
         "What runs the model. `auto` takes TensorRT where a GPU, a driver and the library really answer, else ONNX "
-        "Runtime, and says so in the diagnostics.",
-        choices=(AUTO, "onnxruntime", "tensorrt"),
+        "Runtime, and warns in the diagnostics as long as it does; `tensorrt` refuses where it would fall back.",
+        choices=BACKENDS,
     ),
     Parameter(
         "modalities",
@@ -134,7 +134,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "camera.size",
         "",
-        "WIDTHxHEIGHT of the images, for an engine of a fixed size; others are dropped as `wrong_size`. Empty: any.",
+        "WIDTHxHEIGHT of the images, which an engine has to know; others are dropped as `wrong_size`. Empty: any size, "
+        "without an engine.",
     ),
     Parameter(
         "camera.in_base",
@@ -149,11 +150,27 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "engine.build",
-        AUTO,
-        "`auto` builds a missing engine while the mode is loading; `only` builds or loads it and ends the process.",
-        choices=(AUTO, "only"),
+        True,
+        "Build a missing engine while the mode is `loading`. If false, configuring fails with the command that does.",
     ),
-    Parameter("engine.cache_dir", "", "Where engines are kept. Empty: the user's cache directory."),
+    Parameter(
+        "engine.build_only",
+        False,
+        "Build or load the engine, and end the process: status 0, or 1 where there is none to run.",
+    ),
+    Parameter(
+        "engine.cache_dir",
+        "",
+        "Where engines are kept. Empty: `gemini_ros/engines` in the user's cache directory.",
+    ),
+    Parameter(
+        "min_rate_hz",
+        2.0,
+        "Fewer frames segmented per second than this, where as many arrive, are a diagnostics error.",
+        0.0,
+        1000.0,
+        live=True,
+    ),
     Parameter("costmap.size_m", _COSTMAP.size_m, "Edge of the square grid around the robot.", 1.0, 100.0, live=True),
     Parameter("costmap.resolution_m", _COSTMAP.resolution_m, "Edge of a cell.", 0.01, 1.0, live=True),
     Parameter("costmap.frame", "odom", "Frame of the grid: that of the odometry (REP 105)."),
@@ -217,8 +234,10 @@ class Settings:
     camera_size: tuple[int, int] | None
     camera_in_base: tuple[float, ...] | None
     label_set: str
+    engine_build: bool
     build_only: bool
     cache_dir: Path | None
+    min_rate_hz: float
     costmap: CostmapConfig
     costmap_frame: str
     thermal_scale: float
@@ -263,7 +282,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
             raise ValueError(f"{parameter.name}: {value}, expected a finite number")
     return Settings(
         model=values["model"],
-        backend=values["backend"],
+        backend=_backend(values),
         modalities=_modalities(values["modalities"]),
         autostart=values["autostart"] and not values["use_lifecycle_manager"],
         transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},
@@ -274,8 +293,10 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         camera_size=_camera_size(values["camera.size"]),
         camera_in_base=_camera_in_base(values["camera.in_base"]),
         label_set=values["label_set"],
-        build_only=values["engine.build"] == "only",
+        engine_build=values["engine.build"],
+        build_only=values["engine.build_only"],
         cache_dir=_path(values["engine.cache_dir"]),
+        min_rate_hz=values["min_rate_hz"],
         costmap=_costmap(values),
         costmap_frame=_frame(values["costmap.frame"]),
         thermal_scale=values["thermal.scale"],
@@ -290,6 +311,16 @@ def _nanoseconds(seconds: float) -> int:
 
 def _path(text: str) -> Path | None:
     return Path(text).expanduser() if text else None
+
+
+def _backend(values: Mapping[str, Any]) -> str:
+    """The backend to load; where only an engine is wanted, falling back is no success."""
+    backend = values["backend"]
+    if not values["engine.build_only"]:
+        return backend
+    if backend == ONNXRUNTIME:
+        raise ValueError(f"engine.build_only: backend {ONNXRUNTIME} has no engine; take {TENSORRT}")
+    return TENSORRT if backend == AUTO else backend
 
 
 def _modalities(names: Sequence[str]) -> tuple[str, ...] | None:

@@ -70,8 +70,8 @@ class Pipeline:
         self._settling = threading.Lock()
         self._abandoned = False
         self._under_way = False
-        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
-        self._thread.start()
+        self.worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        self.worker.start()
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""
@@ -96,7 +96,7 @@ class Pipeline:
             source.close()
         if self._slot.close() is not None:
             self.counters.shutdown += 1
-        self._thread.join(timeout_s)
+        self.worker.join(timeout_s)
         if self._abandon():
             self.counters.shutdown += 1
             self._logger.warning(f"the frame under way took longer than {timeout_s:g} s and is dropped")

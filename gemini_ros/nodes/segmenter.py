@@ -1,7 +1,8 @@
 """The node ``segmenter``: RGB with depth or thermal images in, labels and a costmap out.
 
 Life cycle: ``configure`` checks the model file and the settings and starts the loader, ``activate`` subscribes; until
-the loader is done the mode is ``loading``. With ``autostart`` the node does both itself.
+the loader is done the mode is ``loading``. An inactive node that was active holds no network: ``deactivate`` gives it
+back, and ``activate`` loads it again. With ``autostart`` the node does both itself.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_resource
+from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.diagnostics import diagnostic_array
@@ -38,6 +41,8 @@ from gemini_ros.nodes.statuses import Report, mode_report, statistics
 _POLL_S = 0.05
 _COSTMAP_S = 0.2
 _DIAGNOSTICS_S = 1.0
+# What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
+_CHECK_S = 0.6
 # A process has to be gone 2 s after a signal: what is inside a library by then is left behind.
 _JOIN_S = 1.0
 
@@ -73,13 +78,30 @@ class Configured:
         self.outputs = Outputs(node, label_set)
         self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
         self.costmap = LiveCostmap(settings.costmap, label_set, self.poses)
-        self.loader = ModelLoader(self.model_path, settings, self.costmap.warm_up)
+        self.loader: ModelLoader | None = None
+        self.load()
+
+    def load(self) -> None:
+        """Start to load the model, unless that has happened."""
+        if self.loader is None:
+            self.loader = ModelLoader(self.model_path, self.settings, self.costmap.warm_up)
+
+    def unload(self, user: threading.Thread | None = None) -> None:
+        """Give back the network and the GPU's memory, when ``user`` has come out of it."""
+        loader, self.loader = self.loader, None
+        if loader is not None:
+            loader.close(_JOIN_S, user)
 
     def segmenter(self) -> Segmenter | None:
-        return self.loader.segmenter
+        return self.loader.segmenter if self.loader is not None else None
+
+    def refusal(self) -> str:
+        """Why the backend that was asked for cannot be had; empty where another one would do, and while it loads."""
+        optional = self.settings.backend in (AUTO, ONNXRUNTIME) and self.settings.engine_build
+        return "" if optional or self.loader is None else self.loader.refusal(_CHECK_S)
 
     def close(self) -> None:
-        self.loader.close(_JOIN_S)
+        self.unload()
         self.poses.close()
         self.outputs.close()
 
@@ -108,8 +130,7 @@ class SegmenterNode(LifecycleNode):
     @_told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            settings = settings_from_values(values_of(self))
-            self._configured = Configured(self, settings)
+            self._configured = self._configure(settings_from_values(values_of(self)))
         except (ValueError, OSError) as error:
             self._refusal = str(error)
             self.get_logger().error(f"not configured: {error}")
@@ -122,10 +143,18 @@ class SegmenterNode(LifecycleNode):
         )
         return super().on_configure(state)
 
+    def _configure(self, settings: Settings) -> Configured:
+        configured = Configured(self, settings)
+        if refusal := configured.refusal():
+            configured.close()
+            raise ValueError(refusal)
+        return configured
+
     @_told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         here = self._configured
         assert here is not None
+        here.load()
         self._pipeline = Pipeline(
             self, here.settings, here.required, here.extras, here.segmenter, here.costmap, here.outputs
         )
@@ -166,16 +195,19 @@ class SegmenterNode(LifecycleNode):
 
     @property
     def finished(self) -> bool:
-        """With ``engine.build`` only: once the model is loaded, or is not going to be."""
-        here = self._configured
-        return here is not None and here.settings.build_only and not here.loader.loading
+        """With ``engine.build_only``: once the engine is there, or is not going to be."""
+        loader = self._configured.loader if self._configured is not None else None
+        done = loader is not None and not loader.loading
+        return self.get_parameter("engine.build_only").value and (done or bool(self._refusal))
 
     def close(self) -> int:
-        """Release everything; the exit status: 1 where a message is unaccounted for, or a build alone failed."""
-        here = self._configured
-        failed_build = here is not None and here.settings.build_only and bool(here.loader.error)
+        """Release everything; the exit status: 1 where a message is unaccounted for, or an engine alone was wanted."""
+        loaded = self._configured is not None and self._configured.segmenter() is not None
+        lacking = self.get_parameter("engine.build_only").value and not loaded
+        if lacking and self._configured is not None and self._configured.loader is not None:
+            self.get_logger().error(f"no engine: {self._configured.loader.error or 'interrupted'}")
         self._release()
-        return 1 if self._broken or failed_build else 0
+        return 1 if self._broken or lacking else 0
 
     def destroy_node(self) -> None:
         # rclpy leaves the state machine to the garbage collector, and with it the middleware's shared memory.
@@ -204,6 +236,7 @@ class SegmenterNode(LifecycleNode):
         file = self._configured.settings.statistics_file
         if file is not None:
             self._write_statistics(file, pipeline, broken)
+        self._configured.unload(pipeline.worker)
 
     def _write_statistics(self, file: Path, pipeline: Pipeline, broken: list[str]) -> None:
         try:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gemini_ros import __version__
+from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.nodes import transport
 from gemini_ros.nodes.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _SILENT_S = 2.0
 _RATE_S = 0.5
+_SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
 
 
@@ -33,6 +36,7 @@ class Report:
         self._rates_hz: dict[str, float] = {}
         self._received: dict[str, int] = {}
         self._at_ns = time.monotonic_ns()
+        self._speed = Speed()
 
     def statuses(
         self, configured: Configured | None, pipeline: Pipeline | None, refusal: str, now_ns: int
@@ -40,7 +44,7 @@ class Report:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
         statuses = [mode_report(configured, pipeline, refusal)]
         if configured is not None:
-            statuses.append(_model(configured))
+            statuses.append(_model(configured, self._speed.rates_hz(pipeline)))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline, now_ns)]
@@ -112,22 +116,46 @@ def mode_report(configured: Configured | None, pipeline: Pipeline | None, refusa
     if configured is None:
         mode = "failed" if refusal else "inactive"
         return mode_status(mode, refusal or "not configured", {})
-    loader, settings = configured.loader, configured.settings
-    figures = (
-        {"policy": settings.missing_policy, "loading_s": loader.elapsed_s}
-        if loader.loading
-        else {"policy": settings.missing_policy}
-    )
-    if loader.error:
+    loader = configured.loader
+    figures: dict[str, object] = {"policy": configured.settings.missing_policy}
+    if loader is not None and loader.error:
         return mode_status("failed", loader.error, figures)
-    if loader.loading:
-        return mode_status("loading", f"the model has been loading for {loader.elapsed_s:.0f} s", figures)
+    if loader is not None and loader.loading:
+        share, phase = loader.progress
+        figures |= {"loading_s": loader.elapsed_s, "loading_percent": round(100 * share), "loading_phase": phase}
+        text = f"the model has been loading for {loader.elapsed_s:.0f} s: {phase}, {100 * share:.0f} %"
+        return mode_status("loading", text, figures)
     if pipeline is None:
         return mode_status("inactive", "configured, not active", figures)
     return mode_status(pipeline.matcher.mode, "not every modality has come yet", figures)
 
 
-def _model(configured: Configured) -> Status:
+class Speed:
+    """How many frames come to the network per second, and how many it finishes, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def rates_hz(self, pipeline: Pipeline | None) -> tuple[float, float] | None:
+        """Frames offered and segmented per second; ``None`` until that can be told."""
+        if pipeline is None:
+            self._seen.clear()
+            return None
+        counters, now = pipeline.counters, time.monotonic()
+        offered = counters.pairs + counters.singles
+        if self._seen and offered < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now, offered, counters.inferences))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _SPEED_OVER_S:
+            self._seen.popleft()
+        start, offered_then, inferences_then = self._seen[0]
+        if now - start < _SPEED_OVER_S:
+            return None
+        return (offered - offered_then) / (now - start), (counters.inferences - inferences_then) / (now - start)
+
+
+def _model(configured: Configured, rates_hz: tuple[float, float] | None) -> Status:
+    """What runs the model: a fallback is a warning for as long as it lasts, too few frames a second are an error."""
     info, segmenter = configured.info, configured.segmenter()
     figures = {
         "file": configured.model_path,
@@ -135,13 +163,22 @@ def _model(configured: Configured) -> Status:
         "licence": info.licence,
         "commercial_use": info.commercial_use,
     }
+    if configured.loader is None:
+        return Status("model", OK, "not loaded while the node is inactive", figures)
     if configured.loader.error:
         return Status("model", ERROR, configured.loader.error, figures)
     if segmenter is None:
         return Status("model", WARN, "loading", figures)
     figures |= {"backend": segmenter.backend, "reason": segmenter.reason}
-    fallback = configured.settings.backend == "auto" and segmenter.backend != "tensorrt"
-    message = f"runs on {segmenter.backend}: {segmenter.reason}" if fallback else f"runs on {segmenter.backend}"
+    fallback = configured.settings.backend == AUTO and segmenter.backend == ONNXRUNTIME
+    message = f"runs on {segmenter.backend}{f': {segmenter.reason}' if fallback else ''}"
+    least_hz = configured.settings.min_rate_hz
+    if rates_hz is not None:
+        offered_hz, segmented_hz = rates_hz
+        figures["segmented_hz"] = segmented_hz
+        if segmented_hz < least_hz <= offered_hz:
+            slow = f"{segmented_hz:.1f} frames per second, expected min_rate_hz {least_hz:g}"
+            return Status("model", ERROR, f"{slow}: {message}", figures)
     return Status("model", WARN if fallback else OK, message, figures)
 
 

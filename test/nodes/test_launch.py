@@ -96,7 +96,12 @@ def test_defaults_start_a_realsense_with_the_parameter_file_alone(launch, monkey
     assert (node.package, node.executable, node.namespace) == ("gemini_ros", "segmenter", "")
     file, overrides = node.parameters
     assert Path(file) == LAUNCH.parent / "config/segmenter.yaml"
-    assert overrides == {"use_sim_time": False, "rgb.image_transport": "raw", "depth.image_transport": "raw"}
+    assert overrides == {
+        "use_sim_time": False,
+        "backend": "tensorrt",
+        "rgb.image_transport": "raw",
+        "depth.image_transport": "raw",
+    }
     assert ("depth/image", "/camera/camera/aligned_depth_to_color/image_raw") in node.remappings
     assert [action.args for action in others] == [
         (name, str(LAUNCH.parent / "config/fastdds.xml"))
@@ -118,10 +123,17 @@ def test_arguments_become_parameters_that_exist(launch, monkeypatch):
     overrides = node.parameters[1]
     assert set(overrides) <= NAMES | {"use_sim_time"}
     assert overrides["modalities"] == ["rgb", "thermal"]
-    assert (overrides["engine.build"], overrides["model"], overrides["use_sim_time"]) == ("only", "/m.onnx", True)
+    assert (overrides["engine.build_only"], overrides["model"], overrides["use_sim_time"]) == (True, "/m.onnx", True)
+    assert overrides["backend"] == "onnxruntime"
     assert node.namespace == "front"
     assert ("odom", "odom") in node.remappings
-    assert [action.args[0] for action in others] == ["FASTDDS_DEFAULT_PROFILES_FILE"]
+    profile, end = others
+    assert profile.args[0] == "FASTDDS_DEFAULT_PROFILES_FILE"
+    handler = end.args[0]
+    assert handler.target_action is node
+    handler.on_exit(SimpleNamespace(returncode=0), None)
+    with pytest.raises(RuntimeError, match="no engine was built"):
+        handler.on_exit(SimpleNamespace(returncode=1), None)
 
 
 def test_an_unknown_camera_is_refused(launch):
@@ -142,6 +154,8 @@ def test_replay_passes_arguments_that_the_segmenter_takes(launch):
 def test_a_camera_file_names_every_topic_of_its_streams(path: Path):
     topics = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert isinstance(topics.pop("odom"), str)
+    # A bag is replayed wherever it is; a robot has a GPU to run on.
+    assert topics.pop("backend", None) == (None if path.stem == "bag" else "tensorrt")
     assert set(topics) <= set(MODALITIES)
     assert {"rgb", "depth"} <= set(topics)
     for stream in topics.values():
