@@ -24,6 +24,10 @@ BAGS = ["rosbags>=0.11.7,<0.12"]
 REPORT = ["imageio-ffmpeg>=0.5", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
 ONNXRUNTIME = ["onnxruntime==1.23.2; python_version < '3.11'", "onnxruntime==1.31.1; python_version >= '3.11'"]
 RUNTIME = [*ONNXRUNTIME, "opencv-python-headless>=4.5.4"]
+# On a Jetson both come of the system's CUDA; see docs/tensorrt.md.
+TENSORRT = ["cuda-bindings>=12.6,<14", "tensorrt>=10.3,<12; platform_machine == 'x86_64'"]
+# Compiles engines without a GPU, which the tests do; exact, because every release knows other GPUs.
+RTX = ["cuda-bindings>=12.6,<14", "tensorrt-rtx-cu12==1.7.1.116; platform_machine == 'x86_64'"]
 NUMBA = ["numba>=0.60"]
 SIM = ["mujoco>=3.2"]
 TRAIN = [
@@ -41,6 +45,7 @@ CHECK = [
     "colcon-common-extensions>=0.3",
     "import-linter>=2.1",
     "packaging>=23",
+    "pybind11-stubgen>=2.5",
     "pyright[nodejs]>=1.1.400",
     "ruff>=0.12",
     "setuptools<80",
@@ -51,6 +56,8 @@ EXTRAS = {
     "runtime": RUNTIME,
     "ros": ROS,
     "bags": BAGS,
+    "tensorrt": TENSORRT,
+    "rtx": RTX,
     "numba": NUMBA,
     "report": REPORT,
     "sim": SIM,
@@ -59,7 +66,7 @@ EXTRAS = {
     "test": TEST,
     "check": CHECK,
     "demo": DEMO,
-    "all": [*DEMO, *SIM, *TRAIN, *BENCH, *TEST, *CHECK],
+    "all": [*DEMO, *SIM, *TRAIN, *BENCH, *RTX, *TEST, *CHECK],
 }
 
 

@@ -28,7 +28,7 @@ APT_KEYS = {
 }
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 # On a Jetson they come with the system, and on no other machine are they needed.
-FROM_JETPACK = {"cuda", "tensorrt"}
+FROM_JETPACK = {"cuda", "tensorrt", "tensorrt_bindings"}
 
 
 def manifest() -> ElementTree.Element:
@@ -111,7 +111,8 @@ def test_robot_requirements_are_complete_without_dependencies() -> None:
 def test_everything_that_is_asked_for_is_pinned() -> None:
     pins = names(requirements(ROOT / "constraints/tested.txt"))
     exact = names([item for item in declared() if str(item.specifier).startswith("==")])
-    assert names(declared()) - pins - exact == set()
+    unpinned = {"tensorrt"}  # runs with any of 10.3 to 11.x, and on no machine without a GPU
+    assert names(declared()) - pins - exact == unpinned
 
 
 @pytest.mark.parametrize("name", ["requirements-robot.txt", "constraints/tested.txt"])

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.tensorrt.cuda import probe_gpu
-from gemini_ros.inference.tensorrt.interface import EngineError, Tensor, check_tensors, engine_inputs, engine_outputs
+from gemini_ros.inference.tensorrt.interface import (
+    EngineError,
+    Tensor,
+    check_tensors,
+    described,
+    engine_inputs,
+    engine_outputs,
+)
 from gemini_ros.inference.tensorrt.library import TensorRt, check_supported
 from gemini_ros.inference.tensorrt.messages import Messages, message_log
 from gemini_ros.inference.tensorrt.progress import BuildProgress, Progress, progress_monitor
@@ -87,7 +94,7 @@ def build_engine(
         raise EngineError(f"model {onnx}: {library} cannot build an engine: {log.messages.faults()}")
     state.report(1.0, "done")
     return BuiltEngine(
-        bytes(serialized), None if cache is None else bytes(cache.serialize()), _activation_bytes(log.messages)
+        _bytes(serialized), None if cache is None else _bytes(cache.serialize()), _activation_bytes(log.messages)
     )
 
 
@@ -105,18 +112,19 @@ def _fix_shapes(
     for tensor in inputs:
         wanted = expected.get(tensor.name)
         if wanted is not None and len(tensor.shape) == len(wanted.shape):
-            fixed = [there if there >= 0 else want for there, want in zip(tensor.shape, wanted.shape, strict=True)]
+            found = described(tensor.shape, tensor.dtype).shape
+            fixed = [there if there >= 0 else want for there, want in zip(found, wanted.shape, strict=True)]
             tensor.shape = trt.Dims(fixed)
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
     for tensor in [tensor for tensor in outputs if tensor.name == _UNUSED_OUTPUT]:
         network.unmark_output(tensor)
         outputs.remove(tensor)
-    check_tensors(f"inputs of model {onnx}", _described(inputs), expected)
-    check_tensors(f"outputs of model {onnx}", _described(outputs), engine_outputs(camera_size))
+    check_tensors(f"inputs of model {onnx}", _tensors(inputs), expected)
+    check_tensors(f"outputs of model {onnx}", _tensors(outputs), engine_outputs(camera_size))
 
 
-def _described(tensors: list[tensorrt.ITensor]) -> dict[str, Tensor]:
-    return {tensor.name: Tensor(tuple(tensor.shape), tensor.dtype.name) for tensor in tensors}
+def _tensors(tensors: list[tensorrt.ITensor]) -> dict[str, Tensor]:
+    return {tensor.name: described(tensor.shape, tensor.dtype) for tensor in tensors}
 
 
 def _configure(
@@ -156,6 +164,11 @@ def _timing_cache(config: tensorrt.IBuilderConfig, stored: bytes | None) -> tens
     cache = config.create_timing_cache(b"")
     config.set_timing_cache(cache, False)
     return cache
+
+
+def _bytes(memory: Any) -> bytes:
+    """A copy of ``IHostMemory``; its types don't tell that it is a buffer."""
+    return bytes(memory)
 
 
 def _activation_bytes(messages: Messages) -> int | None:

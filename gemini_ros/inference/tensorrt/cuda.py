@@ -112,8 +112,8 @@ class Cuda:
         else:
             device = self._made(runtime.cudaMalloc, size)
             self._release.append(lambda: runtime.cudaFree(device))
-        host = np.frombuffer((ctypes.c_uint8 * size).from_address(int(pointer)), dtype).reshape(shape)
-        return Buffer(host, int(device), mapped)
+        memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(int(pointer)))
+        return Buffer(memory.view(dtype).reshape(shape), int(device), mapped)
 
     def upload(self, buffer: Buffer) -> None:
         """Put the copy to the GPU on the stream; none where the memory is shared."""

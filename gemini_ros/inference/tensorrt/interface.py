@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.model_file import ModelError
+
+if TYPE_CHECKING:
+    import tensorrt_bindings as tensorrt
 
 # Names of tensorrt.DataType.
 NUMPY_TYPES = {"UINT8": np.uint8, "FLOAT": np.float32}
@@ -43,6 +46,11 @@ def engine_outputs(camera_size: tuple[int, int]) -> dict[str, Tensor]:
     """Outputs of an engine: the model file's but ``logits``, which a GPU's user has no need of."""
     width, height = camera_size
     return {name: Tensor((1, height, width), "UINT8") for name in OUTPUTS}
+
+
+def described(shape: tensorrt.Dims, dtype: tensorrt.DataType) -> Tensor:
+    """A tensor as TensorRT tells of it; -1 is an open size."""
+    return Tensor(tuple(shape[axis] for axis in range(len(shape))), dtype.name)
 
 
 def check_tensors(what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -19,6 +19,7 @@ from gemini_ros.inference.tensorrt.interface import (
     EngineError,
     Tensor,
     check_tensors,
+    described,
     engine_inputs,
     engine_outputs,
 )
@@ -134,8 +135,8 @@ class LoadedEngine:
     def check(self, info: ModelInfo, camera_size: tuple[int, int]) -> None:
         """Raise ``EngineError`` if names, shapes or types are not those of the metadata at this camera size."""
         modes = self._trt.TensorIOMode
-        check_tensors("inputs of the engine", self._described(modes.INPUT), engine_inputs(info, camera_size))
-        check_tensors("outputs of the engine", self._described(modes.OUTPUT), engine_outputs(camera_size))
+        check_tensors("inputs of the engine", self._tensors(modes.INPUT), engine_inputs(info, camera_size))
+        check_tensors("outputs of the engine", self._tensors(modes.OUTPUT), engine_outputs(camera_size))
 
     def set_address(self, name: str, address: int) -> None:
         if not self._context.set_tensor_address(name, address):
@@ -146,11 +147,11 @@ class LoadedEngine:
         if not self._context.execute_async_v3(stream):
             raise EngineError(f"engine: a run failed: {self._log.messages.faults()}")
 
-    def _described(self, mode: tensorrt.TensorIOMode) -> dict[str, Tensor]:
+    def _tensors(self, mode: tensorrt.TensorIOMode) -> dict[str, Tensor]:
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         return {
-            name: Tensor(tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name).name)
+            name: described(engine.get_tensor_shape(name), engine.get_tensor_dtype(name))
             for name in names
             if engine.get_tensor_mode(name) == mode
         }
