@@ -4,6 +4,9 @@ Messages are read by their attributes only, so that this module needs neither. E
 sensor_msgs/image_encodings.hpp; format strings those of compressed_image_transport and
 compressed_depth_image_transport. Sizes are checked before anything is allocated; everything unusable raises
 one ``FrameError`` of cause ``invalid``.
+
+cv_bridge is not used: no bag reader has it, its binding of Humble and Jazzy stops the process under numpy 2
+(ros-perception/vision_opencv #535), and below it is OpenCV too. Where it is installed the tests compare with it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,14 @@ _LAYOUTS = {
     "bgr8": ("u1", 3),
     "rgba8": ("u1", 4),
     "bgra8": ("u1", 4),
+    "yuv422": ("u1", 2),
+    "yuv422_yuy2": ("u1", 2),
+    "uyvy": ("u1", 2),
+    "yuyv": ("u1", 2),
+    "bayer_rggb8": ("u1", 1),
+    "bayer_bggr8": ("u1", 1),
+    "bayer_gbrg8": ("u1", 1),
+    "bayer_grbg8": ("u1", 1),
     "mono8": ("u1", 1),
     "8UC1": ("u1", 1),
     "mono16": ("u2", 1),
@@ -39,7 +50,7 @@ _LAYOUTS = {
     "32FC1": ("f4", 1),
 }
 _ENCODINGS = {
-    "rgb": ("rgb8", "bgr8", "rgba8", "bgra8", "mono8"),
+    "rgb": tuple(name for name, (kind, _) in _LAYOUTS.items() if kind == "u1" and name != "8UC1"),
     "depth": ("16UC1", "mono16", "32FC1"),
     "thermal": ("mono16", "16UC1", "mono8", "32FC1"),
     "labels": ("mono8", "8UC1"),
@@ -50,6 +61,15 @@ _TO_RGB = {
     "rgba8": cv2.COLOR_RGBA2RGB,
     "bgra8": cv2.COLOR_BGRA2RGB,
     "mono8": cv2.COLOR_GRAY2RGB,
+    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
+    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
+    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
+    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
+    # OpenCV names a mosaic by its second row, from the second pixel; ROS by its first four pixels.
+    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
 }
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
 
@@ -110,6 +130,10 @@ def _raw_values(message: Any, modality: str) -> np.ndarray:
         cure = _cure(modality, encoding)
         raise FrameError(f"{modality} image of encoding {encoding!r}, expected {_any_of(accepted)}{cure}")
     pixels = _pixels(message, *_LAYOUTS[encoding])
+    bayer, yuv = encoding.startswith("bayer"), pixels.shape[2:] == (2,)
+    if ((bayer or yuv) and message.width % 2) or (bayer and message.height % 2):
+        size = f"{message.width}x{message.height}"
+        raise FrameError(f"{encoding} image of {size}, expected an even size: neighbours share their colour")
     if encoding in _TO_RGB and modality == "rgb":
         return cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[encoding])
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))

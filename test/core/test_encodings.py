@@ -75,6 +75,32 @@ class TestColor:
         assert found.flags.c_contiguous
         np.testing.assert_array_equal(found, RGB)
 
+    @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+    @pytest.mark.parametrize("color", [(200, 0, 0), (0, 200, 0), (0, 0, 200), (10, 150, 250)])
+    def test_a_mosaic_of_one_colour_is_that_colour_everywhere(self, pattern, color):
+        sites = [color["rgb".index(letter)] for letter in pattern]
+        mosaic = np.tile(np.array(sites, np.uint8).reshape(2, 2), (3, 4))
+        found = decode_image(raw(mosaic, f"bayer_{pattern}8", padding=3), "rgb")
+        np.testing.assert_array_equal(found, np.broadcast_to(np.array(color, np.uint8), (6, 8, 3)))
+
+    @pytest.mark.parametrize("encodings, order", [(("uyvy", "yuv422"), (1, 0)), (("yuyv", "yuv422_yuy2"), (0, 1))])
+    @pytest.mark.parametrize(
+        "yuv, color",  # ITU-R BT.601, studio range
+        [((16, 128, 128), (0, 0, 0)), ((235, 128, 128), (255, 255, 255)), ((81, 90, 240), (255, 0, 0))],
+    )
+    def test_yuv_of_one_colour_is_that_colour(self, encodings, order, yuv, color):
+        y, u, v = yuv
+        pair = np.array([[y, u], [y, v]], np.uint8)[:, order]
+        for encoding in encodings:
+            found = decode_image(raw(np.tile(pair[None], (4, 3, 1)), encoding), "rgb")
+            assert found.shape == (4, 6, 3)
+            assert np.abs(found.astype(int) - color).max() <= 2
+
+    @pytest.mark.parametrize("encoding, shape", [("bayer_rggb8", (3, 4)), ("bayer_rggb8", (4, 3)), ("uyvy", (3, 3, 2))])
+    def test_half_a_colour_is_refused(self, encoding, shape):
+        with pytest.raises(FrameError, match="expected an even size"):
+            decode_image(raw(np.zeros(shape, np.uint8), encoding), "rgb")
+
     def test_grey_becomes_three_equal_channels(self):
         found = decode_image(raw(RGB[..., 0], "mono8", padding=2), "rgb")
         np.testing.assert_array_equal(found, np.repeat(RGB[..., :1], 3, axis=2))
@@ -122,6 +148,20 @@ class TestColor:
 
     def test_padding_behind_a_jpeg_is_allowed(self):
         assert decode_image(compressed(jpeg(smooth(16, 24)) + bytes(512), "jpeg"), "rgb").shape == (16, 24, 3)
+
+    @pytest.mark.parametrize(
+        "encoding, channels",
+        [("bgr8", 3), ("rgba8", 4), ("bgra8", 4), ("mono8", 1), ("bayer_rggb8", 1), ("bayer_gbrg8", 1), ("yuv422", 2)],
+    )
+    def test_cv_bridge_says_the_same(self, encoding, channels):
+        bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with a ROS installation").CvBridge()
+        from sensor_msgs.msg import Image
+
+        values = np.random.default_rng(0).integers(0, 256, (12, 16, channels), np.uint8)
+        message = Image(
+            height=12, width=16, encoding=encoding, step=16 * channels, data=array.array("B", values.tobytes())
+        )
+        np.testing.assert_array_equal(decode_image(message, "rgb"), bridge.imgmsg_to_cv2(message, "rgb8"))
 
 
 class TestDepth:
@@ -248,7 +288,7 @@ COLOR = raw(RGB, "rgb8")
 @pytest.mark.parametrize(
     ("message", "modality", "words"),
     [
-        (changed(COLOR, encoding="yuv422"), "rgb", r"rgb image of encoding 'yuv422', expected rgb8, bgr8"),
+        (changed(COLOR, encoding="nv21"), "rgb", r"rgb image of encoding 'nv21', expected rgb8, bgr8"),
         (changed(COLOR, encoding=""), "rgb", r"encoding ''"),
         (raw(RGB[..., 0], "mono8"), "depth", r"depth image of encoding 'mono8', expected 16UC1, mono16 or 32FC1"),
         (COLOR, "depth", r"'rgb8'.*not to a picture"),

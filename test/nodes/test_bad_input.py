@@ -44,7 +44,7 @@ def dropped(r: Robot, stream: str, cause: str) -> int:
 
 
 BAD_IMAGES: list[tuple[str, str, np.ndarray, str, dict[str, Any], str]] = [
-    ("rgb of a foreign encoding", "rgb", RGB, "yuv422", {}, "yuv422"),
+    ("rgb of a foreign encoding", "rgb", RGB, "nv21", {}, "nv21"),
     ("rgb without encoding", "rgb", RGB, "", {}, "encoding"),
     ("depth where rgb belongs", "rgb", DEPTH, "16UC1", {}, "16UC1"),
     ("rgb where depth belongs", "depth", RGB, "rgb8", {}, "rgb8"),
