@@ -25,6 +25,7 @@ from gemini_ros.network.normalise import normalise
 from gemini_ros.training.data import Sample
 from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import ThermalKind, described
+from gemini_ros.training.optimizer import adamw
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.scoring import COMPLETE, Tally, load_merging
@@ -250,8 +251,8 @@ class SegmentationTask(lightning.LightningModule):
             rate = h.learning_rate * (h.decoder_rate if name.startswith(("decoder", "alpha")) else 1.0)
             decay = 0.0 if parameter.ndim < 2 else h.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
-        optimizer = torch.optim.AdamW(
-            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
+        optimizer = adamw(
+            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()], self.device
         )
         total = int(self.trainer.estimated_stepping_batches)
 
