@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model_info(_verb(model, "info", run_model_info, "print what a model file says of itself"))
 
+    engine = _noun(nouns, "engine", "TensorRT engines of model files: build, describe, list, remove")
+    add_engine_build(_verb(engine, "build", run_engine_build, "build the engine of a model for one size of image"))
+    add_engine_info(_verb(engine, "info", run_engine_info, "print what is known of an engine"))
+    add_cache_dir(_verb(engine, "list", run_engine_list, "list the engines in the cache"))
+    add_engine_prune(_verb(engine, "prune", run_engine_prune, "remove engines that are of no use on this machine"))
+
     add_evaluate(_verb(nouns, "evaluate", run_evaluate, "run a model over a bag offline: scores, yield, latencies"))
 
     train = _noun(nouns, "train", "train and score networks; every option of the configuration can be overridden")
@@ -427,6 +433,98 @@ def run_model_info(args: argparse.Namespace) -> None:
     from gemini_ros.inference import read_model_info
 
     print(read_model_info(args.model).to_json(indent=2))
+
+
+def add_cache_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="where engines are kept (default: the user's cache directory)"
+    )
+
+
+def add_engine_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="model file (ONNX)")
+    parser.add_argument("--size", type=size, required=True, help="WIDTHxHEIGHT of the camera's images")
+    add_cache_dir(parser)
+    parser.add_argument("--library", default="tensorrt", choices=("tensorrt", "tensorrt_rtx"), help="default tensorrt")
+    parser.add_argument(
+        "--compute-capability",
+        metavar="X.Y",
+        help="compile ahead of time for GPUs of this kind, such as 8.6 (tensorrt_rtx; default: this machine's GPU)",
+    )
+    parser.add_argument("--workspace-mb", type=int, default=2048, metavar="N", help="at most so much memory (2048)")
+    parser.add_argument("--optimization-level", type=int, default=3, choices=range(6), help="0 quick to 5 (default 3)")
+
+
+def run_engine_build(args: argparse.Namespace) -> int:
+    from gemini_ros.inference.cache import EngineCache
+    from gemini_ros.inference.engine_tool import build
+    from gemini_ros.inference.engines import EngineRejectedError
+    from gemini_ros.inference.tensorrt.build import BuildOptions
+
+    said = None
+
+    def tell(share: float, phase: str) -> None:
+        nonlocal said
+        if (now := (round(20 * share), phase.partition(":")[0])) != said:
+            print(f"{share:4.0%} {phase}", file=sys.stderr)
+            said = now
+
+    cache = EngineCache(args.cache_dir)
+    try:
+        entry = build(
+            args.model,
+            args.size,
+            cache,
+            BuildOptions(args.workspace_mb, args.optimization_level),
+            tell,
+            library=args.library,
+            compute_capability=args.compute_capability,
+        )
+    except EngineRejectedError as error:
+        print(f"gemini-ros: {error}", file=sys.stderr)
+        return 1
+    record = entry.record
+    print(
+        f"{entry.path}: {record.engine_bytes / 1e6:.1f} MB for {record.key.machine_text}, built in {record.build_s} s"
+    )
+    agreement = (
+        "" if record.parity.agreement is None else f", {record.parity.agreement:.4f} of the confident labels agree"
+    )
+    print(f"parity {record.parity.state}{agreement}")
+    if cache.note:
+        print(f"note: {cache.note}")
+    return 0
+
+
+def add_engine_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("engine", type=Path, help="X.engine, or the X.json beside it")
+
+
+def run_engine_info(args: argparse.Namespace) -> None:
+    from gemini_ros.inference.engine_tool import describe
+
+    print(describe(args.engine))
+
+
+def run_engine_list(args: argparse.Namespace) -> None:
+    from gemini_ros.inference.cache import EngineCache
+    from gemini_ros.inference.engine_tool import listing
+
+    print("\n".join(listing(EngineCache(args.cache_dir).entries())))
+
+
+def add_engine_prune(parser: argparse.ArgumentParser) -> None:
+    add_cache_dir(parser)
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was built longer ago as well")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be removed")
+
+
+def run_engine_prune(args: argparse.Namespace) -> None:
+    from gemini_ros.inference.cache import EngineCache
+    from gemini_ros.inference.engine_tool import prune
+
+    for path, why in prune(EngineCache(args.cache_dir), older_than_days=args.older_than, dry_run=args.dry_run):
+        print(f"{'would remove' if args.dry_run else 'removed'} {path}: {why}")
 
 
 def names(text: str) -> tuple[str, ...]:
