@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cache import PASSED, REJECTED, Parity
@@ -89,6 +90,16 @@ def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmenta
     if len(shapes) != 1:
         raise ModelError(f"{path}: frames and outputs of {sorted(shapes)}, expected one size; export the model again")
     return frames, expected
+
+
+def write_golden(path: Path, frames: list[Frame], results: list[Segmentation]) -> None:
+    """Write ``frames`` with what a model says of them, all or nothing."""
+    arrays = {}
+    for i, (frame, result) in enumerate(zip(frames, results, strict=True)):
+        arrays |= {f"input{i}/{name}": image for name, image in frame.images().items()}
+        arrays |= {f"output{i}/labels": result.labels, f"output{i}/confidence": result.confidence}
+    with atomic_path(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 def _reference(model: Path, info: ModelInfo, frames: list[Frame]) -> list[Segmentation]:

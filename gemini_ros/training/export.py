@@ -14,7 +14,8 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo, parse_model_info
 from gemini_ros.datasets.layout import Layout, load_layout
-from gemini_ros.inference import Segmenter, load_segmenter
+from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.gate import golden_path, write_golden
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
@@ -76,7 +77,7 @@ def write_checked(network: FusionSegmenter, info: ModelInfo, out: Path, frames: 
         graph = ModelFile(network, info.modalities, info.network_size).eval()
         if (share := _agreement(graph, frames, results)) < SMALLEST_AGREEMENT:
             raise ValueError(f"{out}: {share:.4f} of the labels agree with the network, expected {SMALLEST_AGREEMENT}")
-        _write_golden(out.with_suffix(".golden.npz"), segmenter, frames, results)
+        write_golden(golden_path(out), frames, results)
 
 
 def golden_frames(folder: Path, modalities: tuple[str, ...], layout: Layout | str = SIMULATED) -> list[Frame]:
@@ -125,15 +126,6 @@ def _agreement(graph: ModelFile, frames: list[Frame], results: list[Segmentation
             undecided = best[0] - best[1] < UNDECIDED * logits.std()
             equal.append(float((undecided | (labels[0] == torch.from_numpy(result.labels))).float().mean()))
     return min(equal)
-
-
-def _write_golden(path: Path, segmenter: Segmenter, frames: list[Frame], results: list[Segmentation]) -> None:
-    arrays = {}
-    for i, (frame, result) in enumerate(zip(frames, results, strict=True)):
-        arrays |= {f"input{i}/{name}": image for name, image in frame.images().items()}
-        arrays |= {f"output{i}/labels": result.labels, f"output{i}/confidence": result.confidence}
-    with atomic_path(path) as part:
-        np.savez_compressed(part, **arrays)
 
 
 def _short_scores(path: Path | None) -> dict:

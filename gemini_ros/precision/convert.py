@@ -1,0 +1,103 @@
+"""From a model file of fp32 to one of fp16 or INT8, with proof on real frames that little is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.inference import load_segmenter, read_model_info
+from gemini_ros.inference.gate import golden_path, read_golden, write_golden
+from gemini_ros.precision.compare import Comparison, compare, conditions
+from gemini_ros.precision.examples import Example, Source, read_examples
+from gemini_ros.precision.fp16 import to_fp16
+from gemini_ros.precision.graph import load_plain
+from gemini_ros.precision.int8 import to_int8
+from gemini_ros.precision.ranges import Feeds, largest_values
+
+# fp16 ends at 65504; what comes as near to it as this on some frame may pass it on another.
+_LARGEST = np.finfo(np.float16).max / 8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most that may be lost, in points of mIoU; least of the confident labels that must be equal, in percent."""
+
+    miou_loss: float
+    confident_agreement: float
+
+
+LIMITS = {"fp16": Limits(0.2, 99.0), "int8": Limits(1.0, 95.0)}
+
+
+def convert_model(
+    source: Path, out: Path, precision: str, *, calibration: Source, check: Source, keep: Collection[str] = ()
+) -> list[Comparison]:
+    """Write the model file ``source`` to ``out`` in ``precision`` (``fp16`` or ``int8``), and its golden file.
+
+    ``calibration`` are frames on which the range of every value is measured, ``check`` those on which the two files
+    are compared; ``keep`` names values whose nodes stay fp32 (fp16 in an INT8 file). The metadata says the precision
+    under ``architecture``; the golden file has the frames of that of ``source`` with the new file's answers.
+
+    Raises ``ValueError`` and writes nothing if the new file loses more than ``LIMITS`` in any condition.
+    """
+    info = read_model_info(source)
+    if (there := info.architecture.get("precision", "fp32")) != "fp32":
+        raise ValueError(f"{source}: already of {there}; expected a model file of fp32")
+    frames, _ = read_golden(golden_path(source), info)
+    info = replace(info, architecture={**info.architecture, "precision": precision})
+    model = converted(load_plain(source), info, list(read_examples(calibration, info)), keep)
+    with atomic_path(out) as part:
+        part.write_bytes(model.SerializeToString())
+        with (
+            closing(load_segmenter(source, backend="onnxruntime")) as reference,
+            closing(load_segmenter(part, backend="onnxruntime")) as other,
+        ):
+            comparisons = compare(reference, other, read_examples(check, info))
+            require_within(LIMITS[precision], comparisons, str(out))
+            write_golden(golden_path(out), frames, [other.segment(frame) for frame in frames])
+    return comparisons
+
+
+def require_within(limits: Limits, comparisons: Iterable[Comparison], where: str) -> None:
+    """Raise ``ValueError`` if more is lost than ``limits`` in any of the conditions."""
+    for found in comparisons:
+        if found.miou_loss > limits.miou_loss or found.confident_agreement < limits.confident_agreement:
+            raise ValueError(
+                f"{where}: {found}; expected a loss of at most {limits.miou_loss} points, and "
+                f"{limits.confident_agreement} % of confident labels equal: keep what loses most in fp32"
+            )
+
+
+def converted(model: ModelProto, info: ModelInfo, examples: list[Example], keep: Collection[str] = ()) -> ModelProto:
+    """The plain ``model`` in the precision that ``info`` names, with ``info`` as its metadata."""
+    largest = largest_values(model, feeds(info, examples))
+    overflowing = {name for name, value in largest.items() if not value <= _LARGEST}
+    if info.architecture["precision"] == "int8":
+        result = to_fp16(to_int8(model, largest, keep), overflowing)
+    else:
+        result = to_fp16(model, overflowing.union(keep))
+    onnx.helper.set_model_props(result, {METADATA_KEY: info.to_json()})
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def feeds(info: ModelInfo, examples: Iterable[Example]) -> Iterator[Feeds]:
+    """Inputs of the graph for each frame, complete and with each of several modalities missing."""
+    for example in examples:
+        for _, frame in conditions(example.frame, info.modality_names):
+            there = frame.images()
+            images = {
+                name: np.ascontiguousarray(there.get(name, np.zeros_like(image)))[None]
+                for name, image in example.frame.images().items()
+                if name in info.modality_names
+            }
+            present = [name in there for name in info.modality_names]
+            yield images | {"present": np.array(present, np.float32)}

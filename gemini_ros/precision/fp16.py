@@ -1,0 +1,101 @@
+"""A model in mixed precision as a strongly typed graph: fp16 where the work is, fp32 where numbers need it.
+
+fp32 stay the pre-processing, LayerNormalization, Softmax, and all from the last products on: the sum over the outputs,
+the upsampling and the argmax. Inputs and outputs keep their types. TensorRT takes the types as they are written, which
+is the only way in its release 11 and works from 10.0 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from gemini_ros.precision.graph import between_products, element_types, set_nodes
+
+# Everything else that lies between the products stays fp32, LayerNormalization and Softmax above all.
+_HALF = frozenset(
+    ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Erf", "Relu", "Sigmoid", "Tanh", "Clip", "Concat", "Split")
+    + ("Slice", "Gather", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Expand", "Pad", "Resize", "Where")
+)
+_FLOATS_OF = {"Resize": 1}  # inputs that follow its type; the scales of a Resize are always float32
+_SMALLEST = np.finfo(np.float16).smallest_normal
+
+
+def to_fp16(model: ModelProto, keep: Collection[str] = ()) -> ModelProto:
+    """The same network computed in fp16. ``model`` is plain (``graph.load_plain``).
+
+    ``keep`` names values whose nodes stay fp32, besides those above: what overflows, and whatever a measurement shows
+    to need it. Products of quantised factors keep the type of these.
+    """
+    types = element_types(model)
+    quantised = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    # What gives an output of the graph has to have its type.
+    inside = between_products(model).difference(output.name for output in model.graph.output)
+    writer = _Writer(types, constants)
+    for node in model.graph.node:
+        half = (
+            node.op_type in _HALF
+            and node.output[0] in inside
+            and node.output[0] not in keep
+            and quantised.isdisjoint(node.input)
+            and all(_fits(constants[name]) for name in node.input if name in constants)
+        )
+        writer.add(node, TensorProto.FLOAT16 if half else TensorProto.FLOAT)
+    result = ModelProto()
+    result.CopyFrom(model)
+    set_nodes(result, writer.nodes, writer.constants.values())
+    return result
+
+
+class _Writer:
+    """Nodes one by one, each with the casts that its inputs need; every value is cast once at most."""
+
+    def __init__(self, types: dict[str, int], constants: dict[str, TensorProto]) -> None:
+        self._types = dict(types)
+        self.constants = dict(constants)
+        self.nodes: list[NodeProto] = []
+        self._cast: dict[tuple[str, int], str] = {}
+
+    def add(self, node: NodeProto, number: int) -> None:
+        """``number`` is the type that the node's floating-point inputs and outputs get."""
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        for i, name in enumerate(node.input[: _FLOATS_OF.get(node.op_type)]):
+            if name and self._is_float(name):
+                copy.input[i] = self._as(name, number)
+        for name in node.output:
+            if node.op_type != "Cast" and self._types[name] == TensorProto.FLOAT:
+                self._types[name] = number
+        self.nodes.append(copy)
+
+    def _is_float(self, name: str) -> bool:
+        return self._types[name] in (TensorProto.FLOAT, TensorProto.FLOAT16)
+
+    def _as(self, name: str, number: int) -> str:
+        if self._types[name] == number:
+            return name
+        if (name, number) not in self._cast:
+            self._cast[name, number] = self._new(name, number)
+        return self._cast[name, number]
+
+    def _new(self, name: str, number: int) -> str:
+        other = f"{name}_{'fp16' if number == TensorProto.FLOAT16 else 'fp32'}"
+        if name in self.constants:
+            array = numpy_helper.to_array(self.constants[name]).astype(helper.tensor_dtype_to_np_dtype(number))
+            self.constants[other] = numpy_helper.from_array(array, other)
+        else:
+            self.nodes.append(helper.make_node("Cast", [name], [other], f"{other}_cast", to=number))
+        self._types[other] = number
+        return other
+
+
+def _fits(tensor: TensorProto) -> bool:
+    """Whether fp16 can hold a constant: nothing beyond its range, and no scalar, such as an epsilon, lost in it."""
+    if tensor.data_type != TensorProto.FLOAT:
+        return True
+    array = np.abs(numpy_helper.to_array(tensor))
+    lost = array.size == 1 and 0 < array.max() < _SMALLEST
+    return not lost and bool((array <= np.finfo(np.float16).max).all())
