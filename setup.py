@@ -29,6 +29,7 @@ TENSORRT = ["cuda-bindings>=12.6,<14", "tensorrt>=10.3,<12; platform_machine == 
 # Compiles engines without a GPU, which the tests do; exact, because every release knows other GPUs.
 RTX = ["cuda-bindings>=12.6,<14", "tensorrt-rtx-cu12==1.7.1.116; platform_machine == 'x86_64'"]
 NUMBA = ["numba>=0.60"]
+PRECISION = [*RUNTIME, *BAGS, "onnx>=1.17"]
 SIM = ["mujoco>=3.2"]
 TRAIN = [
     "torch==2.13.0",  # never open-ended: the wheel decides which CUDA it brings
@@ -61,6 +62,7 @@ EXTRAS = {
     "tensorrt": TENSORRT,
     "rtx": RTX,
     "numba": NUMBA,
+    "precision": PRECISION,
     "report": REPORT,
     "sim": SIM,
     "train": TRAIN,

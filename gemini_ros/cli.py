@@ -24,7 +24,7 @@ EXTRAS = {
     "mujoco": "sim",
     "torch": "train",
     "lightning": "train",
-    "onnx": "train",
+    "onnx": "precision",
     "matplotlib": "report",
     "rich": "report",
     "imageio_ffmpeg": "report",
@@ -85,9 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         _verb(dataset, "from-bag", run_dataset_from_bag, "write the pairs of a bag as images, to be annotated")
     )
 
-    model = _noun(nouns, "model", "model files: parity with the official network, export, import, description")
+    model = _noun(nouns, "model", "model files: parity with the official network, export, import, precision, description")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
+    add_model_convert(_verb(model, "convert", run_model_convert, "make a model file of lower precision, fp16 or INT8"))
     add_model_import_official(
         _verb(model, "import-official", run_model_import_official, "turn an official GeminiFusion checkpoint into one")
     )
@@ -392,6 +393,39 @@ def run_model_export(args: argparse.Namespace) -> None:
     from gemini_ros.training.export import export_checkpoint
 
     export_checkpoint(args.checkpoint, args.out, frames=args.frames, size=args.size, scores=args.scores)
+
+
+def add_model_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="model file of fp32; its golden file lies beside it")
+    parser.add_argument("--precision", choices=("fp16", "int8"), required=True, help="int8: with fp16 where it is not")
+    parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
+    parser.add_argument(
+        "--frames", type=Path, required=True, metavar="DIR|BAG", help="frames to judge by: a data set or a bag"
+    )
+    parser.add_argument(
+        "--calibration", type=Path, metavar="DIR|BAG", help="frames to measure ranges on (default those of --frames)"
+    )
+    parser.add_argument("--layout", default="simulated", metavar="NAME|YAML", help="of data sets (default simulated)")
+    parser.add_argument("--split", metavar="NAME", help="judge by this part of a data set, such as val (default all)")
+    parser.add_argument(
+        "--keep", nargs="+", default=[], metavar="VALUE", help="nodes, by an output, to leave in fp32 (fp16 in an INT8 file)"
+    )
+
+
+def run_model_convert(args: argparse.Namespace) -> None:
+    from gemini_ros.precision.convert import CALIBRATION_FRAMES, convert_model
+    from gemini_ros.precision.examples import Source
+
+    found = convert_model(
+        args.model,
+        args.out,
+        args.precision,
+        calibration=Source(args.calibration or args.frames, CALIBRATION_FRAMES, args.layout),
+        check=Source(args.frames, None, args.layout, args.split),
+        keep=args.keep,
+    )
+    print("\n".join(map(str, found)))
+    print(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB")
 
 
 def add_model_import_official(parser: argparse.ArgumentParser) -> None:

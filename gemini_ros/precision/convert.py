@@ -34,6 +34,7 @@ class Limits:
     confident_agreement: float
 
 
+CALIBRATION_FRAMES = 32
 LIMITS = {"fp16": Limits(0.2, 99.0), "int8": Limits(1.0, 95.0)}
 
 
