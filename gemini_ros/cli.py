@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         _verb(dataset, "from-bag", run_dataset_from_bag, "write the pairs of a bag as images, to be annotated")
     )
 
-    model = _noun(nouns, "model", "model files: parity with the official network, export, import, precision, description")
+    model = _noun(nouns, "model", "model files: parity with the official network, export, import, lower precision")
     add_model_parity(_verb(model, "parity", run_model_parity, "compare the network with a recorded reference"))
     add_model_export(_verb(model, "export", run_model_export, "turn a checkpoint into a model file"))
     add_model_convert(_verb(model, "convert", run_model_convert, "make a model file of lower precision, fp16 or INT8"))
@@ -408,7 +408,11 @@ def add_model_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layout", default="simulated", metavar="NAME|YAML", help="of data sets (default simulated)")
     parser.add_argument("--split", metavar="NAME", help="judge by this part of a data set, such as val (default all)")
     parser.add_argument(
-        "--keep", nargs="+", default=[], metavar="VALUE", help="nodes, by an output, to leave in fp32 (fp16 in an INT8 file)"
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="VALUE",
+        help="nodes, by output, to leave in fp32 (fp16 in an INT8 file)",
     )
 
 
