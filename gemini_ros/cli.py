@@ -445,6 +445,7 @@ def add_model_import_official(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
     parser.add_argument("--frames", type=Path, help="data set whose frames the file is checked on (default: made up)")
+    parser.add_argument("--layout", default="simulated", help="layout of --frames: name or YAML file")
 
 
 def run_model_import_official(args: argparse.Namespace) -> None:
@@ -457,6 +458,7 @@ def run_model_import_official(args: argparse.Namespace) -> None:
         size=args.size,
         depth_pixel=parse_depth_pixel(args.depth_pixel),
         frames=args.frames,
+        layout=args.layout,
     )
     near, far = info.modalities[1].range
     print(f"{args.out}: {info.architecture['encoder']}, {len(info.label_set)} classes, depth {near:g}-{far:g} m")

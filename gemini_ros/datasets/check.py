@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, label_set_from_dict, load_label_set
-from gemini_ros.datasets.folder import FrameFiles, survey
+from gemini_ros.datasets.folder import FrameFiles, description, survey
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout
 
@@ -100,12 +99,8 @@ def _label_set(root: Path, named: str | None) -> LabelSet:
     """The label set of this name or path, else that in the folder's ``dataset.yaml``."""
     if named:
         return load_label_set(named)
-    file = root / "dataset.yaml"
-    try:
-        described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not YAML: {error}") from error
-    if not isinstance(described, dict) or "label_set" not in described:
+    file, described = root / "dataset.yaml", description(root)
+    if "label_set" not in described:
         raise ValueError(f"{file} says no label set, nor does the layout: give --label-set")
     return label_set_from_dict(described["label_set"], str(file))
 

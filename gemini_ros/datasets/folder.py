@@ -6,8 +6,13 @@ import csv
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from gemini_ros.datasets.layout import Layout, PathPattern
+
+SIMULATED = "simulated"  # the layout of the simulator's folders
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,27 @@ def find_splits(root: Path, layout: Layout) -> list[str]:
     if "split" not in pattern.parts:
         return []
     return sorted({values["split"] for values, _ in pattern.files(root, {})})
+
+
+def source_of(root: Path, layout: Layout) -> str:
+    """Whose images a folder holds, for the licence of what is trained on them.
+
+    That is the layout's to say, but the simulator's form is free to all: what it wrote itself says so in
+    ``dataset.yaml``; any other folder of that form is called by its name.
+    """
+    if layout.name != SIMULATED:
+        return layout.source
+    return layout.source if "plan" in description(root) else f"the images in {root.resolve().name}"
+
+
+def description(root: Path) -> dict[str, Any]:
+    """What the folder's ``dataset.yaml`` says, empty where there is none."""
+    file = root / "dataset.yaml"
+    try:
+        described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: not YAML: {error}") from error
+    return described if isinstance(described, dict) else {}
 
 
 def _by_files(

@@ -37,12 +37,18 @@ class FrameFolder:
 
 
 def write_frame_folder(
-    bag: str | Path, out: str | Path, *, every_s: float = 0.0, slop_s: float = ReplaySettings.slop_s
+    bag: str | Path,
+    out: str | Path,
+    *,
+    every_s: float = 0.0,
+    slop_s: float = ReplaySettings.slop_s,
+    labelled_only: bool = False,
 ) -> FrameFolder:
     """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
 
     They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
-    one name. Where the bag holds labels of equal stamp, they are written too. ``dataset.yaml`` holds the camera.
+    one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other frames
+    out. ``dataset.yaml`` holds the camera.
 
     Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
     RGB, that cannot be read or that gives no frame.
@@ -59,6 +65,11 @@ def write_frame_folder(
         pair = modalities if len(modalities) < 3 else ("rgb", "thermal")
         replay = Replay(reader, pair, ReplaySettings(slop_s=slop_s, missing_policy="hold"))
         truth = LabelImages(reader, topics.labels) if topics.labels else {}
+        if labelled_only and not truth:
+            raise ValueError(
+                f"{bag}: no label images; topics there: {reader.listing()}. Annotate its frames: gemini-ros dataset "
+                "from-bag writes them"
+            )
         count: Counter[str] = Counter()
         newest_ns: int | None = None
         for step in replay.steps():
@@ -68,14 +79,17 @@ def write_frame_folder(
                 continue
             if newest_ns is not None and frame.stamp_ns - newest_ns < every_s * 1e9:
                 continue
+            if labelled_only and frame.stamp_ns not in truth:
+                continue
             if newest_ns is None:
                 _describe(out, bag, frame)
             newest_ns = frame.stamp_ns
             _write(out, frame, truth.get(frame.stamp_ns))
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
+            wanted = ", and labels of RGB's stamp" if labelled_only else ""
             raise ValueError(
-                f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s: give a larger --slop?"
+                f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s{wanted}: give a larger --slop?"
             )
         faults = tuple(f"{n} x {fault}" for fault, n in replay.faults.most_common())
     return FrameFolder(count["frames"], count["labelled"], count["incomplete"], modalities, faults)

@@ -1,4 +1,4 @@
-"""Folders of co-registered images as training data, of any layout that ``config/datasets`` or a file describes."""
+"""Training data: folders of co-registered images of any layout, bags, and simulation while training."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.datasets.folder import find_frames, find_splits
+from gemini_ros.datasets.folder import SIMULATED, find_frames, find_splits, source_of
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
 from gemini_ros.training.augmentation import Augmentation
+from gemini_ros.training.bags import LAYOUT as BAG_LAYOUT
+from gemini_ros.training.bags import frames_of_bag, is_bag
 from gemini_ros.training.modalities import ThermalKind
-
-SIMULATED = "simulated"
-Sample = dict[str, Tensor]
+from gemini_ros.training.samples import Sample, to_sample
+from gemini_ros.training.simulation import LABEL_SET, SimulatedFrames, Simulation, one_thread
 
 
 class ImageFolder(Dataset):
-    """Samples of one folder, as dictionaries of tensors.
-
-    ``rgb`` uint8 (H, W, 3), ``depth`` metres and ``thermal`` degrees Celsius float32 (H, W) with NaN holes, ``labels``
-    uint8 (H, W), ``present`` float32 (modalities,), ``index`` into ``records``.
+    """Samples of one folder (``training.samples``), with ``index`` into ``records``; or of a bag with label images, by
+    layout ``recorded``.
 
     Images of a layout that says so are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into
     memory, which all training processes share; others are read each time. Raises ``ValueError`` naming the first file
@@ -48,10 +46,11 @@ class ImageFolder(Dataset):
         split: str | None = None,
         n_classes: int | None = None,
     ) -> None:
-        self.root = Path(root)
+        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        self.root = _folder(Path(root), layout)
         self.modalities = tuple(modalities)
         self.augmentation = augmentation
-        self.layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        self.layout = layout
         kinds = (*self.modalities, "labels")
         if absent := [kind for kind in kinds if kind not in self.layout.images]:
             raise ValueError(f"layout {self.layout.name} has no {absent[0]}, expected {', '.join(self.layout.images)}")
@@ -68,12 +67,7 @@ class ImageFolder(Dataset):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Sample:
-        images = self._images(index)
-        present = np.ones(len(self.modalities), np.float32)
-        if self.augmentation is not None:
-            images, present = self.augmentation(images, self.modalities)
-        sample = {kind: torch.from_numpy(np.ascontiguousarray(image)) for kind, image in images.items()}
-        return sample | {"present": torch.from_numpy(present), "index": torch.tensor(index)}
+        return to_sample(self._images(index), self.modalities, self.augmentation, index)
 
     def _images(self, index: int) -> dict[str, np.ndarray]:
         """The images of a frame in its units, all of one size."""
@@ -115,7 +109,9 @@ class ImageFolder(Dataset):
 class SegmentationData(lightning.LightningDataModule):
     """Training folders, and one for validation; crops of ``crop_size`` (width, height), whole frames in validation.
 
-    ``root`` stands for both where one folder holds all. ``layout`` describes the folders: a name in
+    ``root`` stands for both where one folder holds all. With ``simulation`` (``training.simulation``) frames are
+    rendered while training, and no folder is needed for that. A bag with label images may stand for a folder of layout
+    ``recorded``. ``layout`` describes the folders: a name in
     ``config/datasets``, or the path of a YAML file. Where a folder of the layout holds several parts of the data set,
     ``train_split`` and ``val_split`` say which. Images that differ in size are validated one at a time, at their own
     size. ``label_set`` is the model's; a layout of another one is refused. ``modality_dropout`` holds, per modality,
@@ -143,9 +139,11 @@ class SegmentationData(lightning.LightningDataModule):
         val_batch_size: int = 4,
         val_limit: int | None = None,
         workers: int = 0,
+        simulation: Simulation | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["simulation"])  # checkpoints hold plain values
+        self.simulation = simulation
 
     def setup(self, stage: str) -> None:
         """Open the folders."""
@@ -155,13 +153,37 @@ class SegmentationData(lightning.LightningDataModule):
             augmentation = Augmentation(
                 h.crop_size, h.scale_range, h.modality_dropout, h.depth_noise, h.misregistration, h.thermal_kind
             )
-            folders = [h.root] if h.root else h.train_dirs or []
-            if not folders or (h.root and not layout.has_splits):
-                raise ValueError("training needs data.train_dirs, or data.root of a layout that has splits")
-            self.train = ConcatDataset([self._open(layout, d, "train_split", augmentation) for d in folders])
+            self.train = self._simulated(augmentation) if self.simulation else self._folders(layout, augmentation)
         if not (h.root or h.val_dir):
             raise ValueError("validation needs data.val_dir, or data.root")
         self.val = self._open(layout, h.root or h.val_dir, "val_split")
+
+    def sources(self) -> list[str]:
+        """Whose images are learnt from, for the licence of the model."""
+        h = self.hparams
+        layout = load_layout(h.layout)
+        if self.simulation:
+            return [load_layout(SIMULATED).source]
+        folders = [h.root] if h.root else h.train_dirs or []
+        return list(dict.fromkeys(source_of(Path(folder), layout) for folder in folders))
+
+    def _folders(self, layout: Layout, augmentation: Augmentation) -> ConcatDataset:
+        h = self.hparams
+        folders = [h.root] if h.root else h.train_dirs or []
+        if not folders or (h.root and not layout.has_splits):
+            raise ValueError(
+                "training needs data.train_dirs, or data.root of a layout that has splits, or data.simulation"
+            )
+        return ConcatDataset([self._open(layout, d, "train_split", augmentation) for d in folders])
+
+    def _simulated(self, augmentation: Augmentation) -> SimulatedFrames:
+        h = self.hparams
+        assert self.simulation is not None
+        if h.root or h.train_dirs:
+            raise ValueError("data.simulation and folders to train on, expected one of them")
+        if (labels := load_label_set(h.label_set or LABEL_SET)).names != load_label_set(LABEL_SET).names:
+            raise ValueError(f"data.simulation has the labels of {LABEL_SET}, the model those of {labels.name}")
+        return SimulatedFrames(self.simulation, tuple(h.modalities), augmentation)
 
     def _open(
         self, layout: Layout, folder: Path, which_split: str, augmentation: Augmentation | None = None
@@ -180,6 +202,9 @@ class SegmentationData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         h = self.hparams
+        if isinstance(self.train, SimulatedFrames):
+            spawn = {"multiprocessing_context": "spawn", "worker_init_fn": one_thread} if h.workers else {}
+            return DataLoader(self.train, h.batch_size, num_workers=h.workers, **spawn)
         return DataLoader(self.train, h.batch_size, shuffle=True, drop_last=True, num_workers=h.workers)
 
     def val_dataloader(self) -> DataLoader:
@@ -195,6 +220,15 @@ class SegmentationData(lightning.LightningDataModule):
     @property
     def _val_batch_size(self) -> int:
         return self.hparams.val_batch_size if self.val.layout.one_size else 1
+
+
+def _folder(root: Path, layout: Layout) -> Path:
+    """Where the images are: the folder itself, or that of a bag's frames."""
+    if not is_bag(root):
+        return root
+    if layout.name != BAG_LAYOUT:
+        raise ValueError(f"{root}: a bag; expected a folder of layout {layout.name}, or data.layout {BAG_LAYOUT}")
+    return frames_of_bag(root)
 
 
 def _write_unpacked(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:

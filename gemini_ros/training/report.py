@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.report.false_color import color_depth, color_thermal
 from gemini_ros.report.training_page import Panel, write_training_page
-from gemini_ros.training.data import Sample
+from gemini_ros.training.samples import Sample
 
 PANELS = 8
 

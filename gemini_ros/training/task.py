@@ -17,16 +17,15 @@ from torch.nn import functional as F
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
-from gemini_ros.datasets.layout import load_layout
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.network.normalise import normalise
-from gemini_ros.training.data import Sample
 from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import ThermalKind, described
 from gemini_ros.training.optimizer import adamw
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
+from gemini_ros.training.samples import Sample
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.scoring import COMPLETE, Tally, load_merging
 from gemini_ros.training.weights import load_weights
@@ -107,11 +106,14 @@ class SegmentationTask(lightning.LightningModule):
         self.imagenet = checkpoint.get("imagenet")
         self.sources = list(checkpoint.get("sources", []))
 
+    def setup(self, stage: str) -> None:
+        """Several GPUs share the statistics of the batch norm. Not yet run on hardware."""
+        if stage == "fit" and self.trainer.world_size > 1 and self.trainer.strategy.root_device.type == "cuda":
+            self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
+
     def on_fit_start(self) -> None:
         data = getattr(self.trainer, "datamodule", None)
-        source = load_layout(data.hparams.layout).source if data else "unknown"
-        if source not in self.sources:
-            self.sources.append(source)
+        self.sources += [s for s in (data.sources() if data else ["unknown"]) if s not in self.sources]
 
     def training_step(self, sample: Sample, _index: int) -> Tensor:
         prediction = self(sample)

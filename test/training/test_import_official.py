@@ -11,7 +11,9 @@ from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
 from gemini_ros.network.normalise import normalise
 from gemini_ros.network.official import load_official
+from gemini_ros.training.export import golden_frames
 from gemini_ros.training.import_official import DepthPixel, load_checkpoint, parse_depth_pixel
+from test.datasets.trees import METRES, write_tree
 from test.network.published import official_shapes, random_weights
 
 pytestmark = pytest.mark.torch
@@ -68,6 +70,15 @@ def test_the_model_file_answers_as_the_checkpoint(checkpoint, weights, tmp_path,
         logits = network([torch.from_numpy(i[None].astype(np.float32)) for i in images]).ensemble
         upsampled = torch.nn.functional.interpolate(logits, (64, 96), mode="bilinear", align_corners=False)
     assert (upsampled.argmax(1)[0].numpy() == labels).mean() > 0.99
+
+
+def test_golden_frames_are_read_by_their_layout(checkpoint, tmp_path, capsys):
+    root = write_tree(tmp_path / "rooms", "nyudv2_40")
+    np.testing.assert_allclose(golden_frames(root, ("rgb", "depth"), "nyudv2_40")[3].depth, METRES, atol=1e-3)
+    (root / "depth/0001.png").unlink()
+    options = {"--frames": str(root), "--layout": "nyudv2_40"}
+    assert main(command(checkpoint, tmp_path / "x.onnx", **options)) == 2
+    assert "no depth image depth/{stem}.png, as layout nyudv2_40 expects" in capsys.readouterr().err
 
 
 def test_only_the_first_prefix_is_taken_away(tmp_path, weights):

@@ -28,6 +28,7 @@ def write_folder(root: Path, frames: int = 8) -> Path:
         cv2.imwrite(str(root / f"depth/{stem}.png"), depth)
         cv2.imwrite(str(root / f"labels/{stem}.png"), labels)
         rows.append({"stem": stem, "scene": i, "light": "day" if i % 2 else "dark"})
+    (root / "dataset.yaml").write_text("plan: {seed: 0}\n")
     with (root / "frames.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
