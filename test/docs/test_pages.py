@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
-FOLDERS = "benchmarks|config|constraints|docs|gemini_ros|launch|models|scripts"
+FOLDERS = "benchmarks|config|constraints|docker|docs|gemini_ros|launch|models|scripts"
 
 
 def name_of(path: Path) -> str:
@@ -100,7 +100,7 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_options_in_the_text_are_of_some_command(page: Path) -> None:
     source = (ROOT / "gemini_ros/cli.py").read_text(encoding="utf-8") + (ROOT / "docs/generate.py").read_text("utf-8")
-    foreign = {"--no-deps", "--clock", "--ckpt_path"}  # pip's, ros2's and Lightning's
+    foreign = {"--no-deps", "--clock", "--ckpt_path", "--ipc", "--network"}  # pip's, ros2's, Lightning's and Docker's
     for code in inline(page):
         for option in re.findall(r"^--[\w.-]+|(?<= )--[\w.-]+", code):
             known = option in foreign | {"--help"} or option.startswith(("--model.", "--data.", "--trainer."))
