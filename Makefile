@@ -19,7 +19,7 @@ SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri
 # Rooms of tests: what a robot runs; what starts processes and waits for them; what needs no more than ROS's packages.
 ROBOT_TESTS := test/core test/inference
 LIVE_TESTS := test/nodes test/demo
-ROS_TESTS := $(ROBOT_TESTS) test/bags test/report test/evaluation
+ROS_TESTS := $(ROBOT_TESTS) test/bags test/doctor test/report test/evaluation
 REQUIREMENTS := setup.py requirements-robot.txt $(wildcard constraints/*.txt)
 
 # Inherited from a program of a wheel environment, this keeps ROS from wheels from starting.

@@ -637,11 +637,22 @@ def run_train(args: argparse.Namespace) -> None:
     train([args.verb, *args.rest])
 
 
+def seconds(text: str) -> float:
+    """A time of at least one second, in which a rate can be told."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 1 to 3600")
+    return value
+
+
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--camera", metavar="NAME|YAML", help="its topics, as for the launch file (default: the one that is publishing)"
     )
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long to listen to the cameras (default 4)")
+    parser.add_argument("--seconds", type=seconds, default=4.0, help="how long to listen to the cameras (default 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too, to be sent along")
 
 
@@ -650,17 +661,14 @@ def run_doctor(args: argparse.Namespace) -> int:
 
     from gemini_ros.doctor.findings import lines, worst, write_json
     from gemini_ros.doctor.graph import graph_findings
-    from gemini_ros.doctor.machine import inspect_machine, machine_findings, ros_distribution, ros_finding
+    from gemini_ros.doctor.machine import inspect_machine, machine_findings, ros_distribution, ros_fault, ros_finding
     from gemini_ros.doctor.middleware import middleware_findings
 
-    findings = machine_findings(inspect_machine())
-    distribution = ros_distribution(os.environ)
-    try:
+    fault = ros_fault()
+    findings = [*machine_findings(inspect_machine()), ros_finding(ros_distribution(os.environ), fault)]
+    if not fault:
         from gemini_ros.nodes.graph import observe
-    except ImportError as reason:  # no ROS, or one of another Python
-        findings.append(ros_finding(distribution, str(reason)))
-    else:
-        findings.append(ros_finding(distribution, ""))
+
         graph = observe(args.camera, args.seconds)
         findings += [*middleware_findings(graph.rmw, os.environ), *graph_findings(graph)]
     print("\n".join(lines(findings)))

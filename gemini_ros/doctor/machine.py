@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,6 +18,9 @@ from gemini_ros.inference.tensorrt.library import LibraryError, check_supported,
 
 #: Distributions this package is written for.
 DISTRIBUTIONS = ("humble", "jazzy", "kilted")
+_START_ROS = "import rclpy; rclpy.init(); rclpy.create_node('doctor_probe'); rclpy.shutdown()"
+# Colours, and severity, time and logger of rcutils.
+_DECORATION = re.compile(r"\x1b\[[\d;]*m|^\[\w+\] \[[\d.]+\] \[\w+\]: ", re.MULTILINE)
 _TEGRA_RELEASE = Path("/etc/nv_tegra_release")
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu")
 
@@ -76,16 +81,36 @@ def ros_distribution(environment: Mapping[str, str]) -> str | None:
     return next((match[1] for name in names if (match := re.fullmatch(r"ros-([a-z]+)-rclpy", name))), None)
 
 
+def ros_fault() -> str:
+    """Why no node can be started here; empty where one can. Tried in a process of its own: a middleware that is named
+    and not installed ends the process that asks for it.
+    """
+    command = [sys.executable, "-c", _START_ROS]
+    try:
+        tried = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60
+        )
+    except subprocess.TimeoutExpired:
+        return "a node does not start within a minute"
+    if tried.returncode == 0:
+        return ""
+    said = [line.strip() for line in _DECORATION.sub("", tried.stdout).splitlines() if line.strip()]
+    return said[-1] if said else f"a node ends with status {tried.returncode}"
+
+
 def machine_findings(machine: Machine) -> list[Finding]:
     """The platform, the GPU, TensorRT on that GPU, and what runs the network without one."""
     return [_platform(machine), _gpu(machine), _tensorrt(machine), _onnxruntime(machine), _opencv(machine)]
 
 
-def ros_finding(distribution: str | None, rclpy_reason: str) -> Finding:
-    """The distribution; ``rclpy_reason`` says why rclpy can't be loaded, nothing where it can."""
-    if rclpy_reason:
-        found = f"{distribution or 'none'}: {rclpy_reason}; the graph is not looked at"
+def ros_finding(distribution: str | None, fault: str) -> Finding:
+    """The distribution; ``fault`` says why no node can be started, nothing where one can."""
+    if "No module named" in fault:
+        found = f"{distribution or 'none'}: {fault}; the graph is not looked at"
         return warn("ROS", found, "source /opt/ros/DISTRIBUTION/setup.bash, or pip install 'gemini_ros[ros]'")
+    if fault:
+        cure = "RMW_IMPLEMENTATION must name a middleware that is installed, ROS_DOMAIN_ID a number from 0 to 101"
+        return error("ROS", f"{distribution or 'unknown distribution'}: {fault}", cure)
     if distribution not in DISTRIBUTIONS:
         found = f"{distribution or 'unknown distribution'}, written for {', '.join(DISTRIBUTIONS)}"
         return warn("ROS", found, "use one of these distributions")

@@ -43,14 +43,16 @@ def observe(camera: str | None, seconds: float) -> Graph:
     """What is seen in the domain of the environment within ``seconds`` of listening.
 
     ``camera`` is a name or file as for the launch file; ``None`` takes the known camera that is publishing.
+    Raises ``ValueError`` for a camera file that cannot be used, ``FileNotFoundError`` for one that is not there.
     """
+    streams = camera_topics(camera) if camera else {}
     with tool_node(_NAME) as node:
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
         try:
             published = _discover(node, executor)
-            camera = camera or published_camera(published)
-            streams = camera_topics(camera) if camera else {}
+            if not camera and (found := published_camera(published)):
+                streams = camera_topics(found)
             listeners = {stream: _Listener(node, stream, topics) for stream, topics in streams.items()}
             _spin(executor, seconds if published & {topics.image for topics in streams.values()} else 0.0)
             return Graph(

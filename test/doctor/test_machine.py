@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from pathlib import Path
+from importlib import metadata
 
 import pytest
 
@@ -16,6 +15,7 @@ from gemini_ros.doctor.machine import (
     l4t_release,
     machine_findings,
     ros_distribution,
+    ros_fault,
     ros_finding,
 )
 from gemini_ros.inference.tensorrt.cuda import Gpu
@@ -107,9 +107,12 @@ def test_the_release_of_jetson_linux_is_read(text: str, release: str | None) -> 
 
 def test_the_distribution_is_the_sourced_one_else_that_of_the_wheels() -> None:
     assert ros_distribution({"ROS_DISTRO": "humble"}) == "humble"
-    installed = [path.name for path in Path(room.__file__).parents[2].glob(".venv/lib/*/site-packages/ros_*_rclpy-*")]
-    if installed:
-        assert ros_distribution({}) == re.match(r"ros_([a-z]+)_rclpy", installed[0])[1]
+    try:
+        metadata.version("ros-jazzy-rclpy")
+    except metadata.PackageNotFoundError:
+        assert ros_distribution({}) is None
+    else:
+        assert ros_distribution({}) == "jazzy"
 
 
 @pytest.mark.parametrize(
@@ -117,14 +120,30 @@ def test_the_distribution_is_the_sourced_one_else_that_of_the_wheels() -> None:
     [
         ("jazzy", "", "ok"),
         ("rolling", "", "warn"),
-        (None, "No module named 'rclpy'", "warn"),
-        ("humble", "x.so", "warn"),
+        (None, "ModuleNotFoundError: No module named 'rclpy'", "warn"),
+        ("humble", "librmw_cyclonedds_cpp.so: no such file", "error"),
     ],
 )
 def test_ros(distribution, reason, verdict) -> None:
     said = ros_finding(distribution, reason)
     assert said.verdict == verdict
     assert reason in said.found
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    "name, value, word",
+    [
+        ("ROS_DOMAIN_ID", "7", ""),
+        ("ROS_DOMAIN_ID", "999", "domainId"),
+        ("RMW_IMPLEMENTATION", "rmw_absent_cpp", "Expected RMW implementation identifier of 'rmw_absent_cpp'"),
+    ],
+)
+def test_what_keeps_a_node_from_starting_is_told(ros_environment, monkeypatch, name, value, word) -> None:
+    monkeypatch.setenv(name, value)
+    fault = ros_fault()
+    assert bool(fault) == bool(word)
+    assert word in fault and "\x1b" not in fault
 
 
 def test_this_machine_is_looked_at_for_real() -> None:
