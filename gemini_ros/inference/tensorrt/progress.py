@@ -42,7 +42,9 @@ class BuildProgress:
     def start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase of ``steps`` begins, inside a step of ``parent``."""
         with self._lock:
-            self._phases[name] = _Phase(parent if parent in self._phases else None, max(steps, 1))
+            # TensorRT uses names again: none may become its own ancestor.
+            known = parent in self._phases and name not in self._line(parent)
+            self._phases[name] = _Phase(parent if known else None, max(steps, 1))
             self._report(self._root_fraction(name), name)
 
     def step(self, name: str, step: int) -> bool:
@@ -69,11 +71,19 @@ class BuildProgress:
             raise self.error
 
     def _root_fraction(self, name: str) -> float:
-        phase = self._phases[name]
-        while phase.parent is not None and (parent := self._phases.get(phase.parent)):
+        phase, *ancestors = (self._phases[each] for each in self._line(name))
+        for parent in ancestors:
             parent.inside = max(parent.inside, phase.fraction)
             phase = parent
         return phase.fraction
+
+    def _line(self, name: str | None) -> list[str]:
+        """The phase and those around it that go on, from inside to outside."""
+        line = []
+        while name is not None and (phase := self._phases.get(name)):
+            line.append(name)
+            name = phase.parent
+        return line
 
     def _report(self, fraction: float, phase: str) -> None:
         before, told = self._reported
