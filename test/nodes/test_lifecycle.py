@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from gemini_ros.core.resources import find_resource
+from gemini_ros.inference import engines
 from gemini_ros.inference.load import load_segmenter
-from gemini_ros.nodes import loading
+from gemini_ros.inference.tensorrt.cuda import Gpu
+from gemini_ros.inference.tensorrt.library import load_library
+from gemini_ros.nodes import loading, statuses
 from test.nodes.rig import MODELS, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
@@ -218,3 +221,118 @@ def test_another_label_set_changes_colours_and_costs(tmp_path):
         r.meet()
         r.send_until(lambda: r.heard["color"] and max(r.heard["costmap"][-1].data, default=-1) > 0, "rgb", "depth")
         assert 0 not in set(np.asarray(r.heard["costmap"][-1].data))
+
+
+def test_an_inactive_node_holds_no_network():
+    with live_node() as live, robot() as r:
+        r.meet()
+        r.send_until(lambda: r.heard["labels"], "rgb", "depth")
+        segmenter = live.node._configured.segmenter()
+        assert r.change("deactivate")
+        assert live.node._configured.segmenter() is None
+        assert not hasattr(segmenter, "_session")
+        r.until(lambda: r.says("model", "not loaded while the node is inactive"))
+        assert r.says("mode", "inactive")
+        assert r.change("activate")
+        r.meet()
+        r.heard["labels"].clear()
+        r.send_until(lambda: r.heard["labels"], "rgb", "depth")
+
+
+def test_a_network_is_not_taken_from_under_a_frame(monkeypatch):
+    under_way, finish, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def load(*args, **kwargs):
+        segmenter = load_segmenter(*args, **kwargs)
+        run, close = segmenter.segment, segmenter.close
+
+        def slow(frame):
+            under_way.set()
+            finish.wait(20)
+            assert not closed.is_set()
+            return run(frame)
+
+        segmenter.segment, segmenter.close = slow, lambda: (close(), closed.set())
+        return segmenter
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    with live_node(), robot() as r:
+        r.meet()
+        r.send_until(under_way.is_set, "rgb", "depth")
+        assert r.change("deactivate")
+        assert not closed.is_set()
+        finish.set()
+        assert closed.wait(5)
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_refused_within_a_second(no_gpu):
+    with live_node(autostart=False, backend="tensorrt", camera__size="80x60"), robot(()) as r:
+        start = time.monotonic()
+        assert not r.change("configure")
+        assert time.monotonic() - start < 1.0
+        r.until(lambda: r.says("mode", "failed: backend tensorrt: no NVIDIA driver"))
+        assert r.level("mode") == 2
+        assert r.says("mode", "or take backend auto")
+        assert r.set(backend="auto") == ""
+        assert r.change("configure")
+
+
+def test_a_fallback_is_a_standing_warning_with_its_reason(no_gpu):
+    with live_node(), robot() as r:
+        r.meet()
+        r.send_until(lambda: r.says("model", "runs on onnxruntime: no TensorRT: no NVIDIA driver"), "rgb", "depth")
+        assert r.level("model") == 1
+        r.send_until(lambda: len(r.heard["labels"]) > 5, "rgb", "depth")
+        assert r.level("model") == 1
+        assert r.figures("model")["backend"] == "onnxruntime"
+    with live_node(backend="onnxruntime"), robot() as r:
+        r.until(lambda: r.says("model", "runs on onnxruntime"))
+        assert r.level("model") == 0
+
+
+def test_too_few_frames_a_second_are_an_error_where_enough_arrive(monkeypatch):
+    def load(*args, **kwargs):
+        segmenter = load_segmenter(*args, **kwargs)
+        run = segmenter.segment
+        segmenter.segment = lambda frame: (time.sleep(0.5), run(frame))[1]
+        return segmenter
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    monkeypatch.setattr(statuses, "_SPEED_OVER_S", 1.5)
+    with live_node(backend="onnxruntime", min_rate_hz=4.0), robot() as r:
+        r.meet()
+        r.send_until(lambda: r.level("model") == 2, "rgb", "depth")
+        assert r.says("model", "frames per second, expected min_rate_hz 4: runs on onnxruntime")
+        # A camera that is slow itself is none of the network's fault.
+        r.send_until(lambda: r.level("model") == 0, "rgb", "depth", every_s=0.8)
+        assert r.set(min_rate_hz=1.0) == ""
+        r.until(lambda: float(r.figures("model")["segmented_hz"]) > 0)
+
+
+def test_a_build_is_followed_in_the_diagnostics_and_a_missing_engine_is_refused(monkeypatch, tmp_path):
+    """TensorRT-RTX really builds, for a GPU that this machine says it has; then it turns out that it has none."""
+    pytest.importorskip("tensorrt_rtx")
+    build = engines.build_engine
+
+    def ahead_of_time(*args, **kwargs):
+        return build(*args, **{**kwargs, "compute_capability": "8.6"})
+
+    monkeypatch.setattr(engines, "probe_gpu", lambda: Gpu("RTX A2000", (8, 6), False, 6000, "CUDA 12.9"))
+    monkeypatch.setattr(engines, "load_library", lambda name: load_library("tensorrt_rtx"))
+    monkeypatch.setattr(engines, "build_engine", ahead_of_time)
+    parameters = {"backend": "tensorrt", "camera__size": "80x60", "engine__cache_dir": str(tmp_path)}
+    with live_node(autostart=False, engine__build=False, **parameters), robot(()) as r:
+        start = time.monotonic()
+        assert not r.change("configure")
+        assert time.monotonic() - start < 1.0
+        command = f"gemini-ros engine build {MODELS / 'tiny_rgb_depth.onnx'} --size 80x60 --cache-dir {tmp_path}"
+        r.until(lambda: r.says("mode", f"build it: {command}"))
+        assert r.set(engine__build=True) == ""
+        assert r.change("configure")
+        seen = set()
+        r.on_diagnostics = lambda: seen.add(r.figures("mode").get("loading_percent"))
+        r.until(lambda: r.says("mode", "loading") and "building: " in r.figures("mode")["loading_phase"])
+        assert float(r.figures("mode")["loading_s"]) > 0
+        r.until(lambda: r.says("mode", "failed: backend tensorrt: "), timeout_s=60)
+    assert len(seen - {None}) > 1
+    assert len(list(tmp_path.glob("*.engine"))) == 1

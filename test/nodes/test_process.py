@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from test.nodes.rig import MODELS, MOUNTING, Robot, robot
+from test.nodes.rig import MODELS, MOUNTING, Robot, camera_info, robot
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -58,6 +58,13 @@ def shared_memory_of(pid: int) -> set[Path]:
     """Files in /dev/shm that the process has mapped."""
     maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
     return {Path(name) for name in re.findall(r"(/dev/shm/fast\S+)", maps)}
+
+
+def resident_kb(pid: int) -> int:
+    """Memory that the process holds now, shared libraries and shared memory of the middleware included."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    assert found
+    return int(found[1])
 
 
 def end_well(r: Robot, running: subprocess.Popen[str], times: int) -> str:
@@ -127,11 +134,39 @@ def test_a_parameter_of_the_wrong_type_is_bad_input(ros_environment, tmp_path):
     assert "Traceback" not in err
 
 
-def test_building_alone_ends_by_itself(ros_environment, tmp_path):
-    with process(ros_environment, tmp_path, engine__build="only") as running:
+def test_building_alone_ends_by_itself_and_fails_where_there_is_no_gpu(ros_environment, tmp_path, no_gpu):
+    with process(ros_environment, tmp_path, engine__build_only=True) as running:
         _, err = running.communicate(timeout=20)
-    assert running.returncode == 0, err
-    assert "tiny_rgb_depth.onnx for rgb, depth; licence Apache-2.0, commercial use: yes" in err
+    assert running.returncode == 1, err
+    assert "backend tensorrt: no NVIDIA driver" in err
+    assert "Traceback" not in err
+
+
+def test_building_alone_with_a_backend_without_engines_is_refused(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, engine__build_only=True, backend="onnxruntime") as running:
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 1, err
+    assert "engine.build_only: backend onnxruntime has no engine" in err
+
+
+@pytest.mark.once
+def test_memory_without_a_network(ros_environment, tmp_path):
+    """What a robot pays beside its engine: all libraries loaded, frames of a usual size seen, no network any more."""
+    with process(ros_environment, tmp_path) as running, robot(()) as r:  # the first start of all compiles the kernels
+        r.until(lambda: r.says("model", "runs on"))
+        end_well(r, running, 1)
+    with process(ros_environment, tmp_path, camera__size="640x480") as running, robot() as r:
+        r.meet()
+        while len(r.heard["labels"]) < 5:
+            now = r.now()
+            for name in ("rgb", "depth"):
+                r.infos[name].publish(camera_info(640, 480, 500.0))
+                r.cameras[name].publish(getattr(r, name)(now, (640, 480)))
+            r.odometry.publish(r.odom(now))
+            r.spin(0.1)
+        assert r.change("deactivate")
+        assert resident_kb(running.pid) < 300_000
+        end_well(r, running, 1)
 
 
 def test_every_message_field_passes_the_checks_of_rclpy(ros_environment, tmp_path):
