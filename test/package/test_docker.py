@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_containers_and_unit_start_what_the_launch_file_takes() -> None:
     arguments = set(re.findall(r"(\w+):=", COMPOSE + unit + DOCKERFILE))
     assert {"camera", "params_file"} <= arguments
     assert all(f'"{name}"' in launch for name in arguments)
+
+
+def test_the_unit_starts_ros_in_the_workspace(tmp_path: Path) -> None:
+    """Its command with a stand-in for ros2, and names with spaces."""
+    (command,) = re.findall(
+        r"^ExecStart=(.+)$", (DOCKER / "gemini_ros.service").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    workspace = tmp_path / "my ws"
+    (workspace / "install").mkdir(parents=True)
+    (workspace / "install/setup.bash").write_text(f'PATH="{tmp_path}:$PATH"\n')
+    (tmp_path / "ros2").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "ros2").chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "WORKSPACE": str(workspace), "CAMERA": "zed", "PARAMETERS": "/a b.yaml"}
+    done = subprocess.run(shlex.split(command), env=environment, capture_output=True, text=True, timeout=10)
+    words = ["launch", "gemini_ros", "segmenter.launch.py", "camera:=zed", "params_file:=/a b.yaml"]
+    assert (done.stdout.splitlines(), done.stderr, done.returncode) == (words, "", 0)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
