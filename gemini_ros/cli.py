@@ -7,6 +7,7 @@ both have the command; a missing one is answered with the extra to install.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import re
 import sys
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_import_official(
         _verb(model, "import-official", run_model_import_official, "turn an official GeminiFusion checkpoint into one")
     )
+    add_model_benchmark(_verb(model, "benchmark", run_model_benchmark, "time a model file on this machine, by stage"))
     add_model_info(_verb(model, "info", run_model_info, "print what a model file says of itself"))
 
     engine = _noun(nouns, "engine", "TensorRT engines of model files: build, describe, list, remove")
@@ -289,6 +291,12 @@ def add_dataset_simulate(parser: argparse.ArgumentParser) -> None:
     images = parser.add_argument_group("data set")
     images.add_argument("--scenes", type=int, default=100, help="warehouses (default 100)")
     images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
+    images.add_argument(
+        "--place",
+        choices=("warehouse", "mixed"),
+        default="warehouse",
+        help="warehouse, or mixed: homes, offices and warehouses, labelled with nav5 (default warehouse)",
+    )
     images.add_argument("--processes", type=int, default=1, help="warehouses rendered at a time (default 1)")
     drive = parser.add_argument_group("bag")
     drive.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of the drive (default 10)")
@@ -317,6 +325,7 @@ def run_dataset_simulate(args: argparse.Namespace) -> None:
         frames_per_scene=args.frames_per_scene,
         size=args.size,
         light=args.light,
+        place=args.place,
         processes=args.processes,
     )
 
@@ -463,6 +472,40 @@ def run_model_import_official(args: argparse.Namespace) -> None:
     near, far = info.modalities[1].range
     print(f"{args.out}: {info.architecture['encoder']}, {len(info.label_set)} classes, depth {near:g}-{far:g} m")
     print(f"licence: {info.licence}; commercial use: {info.commercial_use}")
+
+
+def add_model_benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="model file (ONNX), with its golden file beside it")
+    parser.add_argument("--backend", default="auto", help="as the node's parameter (default auto)")
+    parser.add_argument("--size", type=size, help="of the camera, WIDTHxHEIGHT (default: of the golden file's frames)")
+    parser.add_argument("--frames", type=int, default=200, metavar="N", help="frames that are timed (default 200)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: ONNX Runtime's choice)")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where engines are kept")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="an earlier report to compare with")
+
+
+def run_model_benchmark(args: argparse.Namespace) -> None:
+    from gemini_ros.core.files import atomic_path
+    from gemini_ros.inference.benchmark import benchmark_model, compare, read_report, summary
+
+    if args.frames < 1:
+        raise ValueError(f"--frames {args.frames}, expected at least 1")
+    earlier = read_report(args.compare) if args.compare else None
+    report = benchmark_model(
+        args.model,
+        backend=args.backend,
+        camera_size=args.size,
+        frames=args.frames,
+        threads=args.threads,
+        cache_dir=args.cache_dir,
+    )
+    print("\n".join(summary(report)))
+    if earlier is not None:
+        print("\n".join(compare(report, earlier)))
+    if args.json:
+        with atomic_path(args.json) as part:
+            part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def add_model_info(parser: argparse.ArgumentParser) -> None:

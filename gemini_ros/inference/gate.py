@@ -37,7 +37,7 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
     frames, expected = read_golden(golden, segmenter.info)
     size = segmenter.camera_size
     if size is not None and size != frames[0].size:
-        frames = [_scaled(frame, size) for frame in frames]
+        frames = [scaled(frame, size) for frame in frames]
         expected = _reference(model, segmenter.info, frames)
     confident = equal = difference = pixels = 0
     for frame, reference in zip(frames, expected, strict=True):
@@ -114,7 +114,7 @@ def _reference(model: Path, info: ModelInfo, frames: list[Frame]) -> list[Segmen
         reference.close()
 
 
-def _scaled(frame: Frame, size: tuple[int, int]) -> Frame:
+def scaled(frame: Frame, size: tuple[int, int]) -> Frame:
     """The frame at ``size`` (width, height); each pixel is the nearest one, so that holes stay holes."""
     width, height = frame.size
     columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])

@@ -23,7 +23,7 @@ from gemini_ros.inference.tensorrt.interface import (
     engine_inputs,
     engine_outputs,
 )
-from gemini_ros.inference.tensorrt.library import TensorRt, check_supported
+from gemini_ros.inference.tensorrt.library import TensorRt, check_supported, full_version
 from gemini_ros.inference.tensorrt.messages import message_log
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _LOGGER = logging.getLogger(__name__)
 class TensorRtSegmenter(Segmenter):
     """A serialised engine on the GPU of this machine, for frames of ``camera_size`` (width, height).
 
-    Memory is set up once; a frame costs one copy into it and one out, and on a discrete GPU the two over the bus. Work
-    goes on a stream of its own, as a CUDA graph where that can be captured (``cuda_graph``).
+    Memory is set up once (``memory_mb``); a frame costs one copy into it and one out, and on a discrete GPU the two
+    over the bus. Work goes on a stream of its own, as a CUDA graph where that can be captured (``cuda_graph``).
 
     Raises ``GpuError`` without a GPU, ``LibraryError`` where this TensorRT is known not to work on it, ``EngineError``
     for an engine that TensorRT does not take, or of other tensors than ``info`` says.
@@ -58,13 +58,17 @@ class TensorRtSegmenter(Segmenter):
         # First: TensorRT does not survive everywhere that it is asked for an engine without a GPU.
         gpu = probe_gpu()
         check_supported(trt.__version__, gpu.compute_capability)
+        self.library = f"{trt.__name__} {full_version(trt)}"
         self.cuda = Cuda(gpu)
         try:
+            free_mb = self.cuda.free_mb()
             self._loaded = load_engine(trt, engine)
             self._loaded.check(info, camera_size)
             self._inputs = self._buffers(engine_inputs(info, camera_size))
             self._outputs = self._buffers(engine_outputs(camera_size))
             self._enqueue = self._warmed_up(cuda_graph)
+            # Of a GPU that shares the CPU's memory this counts what other programs took meanwhile, too.
+            self.memory_mb = free_mb - self.cuda.free_mb()
         except BaseException:
             self.close()
             raise

@@ -1,0 +1,71 @@
+"""Timing a model file: stages that add up, a report that can be read again, and one held against another."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from gemini_ros import cli
+from gemini_ros.inference import ModelError
+from gemini_ros.inference.benchmark import STAGES, benchmark_model, compare, read_report
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "warehouse_rgbd_nano.onnx"
+
+
+@pytest.fixture(scope="module")
+def report():
+    return benchmark_model(MODEL, backend="onnxruntime", camera_size=(136, 96), frames=4, threads=1)
+
+
+def test_a_report_is_json_and_its_stages_add_up(report):
+    assert json.loads(json.dumps(report)) == report
+    assert report["backend"] == "onnxruntime"
+    assert report["camera_size"] == [136, 96]
+    latency = report["latency_ms"]
+    assert tuple(latency) == STAGES
+    assert latency["total"]["mean"] == pytest.approx(sum(latency[stage]["mean"] for stage in STAGES[:3]), abs=0.002)
+    assert 0 < latency["network"]["p50"] <= latency["network"]["p99"]
+    # One after the other: no more frames a second than their latency leaves room for.
+    assert report["throughput_hz"] <= 1000 / latency["total"]["mean"] * 1.01
+    assert report["memory_mb"]["process_before"] <= report["memory_mb"]["process_peak"]
+    assert report["memory_mb"]["gpu"] is None
+
+
+def test_figures_are_held_against_an_earlier_report(report):
+    earlier = copy.deepcopy(report)
+    earlier["throughput_hz"] = report["throughput_hz"] / 2
+    lines = compare(report, earlier)
+    assert not any(line.startswith("not the same") for line in lines)
+    assert any(line.startswith("frames a second") and line.endswith("2.00 times") for line in lines)
+    earlier["library"] = "onnxruntime 1.0"
+    assert compare(report, earlier)[:2] == [
+        "not the same thing twice:",
+        f"library: onnxruntime 1.0 then, {report['library']} now",
+    ]
+
+
+def test_the_command_writes_what_it_compares_with_next_time(tmp_path, capsys):
+    path = tmp_path / "report.json"
+    command = ["model", "benchmark", str(MODEL), "--backend", "onnxruntime", "--size", "64x64", "--frames", "1"]
+    assert cli.main([*command, "--threads", "1", "--json", str(path)]) == 0
+    assert cli.main([*command, "--compare", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "threads: 1 then, None now" in told
+    assert "total p50 ms" in told
+    assert read_report(path)["frames"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}'])
+def test_what_is_no_report_is_refused(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=r"x\.json"):
+        read_report(path)
+    assert cli.main(["model", "benchmark", str(MODEL), "--compare", str(path)]) == 2
+
+
+def test_no_frames_are_refused():
+    assert cli.main(["model", "benchmark", str(MODEL), "--frames", "0"]) == 2
