@@ -83,6 +83,7 @@ class _Counts:
                 matrix.update(example.labels, result.labels)
 
     def comparison(self, condition: str) -> Comparison:
-        scores = [100 * matrix.miou() if self._truths else None for matrix in self._matrices]
+        reference, other = (100 * matrix.miou() if self._truths else None for matrix in self._matrices)
         confident = self._confident_equal / self._confident if self._confident else 1.0
-        return Comparison(condition, self._frames, *scores, 100 * self._equal / self._pixels, 100 * confident)
+        agreement = self._equal / self._pixels
+        return Comparison(condition, self._frames, reference, other, 100 * agreement, 100 * confident)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,13 +18,13 @@ from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
 from gemini_ros.precision.compare import Comparison, compare, conditions
 from gemini_ros.precision.examples import Example, Source, read_examples
-from gemini_ros.precision.fp16 import to_fp16
+from gemini_ros.precision.fp16 import to_fp16, with_fp16_rounded
 from gemini_ros.precision.graph import load_plain
 from gemini_ros.precision.int8 import to_int8
 from gemini_ros.precision.ranges import Feeds, largest_values
 
 # fp16 ends at 65504; what comes as near to it as this on some frame may pass it on another.
-_LARGEST = np.finfo(np.float16).max / 8
+_LARGEST = float(np.finfo(np.float16).max) / 8
 
 
 @dataclass(frozen=True)
@@ -55,26 +56,42 @@ def convert_model(
     frames, _ = read_golden(golden_path(source), info)
     info = replace(info, architecture={**info.architecture, "precision": precision})
     model = converted(load_plain(source), info, list(read_examples(calibration, info)), keep)
+    comparisons = losses(source, model, read_examples(check, info))
+    require_within(LIMITS[precision], comparisons, str(out))
     with atomic_path(out) as part:
         part.write_bytes(model.SerializeToString())
-        with (
-            closing(load_segmenter(source, backend="onnxruntime")) as reference,
-            closing(load_segmenter(part, backend="onnxruntime")) as other,
-        ):
-            comparisons = compare(reference, other, read_examples(check, info))
-            require_within(LIMITS[precision], comparisons, str(out))
-            write_golden(golden_path(out), frames, [other.segment(frame) for frame in frames])
+        with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
+            write_golden(golden_path(out), frames, [segmenter.segment(frame) for frame in frames])
     return comparisons
+
+
+def losses(
+    source: Path, model: ModelProto, examples: Iterable[Example], threads: int | None = None
+) -> list[Comparison]:
+    """Compare the file ``source`` with ``model``, rounding all that ``model`` has in fp16."""
+    with tempfile.TemporaryDirectory() as folder:
+        rounded = Path(folder) / source.name
+        rounded.write_bytes(with_fp16_rounded(model).SerializeToString())
+        with (
+            closing(load_segmenter(source, backend="onnxruntime", threads=threads)) as reference,
+            closing(load_segmenter(rounded, backend="onnxruntime", threads=threads)) as other,
+        ):
+            return compare(reference, other, examples)
 
 
 def require_within(limits: Limits, comparisons: Iterable[Comparison], where: str) -> None:
     """Raise ``ValueError`` if more is lost than ``limits`` in any of the conditions."""
     for found in comparisons:
-        if found.miou_loss > limits.miou_loss or found.confident_agreement < limits.confident_agreement:
+        if not within(limits, found):
             raise ValueError(
                 f"{where}: {found}; expected a loss of at most {limits.miou_loss} points, and "
                 f"{limits.confident_agreement} % of confident labels equal: keep what loses most in fp32"
             )
+
+
+def within(limits: Limits, found: Comparison) -> bool:
+    """Whether a comparison is within the limits."""
+    return found.miou_loss <= limits.miou_loss and found.confident_agreement >= limits.confident_agreement
 
 
 def converted(model: ModelProto, info: ModelInfo, examples: list[Example], keep: Collection[str] = ()) -> ModelProto:

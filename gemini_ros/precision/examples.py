@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def _from_folder(source: Source, info: ModelInfo) -> Iterator[Example]:
         return decoded(kind, stored, layout.images[kind], classes)
 
     for index in _spread(len(files), source.count):
-        images = {name: image(files[index], name) for name in info.modality_names}
+        images: dict[str, Any] = {name: image(files[index], name) for name in info.modality_names}
         yield Example(Frame(index, files[index].record["stem"], **images), image(files[index], "labels"))
 
 
