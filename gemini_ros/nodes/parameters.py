@@ -161,7 +161,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "engine.cache_dir",
         "",
-        "Where engines are kept. Empty: `gemini_ros/engines` in the user's cache directory.",
+        "Where engines are kept. Empty: `engines` below `gemini_ros` in the user's cache directory.",
     ),
     Parameter(
         "min_rate_hz",
