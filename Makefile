@@ -1,6 +1,7 @@
 # make demo       the bundled bag through the live node; BAG= MODEL= MODALITY= FAULTS=1 OUT= for others
 # make test       all tests but the slow ones, the runtime's with every Python that is found; two at a time
 # make test-all   the slow ones too
+# make test-gpu   the tests on a GPU, all of which have to run; writes gpu_report.json (REPORT=), to attach to a report
 # make system     the apt packages that the simulation renders with (as root, on Debian and Ubuntu)
 # make .venv      the developer's environment (.venv-demo and the others likewise)
 # make clean      remove what all these made
@@ -70,7 +71,7 @@ $(robot_stamps): constraints = constraints/$(@:.venv-%/.made=%).txt
 python = $(@D)/bin/python
 pip = $(python) -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-all $(lanes) system clean
+.PHONY: help demo test test-all test-gpu $(lanes) system clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -83,6 +84,9 @@ test-all: slow := yes
 test test-all: .venv/.made $(python_stamps) $(robot_stamps)
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line slow=$(slow) $(lanes)
+
+test-gpu: .venv
+	GPU_REPORT=$(or $(REPORT),gpu_report.json) REQUIRE_GPU=1 .venv/bin/python -m pytest test/gpu
 
 # One lane computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed.
 # The last Python's processes follow the first lane's computing: so both are about equally long.
