@@ -11,7 +11,7 @@ import pytest
 from gemini_ros.core.resources import find_resource
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.cache import PASSED, REJECTED
-from gemini_ros.inference.gate import gate, golden_path, read_golden
+from gemini_ros.inference.gate import gate, golden_path, read_golden, scaled
 from test.inference.test_segmenter import FIXTURES
 
 MODEL = find_resource("models/warehouse_rgbd_nano.onnx")
@@ -22,6 +22,12 @@ def on_cpu(model: Path, camera_size: tuple[int, int] | None = None):
     return load_segmenter(model, backend="onnxruntime", camera_size=camera_size, threads=1)
 
 
+@pytest.fixture(scope="module")
+def itself():
+    return on_cpu(MODEL)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize("camera_size", [None, (320, 240), (424, 240)])
 def test_the_model_itself_passes(camera_size):
     """At the golden frames' own size, and at another one, where ONNX Runtime says what is right."""
@@ -75,23 +81,21 @@ def test_less_precision_may_differ_more(tmp_path):
 
 
 def test_golden_frames_are_scaled_pixel_by_pixel():
-    from gemini_ros.inference.gate import _scaled
-
     frames, _ = read_golden(GOLDEN, read_model_info(MODEL))
-    twice = _scaled(frames[0], (640, 480))
+    twice = scaled(frames[0], (640, 480))
     np.testing.assert_array_equal(twice.rgb, np.kron(frames[0].rgb, np.ones((2, 2, 1), np.uint8)))
     np.testing.assert_array_equal(twice.depth[::2, 1::2], frames[0].depth)
-    half = _scaled(frames[0], (160, 120))
+    half = scaled(frames[0], (160, 120))
     np.testing.assert_array_equal(half.depth, frames[0].depth[1::2, 1::2])
 
 
-def test_without_a_golden_file_nothing_passes(tmp_path):
+def test_without_a_golden_file_nothing_passes(tmp_path, itself):
     with pytest.raises(ModelError, match=r"model\.golden\.npz: no such file; .* no engine serves frames unchecked"):
-        gate(on_cpu(MODEL), tmp_path / "model.golden.npz", MODEL)
+        gate(itself, tmp_path / "model.golden.npz", MODEL)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "other", "empty", "sizes", "unsure"])
-def test_a_golden_file_that_is_none_is_named(tmp_path, damage):
+def test_a_golden_file_that_is_none_is_named(tmp_path, itself, damage):
     path = tmp_path / "x.golden.npz"
     with np.load(GOLDEN) as arrays:
         whole = dict(arrays)
@@ -108,4 +112,4 @@ def test_a_golden_file_that_is_none_is_named(tmp_path, damage):
     else:
         np.savez(path, **{name: array * ("confidence" not in name) for name, array in whole.items()})
     with pytest.raises(ModelError, match=r"x\.golden\.npz: "):
-        gate(on_cpu(MODEL), path, MODEL)
+        gate(itself, path, MODEL)
