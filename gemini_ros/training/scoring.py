@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, load_label_set
-from gemini_ros.core.metrics import Scores
+from gemini_ros.core.metrics import ConfusionMatrix, Scores
 from gemini_ros.datasets.layout import load_layout
 
 COMPLETE = "complete"
@@ -66,6 +66,7 @@ class Tally:
     def __init__(self, label_set: LabelSet) -> None:
         self.label_set = label_set
         self._scores: dict[str, dict[str, Scores]] = {}
+        self._frames: list[npt.NDArray[np.int64]] = []
 
     def add(
         self,
@@ -78,10 +79,18 @@ class Tally:
         """Count one frame, all (H, W)."""
         by_light = self._scores.setdefault(condition, {})
         by_light.setdefault(light, Scores(len(self.label_set))).update(truth, labels, confidence)
+        if condition == COMPLETE:
+            frame = ConfusionMatrix(len(self.label_set))
+            frame.update(truth, labels)
+            self._frames.append(frame.counts)
 
     def counts(self) -> npt.NDArray[np.int64]:
         """The confusion matrix (n, n + 1) of all frames with every modality there."""
         return self._all(COMPLETE).confusion.counts
+
+    def frame_counts(self) -> npt.NDArray[np.int64]:
+        """The confusion matrix of each frame with every modality there, (frames, n, n + 1)."""
+        return np.stack(self._frames)
 
     def to_dict(self) -> dict[str, dict[str, dict[str, Any]]]:
         """What ``scores.json`` holds: by condition, all frames and then each light level."""

@@ -190,16 +190,23 @@ class SegmentationTask(lightning.LightningModule):
         return labels
 
     def on_test_epoch_end(self) -> None:
-        """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into the run's folder."""
+        """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into the run's folder.
+
+        Beside each file of scores, ``frames.npz`` (``frames_NAME.npz``) holds the confusion matrix of every frame, for
+        ``core.metrics.paired_bootstrap``.
+        """
         folder = Path(self.trainer.default_root_dir)
         scores = self.tally.to_dict()
-        self._write_scores("", scores)
+        self._write_scores("", self.tally, scores)
         if self.merged_tally:
-            self._write_scores(f"_{self.merged_tally.label_set.name}", self.merged_tally.to_dict())
+            self._write_scores(f"_{self.merged_tally.label_set.name}", self.merged_tally, self.merged_tally.to_dict())
         write_report(folder, self.labels, scores, self.tally.counts(), self.panels)
 
-    def _write_scores(self, suffix: str, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        with atomic_path(Path(self.trainer.default_root_dir) / f"scores{suffix}.json") as part:
+    def _write_scores(self, suffix: str, tally: Tally, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        folder = Path(self.trainer.default_root_dir)
+        with atomic_path(folder / f"frames{suffix}.npz") as part:
+            np.savez_compressed(part, counts=tally.frame_counts())
+        with atomic_path(folder / f"scores{suffix}.json") as part:
             part.write_text(json.dumps(scores, indent=1))
         for condition, by_light in scores.items():
             for light, score in by_light.items():
