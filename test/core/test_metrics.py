@@ -278,7 +278,7 @@ def test_frames_that_differ_either_way_leave_zero_inside():
     change = np.tile([0.2, -0.2], 20)
     gain, (low, high) = paired_bootstrap(frames_of(np.full(40, 0.6)), frames_of(0.6 + change))
     assert abs(gain) < 1e-9 and low < 0 < high
-    # The mean of 40 independent draws of +-0.2 has a deviation of 0.2 / sqrt(40); IoU = r / (2 - r) has slope 2 / 1.4^2.
+    # The mean of 40 draws of +-0.2 has a deviation of 0.2 / sqrt(40); IoU = r / (2 - r) has slope 2 / 1.4^2.
     assert high - low == pytest.approx(2 * 1.96 * 0.2 / 40**0.5 * 2 / 1.4**2, rel=0.15)
 
 
