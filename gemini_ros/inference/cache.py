@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -34,6 +35,8 @@ _LOCK = "lock"
 _LARGEST_JSON = 1 << 20
 _LOCK_POLL_S = 0.2
 _ABANDONED_S = 3600.0
+# MODEL-SIZE-DIGEST and a suffix; with a point before while it is written.
+_OURS = re.compile(r"\.?.+-\d+x\d+-[0-9a-f]{16}\..+")
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,15 @@ def read_record(path: Path) -> EngineRecord:
 
 
 def default_directory() -> Path:
-    """``gemini_ros/engines`` in the user's cache directory (XDG base directory specification)."""
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "gemini_ros" / "engines"
+    """``gemini_ros/engines`` in the user's cache directory (XDG base directory specification).
+
+    One below the temporary directory for a user without a home, as containers are run by.
+    """
+    root = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "gemini_ros" / "engines"
+    except RuntimeError:
+        return _temporary_directory()
 
 
 class EngineCache:
@@ -239,6 +248,7 @@ class EngineCache:
                 return Entry(path, record)
             except OSError as error:
                 self._leave_home(error)
+                self._move_to_writable()
 
     def mark(self, entry: Entry, parity: Parity) -> Entry:
         """Write the verdict into the JSON; a rejected engine becomes ``.rejected``.
@@ -286,8 +296,9 @@ class EngineCache:
             described.update(files)
             if why := stale(entry.record) or ("" if _intact(entry) is not None else "damaged"):
                 doomed.update(dict.fromkeys(files, why))
-        for file in self._files("*.engine", "*.rejected", "*.json", ".*.part*"):
-            if file not in described and time.time() - file.stat().st_mtime > _ABANDONED_S:
+        for file in self._files("*"):
+            ours = _OURS.fullmatch(file.name) and file not in described
+            if ours and time.time() - file.stat().st_mtime > _ABANDONED_S:
                 doomed[file] = "left over"
         removed = [(file, why) for file, why in doomed.items() if file.exists()]
         for file, _ in () if dry_run else removed:
@@ -349,6 +360,6 @@ def _is_private(directory: Path) -> bool:
     """Whether nobody else can have put an engine there: it would be run."""
     try:
         found = directory.lstat()
-    except FileNotFoundError:
+    except OSError:  # there is none
         return True
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022

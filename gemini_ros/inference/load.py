@@ -47,7 +47,7 @@ def load_segmenter(
         return open_engine(job, EngineCache(cache_dir), progress, build=build)
     except EngineMissingError:
         raise
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         if backend == AUTO:
             return _on_cpu(path, info, f"no TensorRT: {error}", camera_size, threads, progress)
         raise ModelError(f"backend {backend}: {error}; or take backend auto, which falls back to the CPU") from error

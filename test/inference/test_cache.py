@@ -176,6 +176,24 @@ def test_the_users_cache_directory_is_the_default(tmp_path: Path, monkeypatch: p
     assert default_directory() == Path.home() / ".cache/gemini_ros/engines"
 
 
+def test_a_user_without_a_home_has_a_directory_all_the_same(tmp_path: Path):
+    """As in a container that is run with another user id."""
+    if os.getuid() != 0:
+        pytest.skip("not root: cannot become a user without a home")
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "temporary").chmod(0o777)
+    told = other_process(
+        "import os, sys; os.environ.pop('HOME'); os.environ.pop('XDG_CACHE_HOME')\n"
+        "try: os.setuid(54321)\n"
+        "except OSError: print('stuck'); sys.exit()\n"
+        "cache = EngineCache(); print(cache.store(record(), ENGINE).path.parent, EngineCache().find(ORIN) is not None)"
+    )
+    if told == "stuck":
+        pytest.skip("root of a user namespace without other users")
+    assert told == f"{tmp_path}/temporary/gemini_ros_engines_54321 True"
+
+
 def test_a_read_only_directory_is_read_and_new_engines_go_elsewhere(tmp_path: Path, mounted: tuple[str, ...]):
     """As an engine volume of a container."""
     volume, user = tmp_path / "volume", tmp_path / "user/gemini_ros/engines"
@@ -268,7 +286,7 @@ def test_one_process_builds_at_a_time_and_a_killed_one_leaves_the_lock(tmp_path:
     cache = EngineCache(tmp_path / "engines")
     code = (
         "import sys, time\ncache = EngineCache(sys.argv[1])\n"
-        "with cache.lock(), atomic_path(cache.home / 'x.engine') as part:\n"
+        "with cache.lock(), atomic_path(cache.home / f'{record().stem}.engine') as part:\n"
         "    part.write_bytes(ENGINE); print('writing', flush=True); time.sleep(60)"
     )
     start = f"from test.inference.engine_samples import *; from gemini_ros.inference.cache import *\n{code}"
@@ -300,7 +318,9 @@ def test_pruning_takes_what_is_of_no_use_and_nothing_else(cache: EngineCache):
     damaged = cache.store(record(key(gpu="Thor")), ENGINE)
     damaged.path.write_bytes(b"")
     rejected = cache.mark(cache.store(record(key(camera_size=(1280, 720))), ENGINE), Parity(REJECTED, reason="wrong"))
-    (cache.directory / "a note.txt").write_text("of the user's", encoding="utf-8")
+    for name in ("a note.txt", "settings.json", "other.engine"):
+        (cache.directory / name).write_text("of the user's", encoding="utf-8")
+        os.utime(cache.directory / name, (0, 0))
 
     def stale(found):
         if found.parity.state == REJECTED:
@@ -316,9 +336,8 @@ def test_pruning_takes_what_is_of_no_use_and_nothing_else(cache: EngineCache):
     assert old.path.exists()
     assert set(cache.prune(stale)) == expected
     assert [entry.path for entry in cache.entries()] == [good.path]
-    assert {path.name for path in cache.directory.iterdir()} == {
-        good.path.name, good.description.name, "lock", "a note.txt"
-    }  # fmt: skip
+    users = {"a note.txt", "settings.json", "other.engine"}
+    assert {path.name for path in cache.directory.iterdir()} == {good.path.name, good.description.name, "lock"} | users
 
 
 def test_the_json_says_everything(cache: EngineCache):

@@ -43,6 +43,15 @@ def test_a_library_alone_is_not_enough(no_gpu):
     assert "not installed" not in str(caught.value)
 
 
+def test_no_place_for_engines_is_a_reason_to_fall_back(said_gpu, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    segmenter = load_segmenter(RGB_DEPTH, camera_size=(96, 80), cache_dir=tmp_path / "file", threads=1)
+    assert segmenter.backend == "onnxruntime"
+    assert "no place for engines" in segmenter.reason
+
+
 def test_asked_for_the_cpu_nobody_looks_for_a_gpu(monkeypatch):
     monkeypatch.setattr(engines, "probe_gpu", lambda: pytest.fail("looked"))
     assert load_segmenter(RGB_DEPTH, backend="onnxruntime", threads=1).reason == "asked for"
