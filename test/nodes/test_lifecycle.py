@@ -277,6 +277,24 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_refused_within_a_second(no
         assert r.change("configure")
 
 
+def test_a_node_that_only_builds_is_done_when_the_model_is_loaded(gate, monkeypatch):
+    """With the CPU's network for an engine: its status, which ``live_node`` looks at, is 0."""
+    wait_and_load = loading.load_segmenter
+    asked = []
+
+    def load(*args, **kwargs):
+        asked.append(kwargs["backend"])
+        return wait_and_load(*args, **{**kwargs, "backend": "onnxruntime"})
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    with live_node(engine__build_only=True, camera__size="80x60") as live, robot(()) as r:
+        r.until(lambda: r.says("mode", "loading"))
+        assert not live.node.finished
+        gate.set()
+        r.until(lambda: live.node.finished)
+    assert asked == ["tensorrt"]
+
+
 def test_a_fallback_is_a_standing_warning_with_its_reason(no_gpu):
     with live_node(), robot() as r:
         r.meet()
