@@ -17,23 +17,27 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.network import as_trained, medians, session
 from gemini_ros.core.files import atomic_path
 from gemini_ros.network.deploy import DeployedSegmenter
+from gemini_ros.network.export import to_onnx
 from gemini_ros.network.fusion.channel_exchange import exchanged_share
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.callbacks import StopAtNan
@@ -46,6 +50,14 @@ SECOND = ("depth", "thermal")
 SEEDS = (1, 2, 3)
 STEPS, WARMUP, BATCH, RATE = 200, 40, 16, 1.5e-3
 WIDTH, HEIGHT, CLASSES = 160, 120, 10
+ROBOT = (640, 480)  # where cost is told, as everywhere
+CELLS = {
+    second: [*(("complete", light) for light in ("all", "day", "dim", "dark", "black"))]
+    + [(f"without {name}", "all") for name in ("rgb", second)]
+    for second in SECOND
+}
+COLUMNS = ["mIoU, %", "day", "dim", "dark", "black", "without RGB", "without the other"]
+COLUMNS += ["parameters", "GFLOP", "ms", "steps", "core-seconds"]
 DROPOUT = (0.1, 0.3)  # of RGB and of the other, as the shipped models were trained
 # Scales begin near 1 and a run sums its learning rate to 0.15: with this some of them get to 0.
 CHANNEL_SPARSITY = 6.5
@@ -66,10 +78,10 @@ class Run:
         return "_".join([*self.modalities, kind, *(["long"] if self.as_long_as else []), f"seed{self.seed}"])
 
 
-def runs() -> list[Run]:
+def runs(seeds: Sequence[int]) -> list[Run]:
     """All runs, the first seed's first; each control after what it is measured by."""
     found = []
-    for seed in SEEDS:
+    for seed in seeds:
         pairs = [Run(operator, ("rgb", second), seed) for second in SECOND for operator in OPERATORS]
         alone = [Run("none", (name,), seed) for name in ("rgb", *SECOND)]
         found += [*alone, *pairs]
@@ -142,7 +154,7 @@ def train_and_score(run: Run, args: argparse.Namespace, folder: Path) -> dict[st
         "frames": args.frames,
         "weights": args.weights.name,
         "parameters": sum(p.numel() for p in task.network.parameters()),
-        "gflop": training_gflop(run),
+        "gflop": gflop(run, -(-HEIGHT // 32) * 32, WIDTH),  # as scored: the encoder halves five times
         "scores": json.loads((folder / "scores.json").read_text(encoding="utf-8")),
     }
     if run.operator == "channel_exchange":
@@ -150,15 +162,37 @@ def train_and_score(run: Run, args: argparse.Namespace, folder: Path) -> dict[st
     return result
 
 
-def training_gflop(run: Run) -> float:
-    """2 x multiply-accumulate of the deploy form for one frame as it is scored."""
+class Deployed(nn.Module):
+    """The deploy form of a run's network as a function of its images, all present."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.network = DeployedSegmenter(as_trained(FusionSegmenter(ENCODER, run.modalities, CLASSES, run.operator)))
+        self.register_buffer("present", torch.ones(len(run.modalities)))
+
+    def forward(self, *images: Tensor) -> Tensor:
+        return self.network(list(images), self.present)
+
+
+def gflop(run: Run, height: int, width: int) -> float:
+    """2 x multiply-accumulate of the deploy form."""
     with torch.device("meta"):
-        network = DeployedSegmenter(FusionSegmenter(ENCODER, run.modalities, CLASSES, run.operator).eval())
-        # The encoder halves five times.
-        images = [torch.zeros(1, 3, -(-HEIGHT // 32) * 32, WIDTH) for _ in run.modalities]
+        network = Deployed(run).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(images, torch.ones(len(images)))
+            network(*(torch.zeros(1, 3, height, width) for _ in run.modalities))
     return counter.get_total_flops() / 1e9
+
+
+def latencies(of: Sequence[Run], alternations: int) -> list[float]:
+    """Median milliseconds of the deploy form at 640x480 in ONNX Runtime on one thread, run in turn."""
+    timed = []
+    for run in of:
+        names = list(run.modalities)
+        images = [torch.randn(1, 3, ROBOT[1], ROBOT[0]) for _ in names]
+        loaded = session(to_onnx(Deployed(run).eval(), images, names, ["logits"]).SerializeToString(), 1)
+        inputs = {name: image.numpy() for name, image in zip(names, images, strict=True)}
+        timed.append(lambda loaded=loaded, inputs=inputs: loaded.run(None, inputs))
+    return medians(timed, alternations)
 
 
 def make_one(run: Run, args: argparse.Namespace, path: Path) -> None:
@@ -174,7 +208,7 @@ def make_one(run: Run, args: argparse.Namespace, path: Path) -> None:
 def make_all(args: argparse.Namespace) -> None:
     """Make what is missing, in order, leaving out what another process is at."""
     args.dir.mkdir(parents=True, exist_ok=True)
-    for run in runs():
+    for run in runs(args.seeds):
         path = args.dir / f"{run.name}.json"
         with locked(path) as mine:
             if not mine or path.exists():
@@ -205,6 +239,51 @@ def allowed_steps(run: Run, folder: Path) -> int | None:
     return round(own["steps"] * measure["core_seconds"] / own["core_seconds"])
 
 
+def print_table(args: argparse.Namespace) -> None:
+    """A table in Markdown for each second modality: mean and sample standard deviation over the seeds, in percent."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(args.dir.glob("*.json"))]
+    if not found:
+        raise ValueError(f"{args.dir}: no results; make them with `all`")
+    for second in SECOND:
+        rows: dict[Run, list[dict]] = {}
+        for result in found:
+            if set(result["modalities"]) <= {"rgb", second}:
+                key = Run(
+                    result["operator"] or "none", tuple(result["modalities"]), 0, result["as_long_as"] and "gemini"
+                )
+                rows.setdefault(key, []).append(result)
+        kinds = list(dict.fromkeys(replace(run, as_long_as=None) for run in rows))
+        times = dict(zip(kinds, latencies(kinds, args.alternations), strict=True)) if args.latency else {}
+        print(f"\n| RGB and {second} | seeds | {' | '.join(COLUMNS)} |\n|---|---|{'---|' * len(COLUMNS)}")
+        for run, results in sorted(rows.items(), key=lambda row: -mean_miou(row[1])):
+            kind = replace(run, as_long_as=None)
+            cost = [f"{results[0]['parameters']:,}", f"{gflop(run, ROBOT[1], ROBOT[0]):.2f}"]
+            cost.append(f"{times[kind]:.0f}" if kind in times else "")
+            spent = [spread([result[key] for result in results], 0) for key in ("steps", "core_seconds")]
+            scores = [score_cell(results, condition, light) for condition, light in CELLS[second]]
+            print(f"| {title(run)} | {len(results)} | {' | '.join([*scores, *cost, *spent])} |")
+
+
+def mean_miou(results: Sequence[dict]) -> float:
+    return statistics.mean(result["scores"]["complete"]["all"]["miou"] for result in results)
+
+
+def score_cell(results: Sequence[dict], condition: str, light: str) -> str:
+    found = [result["scores"].get(condition, {}).get(light) for result in results]
+    return "" if None in found else spread([100 * score["miou"] for score in found], 1)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    text = f"{statistics.mean(values):.{digits}f}"
+    return text if len(set(values)) == 1 else f"{text} ± {statistics.stdev(values):.{digits}f}"
+
+
+def title(run: Run) -> str:
+    if len(run.modalities) == 2:
+        return f"`{run.operator}`"
+    return f"{run.modalities[0]} alone" + (", as long as `gemini`" if run.as_long_as else "")
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Whether this process alone holds the run's lock; the system frees it with the process, however that ends."""
@@ -229,15 +308,22 @@ def main() -> None:
         mode.add_argument("--steps", type=int, default=STEPS)
         if name == "all":
             mode.add_argument("--dir", type=Path, required=True)
+            mode.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
             continue
         mode.add_argument("--operator", choices=OPERATORS, default="gemini")
         mode.add_argument("--modalities", nargs="+", choices=("rgb", *SECOND), required=True)
         mode.add_argument("--seed", type=int, default=1)
         mode.add_argument("--as-long-as", help="name of the run that --steps were taken from")
         mode.add_argument("--json", type=Path, required=True)
+    mode = modes.add_parser("table")
+    mode.add_argument("--dir", type=Path, required=True)
+    mode.add_argument("--latency", action="store_true", help="measure it too; on an idle machine")
+    mode.add_argument("--alternations", type=int, default=15)
     args = parser.parse_args()
     if args.mode == "all":
         make_all(args)
+    elif args.mode == "table":
+        print_table(args)
     else:
         make_one(Run(args.operator, tuple(args.modalities), args.seed, args.as_long_as), args, args.json)
 

@@ -163,9 +163,9 @@ def in_torch(module: nn.Module, _path: Path, threads: int) -> Run:
 
 
 def in_onnxruntime(_module: nn.Module, path: Path, threads: int) -> Run:
-    session = _session(str(path), threads)
+    loaded = session(str(path), threads)
     inputs = dict(zip(("a", "b"), (x.numpy() for x in images()), strict=True))
-    return lambda: session.run(None, inputs)
+    return lambda: loaded.run(None, inputs)
 
 
 def in_openvino(_module: nn.Module, path: Path, threads: int) -> Run:
@@ -267,10 +267,10 @@ def matmul_run(threads: int) -> Run:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "abc"]
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "matmul", values[:2], values[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    session = _session(model.SerializeToString(), threads)
+    loaded = session(model.SerializeToString(), threads)
     random = np.random.default_rng(0)
     inputs = {name: random.standard_normal(shape, np.float32) for name in "ab"}
-    return lambda: session.run(None, inputs)
+    return lambda: loaded.run(None, inputs)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -280,7 +280,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _session(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
+def session(model: str | bytes, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
 
 
