@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ import yaml
 
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.simulation.handheld import render_place
+from gemini_ros.simulation.places import PLACES
 from gemini_ros.simulation.render import LIGHTS, SimulatedFrame, camera_intrinsics, render_scene
 
 IMAGES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png", "instances": ".png"}
@@ -46,8 +49,11 @@ class DatasetPlan:
     frames_per_scene: int
     size: tuple[int, int]
     light: str | None = None
+    place: str | None = None
 
     def __post_init__(self) -> None:
+        if self.place is not None and self.place not in PLACES:
+            raise ValueError(f"place {self.place!r}, expected one of {', '.join(PLACES)}")
         if self.light is not None and self.light not in LIGHTS:
             raise ValueError(f"light {self.light!r}, expected one of {', '.join(LIGHTS)}")
         if self.seed < 0 or self.frames_per_scene < 1 or min(self.size) < 16:
@@ -62,16 +68,18 @@ def write_dataset(
     frames_per_scene: int = 12,
     size: tuple[int, int] = (320, 240),
     light: str | None = None,
+    place: str | None = None,
     processes: int = 1,
 ) -> Path:
     """Write or complete a dataset in the folder ``out`` and return it.
 
     ``rgb/*.jpg``, ``depth/*.png``, ``thermal/*.png``, ``labels/*.png``, ``instances/*.png`` with stems
     ``SSSSSS_FFF``; ``frames.csv`` lists the frames of finished scenes and grows while scenes finish; ``dataset.yaml``
-    holds label set, intrinsics, units and plan. Finished scenes are kept, more scenes may be added. Raises
-    ``ValueError`` if the folder holds a dataset of another plan.
+    holds label set, units, plan, and intrinsics where all frames have the same. Without a ``place`` they are what a
+    robot's camera sees in warehouses; with one (``places.PLACES``), what cameras of all kinds see there, labelled with
+    the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the folder holds a dataset of another plan.
     """
-    plan, folder = DatasetPlan(seed, frames_per_scene, size, light), Path(out)
+    plan, folder = DatasetPlan(seed, frames_per_scene, size, light, place), Path(out)
     _open_folder(folder, plan)
     missing = [scene for scene in range(scenes) if not _scene_index(folder, scene).exists()]
     done = scenes - len(missing)
@@ -104,7 +112,8 @@ def _write_scene(folder: Path, plan: DatasetPlan, scene: int) -> int:
     """All images, then the scene's index: a scene whose index is there is complete."""
     rows = []
     with tempfile.TemporaryDirectory(prefix=f".{scene:06d}_", dir=folder) as scratch:
-        frames = render_scene(plan.seed, scene=scene, frames=plan.frames_per_scene, size=plan.size, light=plan.light)
+        render = partial(render_place, plan.place) if plan.place else render_scene
+        frames = render(plan.seed, scene=scene, frames=plan.frames_per_scene, size=plan.size, light=plan.light)
         for number, frame in enumerate(frames):
             stem = f"{scene:06d}_{number:03d}"
             for name, data in encode_images(frame).items():
@@ -164,8 +173,12 @@ def _open_folder(folder: Path, plan: DatasetPlan) -> None:
 
 
 def _describe(plan: DatasetPlan) -> dict[str, Any]:
+    known = {**asdict(plan), "size": list(plan.size)}
+    if plan.place:
+        return {"plan": known, "label_set": load_label_set("nav5").to_dict(), "units": UNITS}
+    del known["place"]
     return {
-        "plan": {**asdict(plan), "size": list(plan.size)},
+        "plan": known,
         "label_set": load_label_set("warehouse").to_dict(),
         "intrinsics": asdict(camera_intrinsics(plan.size)),
         "units": UNITS,

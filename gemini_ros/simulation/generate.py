@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,25 +37,27 @@ _UPRIGHT_PLANES = {
 
 def generate_scene(seed: int, scene: int = 0) -> Scene:
     """The warehouse number ``scene`` of a ``seed``; the same numbers always give the same warehouse."""
-    builder = _Builder(np.random.default_rng([seed, scene]))
+    rng = np.random.default_rng([seed, scene])
+    hall = rng.random() < 0.35
+    width = float(rng.uniform(7, 13) if hall else rng.uniform(2.6, 7))
+    length = float(rng.uniform(12, LONGEST_M))
+    height = float(rng.uniform(3.4, 6.5) if hall else rng.uniform(2.6, 5))
+    builder = _Warehouse(Shop(rng, float(rng.uniform(2, 29))), length, width, height)
     builder.shell()
     builder.furnish()
     return builder.finish((seed, scene))
 
 
-class _Builder:
+class Builder:
     """Collects what stands where; refuses what would stand inside something else."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-        hall = rng.random() < 0.35
-        self.width = float(rng.uniform(7, 13) if hall else rng.uniform(2.6, 7))
-        self.length = float(rng.uniform(12, LONGEST_M))
-        self.height = float(rng.uniform(3.4, 6.5) if hall else rng.uniform(2.6, 5))
-        self.shop = Shop(rng, float(rng.uniform(2, 29)))
+    def __init__(self, shop: Shop, length: float, width: float, height: float) -> None:
+        self.rng, self.shop = shop.rng, shop
+        self.length, self.width, self.height = length, width, height
         self.primitives: list[Primitive] = []
         self.footprints: list[Footprint] = []
         self.instances = 1
+        self.lamps: tuple[Vector, ...] = ()
 
     def place(self, piece: Piece, x: float, y: float, yaw: float, *, gap: float = 0.03) -> bool:
         """Put a piece on the floor if it fits into the hall and keeps ``gap`` metres from all others."""
@@ -70,15 +73,52 @@ class _Builder:
         self.instances += piece.objects
         return True
 
+    def plane(
+        self,
+        at: Vector,
+        normal: tuple[int, int, int],
+        half_x: float,
+        half_y: float,
+        surface: Surface,
+        label: str,
+        temperature: float,
+    ) -> None:
+        """A rectangle seen from the side that ``normal`` points to."""
+        turn = _UPRIGHT_PLANES.get(normal) or z_towards(normal)
+        size = (half_x, half_y, 0.0)
+        self.primitives.append(Primitive("plane", at, size, surface, label, temperature, turn))
+
+    def finish(self, seed: tuple[int, int], people_shares: Sequence[float] = PEOPLE_SHARES) -> Scene:
+        """The scene, with persons who are placed view by view."""
+        rng = self.rng
+        count = int(rng.choice(PEOPLE, p=people_shares))
+        figures = tuple(make_figure(self.shop, n, self.instances + n) for n in range(count))
+        color = tuple(float(v) for v in rng.uniform((0.88, 0.85, 0.72), (1, 1, 1)))
+        return Scene(
+            seed,
+            self.length,
+            self.width,
+            self.height,
+            self.shop.ambient,
+            self.shop.textures,
+            tuple(self.primitives),
+            tuple(self.footprints),
+            self.lamps,
+            color,  # type: ignore[arg-type]
+            figures,
+        )
+
+
+class _Warehouse(Builder):
     def shell(self) -> None:
         """Floor, walls, ceiling, lamps, markings, signs."""
         rng, shop, half_l, half_w = self.rng, self.shop, self.length / 2, self.width / 2
         kinds = rng.choice(["concrete", "tile", "concrete", "wood", "paint"], 1)
         floor = shop.surface(str(kinds[0]), 1, tile_m=float(rng.uniform(1.2, 3)), shine=float(rng.uniform(0.05, 0.5)))
-        self._plane((half_l, 0, 0), (0, 0, 1), half_l, half_w, floor, "floor", shop.about(1, -1))
+        self.plane((half_l, 0, 0), (0, 0, 1), half_l, half_w, floor, "floor", shop.about(1, -1))
         kind = str(rng.choice(["paint", "corrugated", "concrete", "paint"]))
         roof = shop.surface(kind, 1, tile_m=float(rng.uniform(1.5, 3)))
-        self._plane((half_l, 0, self.height), (0, 0, -1), half_l, half_w, roof, "ceiling", shop.about(1, 2))
+        self.plane((half_l, 0, self.height), (0, 0, -1), half_l, half_w, roof, "ceiling", shop.about(1, 2))
         for axis in ((0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0)):
             self._wall(axis)
         self._lamps()
@@ -92,12 +132,12 @@ class _Builder:
         half = self.length / 2 if inward[1] else self.width / 2
         middle = (self.length / 2 * (1 - inward[0]), -inward[1] * self.width / 2)
         warm = shop.about(2.5, -0.5)
-        self._plane((*middle, self.height / 2), inward, half, self.height / 2, surface, "wall", warm)
+        self.plane((*middle, self.height / 2), inward, half, self.height / 2, surface, "wall", warm)
         if rng.random() < 0.35:
             band = shop.surface("paint", 3, tile_m=2.0)
             top = float(rng.uniform(0.4, 1.3))
             at = (middle[0] + 0.004 * inward[0], middle[1] + 0.004 * inward[1], top / 2)
-            self._plane(at, inward, half, top / 2, band, "wall", warm)
+            self.plane(at, inward, half, top / 2, band, "wall", warm)
         for _ in range(rng.integers(0, 4)):
             along, size = float(rng.uniform(-0.85, 0.85)) * half, rng.uniform(0.15, 0.5, 2)
             at = (
@@ -106,21 +146,7 @@ class _Builder:
                 float(rng.uniform(1.3, min(2.4, self.height - 0.6))),
             )
             sign = shop.surface("sign", 4)
-            self._plane(at, inward, float(size[0]), float(size[1]), sign, "wall", shop.about(1))
-
-    def _plane(
-        self,
-        at: Vector,
-        normal: tuple[int, int, int],
-        half_x: float,
-        half_y: float,
-        surface: Surface,
-        label: str,
-        temperature: float,
-    ) -> None:
-        turn = _UPRIGHT_PLANES.get(normal) or z_towards(normal)
-        size = (half_x, half_y, 0.0)
-        self.primitives.append(Primitive("plane", at, size, surface, label, temperature, turn))
+            self.plane(at, inward, float(size[0]), float(size[1]), sign, "wall", shop.about(1))
 
     def _lamps(self) -> None:
         rng, shop = self.rng, self.shop
@@ -151,7 +177,7 @@ class _Builder:
         offset = self.width * float(self.rng.uniform(0.15, 0.35))
         for side in (-1, 1):
             at = (self.length / 2, side * offset, 0.004)
-            self._plane(at, (0, 0, 1), self.length / 2, 0.05, paint, "floor", self.shop.ambient - 1)
+            self.plane(at, (0, 0, 1), self.length / 2, 0.05, paint, "floor", self.shop.ambient - 1)
 
     def furnish(self) -> None:
         """Both long walls, the end walls' doors, a double row in wide halls, then the aisles."""
@@ -233,22 +259,3 @@ class _Builder:
             x, y = float(rng.uniform(1.5, self.length - 1)), float(rng.uniform(-0.45, 0.45)) * self.width
             if self.place(piece, x, y, float(rng.uniform(-math.pi, math.pi)), gap=0.25):
                 return
-
-    def finish(self, seed: tuple[int, int]) -> Scene:
-        rng = self.rng
-        count = int(rng.choice(PEOPLE, p=PEOPLE_SHARES))
-        figures = tuple(make_figure(self.shop, n, self.instances + n) for n in range(count))
-        color = tuple(float(v) for v in rng.uniform((0.88, 0.85, 0.72), (1, 1, 1)))
-        return Scene(
-            seed,
-            self.length,
-            self.width,
-            self.height,
-            self.shop.ambient,
-            self.shop.textures,
-            tuple(self.primitives),
-            tuple(self.footprints),
-            self.lamps,
-            color,  # type: ignore[arg-type]
-            figures,
-        )

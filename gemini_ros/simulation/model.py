@@ -134,7 +134,8 @@ class _Geoms:
     def tables(self, ambient: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         # spec.geoms has the order of the compiled ids: body by body, depth first.
         rows = [self.rows[geom.name] for geom in self.spec.geoms]
-        rows.append((self.ids["wall"], 0, ambient, -1))
+        background = self.ids.get("wall", self.ids.get("obstacle", 0))
+        rows.append((background, 0, ambient, -1))
         labels, instances, temperatures, figures = zip(*rows, strict=True)
         return (
             np.array(labels, np.uint8),

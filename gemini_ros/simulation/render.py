@@ -20,6 +20,7 @@ from gemini_ros.simulation.offscreen import Offscreen
 from gemini_ros.simulation.people import Stand
 from gemini_ros.simulation.scene import Scene
 from gemini_ros.simulation.sensors import (
+    DepthSensor,
     RgbSensor,
     StereoSensor,
     ThermalField,
@@ -61,10 +62,10 @@ class SimulatedFrame:
     scene: int
 
 
-def camera_intrinsics(size: tuple[int, int]) -> Intrinsics:
-    """The simulated camera at ``size`` (width, height)."""
+def camera_intrinsics(size: tuple[int, int], fovy_deg: float = FOVY_DEG) -> Intrinsics:
+    """The simulated camera at ``size`` (width, height); ``fovy_deg`` is its vertical field of view."""
     width, height = size
-    focal = height / 2 / math.tan(math.radians(FOVY_DEG) / 2)
+    focal = height / 2 / math.tan(math.radians(fovy_deg) / 2)
     return Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
@@ -84,31 +85,42 @@ def draw_light(rng: np.random.Generator, light: str) -> Illumination:
 
 
 class SceneCamera:
-    """The robot's cameras in one warehouse; ``look`` first, then what they see.
+    """The robot's cameras in one scene; ``look`` first, then what they see.
 
-    ``size`` is (width, height). ``shadows``: how many lamps, those nearest to the view, cast one. The colour picture is
+    ``size`` is (width, height), ``depth`` measures depth in place of a stereo camera drawn for the scene, and
+    ``base_from_camera`` may be changed before ``look``. ``shadows``: how many lamps, those nearest to the view, cast one. The colour picture is
     rendered ``supersample`` times as wide and high and averaged.
     """
 
-    def __init__(self, scene: Scene, size: tuple[int, int], *, shadows: int = 1, supersample: int = 1) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        size: tuple[int, int],
+        *,
+        shadows: int = 1,
+        supersample: int = 1,
+        fovy_deg: float = FOVY_DEG,
+        depth: DepthSensor | None = None,
+    ) -> None:
         self.scene = scene
         self.size = size
-        self.label_set = load_label_set("warehouse")
-        self.intrinsics = camera_intrinsics(size)
+        self.label_set = load_label_set(scene.label_set)
+        self.intrinsics = camera_intrinsics(size, fovy_deg)
         rng = np.random.default_rng([*scene.seed, _SENSOR_STREAM])
         self.rgb = RgbSensor.draw(rng)
-        self.stereo = StereoSensor.draw(rng, self.intrinsics.fx, size[0])
+        stereo = StereoSensor.draw(rng, self.intrinsics.fx, size[0])
+        self.depth: DepthSensor = depth or stereo
         self.thermal = ThermalSensor.draw(rng, size[0])
         self.field = ThermalField.draw(rng)
         self.base_from_camera = _draw_mount(rng)
         self._lamp_strengths = rng.uniform(0.7, 1.0, len(scene.lamps)) * (rng.random(len(scene.lamps)) < 0.9)
         self._shadows = shadows
         rendered = (size[0] * supersample, size[1] * supersample)
-        self._model = build_model(scene, self.label_set, rendered, FOVY_DEG)
+        self._model = build_model(scene, self.label_set, rendered, fovy_deg)
         self._emission = self._model.model.mat_emission.copy()
         self._data = mujoco.MjData(self._model.model)
         self._screen = Offscreen(self._model.model, rendered)
-        self._rays = _rays(self.intrinsics)
+        self._rays = pixel_rays(self.intrinsics)
 
     def close(self) -> None:
         self._screen.close()
@@ -140,7 +152,7 @@ class SceneCamera:
             stamp_ns,
             FRAME_ID,
             self.color(light, rng),
-            self.stereo.measure(depth, rng),
+            self.depth.measure(depth, rng),
             self.temperature(rng),
             self.intrinsics,
         )
@@ -250,7 +262,7 @@ def _draw_mount(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return camera_in_base((0.0, 0.0, height, roll, pitch, 0.0))
 
 
-def _rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
+def pixel_rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
     """float32 (H, W, 3): points of the optical frame at 1 m along the axis."""
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones(columns.shape)]

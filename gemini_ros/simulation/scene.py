@@ -104,7 +104,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Scene:
-    """A hall of ``length`` (x from 0) by ``width`` (y about 0) by ``height`` metres; its frame is the odom frame."""
+    """A hall of ``length`` (x from 0) by ``width`` (y about 0) by ``height`` metres; its frame is the odom frame.
+
+    ``label_set`` is that of the labels of its primitives.
+    """
 
     seed: tuple[int, int]
     length: float
@@ -117,6 +120,7 @@ class Scene:
     lamps: tuple[Vector, ...]
     lamp_color: Vector
     figures: tuple[Figure, ...]
+    label_set: str = "warehouse"
 
     def clearance(self, x: float, y: float) -> float:
         """Metres from a point on the floor to the nearest wall or footprint, 0 inside one; persons do not count."""
