@@ -394,6 +394,7 @@ def add_model_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=size, help="network size, WIDTHxHEIGHT (default: the one trained at)")
     parser.add_argument("--out", type=Path, required=True, help="ONNX file to write; X.golden.npz goes beside it")
 
+    parser.add_argument("--form", choices=("plain", "stacked"), default="plain", help="stacked: fewer, larger kernels")
     parser.add_argument("--scores", type=Path, help="JSON of `gemini-ros train test`, stored in the metadata")
     parser.add_argument("--frames", type=Path, required=True, help="data set whose frames the export is checked on")
 
@@ -401,7 +402,14 @@ def add_model_export(parser: argparse.ArgumentParser) -> None:
 def run_model_export(args: argparse.Namespace) -> None:
     from gemini_ros.training.export import export_checkpoint
 
-    export_checkpoint(args.checkpoint, args.out, frames=args.frames, size=args.size, scores=args.scores)
+    export_checkpoint(
+        args.checkpoint,
+        args.out,
+        frames=args.frames,
+        size=args.size,
+        scores=args.scores,
+        stacked=args.form == "stacked",
+    )
 
 
 def add_model_convert(parser: argparse.ArgumentParser) -> None:
