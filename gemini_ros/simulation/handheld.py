@@ -73,7 +73,7 @@ class HandheldCamera(SceneCamera):
         self.intrinsics = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
         self._rays = pixel_rays(self.intrinsics)
         self._model.model.cam_fovy[0] = math.degrees(2 * math.atan(height / 2 / focal))
-        self.stereo = draw_depth_sensor(rng, focal, width)
+        self.depth = draw_depth_sensor(rng, focal, width)
         self.base_from_camera = camera_in_base((0.0, 0.0, view.height, view.roll, view.pitch, 0.0))
         self.look(view.base, draw_stands(self.scene, view.base, rng))
 

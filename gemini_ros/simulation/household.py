@@ -289,7 +289,7 @@ class Household(Shop):
 
     def front_plane(self, at: Vector, half_x: float, half_z: float, kind: str, emission: float = 0.0) -> Primitive:
         """A picture that faces -y."""
-        surface = self.surface(kind, 4, emission=emission, shine=0.2)
+        surface = self.surface(kind, 4, emission=emission, shine=0.2, flat=True)
         return Primitive("plane", at, (half_x, half_z, 0.0), surface, LABEL, self.about(2), z_towards((0, -1, 0)))
 
     def _fronts(

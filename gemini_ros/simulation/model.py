@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -98,7 +98,7 @@ class _Geoms:
         )
 
     def _material(self, surface: Surface) -> str:
-        key = Surface(surface.texture, tile_m=surface.tile_m, shine=surface.shine, emission=surface.emission)
+        key = replace(surface, tint=(1.0, 1.0, 1.0))
         if key not in self.materials:
             self.materials[key] = f"m{len(self.materials)}"
             tiled = surface.tile_m is not None
@@ -112,7 +112,7 @@ class _Geoms:
                 emission=surface.emission,
             )
             role = mujoco.mjtTextureRole.mjTEXROLE_RGB
-            material.textures[role] = self._texture(surface.texture, flat=tiled)
+            material.textures[role] = self._texture(surface.texture, flat=tiled or surface.flat)
         return self.materials[key]
 
     def _texture(self, name: str, *, flat: bool) -> str:

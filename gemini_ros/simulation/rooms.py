@@ -199,12 +199,12 @@ class RoomBuilder(Builder):
                 shop.about(1),
             )
         if rng.random() < 0.7:
-            top, look = float(rng.uniform(0.05, 0.14)), shop.surface("lacquer", 2, tint=shop.tint(0.3, 0.2))
+            top, look = float(rng.uniform(0.05, 0.14)), shop.surface("lacquer", 2, tint=shop.tint(0.3, 0.2), flat=True)
             self.plane((*wall.at(0, 0.008), top / 2), normal, wall.half, top / 2, look, LABEL, shop.about(1))
         for _ in range(int(rng.integers(0, 5))):
             half = rng.uniform(0.1, min(0.5, wall.half * 0.4), 2)
             along, z = float(rng.uniform(-0.85, 0.85)) * (wall.half - half[0]), float(rng.uniform(1.25, 1.8))
-            look = shop.surface(str(rng.choice(["picture", "picture", "picture", "sign", "screen"])), 6)
+            look = shop.surface(str(rng.choice(["picture", "picture", "picture", "sign", "screen"])), 6, flat=True)
             self.plane((*wall.at(along, 0.012), z), normal, float(half[0]), float(half[1]), look, LABEL, shop.about(1))
 
     def window(self, wall: Wall) -> None:
@@ -215,7 +215,7 @@ class RoomBuilder(Builder):
         high = min(self.height - 0.15, float(rng.uniform(1.9, 2.4)))
         along, middle = float(rng.uniform(-1, 1)) * (wall.half - half - 0.1), (low + high) / 2
         normal = (round(wall.normal[0]), round(wall.normal[1]), 0)
-        look = shop.surface("window", 3, emission=shop.uniform(0.1, 1.0))
+        look = shop.surface("window", 3, emission=shop.uniform(0.1, 1.0), flat=True)
         self.plane((*wall.at(along, 0.014), middle), normal, half, (high - low) / 2, look, LABEL, shop.about(4, -3))
         self.spots.append((*wall.at(along, 0.4), middle))
         if rng.random() < 0.5:

@@ -20,7 +20,8 @@ STUFF = 0  # the instance of all that is not countable
 class Surface:
     """Look of a primitive. ``texture`` names a picture of the scene; ``tint`` multiplies it.
 
-    ``tile_m``: the picture repeats every so many metres (planes only); None stretches it over each face.
+    ``tile_m``: the picture repeats every so many metres (planes only); None stretches it over each face. ``flat``: it is
+    stretched over a plane once.
     """
 
     texture: str
@@ -28,6 +29,7 @@ class Surface:
     tile_m: float | None = None
     shine: float = 0.1
     emission: float = 0.0
+    flat: bool = False
 
 
 @dataclass(frozen=True)
