@@ -23,17 +23,18 @@ OPSET = 18
 SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
 
 
-def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path) -> None:
+def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, stacked: bool = False) -> None:
     """Export ``model`` (in evaluation mode) to ``path`` atomically, with symbolic camera size H x W.
 
-    Raises ``ValueError`` if the model's modalities or classes are not those of ``info``.
+    ``stacked``: in the form for a GPU. Raises ``ValueError`` if the model's modalities or classes are not those of
+    ``info``, or if the stacked form does not know the model.
     """
     if model.modalities != info.modality_names or model.classes != len(info.label_set):
         raise ValueError(
             f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
             f"{len(info.label_set)}"
         )
-    module = ModelFile(model, info.modalities, info.network_size).eval()
+    module = ModelFile(model, info.modalities, info.network_size, stacked).eval()
     proto = _export(module, info)
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})

@@ -37,12 +37,19 @@ IMAGENET_LICENCE = (
 
 
 def export_checkpoint(
-    checkpoint: Path, out: Path, *, frames: Path, size: tuple[int, int] | None = None, scores: Path | None = None
+    checkpoint: Path,
+    out: Path,
+    *,
+    frames: Path,
+    size: tuple[int, int] | None = None,
+    scores: Path | None = None,
+    stacked: bool = False,
 ) -> None:
     """Write ``out`` and ``out``'s golden file (four frames of the folder ``frames`` with their outputs).
 
     The folder is of the layout that was trained on. ``size`` is the network's (width, height), by default that of the
-    frames. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree (``write_checked``).
+    frames; ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the file and the
+    checkpoint do not agree (``write_checked``).
     """
     task = load_task(checkpoint)
     modalities = task.network.modalities
@@ -54,16 +61,23 @@ def export_checkpoint(
         label_set=task.labels,
         modalities=task.modalities,
         network_size=size or golden[0].size,
-        architecture={"name": "GeminiFusion", "encoder": task.hparams.encoder, "fusion": task.hparams.fusion},
+        architecture={
+            "name": "GeminiFusion",
+            "encoder": task.hparams.encoder,
+            "fusion": task.hparams.fusion,
+            **({"form": "stacked"} if stacked else {}),
+        },
         training_data="; ".join(sources),
         scores=_short_scores(scores),
         licence=licence,
         commercial_use=commercial_use,
     )
-    write_checked(task.network, info, out, golden)
+    write_checked(task.network, info, out, golden, stacked)
 
 
-def write_checked(network: FusionSegmenter, info: ModelInfo, out: Path, frames: list[Frame]) -> None:
+def write_checked(
+    network: FusionSegmenter, info: ModelInfo, out: Path, frames: list[Frame], stacked: bool = False
+) -> None:
     """Write ``out`` and its golden file: ``frames`` with what the file says about them.
 
     ``network`` is in evaluation mode. Raises ``ValueError`` and writes nothing if file and network give different
@@ -71,7 +85,7 @@ def write_checked(network: FusionSegmenter, info: ModelInfo, out: Path, frames: 
     """
     parse_model_info(info.to_json(), str(out))
     with atomic_path(out) as part:
-        write_model_file(network, info, part)
+        write_model_file(network, info, part, stacked=stacked)
         segmenter = load_segmenter(part, backend="onnxruntime")
         results = [segmenter.segment(frame) for frame in frames]
         graph = ModelFile(network, info.modalities, info.network_size).eval()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
 from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.export import write_model_file
@@ -54,6 +54,20 @@ def exported(tmp_path_factory):
     info = ModelInfo(labels, modalities, (96, 64), {}, "none", {}, "Apache-2.0", "yes")
     write_model_file(model, info, path)
     return path, ModelFile(model, modalities, (96, 64)).eval()
+
+
+def test_the_stacked_form_as_a_file_answers_as_the_plain_one_with_fewer_kernels(exported, tmp_path):
+    plain, _ = exported
+    path = tmp_path / "stacked.onnx"
+    info = parse_model_info(onnx.load(plain).metadata_props[0].value, "")
+    write_model_file(random_model(("rgb", "depth")), info, path, stacked=True)
+    rgb, depth = inputs()
+    for present in ([1, 1], [1, 0], [0, 1]):
+        given = {"rgb": rgb, "depth": depth, "present": np.array(present, np.float32)}
+        expected, found = (onnxruntime.InferenceSession(str(file)).run(None, given) for file in (plain, path))
+        assert np.abs(found[2] - expected[2]).max() < 0.01 * expected[2].std()
+        assert (found[0] == expected[0]).mean() > 0.999
+    assert len(onnx.load(path).graph.node) < 0.7 * len(onnx.load(plain).graph.node)
 
 
 def inputs(rows=100, columns=130):

@@ -24,13 +24,20 @@ class ModelFile(nn.Module):
     """The graph of a model file, batch 1: images as a camera gives them -> labels, confidence, logits.
 
     Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels
-    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w).
+    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w). ``stacked`` as
+    in ``DeployedSegmenter``.
     """
 
-    def __init__(self, model: FusionSegmenter, modalities: tuple[Modality, ...], network_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        model: FusionSegmenter,
+        modalities: tuple[Modality, ...],
+        network_size: tuple[int, int],
+        stacked: bool = False,
+    ) -> None:
         super().__init__()
         self.normalise = nn.ModuleList(normalise(m, (network_size[1], network_size[0])) for m in modalities)
-        self.network = DeployedSegmenter(model)
+        self.network = DeployedSegmenter(model, stacked)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         *images, present = inputs
