@@ -119,8 +119,11 @@ def draw_view(scene: Scene, rng: np.random.Generator) -> View:
     else:
         raise ValueError(f"scene {scene.seed}: no place for a camera at {height:.2f} m in 300 draws")
     target = float(rng.uniform(0, scene.length)), float(rng.uniform(-0.5, 0.5)) * scene.width
+    if scene.footprints and rng.random() < 0.6:  # people take pictures of things, not of floors
+        thing = scene.footprints[int(rng.integers(len(scene.footprints)))]
+        target = thing.x, thing.y
     yaw = math.atan2(target[1] - y, target[0] - x) + float(rng.normal(0, 0.2))
-    pitch = float(rng.normal(10 + 8 * min(height, 1.6) / 1.6, 11) if rng.random() < 0.7 else rng.uniform(*PITCH_DEG))
+    pitch = float(rng.normal(4 + 8 * min(height, 1.6) / 1.6, 9) if rng.random() < 0.8 else rng.uniform(*PITCH_DEG))
     if height < 0.7:
         pitch *= 0.5
     field = float(rng.uniform(58, 68) if rng.random() < 0.5 else rng.uniform(*FIELDS_DEG))
@@ -157,7 +160,7 @@ def _draw_view(camera: HandheldCamera, rng: np.random.Generator) -> None:
 def _draw_rgb_sensor(rng: np.random.Generator) -> RgbSensor:
     """Consumer cameras: other exposure, colour and sharpness each."""
     return RgbSensor(
-        target=float(rng.uniform(0.1, 0.32)),
+        target=float(rng.uniform(0.14, 0.34)),
         max_gain=float(rng.uniform(3.5, 8)),
         full_well=float(rng.uniform(600, 6000)),
         read_noise=float(rng.uniform(3, 10)),

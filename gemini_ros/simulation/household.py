@@ -22,7 +22,7 @@ class Household(Shop):
             self.textures[name] = make_picture(kind, self.rng)
         return Surface(name, **look)  # type: ignore[arg-type]
 
-    def tint(self, low: float = 0.55, spread: float = 0.3) -> Vector:
+    def tint(self, low: float = 0.55, spread: float = 0.2) -> Vector:
         """A random multiplier of a picture's colours."""
         base = self.rng.uniform(low, 1.1)
         red, green, blue = (float(base * (1 + v)) for v in self.rng.uniform(-spread, spread, 3))

@@ -117,7 +117,7 @@ class RoomBuilder(Builder):
         if hole is not None and Footprint(x, y, half_x, half_y).overlaps(hole, 0.05):
             return
         look = shop.surface(
-            str(rng.choice(["carpet", "wallpaper", "stripes", "checks", "picture"])), 4, tint=shop.tint()
+            str(rng.choice(["carpet", "wallpaper", "stripes", "checks", "picture"])), 4, tint=shop.tint(), flat=True
         )
         self.plane((x, y, z), (0, 0, 1), half_x, half_y, look, "floor", shop.about(1))
 
