@@ -67,12 +67,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep the converted files in this folder")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        results = {path.stem: measure(path, args.out or Path(folder), args) for path in args.models}
+        for path in args.models:
+            results[path.stem] = measure(path, args.out or Path(folder), args)
+            if args.json:
+                with atomic_path(args.json) as part:
+                    part.write_text(json.dumps(results, indent=2))
     print("\n".join(table(results)))
-    if args.json:
-        with atomic_path(args.json) as part:
-            part.write_text(json.dumps(results, indent=2))
 
 
 def measure(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, Any]:

@@ -101,6 +101,15 @@ def element_types(model: ModelProto) -> dict[str, int]:
 
 
 def products_with_weights(model: ModelProto) -> Iterator[NodeProto]:
-    """Products whose second factor is a constant; the others multiply two activations (attention)."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return (node for node in model.graph.node if node.op_type in PRODUCTS and node.input[1] in constants)
+    """Products whose second factor is a constant, which can be quantised.
+
+    Not those of two activations (attention), and not stacks of matrices, for which there is no scale per channel.
+    """
+    ranks = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if (
+            node.op_type in PRODUCTS
+            and node.input[1] in ranks
+            and (node.op_type != "MatMul" or ranks[node.input[1]] == 2)
+        ):
+            yield node
