@@ -156,7 +156,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "engine.build_only",
         False,
-        "Build or load the engine, and end the process: status 0, or 1 where there is none to run.",
+        "Build or load the engine, whatever `autostart` says, and end the process: status 0, or 1 where there is none "
+        "to run. Nothing is subscribed to.",
     ),
     Parameter(
         "engine.cache_dir",

@@ -186,7 +186,9 @@ class SegmenterNode(LifecycleNode):
 
     def _autostart(self) -> None:
         self.destroy_timer(self._start)
-        if self.get_parameter("use_lifecycle_manager").value:
+        if self._build_only:
+            self.trigger_configure()
+        elif self.get_parameter("use_lifecycle_manager").value:
             self.get_logger().info("waiting for the lifecycle manager; it needs bond_timeout: 0.0, no bond is made")
         elif self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
@@ -198,12 +200,16 @@ class SegmenterNode(LifecycleNode):
         """With ``engine.build_only``: once the engine is there, or is not going to be."""
         loader = self._configured.loader if self._configured is not None else None
         done = loader is not None and not loader.loading
-        return self.get_parameter("engine.build_only").value and (done or bool(self._refusal))
+        return self._build_only and (done or bool(self._refusal))
+
+    @property
+    def _build_only(self) -> bool:
+        return self.get_parameter("engine.build_only").value
 
     def close(self) -> int:
         """Release everything; the exit status: 1 where a message is unaccounted for, or an engine alone was wanted."""
         loaded = self._configured is not None and self._configured.segmenter() is not None
-        lacking = self.get_parameter("engine.build_only").value and not loaded
+        lacking = self._build_only and not loaded
         if lacking and self._configured is not None and self._configured.loader is not None:
             self.get_logger().error(f"no engine: {self._configured.loader.error or 'interrupted'}")
         self._release()

@@ -292,6 +292,7 @@ def test_a_node_that_only_builds_is_done_when_the_model_is_loaded(gate, monkeypa
         assert not live.node.finished
         gate.set()
         r.until(lambda: live.node.finished)
+        assert r.state() == "inactive"
     assert asked == ["tensorrt"]
 
 

@@ -143,7 +143,7 @@ def test_building_alone_ends_by_itself_and_fails_where_there_is_no_gpu(ros_envir
 
 
 def test_building_alone_with_a_backend_without_engines_is_refused(ros_environment, tmp_path):
-    with process(ros_environment, tmp_path, engine__build_only=True, backend="onnxruntime") as running:
+    with process(ros_environment, tmp_path, engine__build_only=True, autostart=False, backend="onnxruntime") as running:
         _, err = running.communicate(timeout=20)
     assert running.returncode == 1, err
     assert "engine.build_only: backend onnxruntime has no engine" in err
