@@ -23,7 +23,7 @@ from gemini_ros.training.bags import LAYOUT as BAG_LAYOUT
 from gemini_ros.training.bags import frames_of_bag, is_bag
 from gemini_ros.training.modalities import ThermalKind
 from gemini_ros.training.samples import Sample, to_sample
-from gemini_ros.training.simulation import LABEL_SET, SimulatedFrames, Simulation, one_thread
+from gemini_ros.training.simulation import SimulatedFrames, Simulation, one_thread
 
 
 class ImageFolder(Dataset):
@@ -181,8 +181,9 @@ class SegmentationData(lightning.LightningDataModule):
         assert self.simulation is not None
         if h.root or h.train_dirs:
             raise ValueError("data.simulation and folders to train on, expected one of them")
-        if (labels := load_label_set(h.label_set or LABEL_SET)).names != load_label_set(LABEL_SET).names:
-            raise ValueError(f"data.simulation has the labels of {LABEL_SET}, the model those of {labels.name}")
+        own = self.simulation.label_set
+        if (labels := load_label_set(h.label_set or own)).names != load_label_set(own).names:
+            raise ValueError(f"data.simulation has the labels of {own}, the model those of {labels.name}")
         return SimulatedFrames(self.simulation, tuple(h.modalities), augmentation)
 
     def _open(

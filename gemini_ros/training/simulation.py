@@ -1,4 +1,4 @@
-"""Warehouses rendered while training: frames that nobody has to store, and that never come twice."""
+"""Simulated places rendered while training: frames that nobody has to store, and that never come twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import torch
@@ -15,14 +16,14 @@ from torch.utils.data import IterableDataset, get_worker_info
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.samples import Sample, to_sample
 
-LABEL_SET = "warehouse"
-
 
 @dataclass(frozen=True)
 class Simulation:
     """What is rendered: ``frames_per_scene`` views of ``size`` (width, height) of every scene of a ``seed``, from
     ``first_scene`` on. ``light`` is one level for all (``day``, ``dim``, ``dark``, ``black``), else each scene draws
-    its own. ``mixed`` frames wait in each worker, and batches are drawn from these.
+    its own. ``place`` None renders warehouses as a robot sees them, labelled ``warehouse``; one of
+    ``simulation.places.PLACES``, what cameras of all kinds see there, labelled ``nav5``. ``mixed`` frames wait in each
+    worker, and batches are drawn from these.
     """
 
     seed: int = 1
@@ -30,6 +31,7 @@ class Simulation:
     frames_per_scene: int = 6
     size: tuple[int, int] = (320, 240)
     light: str | None = None
+    place: str | None = None
     mixed: int = 96
 
     def __post_init__(self) -> None:
@@ -38,6 +40,11 @@ class Simulation:
                 f"{self}: expected seed and first_scene of at least 0, frames_per_scene and mixed of at least 1, at "
                 "least 16x16 pixels"
             )
+
+    @property
+    def label_set(self) -> str:
+        """Name of the set of the labels."""
+        return "warehouse" if self.place is None else "nav5"
 
 
 class SimulatedFrames(IterableDataset):
@@ -63,12 +70,14 @@ class SimulatedFrames(IterableDataset):
 
     def rendered(self) -> Iterator[Sample]:
         """The samples of this process in the order of their scenes."""
+        from gemini_ros.simulation.handheld import render_place
         from gemini_ros.simulation.render import render_scene
 
         s = self.simulation
+        render = render_scene if s.place is None else partial(render_place, s.place)
         first, count = _share()
         for scene in itertools.count(s.first_scene + first, count):
-            views = render_scene(s.seed, scene=scene, frames=s.frames_per_scene, size=s.size, light=s.light)
+            views = render(s.seed, scene=scene, frames=s.frames_per_scene, size=s.size, light=s.light)
             for number, view in enumerate(views):
                 images = {name: image for name, image in view.frame.images().items() if name in self.modalities}
                 index = scene * s.frames_per_scene + number

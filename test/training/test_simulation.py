@@ -1,12 +1,14 @@
 """Frames rendered while training, with a real renderer."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from gemini_ros.cli import main
+from gemini_ros.simulation.handheld import render_place
 from gemini_ros.simulation.render import render_scene
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.export import load_task
@@ -27,6 +29,15 @@ def test_frames_are_those_of_the_simulator():
         np.testing.assert_array_equal(sample["rgb"].numpy(), view.frame.rgb)
         np.testing.assert_array_equal(sample["thermal"].numpy(), view.frame.thermal)
         np.testing.assert_array_equal(sample["labels"].numpy(), view.labels)
+
+
+def test_places_are_rendered_too():
+    rendered = SimulatedFrames(replace(SMALL, place="home"), ("depth",), None).rendered()
+    sample = next(rendered)
+    rendered.close()
+    view = next(render_place("home", 8, frames=1, size=(80, 60)))
+    np.testing.assert_array_equal(sample["depth"].numpy(), view.frame.depth)
+    np.testing.assert_array_equal(sample["labels"].numpy(), view.labels)
 
 
 @pytest.mark.slow
@@ -68,11 +79,15 @@ def test_a_network_learns_from_what_is_rendered(tmp_path):
     ("options", "message"),
     [
         ({"train_dirs": ["x"]}, r"data\.simulation and folders to train on, expected one of them"),
+        (
+            {"simulation": replace(SMALL, place="office"), "label_set": "warehouse"},
+            r"data\.simulation has the labels of nav5, the model those of warehouse",
+        ),
         ({"label_set": "nyudv2_40"}, r"data\.simulation has the labels of warehouse, the model those of nyudv2_40"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tmp_path, options, message):
-    data = SegmentationData(["rgb", "depth"], val_dir=tmp_path, simulation=SMALL, **options)
+    data = SegmentationData(["rgb", "depth"], val_dir=tmp_path, **{"simulation": SMALL} | options)
     with pytest.raises(ValueError, match=message):
         data.setup("fit")
 
