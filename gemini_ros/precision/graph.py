@@ -44,6 +44,8 @@ def _fold(model: ModelProto) -> None:
         else:
             array = array.transpose(options.get("perm"))
         constants[node.output[0]] = numpy_helper.from_array(np.ascontiguousarray(array), node.output[0])
+    for node in nodes:
+        node.name = node.name or node.output[0]  # the quantizer chooses nodes by name
     set_nodes(model, nodes, constants.values())
 
 

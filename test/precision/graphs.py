@@ -57,6 +57,8 @@ def interface(model: ModelProto) -> list[tuple[str, int, list[int | str]]]:
 
 def chain(*nodes: NodeProto, constants: dict[str, np.ndarray]) -> ModelProto:
     """A model from ``x`` (2, 4) to ``y``, float32."""
+    for node in nodes:
+        node.name = node.output[0]
     from onnx import numpy_helper
 
     graph = helper.make_graph(
