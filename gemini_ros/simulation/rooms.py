@@ -126,7 +126,7 @@ class RoomBuilder(Builder):
         rng = self.rng
         length = float(rng.uniform(0.8, max(0.8, min(2.6, self.length * 0.4))))
         across = rng.random() < 0.3
-        half_y = self.width / 2 if across else float(rng.uniform(0.4, min(0.8, self.width * 0.25)))
+        half_y = self.width / 2 if across else float(rng.uniform(0.4, max(0.4, min(0.8, self.width * 0.25))))
         y = 0.0 if across else float(rng.choice([-1, 1])) * (self.width / 2 - half_y) * float(rng.choice([1, 1, 0.5]))
         x = length / 2 if rng.random() < 0.5 else self.length - length / 2
         if not across and rng.random() < 0.4:
