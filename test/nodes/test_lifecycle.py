@@ -230,7 +230,7 @@ def test_an_inactive_node_holds_no_network():
         segmenter = live.node._configured.segmenter()
         assert r.change("deactivate")
         assert live.node._configured.segmenter() is None
-        assert not hasattr(segmenter, "_session")
+        r.until(lambda: not hasattr(segmenter, "_session"))
         r.until(lambda: r.says("model", "not loaded while the node is inactive"))
         assert r.says("mode", "inactive")
         assert r.change("activate")
@@ -262,7 +262,7 @@ def test_a_network_is_not_taken_from_under_a_frame(monkeypatch):
         assert r.change("deactivate")
         assert not closed.is_set()
         finish.set()
-        assert closed.wait(5)
+        assert closed.wait(20)
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_refused_within_a_second(no_gpu):
