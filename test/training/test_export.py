@@ -53,7 +53,8 @@ def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
     task.network = network(0)
     rgb = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
     with torch.inference_mode():
-        labels, confidence = task._segment({"rgb": rgb, "present": torch.ones(1, 1), "labels": rgb[..., 0]})
+        sample = {"rgb": rgb, "present": torch.ones(1, 1), "labels": rgb[..., 0]}
+        labels, confidence = task._segment(sample, task(sample).ensemble)
         expected = [output.numpy() for output in graph_of(task.network)(rgb, torch.ones(1))[:2]]
     assert labels.dtype == confidence.dtype == np.uint8 and labels.shape == (1, 64, 96)
     assert (labels == expected[0]).mean() > 0.999
