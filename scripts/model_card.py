@@ -96,7 +96,7 @@ def card(
     lines += ["| | " + " | ".join(LIGHTS) + " |", "|---" * (len(LIGHTS) + 1) + "|"]
     lines += [row(condition, by_light) for condition, by_light in scores.items()]
     if rgb is not None:
-        lines.append(row("RGB-only model, core-hours within 5 %", rgb["complete"]))
+        lines.append(row("RGB-only model (0.83 core-hours)", rgb["complete"]))
     lines += ["", "IoU by class, complete, all light levels:", "", "| class | IoU |", "|---|---|"]
     lines += [f"| {label} | {value:.3f} |" for label, value in scores["complete"]["all"]["iou"].items()]
     return "\n".join(lines) + "\n"
@@ -108,7 +108,8 @@ class Part:
     def __init__(self, config: dict) -> None:
         modalities = config["model"]["modalities"]
         self.whole = config["data"]["scale_range"] == [1.0, 1.0]
-        self.name = f"warehouse_rgb{''.join(m[0] for m in modalities[1:])}_nano"
+        linear = "_linear" if config["model"].get("thermal_kind") == "linear" else ""
+        self.name = f"warehouse_rgb{''.join(m[0] for m in modalities[1:])}{linear}_nano"
         self.steps = config["trainer"]["max_steps"]
         self.title = f"{' and '.join(modalities)}, {'full' if self.whole else 'half'} size"
 
