@@ -293,9 +293,9 @@ def add_dataset_simulate(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
     images.add_argument(
         "--place",
-        choices=("warehouse", "mixed"),
-        default="warehouse",
-        help="warehouse, or mixed: homes, offices and warehouses, labelled with nav5 (default warehouse)",
+        choices=("home", "office", "warehouse", "mixed"),
+        help="label with nav5 and see through cameras of all kinds: homes, offices, warehouses, or a mixture "
+        "(default: warehouses through the robot's camera, with labels of their own)",
     )
     images.add_argument("--processes", type=int, default=1, help="warehouses rendered at a time (default 1)")
     drive = parser.add_argument_group("bag")

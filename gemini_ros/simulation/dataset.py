@@ -77,7 +77,8 @@ def write_dataset(
     ``SSSSSS_FFF``; ``frames.csv`` lists the frames of finished scenes and grows while scenes finish; ``dataset.yaml``
     holds label set, units, plan, and intrinsics where all frames have the same. Without a ``place`` they are what a
     robot's camera sees in warehouses; with one (``places.PLACES``), what cameras of all kinds see there, labelled with
-    the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the folder holds a dataset of another plan.
+    the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the folder holds a
+    dataset of another plan.
     """
     plan, folder = DatasetPlan(seed, frames_per_scene, size, light, place), Path(out)
     _open_folder(folder, plan)

@@ -39,7 +39,7 @@ _SENSOR_STREAM, _VIEW_STREAM = 6, 7
 
 @dataclass(frozen=True)
 class View:
-    """Where a camera is (metres), where it looks (radians; pitch downwards) and how wide (horizontal field, degrees)."""
+    """Where a camera is (metres), where it looks (radians; pitch downwards), how wide (horizontal, degrees)."""
 
     base: Base
     height: float

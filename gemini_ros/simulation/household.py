@@ -1,4 +1,4 @@
-"""What stands in homes and offices. As in ``furniture``, but x runs along the wall behind a piece and -y is its front."""
+"""What stands in homes and offices, as in ``furniture``; x runs along the wall behind a piece and -y is its front."""
 
 from __future__ import annotations
 

@@ -88,8 +88,8 @@ class SceneCamera:
     """The robot's cameras in one scene; ``look`` first, then what they see.
 
     ``size`` is (width, height), ``depth`` measures depth in place of a stereo camera drawn for the scene, and
-    ``base_from_camera`` may be changed before ``look``. ``shadows``: how many lamps, those nearest to the view, cast one. The colour picture is
-    rendered ``supersample`` times as wide and high and averaged.
+    ``base_from_camera`` may be changed before ``look``. ``shadows``: how many lamps, those nearest to the view, cast
+    one. The colour picture is rendered ``supersample`` times as wide and high and averaged.
     """
 
     def __init__(

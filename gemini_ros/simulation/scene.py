@@ -20,8 +20,8 @@ STUFF = 0  # the instance of all that is not countable
 class Surface:
     """Look of a primitive. ``texture`` names a picture of the scene; ``tint`` multiplies it.
 
-    ``tile_m``: the picture repeats every so many metres (planes only); None stretches it over each face. ``flat``: it is
-    stretched over a plane once.
+    ``tile_m``: the picture repeats every so many metres (planes only); None stretches it over each face. ``flat``: it
+    is stretched over a plane once.
     """
 
     texture: str

@@ -1,0 +1,211 @@
+"""How well the floor is found in images of any layout: by a model, with and without each modality, and by planes alone.
+
+python -m benchmarks.floor data/nyudv2_test --layout nyudv2_nav5 --camera 518.86,519.47,325.58,253.74 \\
+    --model runs/nav5_rgbd_nano/log/version_0/checkpoints/best.ckpt --json floor.json
+
+``--model`` is a model file (.onnx) or a checkpoint, and may be given several times. With ``--camera`` (fx, fy, cx,
+cy in pixels of the images) the floor is also looked for by fitting a plane to depth. Floor is what the label set calls
+free.
+
+``iou``: floor found correctly over floor true or found. ``false_floor``: share of the labelled pixels that are not
+floor and are called floor; ``false_floor_of_all``: of all labelled pixels. Each over all pixels of all images, with its
+95 % interval: images drawn with replacement 2000 times. Without any floor, or anything else, a score is null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.cli import size
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
+from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.datasets.folder import find_frames
+from gemini_ros.datasets.images import decoded, read_stored
+from gemini_ros.datasets.layout import Layout, load_layout
+from gemini_ros.evaluation.floor_plane import LEAST_HEIGHT_M, segment_floor
+
+SAMPLES = 2000
+Finder = Callable[[Frame], npt.NDArray[np.bool_]]  # floor of a frame, bool (H, W)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the images")
+    parser.add_argument("--layout", default="nyudv2_nav5", metavar="NAME|YAML")
+    parser.add_argument("--split", metavar="NAME")
+    parser.add_argument("--label-set", metavar="NAME|YAML", help="where the layout does not name one")
+    parser.add_argument("--model", type=Path, action="append", default=[], metavar="FILE", help=".onnx or .ckpt")
+    parser.add_argument("--size", type=size, default=(320, 240), help="network size of checkpoints (default 320x240)")
+    parser.add_argument("--camera", metavar="FX,FY,CX,CY", help="also score the plane fit")
+    parser.add_argument(
+        "--least-height",
+        type=float,
+        action="append",
+        metavar="M",
+        help="what the plane fit may know of the camera: how high above the floor it is at least (default 0.2)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="N images, evenly spread (default all)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    layout = load_layout(args.layout)
+    if not (named := args.label_set or layout.label_set):
+        parser.error(f"layout {layout.name} names no label set: give --label-set")
+    labels = load_label_set(named)
+    finders = {name: find for path in args.model for name, find in model_finders(path, labels, args.size).items()}
+    if args.camera:
+        for least in args.least_height or (LEAST_HEIGHT_M,):
+            finders[f"plane fit, camera over {least:g} m"] = plane_finder(args.camera, least)
+    if not finders:
+        parser.error("nothing to score: give --model or --camera")
+    result = score(frames(args.folder, layout, labels, args.split, args.limit), labels, finders)
+    for name, scores in result.items():
+        print(f"{name:40s} " + "  ".join(f"{key} {_text(value)}" for key, value in scores.items()))
+    if args.json:
+        with atomic_path(args.json) as part:
+            part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def frames(
+    folder: Path, layout: Layout, labels: LabelSet, split: str | None = None, limit: int | None = None
+) -> Iterator[tuple[Frame, npt.NDArray[np.uint8]]]:
+    """Colour and depth, where the layout has them, and the true labels uint8 (H, W) of a folder's images."""
+    kinds = [kind for kind in ("rgb", "depth", "labels") if kind in layout.images]
+    found = find_frames(folder, layout, kinds, split)
+    classes = layout.images["labels"].class_table(len(labels))
+    chosen = np.unique(np.linspace(0, len(found) - 1, limit or len(found)).astype(int))
+    for number in chosen:
+        files = found[number].files
+        images = {
+            kind: decoded(kind, read_stored(files[kind], kind, layout.images[kind]), layout.images[kind], classes)
+            for kind in kinds
+        }
+        yield Frame(int(number), found[number].record["stem"], images.get("rgb"), images.get("depth")), images["labels"]
+
+
+def plane_finder(camera: str, least_height_m: float = LEAST_HEIGHT_M) -> Finder:
+    """The plane fit for images of the camera "fx,fy,cx,cy", known to be so high above the floor."""
+    values = [float(value) for value in camera.split(",")]
+    if len(values) != 4:
+        raise ValueError(f"camera {camera!r}, expected FX,FY,CX,CY")
+
+    def find(frame: Frame) -> npt.NDArray[np.bool_]:
+        if frame.depth is None:
+            raise ValueError("a frame without depth: the plane fit needs a layout with depth")
+        return segment_floor(frame.depth, Intrinsics(*frame.size, *values), least_height_m=least_height_m)
+
+    return find
+
+
+def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -> dict[str, Finder]:
+    """A model with all its modalities, and without each; raises ``ValueError`` for a model of other classes."""
+    names, own, segment = _onnx(path) if path.suffix == ".onnx" else _checkpoint(path, network_size)
+    if own.names != labels.names:
+        raise ValueError(f"{path}: classes {own.names}, expected {labels.names} as the layout has them")
+    free = labels.nav_table("free")
+
+    def without(missing: str | None) -> Finder:
+        taken = [name for name in names if name != missing]
+
+        def find(frame: Frame) -> npt.NDArray[np.bool_]:
+            images = {name: getattr(frame, name) for name in taken}
+            return free[segment(Frame(frame.stamp_ns, frame.frame_id, **images))]
+
+        return find
+
+    kinds = (None, *(names if len(names) > 1 else ()))
+    return {f"{path.stem}{f' without {missing}' if missing else ''}": without(missing) for missing in kinds}
+
+
+_Segment = Callable[[Frame], npt.NDArray[np.uint8]]
+
+
+def _onnx(path: Path) -> tuple[tuple[str, ...], LabelSet, _Segment]:
+    from gemini_ros.inference import load_segmenter
+
+    segmenter = load_segmenter(path, backend="onnxruntime", threads=1)
+    return segmenter.info.modality_names, segmenter.info.label_set, lambda frame: segmenter.segment(frame).labels
+
+
+def _checkpoint(path: Path, network_size: tuple[int, int]) -> tuple[tuple[str, ...], LabelSet, _Segment]:
+    import torch
+
+    from gemini_ros.network.deploy import ModelFile
+    from gemini_ros.training.export import load_task
+
+    task = load_task(path)
+    names = task.network.modalities
+    graph = ModelFile(task.network, task.modalities, network_size).eval()
+
+    def segment(frame: Frame) -> npt.NDArray[np.uint8]:
+        height, width = frame.size[1], frame.size[0]
+        absent = {"rgb": np.zeros((height, width, 3), np.uint8)}
+        found = {name: getattr(frame, name) for name in names}
+        images = [
+            torch.from_numpy(np.ascontiguousarray(image))[None]
+            if image is not None
+            else torch.from_numpy(absent.get(name, np.zeros((height, width), np.float32)))[None]
+            for name, image in found.items()
+        ]
+        present = torch.tensor([float(image is not None) for image in found.values()])
+        with torch.inference_mode():
+            return graph(*images, present)[0][0].numpy().astype(np.uint8)
+
+    return names, task.labels, segment
+
+
+def score(
+    images: Iterable[tuple[Frame, npt.NDArray[np.uint8]]], labels: LabelSet, finders: dict[str, Finder]
+) -> dict[str, dict[str, object]]:
+    """The scores of each finder over the same images (``floor_scores``)."""
+    counts: dict[str, list[list[int]]] = {name: [] for name in finders}
+    free = labels.nav_table("free")
+    for frame, truth in images:
+        known = truth != UNLABELLED
+        for name, find in finders.items():
+            counts[name].append(count_floor(free[truth], find(frame), known))
+    return {name: floor_scores(np.array(rows)) for name, rows in counts.items()}
+
+
+def count_floor(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> list[int]:
+    """Labelled pixels of one image: floor found, floor missed, falsely called floor, rightly not."""
+    return [int((known & (truth == t) & (found == f)).sum()) for t, f in ((1, 1), (1, 0), (0, 1), (0, 0))]
+
+
+def floor_scores(counts: npt.NDArray[np.int64], seed: int = 0) -> dict[str, object]:
+    """Scores of ``count_floor`` rows (images, 4), each as [value, low, high]; values are None where undefined."""
+    n = len(counts)
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), SAMPLES)
+    sums = np.vstack([counts.sum(0), draws @ counts]).astype(np.float64)
+    hit, missed, false, right = sums.T
+    parts = {
+        "iou": (hit, hit + missed + false),
+        "false_floor": (false, false + right),
+        "false_floor_of_all": (false, sums.sum(1)),
+        "precision": (hit, hit + false),
+        "recall": (hit, hit + missed),
+    }
+    result: dict[str, object] = {"images": n}
+    for name, (part, whole) in parts.items():
+        values = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+        known = values[1:][~np.isnan(values[1:])]
+        low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
+        result[name] = [None if np.isnan(value) else float(value) for value in (values[0], low, high)]
+    return result
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    middle, low, high = (f"{100 * v:.1f}" if v is not None else "-" for v in value)
+    return f"{middle} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    main()
