@@ -15,6 +15,7 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.mark.torch
 @pytest.mark.ros
+@pytest.mark.slow
 @pytest.mark.flaky(reruns=1)
 def test_every_command_of_the_page_does_what_it_says(tmp_path):
     (tmp_path / "config").symlink_to(ROOT / "config")
