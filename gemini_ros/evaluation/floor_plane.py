@@ -52,7 +52,7 @@ def segment_floor(
         return (np.abs(distance) <= _tolerance(points[..., 2])) & ~(known & slanted)
 
 
-def _tolerance(z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _tolerance(z: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return 0.04 + 0.008 * z * z
 
 
@@ -94,7 +94,7 @@ def _find_up(normals: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return up
 
 
-def _lowest_level(heights: npt.NDArray[np.float32], pixels: int, least: float) -> float | None:
+def _lowest_level(heights: npt.NDArray[np.floating], pixels: int, least: float) -> float | None:
     """Height, negative, of the lowest level surface of some size below the camera."""
     count = round((MOST_HEIGHT_M - least) / _STEP_M)
     histogram, edges = np.histogram(heights, count, (-MOST_HEIGHT_M, -least))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -129,7 +130,12 @@ class FilledSensor:
         return np.clip(np.round(smooth / self.step_m) * self.step_m, MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32)
 
 
-DepthSensor = StereoSensor | FilledSensor
+class DepthSensor(Protocol):
+    """What makes measurements of true depth."""
+
+    def measure(self, depth: Image, rng: np.random.Generator) -> Image:
+        """float32 (H, W) metres, NaN where nothing is measured."""
+        ...
 
 
 @dataclass(frozen=True)
