@@ -109,8 +109,8 @@ def _lowest_level(heights: npt.NDArray[np.floating], pixels: int, least: float) 
 def _fit(points: npt.NDArray[np.float32], up: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Plane (a, b, c, d), unit normal upwards, through most of ``points`` (n, 3)."""
     rng = np.random.default_rng(0)
-    points = points.astype(np.float64)
-    sample = points[rng.integers(0, len(points), _SAMPLES)]
+    points64 = points.astype(np.float64)
+    sample = points64[rng.integers(0, len(points), _SAMPLES)]
     corners = sample[rng.integers(0, _SAMPLES, (_HYPOTHESES, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1)
@@ -121,7 +121,7 @@ def _fit(points: npt.NDArray[np.float32], up: npt.NDArray[np.float64]) -> npt.ND
     offsets = -np.median(sample @ normals.T, axis=0)
     inliers = np.abs(sample @ normals.T + offsets) <= _tolerance(sample[:, 2])[:, None] / 2
     best = int(np.argmax(inliers.sum(0)))
-    on_plane = points[np.abs(points @ normals[best] + offsets[best]) <= _tolerance(points[:, 2])]
+    on_plane = points64[np.abs(points64 @ normals[best] + offsets[best]) <= _tolerance(points64[:, 2])]
     if len(on_plane) < 50:
         return np.append(normals[best], offsets[best])
     centre = on_plane.mean(axis=0)
