@@ -101,35 +101,6 @@ class StereoSensor:
         return hidden
 
 
-@dataclass(frozen=True)
-class FilledSensor:
-    """Depth whose holes were filled in afterwards, smoothed and coarsely quantised, as public data sets give it."""
-
-    sensor: StereoSensor
-    step_m: float
-    blur_px: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, sensor: StereoSensor) -> FilledSensor:
-        return cls(sensor, float(rng.choice([0.001, 0.01, 0.039])), float(rng.uniform(0.4, 1.5)))
-
-    def measure(self, depth: Image, rng: np.random.Generator) -> Image:
-        """float32 (H, W) metres without holes."""
-        measured = self.sensor.measure(depth, rng)
-        known = np.isfinite(measured).astype(np.float32)
-        filled, missing = np.nan_to_num(measured), known == 0
-        for sigma in (2, 6, 18, 54):
-            weight = cv2.GaussianBlur(known, (0, 0), sigma)
-            near = missing & (weight > 0.02)
-            filled[near] = (cv2.GaussianBlur(np.nan_to_num(measured), (0, 0), sigma) / np.maximum(weight, 1e-6))[near]
-            missing &= ~near
-            if not missing.any():
-                break
-        filled[missing] = MAX_DEPTH_M
-        smooth = cv2.GaussianBlur(filled, (0, 0), self.blur_px)
-        return np.clip(np.round(smooth / self.step_m) * self.step_m, MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32)
-
-
 class DepthSensor(Protocol):
     """What makes measurements of true depth."""
 
