@@ -1,5 +1,6 @@
 """From a folder of frames to a model file, at toy size, and what is said of bad folders."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -241,6 +242,29 @@ def test_a_training_goes_on_where_its_checkpoint_ends(folder, tmp_path):
     assert main(["train", "fit", *common, *steps(1), f"--model.weights={checkpoint}"]) == 0
     latest = max(tmp_path.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime)
     assert load_task(latest).sources == ["somebody's data", "gemini-ros dataset simulate"]
+
+
+def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
+    both = [
+        "--trainer.callbacks+=ModelCheckpoint",
+        "--trainer.callbacks.monitor=val_miou",
+        "--trainer.callbacks.mode=max",
+        "--trainer.callbacks.filename=best",
+        "--trainer.callbacks+=ModelCheckpoint",
+        "--trainer.callbacks.filename=last",
+    ]
+    # The second step undoes what the first has learnt.
+    undone = [
+        "--trainer.max_steps=2",
+        "--trainer.val_check_interval=1",
+        "--model.learning_rate=30",
+        "--model.warmup_steps=2",
+    ]
+    assert main(["train", "fit", *arguments(folder, tmp_path), *undone, *both]) == 0
+    with next(tmp_path.rglob("metrics.csv")).open(newline="") as log:
+        mious = {int(row["step"]) + 1: float(row["val_miou"]) for row in csv.DictReader(log) if row["val_miou"]}
+    found = {path.stem: torch.load(path, weights_only=True)["global_step"] for path in tmp_path.rglob("*.ckpt")}
+    assert found == {"last": 2, "best": max(mious, key=lambda step: mious[step])}
 
 
 def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
