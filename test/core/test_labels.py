@@ -17,6 +17,7 @@ SIZES = {
     "deliver_25": 25,
     "cityscapes_19": 19,
     "warehouse": 10,
+    "nav5": 5,
 }
 # What moves by itself, or stands for something that does, by any of its names.
 MOVES = {
