@@ -60,11 +60,10 @@ def shared_memory_of(pid: int) -> set[Path]:
     return {Path(name) for name in re.findall(r"(/dev/shm/fast\S+)", maps)}
 
 
-def resident_kb(pid: int) -> int:
-    """Memory that the process holds now, shared libraries and shared memory of the middleware included."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
-    assert found
-    return int(found[1])
+def resident_kb(pid: int, *kinds: str) -> int:
+    """Memory of these kinds (anonymous, shared, of files) that the process holds now."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return sum(int(re.findall(rf"Rss{kind}:\s+(\d+) kB", status)[0]) for kind in kinds)
 
 
 def end_well(r: Robot, running: subprocess.Popen[str], times: int) -> str:
@@ -165,7 +164,9 @@ def test_memory_without_a_network(ros_environment, tmp_path):
             r.odometry.publish(r.odom(now))
             r.spin(0.1)
         assert r.change("deactivate")
-        assert resident_kb(running.pid) < 300_000
+        # How much of the libraries' files is in memory depends on how the system has read them, not on the node.
+        assert resident_kb(running.pid, "Anon", "Shmem") < 180_000
+        assert resident_kb(running.pid, "Anon", "Shmem", "File") < 380_000
         end_well(r, running, 1)
 
 
