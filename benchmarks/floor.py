@@ -27,7 +27,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.datasets.folder import find_frames
-from gemini_ros.datasets.images import decoded, read_stored
+from gemini_ros.datasets.images import read_image
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.evaluation.floor_plane import LEAST_HEIGHT_M, segment_floor
 
@@ -82,10 +82,7 @@ def frames(
     chosen = np.unique(np.linspace(0, len(found) - 1, limit or len(found)).astype(int))
     for number in chosen:
         files = found[number].files
-        images = {
-            kind: decoded(kind, read_stored(files[kind], kind, layout.images[kind]), layout.images[kind], classes)
-            for kind in kinds
-        }
+        images = {kind: read_image(files[kind], kind, layout.images[kind], classes) for kind in kinds}
         yield Frame(int(number), found[number].record["stem"], images.get("rgb"), images.get("depth")), images["labels"]
 
 

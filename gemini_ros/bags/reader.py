@@ -141,6 +141,11 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
+def is_bag(path: Path) -> bool:
+    """Whether a path is a bag and not a folder of images: a file, or a directory as ``ros2 bag record`` makes it."""
+    return path.is_file() or (path / "metadata.yaml").is_file()
+
+
 def _check_is_bag(path: Path) -> None:
     if not path.exists():
         raise BagError(f"{path}: no such file or directory")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.reader import BagReader, is_bag
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.datasets.folder import FrameFiles, find_frames
-from gemini_ros.datasets.images import decoded, read_stored
+from gemini_ros.datasets.images import read_image
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
@@ -24,7 +24,7 @@ from gemini_ros.evaluation.replay import Replay, ReplaySettings
 class Source:
     """Where frames come from: ``count`` of them, evenly spread, ``None`` for all.
 
-    ``path`` is a bag (``*.mcap``, ``*.db3``, or a directory with ``metadata.yaml``), or the folder of a data set, which
+    ``path`` is a bag (a file, or a directory with ``metadata.yaml``), or the folder of a data set, which
     ``layout`` describes (``config/datasets``) and of which ``split`` may name a part.
     """
 
@@ -48,9 +48,8 @@ def read_examples(source: Source, info: ModelInfo) -> Iterator[Example]:
     Raises ``ValueError`` for a source that has no frame, lacks a modality, or holds files that cannot be read.
     """
     path = source.path
-    is_bag = path.suffix in (".mcap", ".db3") or (path / "metadata.yaml").is_file()
     found = False
-    for example in (_from_bag if is_bag else _from_folder)(source, info):
+    for example in (_from_bag if is_bag(path) else _from_folder)(source, info):
         found = True
         yield example
     if not found:
@@ -68,8 +67,7 @@ def _from_folder(source: Source, info: ModelInfo) -> Iterator[Example]:
     classes = layout.images["labels"].class_table(len(info.label_set))
 
     def image(frame: FrameFiles, kind: str) -> np.ndarray:
-        stored = read_stored(frame.files[kind], kind, layout.images[kind])
-        return decoded(kind, stored, layout.images[kind], classes)
+        return read_image(frame.files[kind], kind, layout.images[kind], classes)
 
     for index in _spread(len(files), source.count):
         images: dict[str, Any] = {name: image(files[index], name) for name in info.modality_names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -82,15 +81,6 @@ def _reached(
             values.update(leave(node))
             reached.add(node.output[0])
     return reached
-
-
-def consumers(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The nodes that take each value."""
-    table = defaultdict(list)
-    for node in model.graph.node:
-        for name in node.input:
-            table[name].append(node)
-    return table
 
 
 def element_types(model: ModelProto) -> dict[str, int]:

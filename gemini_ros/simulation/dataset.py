@@ -24,7 +24,7 @@ import yaml
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.simulation.handheld import render_place
-from gemini_ros.simulation.places import PLACES
+from gemini_ros.simulation.places import LABEL_SET, PLACES
 from gemini_ros.simulation.render import LIGHTS, SimulatedFrame, camera_intrinsics, render_scene
 
 IMAGES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png", "instances": ".png"}
@@ -176,7 +176,7 @@ def _open_folder(folder: Path, plan: DatasetPlan) -> None:
 def _describe(plan: DatasetPlan) -> dict[str, Any]:
     known = {**asdict(plan), "size": list(plan.size)}
     if plan.place:
-        return {"plan": known, "label_set": load_label_set("nav5").to_dict(), "units": UNITS}
+        return {"plan": known, "label_set": load_label_set(LABEL_SET).to_dict(), "units": UNITS}
     del known["place"]
     return {
         "plan": known,

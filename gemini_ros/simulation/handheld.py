@@ -16,13 +16,7 @@ from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.simulation.depth import draw_depth_sensor
 from gemini_ros.simulation.places import generate_place
-from gemini_ros.simulation.render import (
-    LIGHTS,
-    SceneCamera,
-    SimulatedFrame,
-    draw_light,
-    pixel_rays,
-)
+from gemini_ros.simulation.render import SceneCamera, SimulatedFrame, capture_views, draw_light_level, pixel_rays
 from gemini_ros.simulation.scene import Scene
 from gemini_ros.simulation.sensors import RgbSensor
 from gemini_ros.simulation.viewpoint import Base, draw_stands
@@ -95,15 +89,10 @@ def render_place(
     arguments give the same frames. Raises ``ValueError`` for an unknown place or light.
     """
     rng = np.random.default_rng([seed, scene, _VIEW_STREAM])
-    name = str(rng.choice(LIGHTS, p=LIGHT_SHARES)) if light is None else light
-    draw_light(np.random.default_rng(0), name)
-    camera = HandheldCamera(generate_place(place, seed, scene), size)
-    try:
-        for number in range(frames):
-            _draw_view(camera, rng)
-            yield camera.capture(draw_light(rng, name), name, number * 1_000_000_000, rng)
-    finally:
-        camera.close()
+    name = draw_light_level(rng, LIGHT_SHARES) if light is None else light
+    yield from capture_views(
+        lambda: HandheldCamera(generate_place(place, seed, scene), size), _draw_view, frames, name, rng
+    )
 
 
 def draw_view(scene: Scene, rng: np.random.Generator) -> View:

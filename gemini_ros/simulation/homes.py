@@ -20,12 +20,7 @@ def generate_home(seed: int, scene: int = 0) -> Scene:
     width = float(rng.uniform(low, high))
     length = float(rng.uniform(3.5, 8.0) if kind == "hall" else rng.uniform(low, high + 1.5))
     home = _Home(rng, length, width, float(rng.uniform(2.3, 3.0)))
-    home.shell(hole_share=0.35 if kind == "hall" else 0.1, partition_share=0.4)
-    getattr(home, kind)()
-    for _ in range(int(rng.integers(0, 3))):
-        home.door()
-    home.fill()
-    home.light()
+    home.build(kind, hole_share=0.35 if kind == "hall" else 0.1, partition_share=0.4, doors=2)
     return home.finish((seed, scene), PEOPLE_SHARES)
 
 

@@ -22,12 +22,7 @@ def generate_office(seed: int, scene: int = 0) -> Scene:
     width = float(rng.uniform(low, high))
     length = float(rng.uniform(4, 12) if kind == "corridor" else rng.uniform(low, high + 2))
     office = _Office(rng, length, width, float(rng.uniform(2.4, 3.5)))
-    office.shell(hole_share=0.25 if kind == "corridor" else 0.12, partition_share=0.2)
-    getattr(office, kind)()
-    for _ in range(int(rng.integers(0, 4))):
-        office.door()
-    office.fill()
-    office.light()
+    office.build(kind, hole_share=0.25 if kind == "corridor" else 0.12, partition_share=0.2, doors=3)
     return office.finish((seed, scene), PEOPLE_SHARES)
 
 

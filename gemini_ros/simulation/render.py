@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import mujoco
@@ -219,6 +220,9 @@ class SceneCamera:
         return table[self._model.figures[geoms]]
 
 
+Camera = TypeVar("Camera", bound=SceneCamera)
+
+
 def render_scene(
     seed: int, *, frames: int, size: tuple[int, int] = (320, 240), light: str | None = None, scene: int = 0
 ) -> Iterator[SimulatedFrame]:
@@ -227,13 +231,29 @@ def render_scene(
     The same arguments give the same frames. Raises ``ValueError`` for an unknown light.
     """
     rng = np.random.default_rng([seed, scene, _VIEW_STREAM])
-    name = str(rng.choice(LIGHTS, p=LIGHT_SHARES)) if light is None else light
-    draw_light(np.random.default_rng(0), name)
-    camera = SceneCamera(generate_scene(seed, scene), size)
+    name = draw_light_level(rng, LIGHT_SHARES) if light is None else light
+    yield from capture_views(lambda: SceneCamera(generate_scene(seed, scene), size), _draw_view, frames, name, rng)
+
+
+def draw_light_level(rng: np.random.Generator, shares: Sequence[float]) -> str:
+    """One of ``LIGHTS``, each with its share."""
+    return str(rng.choice(LIGHTS, p=shares))
+
+
+def capture_views(
+    make_camera: Callable[[], Camera],
+    draw_view: Callable[[Camera, np.random.Generator], None],
+    frames: int,
+    light: str,
+    rng: np.random.Generator,
+) -> Iterator[SimulatedFrame]:
+    """Frames of views that ``draw_view`` gives the camera, one a second. Raises ``ValueError`` for an unknown light."""
+    draw_light(np.random.default_rng(0), light)
+    camera = make_camera()
     try:
         for number in range(frames):
-            _draw_view(camera, rng)
-            yield camera.capture(draw_light(rng, name), name, number * 1_000_000_000, rng)
+            draw_view(camera, rng)
+            yield camera.capture(draw_light(rng, light), light, number * 1_000_000_000, rng)
     finally:
         camera.close()
 

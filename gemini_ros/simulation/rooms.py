@@ -55,6 +55,18 @@ class RoomBuilder(Builder):
         ]
         self.spots: list[Vector] = []
 
+    def build(self, kind: str, *, hole_share: float, partition_share: float, doors: int) -> None:
+        """Shell, then what the method ``kind`` puts in, at most so many doors more, what lies about, and lamps."""
+        self.shell(hole_share=hole_share, partition_share=partition_share)
+        getattr(self, kind)()
+        for _ in range(int(self.rng.integers(0, doors + 1))):
+            self.door()
+        self.fill()
+        self.light()
+
+    def fill(self) -> None:
+        """What makes a room lived in; by default nothing."""
+
     def shell(self, *, hole_share: float, partition_share: float) -> None:
         """Floor, walls and ceiling; with these probabilities a hole in the floor and a wall across the room."""
         rng, shop = self.rng, self.shop

@@ -8,15 +8,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gemini_ros.evaluation.frame_folder import LAYOUT, write_frame_folder
+from gemini_ros.evaluation.frame_folder import write_frame_folder
 
-__all__ = ["LAYOUT", "frames_of_bag", "is_bag"]
 _SEEN = "bag.json"
-
-
-def is_bag(path: Path) -> bool:
-    """Whether a path is a bag and not a folder of images."""
-    return path.is_file() or (path / "metadata.yaml").is_file()
 
 
 def frames_of_bag(bag: Path) -> Path:

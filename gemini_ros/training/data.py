@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from gemini_ros.bags.reader import is_bag
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.folder import SIMULATED, find_frames, find_splits, source_of
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
+from gemini_ros.evaluation.frame_folder import LAYOUT as BAG_LAYOUT
 from gemini_ros.training.augmentation import Augmentation
-from gemini_ros.training.bags import LAYOUT as BAG_LAYOUT
-from gemini_ros.training.bags import frames_of_bag, is_bag
+from gemini_ros.training.bags import frames_of_bag
 from gemini_ros.training.modalities import ThermalKind
 from gemini_ros.training.samples import Sample, to_sample
 from gemini_ros.training.simulation import SimulatedFrames, Simulation, one_thread

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, load_label_set
-from gemini_ros.core.metrics import ConfusionMatrix, Scores
+from gemini_ros.core.metrics import Scores
 from gemini_ros.datasets.layout import load_layout
 
 COMPLETE = "complete"
@@ -77,12 +77,12 @@ class Tally:
         confidence: npt.NDArray[np.uint8],
     ) -> None:
         """Count one frame, all (H, W)."""
+        frame = Scores(len(self.label_set))
+        frame.update(truth, labels, confidence)
         by_light = self._scores.setdefault(condition, {})
-        by_light.setdefault(light, Scores(len(self.label_set))).update(truth, labels, confidence)
+        by_light[light] = by_light[light] + frame if light in by_light else frame
         if condition == COMPLETE:
-            frame = ConfusionMatrix(len(self.label_set))
-            frame.update(truth, labels)
-            self._frames.append(frame.counts)
+            self._frames.append(frame.confusion.counts)
 
     def counts(self) -> npt.NDArray[np.int64]:
         """The confusion matrix (n, n + 1) of all frames with every modality there."""
