@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 
-def adamw(groups: Sequence[dict[str, Any]], device: torch.device) -> torch.optim.AdamW:
+def adamw(groups: Sequence[dict[str, Any]], device: torch.device, mixed: bool = False) -> torch.optim.AdamW:
     """AdamW over groups of parameters.
 
-    On a CPU every step is one pass over the weights instead of a dozen. On a GPU torch's own choice stays: Lightning
-    does not clip gradients of a fused optimiser in mixed precision.
+    On a CPU every step is one pass over the weights instead of a dozen. In mixed precision, and on a GPU where it is
+    common, torch's own choice stays: Lightning does not clip gradients of a fused optimiser there.
     """
-    return torch.optim.AdamW(groups, fused=device.type == "cpu" or None)
+    return torch.optim.AdamW(groups, fused=(device.type == "cpu" and not mixed) or None)

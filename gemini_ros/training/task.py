@@ -261,7 +261,9 @@ class SegmentationTask(lightning.LightningModule):
             decay = 0.0 if parameter.ndim < 2 else h.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
         optimizer = adamw(
-            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()], self.device
+            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()],
+            self.device,
+            mixed=self.trainer.precision.endswith("mixed"),
         )
         total = int(self.trainer.estimated_stepping_batches)
 

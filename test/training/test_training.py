@@ -267,6 +267,23 @@ def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
     assert found == {"last": 2, "best": max(mious, key=lambda step: mious[step])}
 
 
+def test_mixed_precision_rounds_the_products_alone(folder, tmp_path):
+    """With clipped gradients and two batches a step: nearly the loss of full precision, and weights of 32 bits."""
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        options = [f"--trainer.precision={precision}", "--trainer.accumulate_grad_batches=2"]
+        options += ["--trainer.max_steps=1", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=1"]
+        assert main(["train", "fit", *arguments(folder, tmp_path / precision), *options]) == 0
+        with next((tmp_path / precision).rglob("metrics.csv")).open(newline="") as log:
+            losses += [float(row["train_loss"]) for row in csv.DictReader(log) if row["train_loss"]]
+        (checkpoint,) = (tmp_path / precision).rglob("*.ckpt")
+        stored = torch.load(checkpoint, weights_only=True)["state_dict"].values()
+        floats = [value for value in stored if value.is_floating_point()]
+        assert all(value.dtype == torch.float32 and value.isfinite().all() for value in floats)
+    full, mixed = losses
+    assert mixed == pytest.approx(full, rel=0.02) and mixed != full
+
+
 def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
     common = arguments(folder, tmp_path)
     options = ["--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=null"]
