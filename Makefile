@@ -16,7 +16,8 @@ endif
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
-SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri
+# With a browser, for the test of a page; Ubuntu has it as a snap alone.
+SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri $(if $(shell grep -xs ID=debian /etc/os-release),chromium)
 # Rooms of tests: what a robot runs; what starts processes and waits for them; what needs no more than ROS's packages.
 ROBOT_TESTS := test/core test/inference
 LIVE_TESTS := test/nodes test/demo

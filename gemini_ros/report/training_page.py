@@ -28,7 +28,12 @@ h1, h2 { font-weight: 600 } h2 { margin-top: 2.5rem }
 table { border-collapse: collapse; margin-bottom: 1.5rem }
 th, td { padding: .2rem .6rem; text-align: right; font-variant-numeric: tabular-nums }
 th:first-child, td:first-child { text-align: left } thead th { border-bottom: 1px solid #8b949e }
-.confusion td { min-width: 2.6rem; text-align: center } .confusion .own { outline: 2px solid #1c2128 }
+.wide { overflow-x: auto } .confusion { font-size: 13px }
+.confusion td { min-width: 1.5rem; padding: .15rem 0; text-align: center }
+.confusion .own { outline: 2px solid #1c2128 }
+.confusion thead th { writing-mode: sideways-lr; text-align: left; vertical-align: bottom; padding: .4rem .15rem }
+.confusion th:first-child { position: sticky; left: 0; background: #fff; white-space: nowrap }
+.legend span { white-space: nowrap }
 .plots, .panel { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 } figcaption { color: #57606a }
 .panel { margin-bottom: 1rem } .panel img { width: 22rem; max-width: 100%; display: block }
 svg { max-width: 100%; height: auto } .swatch { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em }
@@ -99,7 +104,7 @@ def _scores(scores: Mapping[str, Mapping[str, Mapping]]) -> list[str]:
 def _confusion(label_set: LabelSet, counts: npt.NDArray[np.int64]) -> list[str]:
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [html.escape(name) for name in label_set.names]
-    lines = ['<table class="confusion"><thead><tr><th></th>']
+    lines = ['<div class="wide"><table class="confusion"><thead><tr><th></th>']
     lines += [f"<th>{name}</th>" for name in names] + ["</tr></thead><tbody>"]
     for i, name in enumerate(names):
         cells = []
@@ -109,7 +114,7 @@ def _confusion(label_set: LabelSet, counts: npt.NDArray[np.int64]) -> list[str]:
             shade = f"background: rgba(9, 105, 218, {share:.2f}); color: {ink}"
             cells.append(f'<td{own} style="{shade}">{100 * share:.0f}</td>')
         lines.append(f"<tr><th>{name}</th>{''.join(cells)}</tr>")
-    return [*lines, "</tbody></table>"]
+    return [*lines, "</tbody></table></div>"]
 
 
 def _curve(name: str, points: Sequence[tuple[float, float]]) -> str:
@@ -135,11 +140,11 @@ def _curve(name: str, points: Sequence[tuple[float, float]]) -> str:
 
 def _legend(label_set: LabelSet) -> str:
     entries = [
-        f'<span class="swatch" style="background: rgb{tuple(int(v) for v in label_set.colors[i])}"></span>'
-        f"{html.escape(name)}"
+        f'<span><span class="swatch" style="background: rgb{tuple(int(v) for v in label_set.colors[i])}"></span>'
+        f"{html.escape(name)}</span>"
         for i, name in enumerate(label_set.names)
     ]
-    return f"<p>{''.join(entries)}</p>"
+    return f'<p class="legend">{" ".join(entries)}</p>'
 
 
 def _panel(panel: Panel, label_set: LabelSet) -> str:

@@ -1,6 +1,9 @@
-"""The page of a training, read back as a browser would."""
+"""The page of a training, taken apart and looked at in a browser."""
 
 import base64
+import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -101,3 +104,48 @@ def test_pictures_are_in_the_page_and_nothing_else_is_loaded(page):
 def test_drawings_are_well_formed(page):
     drawing = page[page.index("<svg") : page.index("</svg>") + len("</svg>")]
     assert ElementTree.fromstring(drawing).get("role") == "img"
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MEASURE = """<script>addEventListener("load", () => { document.body.dataset.seen = JSON.stringify({
+  wanted: document.documentElement.scrollWidth, given: innerWidth,
+  matrix: document.querySelector(".confusion").clientWidth,
+  images: [...document.images].map(image => image.naturalWidth),
+  swatches: [...document.querySelectorAll(".swatch")].map(swatch => getComputedStyle(swatch).backgroundColor),
+}) })</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (make system)")
+@pytest.mark.parametrize("width", [1250, 500])
+def test_a_browser_shows_all_of_it_at_any_width(tmp_path, width):
+    """The confusion of 40 classes does not widen the page, and on a desk nothing of it is hidden."""
+    labels = load_label_set("nyudv2_40")
+    counts = np.ones((40, 41), np.int64)
+    score = {"miou": 0.5, "iou": dict.fromkeys(labels.names, 0.25)}
+    frame = np.full((240, 320, 3), 90, np.uint8)
+    panel = Panel("000", frame, frame[..., 0] % 40, frame[..., 0] % 40)
+    path = tmp_path / "report.html"
+    write_training_page(path, "run", labels, {"loss": [(0, 2), (9, 1)]}, {"complete": {"all": score}}, counts, [panel])
+    path.write_text(path.read_text(encoding="utf-8").replace("</body>", MEASURE + "</body>"), encoding="utf-8")
+    # Without a sandbox, which root may not have, and without a word to the network.
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    command = [CHROMIUM, *quiet, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom"]
+    shown = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=60, check=True).stdout
+    body = next(attrs for tag, attrs in Tags(shown).found if tag == "body")
+    seen = json.loads(body["data-seen"])
+    assert seen["given"] == width and seen["wanted"] <= width
+    assert width < 1000 or seen["matrix"] <= width
+    assert seen["images"] == [320, 320, 320]
+    assert seen["swatches"] == [f"rgb({r}, {g}, {b})" for r, g, b in labels.colors[:40]]
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
