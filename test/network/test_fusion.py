@@ -126,6 +126,25 @@ def test_shrinking_pushes_disjoint_halves_to_zero():
     assert norm[1].weight.tolist() == [1, 1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("encoder", "fusion"), COMBINATIONS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
+)
+def test_an_absent_modality_does_not_swell_the_gradients_of_new_weights(encoder, fusion):
+    """A constant token is what LayerNorm divides by the square root of its epsilon."""
+    torch.manual_seed(0)
+    model = FusionSegmenter(encoder, ("rgb", "depth"), 5, fusion)
+    images = [torch.randn(3, 3, 32, 32) for _ in model.modalities]
+
+    def largest_gradient(present):
+        model.zero_grad()
+        streams = model([image * present[:, i, None, None, None] for i, image in enumerate(images)], present).streams
+        asked = [(logits.square().mean((1, 2, 3)) * present[:, i]).sum() for i, logits in enumerate(streams)]
+        sum(asked).backward()
+        return max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None)
+
+    assert largest_gradient(torch.tensor([[1.0, 0], [0, 1], [0, 0]])) < 3 * largest_gradient(torch.ones(3, 2))
+
+
 def shaken(encoder, fusion):
     torch.manual_seed(0)
     model = FusionSegmenter(encoder, ("rgb", "depth"), 5, fusion)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -185,6 +186,10 @@ class MixTransformer(nn.Module):
             first = sum(config.depths[:index])
             self.stages.append(Stage(streams, inputs[index], width, index, fusion, rates[first : first + depth]))
         self.apply(_initialise)
+        # Zeros, which stand for an absent modality, become tokens that vary: LayerNorm would multiply the gradients of
+        # constant ones by 1000.
+        first = self.stages[0].embed.proj
+        first.bias.data = torch.linspace(-0.2, 0.2, len(first.bias))
 
     def forward(self, images: list[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Maps per stream and stage, and the auxiliary losses of the fusion operators."""
