@@ -1,4 +1,4 @@
-"""What goes with every training: processor time in the log, a stop at the first NaN, checkpoints that are whole."""
+"""What goes with every training: core time in the log, a stop at the first NaN, a checkpoint of the end, all whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from gemini_ros.core.files import atomic_path
 
@@ -37,6 +38,15 @@ class StopAtNan(lightning.Callback):
                 "checkpoint is kept; go on from it with a lower learning rate, or look for labels or images that are "
                 "broken with `gemini-ros dataset check`"
             )
+
+
+class EndCheckpoint(lightning.Callback):
+    """Keeps the last state also of a training that ends between two validations, after which the others are kept."""
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.monitor is None:
+                callback.on_validation_end(trainer, pl_module)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from gemini_ros.training.callbacks import CoreTime, StopAtNan, WholeCheckpoints
+from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.task import SegmentationTask
 
@@ -25,7 +25,7 @@ def train(arguments: Sequence[str]) -> None:
         SegmentationData,
         args=list(arguments),
         trainer_defaults={
-            "callbacks": [CoreTime(), StopAtNan()],
+            "callbacks": [CoreTime(), StopAtNan(), EndCheckpoint()],
             # By its name, so that it stands in the configuration that is saved with a run.
             "plugins": [{"class_path": f"{WholeCheckpoints.__module__}.{WholeCheckpoints.__qualname__}"}],
             "enable_model_summary": False,

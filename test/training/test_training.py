@@ -244,6 +244,13 @@ def test_a_training_goes_on_where_its_checkpoint_ends(folder, tmp_path):
     assert load_task(latest).sources == ["somebody's data", "gemini-ros dataset simulate"]
 
 
+def test_a_training_that_ends_between_validations_keeps_its_end(folder, tmp_path):
+    between = ["--trainer.max_steps=3", "--trainer.val_check_interval=2"]
+    assert main(["train", "fit", *arguments(folder, tmp_path), *between]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
+
+
 def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
     both = [
         "--trainer.callbacks+=ModelCheckpoint",
