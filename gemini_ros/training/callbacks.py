@@ -19,6 +19,12 @@ class CoreTime(lightning.Callback):
     """Logs the processor time used so far, in core-hours: what a budget on shared cores is counted in."""
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._log(pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._log(pl_module)
+
+    def _log(self, pl_module: lightning.LightningModule) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         pl_module.log("core_hours", (usage.ru_utime + usage.ru_stime) / 3600)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -20,6 +22,7 @@ class _Cli(LightningCLI):
 
 def train(arguments: Sequence[str]) -> None:
     """Run LightningCLI on ``arguments`` (``fit --config ...``)."""
+    _say_once()
     _Cli(
         SegmentationTask,
         SegmentationData,
@@ -32,3 +35,12 @@ def train(arguments: Sequence[str]) -> None:
         },
         save_config_kwargs={"overwrite": True},
     )
+
+
+def _say_once() -> None:
+    """Leave Lightning's messages to the program's handlers; without advertisements and what it says of itself."""
+    logging.getLogger("lightning").handlers.clear()
+    told = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    told.addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")

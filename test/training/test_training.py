@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tensorboardX.proto.event_pb2 import Event
 
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
@@ -249,6 +251,22 @@ def test_a_training_that_ends_between_validations_keeps_its_end(folder, tmp_path
     assert main(["train", "fit", *arguments(folder, tmp_path), *between]) == 0
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
+
+
+def test_tensorboard_reads_what_is_logged(folder, tmp_path):
+    """Core-hours too, also of a training that never validates."""
+    logger = ["--trainer.logger=TensorBoardLogger", f"--trainer.logger.save_dir={tmp_path}"]
+    unvalidated = ["--trainer.max_steps=2", "--trainer.limit_val_batches=0", "--trainer.log_every_n_steps=1"]
+    assert main(["train", "fit", *arguments(folder, tmp_path)[:-2], *logger, *unvalidated]) == 0
+    data = next(tmp_path.rglob("events.out.tfevents.*")).read_bytes()
+    found = {}
+    while data:  # records: length, its checksum, an event, its checksum
+        (length,) = struct.unpack_from("<Q", data)
+        event = Event.FromString(data[12 : 12 + length])
+        found.update({value.tag: (event.step, value.simple_value) for value in event.summary.value})
+        data = data[length + 16 :]
+    assert found["train_loss"][0] == 1 and found["train_loss"][1] > 1
+    assert found["core_hours"][1] > 0
 
 
 def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
