@@ -19,6 +19,12 @@ class _Cli(LightningCLI):
         parser.link_arguments("model.label_set", "data.label_set")
         parser.link_arguments("model.thermal_kind", "data.thermal_kind")
 
+    def before_test(self) -> None:
+        """Raise ``ValueError`` where weights by chance would be scored."""
+        options = self.config.test
+        if options.ckpt_path is None and options.model.weights is None:
+            raise ValueError("train test: no checkpoint is given, expected --ckpt_path CHECKPOINT")
+
 
 def train(arguments: Sequence[str]) -> None:
     """Run LightningCLI on ``arguments`` (``fit --config ...``)."""

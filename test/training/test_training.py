@@ -94,6 +94,12 @@ def test_fit_test_export_and_run(folder, tmp_path):
     assert (found.labels == expected).mean() > 0.99
 
 
+def test_weights_by_chance_are_not_scored(folder, tmp_path, capsys):
+    assert main(["train", "test", *arguments(folder, tmp_path)]) == 2
+    assert "no checkpoint is given, expected --ckpt_path" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("scores.json"))
+
+
 def test_weights_of_another_configuration_are_refused(folder, tmp_path):
     common = arguments(folder, tmp_path)
     steps = ["--trainer.max_steps=1", "--trainer.val_check_interval=1"]
@@ -254,9 +260,10 @@ def test_a_training_that_ends_between_validations_keeps_its_end(folder, tmp_path
 
 
 def test_tensorboard_reads_what_is_logged(folder, tmp_path):
-    """Core-hours too, also of a training that never validates."""
+    """Core-hours too, also of a training that never validates, and has nothing to validate on."""
     logger = ["--trainer.logger=TensorBoardLogger", f"--trainer.logger.save_dir={tmp_path}"]
     unvalidated = ["--trainer.max_steps=2", "--trainer.limit_val_batches=0", "--trainer.log_every_n_steps=1"]
+    unvalidated += ["--data.val_dir=null"]
     assert main(["train", "fit", *arguments(folder, tmp_path)[:-2], *logger, *unvalidated]) == 0
     data = next(tmp_path.rglob("events.out.tfevents.*")).read_bytes()
     found = {}
