@@ -1,6 +1,6 @@
 """What one message costs in the matcher: microseconds per ``add``, median and 99th percentile, on one thread.
 
-    python benchmarks/pair_matcher.py [--seconds 600] [--json FILE]
+python benchmarks/pair_matcher.py [--seconds 600] [--json FILE]
 """
 
 from __future__ import annotations
