@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
+import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.task import SegmentationTask
+
+NETWORK = ("encoder", "modalities", "label_set", "fusion", "thermal_kind")  # what a checkpoint cannot be given anew
 
 
 class _Cli(LightningCLI):
@@ -18,6 +22,17 @@ class _Cli(LightningCLI):
         parser.link_arguments("model.modalities", "data.modalities")
         parser.link_arguments("model.label_set", "data.label_set")
         parser.link_arguments("model.thermal_kind", "data.thermal_kind")
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse a checkpoint of another network; Lightning would replace what was asked for by what the file holds."""
+        options = self.config[self.config.subcommand]
+        path = options.get("ckpt_path")
+        if path is None or not Path(path).is_file():
+            return
+        trained = torch.load(path, map_location="cpu", weights_only=True).get("hyper_parameters", {})
+        for name in NETWORK:
+            if name in trained and trained[name] != options.model[name]:
+                raise ValueError(f"{path}: {name} is {trained[name]}, the configuration says {options.model[name]}")
 
     def before_test(self) -> None:
         """Raise ``ValueError`` where weights by chance would be scored."""

@@ -94,6 +94,22 @@ def test_fit_test_export_and_run(folder, tmp_path):
     assert (found.labels == expected).mean() > 0.99
 
 
+def test_options_hold_for_a_checkpoint_and_its_network_does_not_change(folder, tmp_path, capsys):
+    common = arguments(folder, tmp_path)
+    assert main(["train", "fit", *common, *steps(1), "--model.learning_rate=1e-3"]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    go_on = [*common, f"--ckpt_path={checkpoint}"]
+    assert main(["train", "test", *go_on, "--model.test_flip=true"]) == 0
+    assert main(["train", "fit", *go_on, *steps(2), "--model.learning_rate=1e-4"]) == 0
+    stored = torch.load(max(tmp_path.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime), weights_only=True)
+    assert stored["hyper_parameters"]["learning_rate"] == 1e-4
+    used = [yaml.safe_load(path.read_text())["model"] for path in tmp_path.rglob("config.yaml")]
+    assert any(options["test_flip"] for options in used)
+    capsys.readouterr()
+    assert main(["train", "test", *go_on, "--model.fusion=sum"]) == 2
+    assert f"{checkpoint}: fusion is gemini, the configuration says sum" in capsys.readouterr().err
+
+
 def test_weights_by_chance_are_not_scored(folder, tmp_path, capsys):
     assert main(["train", "test", *arguments(folder, tmp_path)]) == 2
     assert "no checkpoint is given, expected --ckpt_path" in capsys.readouterr().err
