@@ -12,7 +12,9 @@ import torch
 from gemini_ros.cli import main
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.training.data import ImageFolder, SegmentationData
+from gemini_ros.training.task import SegmentationTask
 from test.datasets.trees import HEIGHT, LABELS, METRES, WIDTH, write_tree
+from test.training.toy import save_checkpoint
 
 pytestmark = pytest.mark.torch
 RGBD = ["rgb", "depth"]
@@ -55,11 +57,14 @@ def test_any_folder_is_scored_at_the_labels_own_sizes(several_sizes, tmp_path, c
     common = ["--config=config/training/warehouse_rgbd_nano.yaml", "--trainer.enable_progress_bar=false"]
     place = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=false"]
     data = [f"--data.root={several_sizes}", "--data.layout=sunrgbd_37", "--data.val_split=test"]
-    assert main(["train", "test", *common, *place, *data, "--model.label_set=sunrgbd_37"]) == 0
+    untrained = save_checkpoint(SegmentationTask("nano", ["rgb", "depth"], "sunrgbd_37"), tmp_path / "untrained.ckpt")
+    weights = f"--ckpt_path={untrained}"
+    assert main(["train", "test", *common, *place, *data, weights, "--model.label_set=sunrgbd_37"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())["complete"]["all"]
     labels = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (several_sizes / "label37/test").iterdir()]
     assert scores["pixels"] == sum(np.count_nonzero(image) for image in labels) and len(scores["iou"]) == 37
-    assert main(["train", "test", *common, *place, *data]) == 2
+    weights = f"--model.weights={untrained}"
+    assert main(["train", "test", *common, *place, *data, weights]) == 2
     assert "has the labels of sunrgbd_37, the model those of warehouse" in capsys.readouterr().err
 
 

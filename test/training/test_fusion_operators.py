@@ -3,12 +3,11 @@
 import json
 from types import SimpleNamespace
 
-import lightning
 import pytest
 
 from benchmarks.fusion_operators import OPERATORS, Run, allowed_steps, locked, main, make_one, runs
 from gemini_ros.training.task import SegmentationTask
-from test.training.toy import write_folder
+from test.training.toy import save_checkpoint, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -18,10 +17,8 @@ def place(tmp_path_factory):
     """Arguments of a run of two steps on a toy data set, from a checkpoint of RGB alone."""
     root = tmp_path_factory.mktemp("operators")
     folder = write_folder(root / "set", frames=16)
-    trainer = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.strategy.connect(SegmentationTask("nano", ["rgb"], "warehouse"))
-    trainer.save_checkpoint(root / "rgb.ckpt")
-    return SimpleNamespace(weights=root / "rgb.ckpt", train=folder, val=folder, frames=2, steps=2)
+    weights = save_checkpoint(SegmentationTask("nano", ["rgb"], "warehouse"), root / "rgb.ckpt")
+    return SimpleNamespace(weights=weights, train=folder, val=folder, frames=2, steps=2)
 
 
 def test_every_run_is_named_once_and_controls_come_after_what_they_are_measured_by():

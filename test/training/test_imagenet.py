@@ -1,6 +1,5 @@
 """Training from ImageNet weights: they are in the network, and their licence goes where their descendants go."""
 
-import lightning
 import pytest
 import torch
 
@@ -8,14 +7,9 @@ from gemini_ros.network.model import ENCODERS
 from gemini_ros.training.export import licence_of, load_task
 from gemini_ros.training.task import SegmentationTask
 from test.network.published import nvlabs_shapes, random_weights
+from test.training.toy import save_checkpoint
 
 pytestmark = pytest.mark.torch
-
-
-def save(task, path):
-    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
-    trainer.strategy.connect(task)
-    trainer.save_checkpoint(path)
 
 
 @pytest.fixture
@@ -28,7 +22,7 @@ def published(tmp_path):
 def test_imagenet_weights_and_their_licence_live_on_in_checkpoints(published, tmp_path):
     path, weights = published
     task = SegmentationTask("nano", ["rgb", "depth"], "warehouse", imagenet=path)
-    save(task, tmp_path / "first.ckpt")
+    save_checkpoint(task, tmp_path / "first.ckpt")
     path.unlink()
     for descendant in (
         load_task(tmp_path / "first.ckpt"),
@@ -41,7 +35,7 @@ def test_imagenet_weights_and_their_licence_live_on_in_checkpoints(published, tm
 
 
 def test_without_them_the_licence_is_ours(tmp_path):
-    save(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "own.ckpt")
+    save_checkpoint(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "own.ckpt")
     licence, commercial_use = licence_of(load_task(tmp_path / "own.ckpt"))
     assert licence.startswith("Apache-2.0") and commercial_use == "yes"
 

@@ -9,6 +9,7 @@ from gemini_ros.network.fusion.channel_exchange import exchanged_share
 from gemini_ros.training.loss import SegmentationLoss, dice_loss
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.task import SegmentationTask
+from test.training.toy import save_checkpoint
 
 pytestmark = pytest.mark.torch
 
@@ -132,13 +133,6 @@ def test_scores_of_several_views_are_the_mean_of_their_probabilities():
         assert larger._test_logits(sample).shape == expected.shape
 
 
-def saved(task, path):
-    trainer = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.strategy.connect(task)
-    trainer.save_checkpoint(path)
-    return path
-
-
 @pytest.fixture
 def alone(tmp_path):
     """A network of RGB alone and its checkpoint."""
@@ -146,7 +140,7 @@ def alone(tmp_path):
     task = SegmentationTask("nano", ["rgb"], "warehouse").eval()
     for name, parameter in task.named_parameters():
         torch.nn.init.normal_(parameter, float(".norm" in name and name.endswith("weight")), std=0.1)
-    return task, saved(task, tmp_path / "alone.ckpt")
+    return task, save_checkpoint(task, tmp_path / "alone.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +191,6 @@ def test_a_penalty_lets_channels_be_exchanged():
 
 
 def test_a_network_of_another_size_is_not_spread(tmp_path):
-    checkpoint = saved(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "old.ckpt")
+    checkpoint = save_checkpoint(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "old.ckpt")
     with pytest.raises(ValueError, match=r"old\.ckpt: network\.\S+ has shape \(\S+, .*\), expected"):
         SegmentationTask("b0", ["rgb", "depth"], "warehouse", weights=checkpoint)

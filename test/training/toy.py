@@ -1,10 +1,19 @@
-"""A data set of the simulator's layout, small and easy."""
+"""A data set of the simulator's layout, small and easy, and checkpoints without a training."""
 
 import csv
 from pathlib import Path
 
 import cv2
+import lightning
 import numpy as np
+
+
+def save_checkpoint(task: lightning.LightningModule, path: Path) -> Path:
+    """Write the task as it is, the way a training would."""
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(path)
+    return path
 
 
 def write_folder(root: Path, frames: int = 8) -> Path:
