@@ -47,7 +47,7 @@ class StopAtNan(lightning.Callback):
 
 
 class EndCheckpoint(lightning.Callback):
-    """Keeps the last state also of a training that ends between two validations, after which the others are kept."""
+    """Writes the last state of a training that ends between two validations; Lightning writes after a validation."""
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         for callback in trainer.checkpoint_callbacks:

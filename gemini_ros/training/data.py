@@ -155,11 +155,11 @@ class SegmentationData(lightning.LightningDataModule):
                 h.crop_size, h.scale_range, h.modality_dropout, h.depth_noise, h.misregistration, h.thermal_kind
             )
             self.train = self._simulated(augmentation) if self.simulation else self._folders(layout, augmentation)
-        validates = stage != "fit" or self.trainer is None or self.trainer.limit_val_batches
-        if validates and not (h.root or h.val_dir):
+        if stage == "fit" and self.trainer and not self.trainer.limit_val_batches:
+            return  # nothing will be validated
+        if not (h.root or h.val_dir):
             raise ValueError("validation needs data.val_dir, or data.root")
-        if validates:
-            self.val = self._open(layout, h.root or h.val_dir, "val_split")
+        self.val = self._open(layout, h.root or h.val_dir, "val_split")
 
     def sources(self) -> list[str]:
         """Whose images are learnt from, for the licence of the model."""
