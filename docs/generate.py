@@ -118,7 +118,7 @@ def interface() -> tuple[list[Topic], list[Topic]]:
 
 def launch_arguments(path: Path) -> Iterator[tuple[str, str | None, str]]:
     """Name, default (``None`` = required) and description of each argument; the package ``launch`` is not needed."""
-    wanted = ("SHARE", "CAMERAS", "ARGUMENTS")
+    wanted = ("SHARE", "DEFAULTS", "CAMERAS", "ARGUMENTS")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in wanted]
     scope = {

@@ -12,6 +12,7 @@ from launch_ros.actions import Node
 from launch import LaunchDescription
 
 SHARE = Path(__file__).resolve().parents[1]
+DEFAULTS = str(SHARE / "config/segmenter.yaml")
 CAMERAS = ("realsense", "orbbec", "zed", "oakd", "custom")
 # Jazzy and before, Kilted and later.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -35,12 +36,12 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        description="auto, onnxruntime, tensorrt, tensorrt_rtx. Empty: what the camera's file says, else params_file.",
+        description="auto, onnxruntime, tensorrt, tensorrt_rtx. Empty: what params_file says, else the camera's file.",
     ),
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node and its topics."),
     DeclareLaunchArgument(
         "params_file",
-        default_value=str(SHARE / "config/segmenter.yaml"),
+        default_value=DEFAULTS,
         description="YAML file with the node's parameters; mounting and costmap are set there.",
     ),
     DeclareLaunchArgument(
@@ -54,6 +55,25 @@ ARGUMENTS = (
 )
 
 
+def parameters_of(params_file: str) -> set:
+    """Names of the parameters that a file of the user's sets; the shipped one sets nothing but defaults."""
+    if params_file == DEFAULTS:
+        return set()
+    path = Path(params_file).expanduser()
+    if not path.is_file():
+        raise RuntimeError(f"params_file {params_file!r}: no such file")
+    nodes = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return {name for node in nodes.values() for name in flat_names((node or {}).get("ros__parameters") or {})}
+
+
+def flat_names(parameters: dict, prefix: str = "") -> list:
+    """``{"a": {"b": 1}}`` as ``["a.b"]``: in ROS's files both forms name one parameter."""
+    names = []
+    for name, value in parameters.items():
+        names += flat_names(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+    return names
+
+
 def camera_topics(camera: str) -> dict:
     """The topics of a camera, and its backend, by name or file."""
     path = SHARE / f"config/cameras/{camera}.yaml" if camera in CAMERAS else Path(camera)
@@ -63,19 +83,21 @@ def camera_topics(camera: str) -> dict:
 
 
 def segmenter(context, *_args, **_kwargs) -> list:
-    """The node, with only those parameters overridden that were given."""
+    """The node. An argument that is given wins over the user's parameter file, and that over the camera's file."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     topics = camera_topics(given["camera"])
-    odom, backend = topics.pop("odom", "odom"), topics.pop("backend", "")
-    given["backend"] = given["backend"] or backend
-    parameters = {"use_sim_time": given["use_sim_time"] == "true"}
+    odom, backend = topics.pop("odom", "odom"), topics.pop("backend", "auto")
+    of_camera = {f"{stream}.image_transport": topic["image_transport"] for stream, topic in topics.items()}
+    of_camera["backend"] = backend
+    users = parameters_of(given["params_file"])
+    parameters = {name: value for name, value in of_camera.items() if name not in users}
+    parameters["use_sim_time"] = given["use_sim_time"] == "true"
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
     if given["modalities"]:
         parameters["modalities"] = [name.strip() for name in given["modalities"].split(",")]
     build_only = given["build_only"] == "true"
     if build_only:
         parameters["engine.build_only"] = True
-    parameters.update({f"{stream}.image_transport": topic["image_transport"] for stream, topic in topics.items()})
     remappings = [("odom", odom)]
     for stream, topic in topics.items():
         remappings += [(f"{stream}/image", topic["image"]), (f"{stream}/camera_info", topic["camera_info"])]

@@ -69,8 +69,8 @@ def card(
         "",
         "## What it is for",
         "",
-        "A demonstration of the package, and a start for training of one's own. It has seen simulated warehouses "
-        "only: on real images, above all of homes and streets, its labels are poor. Do not let a robot drive on it.",
+        "A demonstration of the package. It has seen simulated warehouses only: on real images, above all of homes and "
+        "streets, its labels are poor. Do not let a robot drive on it.",
         "",
         "## Training",
         "",

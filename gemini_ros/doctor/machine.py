@@ -152,9 +152,8 @@ def _tensorrt(machine: Machine) -> Finding:
     except LibraryError as reason:
         fault, _, cure = str(reason).partition(": ")
         pin = "/etc/apt/preferences.d/isaac-ros-tensorrt-13-0.pref"
-        return error(
-            "TensorRT", fault, f"{cure}: sudo apt-get install tensorrt (Isaac ROS 4.5 pins 10.13: remove {pin})"
-        )
+        pinned = f" (Isaac ROS 4.5 pins 10.13: remove {pin})" if machine.tensorrt.startswith("10.13") else ""
+        return error("TensorRT", fault, f"{cure}: sudo apt-get install tensorrt{pinned}")
     return ok("TensorRT", machine.tensorrt)
 
 

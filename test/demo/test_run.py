@@ -137,6 +137,7 @@ def test_live_labels_are_those_of_the_offline_pipeline(shown, drive):
     assert comparison.differing == ()
 
 
+@pytest.mark.once
 def test_faults_are_noticed_and_pass(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", 6.0)
     status, output = demo(
@@ -230,7 +231,7 @@ def test_bad_input_is_one_line_and_status_2(words, complaint, drive, tmp_path, m
 @pytest.mark.parametrize(
     ("name", "colour", "other", "model", "frames"),
     [
-        ("icl_living_room", "rgb", {"depth": "depth"}, RGBD, 8),
+        pytest.param("icl_living_room", "rgb", {"depth": "depth"}, RGBD, 8, marks=pytest.mark.slow),
         ("msrs_rgbt", "rgb", {"thermal": "thermal"}, RGBT, 8),
         pytest.param("tum_rgbd", "color", {"depth": "depth"}, RGBD, 5, marks=pytest.mark.slow),
         pytest.param("nyudv2_val_640", "rgb", {"depth": "depth", "labels": "label40"}, RGBD, 8, marks=pytest.mark.slow),

@@ -52,6 +52,12 @@ def test_tensorrt_without_kernels_for_an_orin_is_refused_with_the_fix(version: s
     assert "10.16" in refused.next and "isaac-ros-tensorrt-13-0.pref" in refused.next
 
 
+def test_tensorrt_without_jetpack_is_refused_with_the_fix() -> None:
+    refused = found(JETSON, l4t="39.2.0", tensorrt="11.4.0.106")["TensorRT"]
+    assert refused.verdict == "error"
+    assert "11.4.1" in refused.next and "isaac" not in refused.next
+
+
 @pytest.mark.parametrize(
     "gpu, version",
     [(DESKTOP, "10.13.3.9"), (ORIN, "10.3.0.30"), (ORIN, "10.16.2.10"), (ORIN, "11.4.1.2"), (None, "10.13")],

@@ -56,6 +56,7 @@ def exported(tmp_path_factory):
     return path, ModelFile(model, modalities, (96, 64)).eval()
 
 
+@pytest.mark.slow
 def test_the_stacked_form_as_a_file_answers_as_the_plain_one_with_fewer_kernels(exported, tmp_path):
     plain, _ = exported
     path = tmp_path / "stacked.onnx"

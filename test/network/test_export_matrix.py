@@ -69,7 +69,7 @@ def require_agreement(model, size, path):
 
 
 # An export takes seconds: one of each kind always, the rest with the slow tests.
-FAST = [(MIT, "cross_attention"), (SWIN, "gemini")]
+FAST = [(MIT, "cross_attention")]
 CASES = [(MIT, name) for name in FUSIONS] + [(SWIN, name) for name in ("gemini", "cross_attention", "token_exchange")]
 CASES = [case if case in FAST else pytest.param(*case, marks=pytest.mark.slow) for case in CASES]
 
@@ -81,9 +81,8 @@ def test_each_operator_exports(encoder, fusion, tmp_path):
     require_agreement(model, (96, 64), tmp_path / "x.onnx")
 
 
-@pytest.mark.parametrize(
-    "encoder", [pytest.param(MIT, id="MiT"), pytest.param(SWIN, id="Swin", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", [pytest.param(MIT, id="MiT"), pytest.param(SWIN, id="Swin")])
 def test_products_do_not_depend_on_the_number_of_tokens(encoder, tmp_path):
     counts = []
     for size in ((96, 64), (192, 160)):

@@ -98,7 +98,7 @@ def test_defaults_start_a_realsense_with_the_parameter_file_alone(launch, monkey
     assert Path(file) == LAUNCH.parent / "config/segmenter.yaml"
     assert overrides == {
         "use_sim_time": False,
-        "backend": "tensorrt",
+        "backend": "auto",
         "rgb.image_transport": "raw",
         "depth.image_transport": "raw",
     }
@@ -136,6 +136,21 @@ def test_arguments_become_parameters_that_exist(launch, monkeypatch):
         handler.on_exit(SimpleNamespace(returncode=1), None)
 
 
+def test_the_camera_file_gives_way_to_what_the_users_file_says(launch, tmp_path):
+    file = tmp_path / "robot.yaml"
+    file.write_text(
+        "/**: {ros__parameters: {backend: tensorrt}}\n"
+        "segmenter: {ros__parameters: {rgb: {image_transport: compressed}, camera.size: 640x480}}\n"
+        "planner: {ros__parameters: }\n"
+    )
+    node, _ = started(params_file=str(file))
+    assert node.parameters == [str(file), {"use_sim_time": False, "depth.image_transport": "raw"}]
+    node, _ = started(params_file=str(file), backend="onnxruntime")
+    assert node.parameters[1]["backend"] == "onnxruntime"
+    with pytest.raises(RuntimeError, match=r"params_file 'nowhere\.yaml': no such file"):
+        started(params_file="nowhere.yaml")
+
+
 def test_an_unknown_camera_is_refused(launch):
     with pytest.raises(RuntimeError, match="camera 'webcam': expected one of realsense, orbbec"):
         started(camera="webcam")
@@ -154,8 +169,8 @@ def test_replay_passes_arguments_that_the_segmenter_takes(launch):
 def test_a_camera_file_names_every_topic_of_its_streams(path: Path):
     topics = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert isinstance(topics.pop("odom"), str)
-    # A bag is replayed wherever it is; a robot has a GPU to run on.
-    assert topics.pop("backend", None) == (None if path.stem == "bag" else "tensorrt")
+    # Every machine runs what the README prints, with a GPU or without.
+    assert topics.pop("backend", "auto") == "auto"
     assert set(topics) <= set(MODALITIES)
     assert {"rgb", "depth"} <= set(topics)
     for stream in topics.values():

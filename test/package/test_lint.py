@@ -1,5 +1,5 @@
-"""The tools that read the code find nothing: ruff, pyright, import-linter for the layers of the rooms, and those of
-Dockerfiles and shell scripts."""
+"""The tools that read the code find nothing: ruff, pyright, import-linter for the layers of the rooms, those of
+Dockerfiles and shell scripts, and the hooks of a commit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
     "command",
     [
         "ruff check .",
+        "ruff format --check .",
+        "pre-commit run --all-files --color never",
         "pyright",
         "lint-imports --no-cache",
         "hadolint docker/Dockerfile",
-        "shellcheck docker/entrypoint.sh scripts/find_python",
+        "shellcheck docker/entrypoint.sh scripts/find_python scripts/lock scripts/make_environment",
     ],
 )
 def test_finds_nothing(command: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -45,31 +47,58 @@ def test_environment_is_shielded_unless_ros_is_sourced(tmp_path: Path) -> None:
 
 def test_without_ros_the_demo_gets_wheels_and_no_torch(tree: Path) -> None:
     plan = make("-n", "demo", "BAG=a bag.mcap", "MODALITY=thermal", "FAULTS=1", cwd=tree)
-    assert "--system-site-packages" not in plan
-    assert "--constraint constraints/tested.txt --editable '.[demo]'" in plan
+    assert "scripts/make_environment .venv-demo tested demo 3.11 3.12 3.13 3.10\n" in plan
     command = " ".join(plan.partition(".venv-demo/bin/gemini-ros ")[2].replace("\\\n", "").split())
     assert command == 'demo --bag "a bag.mcap" --modality "thermal" --faults'
 
 
-@pytest.mark.parametrize("target", ["demo", "test"])
-def test_with_ros_its_packages_are_used_and_no_wheels(tree: Path, target: str) -> None:
-    plan = make("-n", target, cwd=tree, ROS_DISTRO="humble")
-    assert "-m venv --clear --system-site-packages" in plan
-    assert "--no-deps -r requirements-robot.txt" in plan
-    extras = {"demo": "report", "test": "report,test"}[target]
-    folder = {"demo": ".venv-demo", "test": ".venv"}[target]
-    assert f"--constraint {folder}/constraints.txt --editable '.[{extras}]'" in plan
-    assert plan.count("-m venv") == 1, "only ROS's own Python can run the tests"
+@pytest.mark.parametrize(("target", "made"), [("demo", ".venv-demo - report"), ("test", ".venv - report,test")])
+def test_with_ros_only_its_own_python_can_run_the_tests(tree: Path, target: str, made: str) -> None:
+    plan = make("-n", target, cwd=tree, ROS_DISTRO="humble").splitlines()
+    assert [line for line in plan if "environment" in line] == [f"scripts/make_environment {made}"]
+
+
+def test_with_ros_its_packages_are_used_and_no_wheels(tree: Path) -> None:
+    """With a stand-in for the Python that ROS came with, which has a numpy and says what it is asked for."""
+    stand_in = tree / "python3"
+    stand_in.write_text(f"""#!/bin/sh
+echo "$@" >>{tree}/asked
+case $1 in
+-m) [ "$2" != venv ] || {{ mkdir -p .venv/bin; cp "$0" .venv/bin/python; }} ;;
+-c) echo numpy==1.21.5 ;;
+esac
+""")
+    stand_in.chmod(0o755)
+    environment = os.environ | {"ROS_DISTRO": "humble", "PATH": f"{tree}:{os.environ['PATH']}"}
+    command = ["scripts/make_environment", ".venv", "-", "report,test"]
+    subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True)
+    venv, numpy, robot, package = (tree / "asked").read_text().splitlines()
+    assert venv == "-m venv --clear --system-site-packages .venv"
+    assert numpy.startswith("-c import numpy")
+    assert robot == "-m pip install --quiet --no-deps --requirement requirements-robot.txt"
+    assert package == "-m pip install --quiet --constraint .venv/system.txt --editable .[report,test]"
+    pins = (tree / ".venv/system.txt").read_text()
+    assert pins == "numpy==1.21.5\nopencv-python==0\nopencv-python-headless==0\n"
+    assert (tree / ".venv/.made").read_text() == "the packages of ROS humble\n"
 
 
 def test_finished_environment_is_made_again_when_requirements_change(tree: Path) -> None:
-    stamp = tree / ".venv-demo/.made"
-    stamp.parent.mkdir()
-    stamp.touch()
-    assert "pip install" not in make("-n", "demo", cwd=tree)
-    later = stamp.stat().st_mtime + 10
-    os.utime(tree / "constraints/tested.txt", (later, later))
-    assert "pip install" in make("-n", "demo", cwd=tree)
+    for name in (".venv-uv", ".venv-demo"):
+        (tree / name).mkdir()
+        (tree / name / ".made").touch()
+    assert "make_environment" not in make("-n", "demo", cwd=tree)
+    later = (tree / ".venv-demo/.made").stat().st_mtime + 10
+    os.utime(tree / "setup.py", (later, later))
+    assert "make_environment .venv-demo" in make("-n", "demo", cwd=tree)
+
+
+def test_tools_have_environments_of_their_own(tree: Path) -> None:
+    tools = re.findall(r"^tools := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[0].split()
+    assert set(tools) <= set(metadata.metadata("gemini_ros").get_all("Provides-Extra", []))
+    plan, tests = make("-n", *(f".venv-{tool}" for tool in tools), cwd=tree), make("-n", "test-all", cwd=tree)
+    for tool in tools:
+        assert f"make_environment .venv-{tool} tested demo,test,{tool} " in plan
+        assert f".venv-{tool}" not in tests
 
 
 def test_find_python_gives_one_that_can_make_environments() -> None:

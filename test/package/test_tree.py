@@ -36,6 +36,10 @@ def test_files_stay_small() -> None:
         assert path.stat().st_size <= limit, f"{path} has {path.stat().st_size} bytes, at most {limit} are wanted"
 
 
+def test_the_tree_stays_small() -> None:
+    assert sum(path.stat().st_size for path in tracked()) < 80 * MEGABYTE
+
+
 def test_each_model_has_its_card_and_golden_outputs() -> None:
     for model in tracked("models/*.onnx"):
         assert model.with_suffix(".golden.npz").is_file(), f"{model.name} without golden outputs"

@@ -47,6 +47,7 @@ def test_a_run_belongs_to_one_process(tmp_path):
         assert again
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_numbers(place, tmp_path):
     run = Run("channel_exchange", ("rgb", "depth"), 1)
     results = []

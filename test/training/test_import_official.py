@@ -42,6 +42,7 @@ def command(checkpoint, out, **changes):
     return ["model", "import-official", str(checkpoint), *(word for pair in options.items() for word in pair)]
 
 
+@pytest.mark.slow
 def test_the_model_file_answers_as_the_checkpoint(checkpoint, weights, tmp_path, capsys):
     """The network is fed by the official rule (depth pixel / 255, tiled), written out by hand."""
     out = tmp_path / "x.onnx"

@@ -340,6 +340,7 @@ def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
     assert "the loss is nan, expected a finite number" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(folder, tmp_path):
     """A process that may write no file as large as a checkpoint; the limit hits in the middle of the write."""
     common = arguments(folder, tmp_path)

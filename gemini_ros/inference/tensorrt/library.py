@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tensorrt_bindings as tensorrt  # where the wheels of TensorRT keep what `tensorrt` gives out
 
 OLDEST, NEWEST = (10, 3), 11
-ORIN = (8, 7)
+ORIN, THOR = (8, 7), (11, 0)
 _INSTALL = "on a Jetson JetPack brings it (see docs/tensorrt.md), elsewhere: pip install 'gemini_ros[tensorrt]'"
 
 
@@ -82,6 +82,11 @@ def check_supported(version: str, compute_capability: tuple[int, int]) -> None:
         raise LibraryError(
             f"TensorRT {version} has no kernels for Jetson Orin (compute capability 8.7): use JetPack 6 with TensorRT "
             "10.3, or JetPack 7.2 with TensorRT 10.16 or newer"
+        )
+    if (11, 2, 1) <= version_numbers(version)[:3] < (11, 4, 1) and compute_capability in (ORIN, THOR):
+        raise LibraryError(
+            f"TensorRT {version} does not support JetPack (nor does any from 11.2.1 to 11.4.0): use the one that "
+            "JetPack brings, or 11.4.1 or newer with JetPack 7.2.2"
         )
 
 

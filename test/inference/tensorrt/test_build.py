@@ -53,6 +53,7 @@ def test_nano_compiles_and_tells_how_far_it_is():
             load_engine(RTX, built.engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_nano_compiles_in_less_precision(tmp_path, precision):
     info = read_model_info(NANO)

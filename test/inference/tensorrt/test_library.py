@@ -59,3 +59,13 @@ def test_10_13_is_refused_on_orin_alone():
     check_supported("10.13.3.9", (8, 6))
     check_supported("10.3.0", (8, 7))
     check_supported("10.16.1.11", (8, 7))
+
+
+@pytest.mark.parametrize("version", ["11.2.1.6", "11.3.0", "11.4.0.106"])
+def test_versions_without_jetpack_are_refused_on_a_jetson_alone(version):
+    for jetson in ((8, 7), (11, 0)):
+        with pytest.raises(LibraryError, match=rf"TensorRT {version} does not support JetPack.*11\.4\.1"):
+            check_supported(version, jetson)
+        check_supported("11.4.1", jetson)
+        check_supported("11.1.0", jetson)
+    check_supported(version, (8, 9))
