@@ -41,8 +41,8 @@ any := 3.11 3.12 3.13 3.10
 .venv/.made:              ; $(make_environment) tested all $(any)
 .venv-demo/.made:         ; $(make_environment) tested demo $(any)
 .venv-3.%/.made:          ; $(make_environment) tested demo,test 3.$*
-.venv-jetpack-6/.made:    ; $(make_environment) jetpack-6 runtime,test 3.10
-.venv-ubuntu-24.04/.made: ; $(make_environment) ubuntu-24.04 runtime,test 3.12
+.venv-jetpack-6/.made:    ; $(make_environment) jetpack-6 runtime,bags,test 3.10
+.venv-ubuntu-24.04/.made: ; $(make_environment) ubuntu-24.04 runtime,bags,test 3.12
 $(tools:%=.venv-%/.made): .venv-%/.made: ; $(make_environment) tested demo,test,$* $(any)
 
 # uv installs the others: the same wheels as pip in a fifth of the time, as environments share what one has unpacked.
@@ -60,15 +60,15 @@ $(environments): %: %/.made
 
 lock: .venv-uv/.made
 	scripts/lock tested 3.10 --all-extras
-	scripts/lock jetpack-6 3.10 --extra runtime --extra test constraints/jetpack-6.in
-	scripts/lock ubuntu-24.04 3.12 --extra runtime --extra test constraints/ubuntu-24.04.in
+	scripts/lock jetpack-6 3.10 --extra runtime --extra bags --extra test constraints/jetpack-6.in
+	scripts/lock ubuntu-24.04 3.12 --extra runtime --extra bags --extra test constraints/ubuntu-24.04.in
 
 # --- Tests: two lanes side by side ------------------------------------------------------------------------------------
 # One computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed. With
 # the further Pythons, test runs what a robot runs there: processes of the demo, and the rooms without ROS with its own
 # numpy and OpenCV; test-all runs all that needs no torch.
 
-robot_tests := test/core test/inference
+robot_tests := test/core test/inference test/pipeline
 live_tests := test/nodes test/demo
 further := -m "not torch and not slow and not once"
 last = $(lastword $(pythons))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gemini_ros.core.sync import PairMatcher
+from gemini_ros.pipeline.sync import PairMatcher
 
 CASES = {
     "rgb 30 Hz, depth 30 Hz": (("rgb", "depth"), (), {"rgb": 30.0, "depth": 30.0}),

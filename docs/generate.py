@@ -25,7 +25,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from gemini_ros.nodes.parameters import PARAMETERS, Parameter
+from gemini_ros.pipeline.settings import SETTINGS, Setting
 from gemini_ros.nodes.segmenter import SegmenterNode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +86,7 @@ def page() -> str:
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",
-        _table(("parameter", "type", "default", "values", "live", "meaning"), map(_parameter_row, PARAMETERS)),
+        _table(("parameter", "type", "default", "unit", "values", "live", "meaning"), map(_parameter_row, SETTINGS)),
     ]
     for name in LAUNCH_FILES:
         rows = ((f"`{argument}`", _code(default), text) for argument, default, text in launch_arguments(ROOT / name))
@@ -170,15 +170,15 @@ def _topics(found: Sequence[Topic], told: dict[str, str]) -> str:
     return _table(("topic", "type", "quality of service", "content"), rows)
 
 
-def _parameter_row(parameter: Parameter) -> tuple[str, ...]:
-    default = parameter.default
+def _parameter_row(setting: Setting) -> tuple[str, ...]:
+    default = setting.default
     if isinstance(default, (list, tuple)):
         shown = "[" + ", ".join(map(str, default)) + "]"
     else:
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-    live = "yes" if parameter.live else ""
-    name = f"`{parameter.name}`"
-    return name, parameter.type_name, _code(shown), parameter.range_text, live, parameter.description
+    live = "yes" if setting.live else ""
+    name = f"`{setting.name}`"
+    return name, setting.type_name, _code(shown), setting.unit, setting.range_text, live, setting.description
 
 
 def _code(value: str | None) -> str:

@@ -270,7 +270,7 @@ def add_bag_check(parser: argparse.ArgumentParser) -> None:
 
 
 def run_bag_check(args: argparse.Namespace) -> int:
-    from gemini_ros.bags.check import check_bag
+    from gemini_ros.doctor.bag import check_bag
 
     check = check_bag(args.bag)
     print("\n".join(check.lines()))

@@ -19,7 +19,7 @@ from gemini_ros.demo.results import Run
 from gemini_ros.evaluation.lights_out import lights_out
 from gemini_ros.evaluation.pipeline import EvaluationSettings
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
-from gemini_ros.evaluation.summary import Summary
+from gemini_ros.pipeline.summary import Summary
 from gemini_ros.report.canvas import GOOD, WARNING, Canvas
 from gemini_ros.report.contact_sheet import Moment, write_contact_sheet
 from gemini_ros.report.false_color import color_depth, color_thermal

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.static_transforms import static_transform
-from gemini_ros.bags.topics import BASE_FRAME, Topics, find_topics
+from gemini_ros.bags.topics import BASE_FRAME, Topics
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_resource
 from gemini_ros.core.transforms import BODY_FROM_OPTICAL
 from gemini_ros.inference import read_model_info
+from gemini_ros.pipeline.streams import find_topics
 
 #: Shipped model by the modality it takes beside RGB.
 MODELS = {"depth": "warehouse_rgbd_nano", "thermal": "warehouse_rgbt_nano", "none": "warehouse_rgb_nano"}

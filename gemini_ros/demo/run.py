@@ -12,8 +12,8 @@ from gemini_ros.demo.plan import DemoOptions, make_plan
 from gemini_ros.demo.processes import ChildError, enter_private_domain
 from gemini_ros.demo.results import Run, failures, read_run, summarise_run
 from gemini_ros.demo.session import RECORDING, STATISTICS, run_session
-from gemini_ros.evaluation.summary import Summary
 from gemini_ros.nodes.tool import stop_on_signals
+from gemini_ros.pipeline.summary import Summary
 
 SUMMARY = "summary.json"
 SHEET = "contact_sheet.png"

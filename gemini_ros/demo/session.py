@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from gemini_ros.core.statistics import CAUSES
 from gemini_ros.demo.display import Display
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.processes import Child, ChildError
 from gemini_ros.nodes.monitor import Monitor, monitoring
+from gemini_ros.pipeline.statistics import CAUSES
 
 SEGMENTER = "segmenter"
 LABELS, MAP = f"/{SEGMENTER}/labels", f"/{SEGMENTER}/costmap"

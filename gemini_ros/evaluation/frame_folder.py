@@ -11,13 +11,13 @@ import yaml
 
 from gemini_ros.bags.messages import to_uint16
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.topics import find_topics
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.pipeline.streams import find_topics
 
 LAYOUT = "recorded"
 

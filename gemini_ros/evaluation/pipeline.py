@@ -12,17 +12,18 @@ import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.static_transforms import camera_mounting
-from gemini_ros.bags.topics import BASE_FRAME, find_topics
+from gemini_ros.bags.topics import BASE_FRAME
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.metrics import Scores
-from gemini_ros.core.statistics import LatencyStatistics, StageTimer
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.evaluation.label_images import LabelImages, Labels, count
 from gemini_ros.evaluation.mapping import OfflineCostmap
 from gemini_ros.evaluation.replay import Replay, ReplaySettings, Step
-from gemini_ros.evaluation.summary import ModeChange, Summary, summarise
 from gemini_ros.inference import Segmenter, load_segmenter, sha256_of
+from gemini_ros.pipeline.statistics import LatencyStatistics, StageTimer
+from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import Moment, write_contact_sheet
 
 _SHEET_ROWS = 6

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
-from gemini_ros.bags.topics import Topics, find_topics
+from gemini_ros.bags.topics import Topics
 from gemini_ros.core.encodings import (
     CENTIKELVIN_OFFSET,
     CENTIKELVIN_SCALE,
@@ -22,10 +22,11 @@ from gemini_ros.core.encodings import (
     stamp_ns,
 )
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
-from gemini_ros.core.intake import Received, assemble
-from gemini_ros.core.statistics import Counters
-from gemini_ros.core.sync import Match, PairMatcher
 from gemini_ros.core.transforms import PoseBuffer, from_xyz_quaternion
+from gemini_ros.pipeline.intake import Received, assemble
+from gemini_ros.pipeline.statistics import Counters
+from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.pipeline.sync import Match, PairMatcher
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import FrameError
-from gemini_ros.core.intake import Received
-from gemini_ros.core.sync import Match, PairMatcher
+from gemini_ros.pipeline.intake import Received
+from gemini_ros.pipeline.sync import Match, PairMatcher
 
 if TYPE_CHECKING or find_spec("message_filters") is None:
     from gemini_ros.nodes.simple_filter import SimpleFilter, Subscriber

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.segmenter import Segmenter
-from gemini_ros.nodes.parameters import Settings
+from gemini_ros.pipeline.settings import Settings
 
 
 class _AbandonedError(Exception):

@@ -12,9 +12,9 @@ import numpy as np
 from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.core.statistics import Counters
 from gemini_ros.nodes.outputs import Outputs
 from gemini_ros.nodes.pose import BASE_FRAME, PoseSource, PoseUnknown
+from gemini_ros.pipeline.statistics import Counters
 
 
 class LiveCostmap:

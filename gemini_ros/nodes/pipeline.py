@@ -14,10 +14,6 @@ from typing import Any
 from rclpy.node import Node
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
-from gemini_ros.core.intake import Received, assemble
-from gemini_ros.core.slot import NewestSlot
-from gemini_ros.core.statistics import Counters, LatencyStatistics, StageTimer
-from gemini_ros.core.sync import Match, PairMatcher
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.diagnostics import Complaints
 from gemini_ros.nodes.filters import NodeClock, PairFilter
@@ -25,6 +21,10 @@ from gemini_ros.nodes.inputs import ImageInput
 from gemini_ros.nodes.mapping import CostmapTopic, LiveCostmap
 from gemini_ros.nodes.outputs import Outputs
 from gemini_ros.nodes.parameters import Settings
+from gemini_ros.pipeline.intake import Received, assemble
+from gemini_ros.pipeline.slot import NewestSlot
+from gemini_ros.pipeline.statistics import Counters, LatencyStatistics, StageTimer
+from gemini_ros.pipeline.sync import Match, PairMatcher
 
 
 class Pipeline:

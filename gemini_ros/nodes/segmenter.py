@@ -32,10 +32,11 @@ from gemini_ros.nodes.diagnostics import diagnostic_array
 from gemini_ros.nodes.loading import ModelLoader
 from gemini_ros.nodes.mapping import LiveCostmap
 from gemini_ros.nodes.outputs import Outputs
-from gemini_ros.nodes.parameters import Settings, declare, refused_change, settings_from_values, values_of
+from gemini_ros.nodes.parameters import declare, values_of
 from gemini_ros.nodes.pipeline import Pipeline
 from gemini_ros.nodes.pose import PoseSource, pose_source
 from gemini_ros.nodes.process import run
+from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
 from gemini_ros.nodes.statuses import Report, mode_report, statistics
 
 _POLL_S = 0.05

@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from gemini_ros.bags.check import check_bag
 from gemini_ros.bags.from_images import START_NS, Units, bag_from_images
 from gemini_ros.bags.reader import BagError, BagReader
-from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS, NOTES_TOPIC, find_topics
+from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS, NOTES_TOPIC
 from gemini_ros.cli import main
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.doctor.bag import check_bag
+from gemini_ros.pipeline.streams import find_topics
 
 CAMERA = (50.0, 51.0, 3.5, 2.5)
 SIZE = (5, 7)

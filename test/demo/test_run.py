@@ -23,7 +23,7 @@ from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.demo.plan import MODELS
 from gemini_ros.evaluation.label_images import LabelImages, compare_labels
 from gemini_ros.evaluation.pipeline import offline_labels
-from gemini_ros.evaluation.summary import summary_from_json
+from gemini_ros.pipeline.summary import summary_from_json
 from test.drives import write_drive
 
 pytestmark = pytest.mark.ros

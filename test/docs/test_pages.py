@@ -14,10 +14,10 @@ import yaml
 
 from gemini_ros import cli
 from gemini_ros.core.model_info import _KEYS as METADATA_KEYS
-from gemini_ros.core.statistics import CAUSES, STAGES
-from gemini_ros.core.sync import POLICIES
 from gemini_ros.datasets.layout import _IMAGE_KEYS, _LAYOUT_KEYS, layout_from_dict, load_layout
-from gemini_ros.evaluation.summary import Summary
+from gemini_ros.pipeline.statistics import CAUSES, STAGES
+from gemini_ros.pipeline.summary import Summary
+from gemini_ros.pipeline.sync import POLICIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

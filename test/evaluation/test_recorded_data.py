@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gemini_ros.cli import main
-from gemini_ros.evaluation.summary import summary_from_json
+from gemini_ros.pipeline.summary import summary_from_json
 
 MODELS = Path(__file__).parents[1] / "fixtures"
 FRAMES = 4

@@ -12,10 +12,10 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from gemini_ros.core.frames import FrameError
-from gemini_ros.core.intake import Received
-from gemini_ros.core.sync import PairMatcher
 from gemini_ros.nodes import simple_filter
 from gemini_ros.nodes.filters import NodeClock, PairFilter, SimpleFilter
+from gemini_ros.pipeline.intake import Received
+from gemini_ros.pipeline.sync import PairMatcher
 from test.nodes.rig import stamp
 
 MS = 1_000_000

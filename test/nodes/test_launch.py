@@ -14,12 +14,12 @@ import yaml
 
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.resources import find_resource
-from gemini_ros.nodes.parameters import PARAMETERS, TRANSPORTS
+from gemini_ros.pipeline.settings import SETTINGS, TRANSPORTS
 
 LAUNCH = find_resource("launch")
 CAMERAS = sorted(find_resource("config/cameras").glob("*.yaml"))
 FILES = sorted(LAUNCH.glob("*.launch.py"))
-NAMES = {parameter.name for parameter in PARAMETERS}
+NAMES = {parameter.name for parameter in SETTINGS}
 
 
 class Recorded(SimpleNamespace):

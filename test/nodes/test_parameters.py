@@ -13,9 +13,10 @@ from rclpy.parameter import Parameter
 
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.resources import find_resource
-from gemini_ros.nodes.parameters import PARAMETERS, declare, refused_change, settings_from_values, values_of
+from gemini_ros.nodes.parameters import declare, values_of
+from gemini_ros.pipeline.settings import SETTINGS, refused_change, settings_from_values
 
-DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+DEFAULTS = {parameter.name: parameter.default for parameter in SETTINGS}
 
 
 def settings(**changes: Any):
@@ -23,8 +24,8 @@ def settings(**changes: Any):
 
 
 def test_every_parameter_is_described_once_and_its_default_is_within_its_range():
-    assert len(DEFAULTS) == len(PARAMETERS)
-    for parameter in PARAMETERS:
+    assert len(DEFAULTS) == len(SETTINGS)
+    for parameter in SETTINGS:
         assert parameter.description.endswith("."), parameter.name
         if parameter.low is not None:
             assert parameter.low <= parameter.default <= parameter.high, parameter.name
@@ -109,7 +110,7 @@ def node(ros_environment):
 def test_declared_with_type_range_and_description(node: Node):
     declare(node)
     assert values_of(node) == {**DEFAULTS, "costmap.size_m": 4.0}
-    for parameter in PARAMETERS:
+    for parameter in SETTINGS:
         descriptor = node.describe_parameter(parameter.name)
         assert descriptor.description == parameter.description
         if parameter.low is not None:

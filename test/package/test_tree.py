@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,42 @@ def tracked(*folders: str) -> list[Path]:
 def test_each_room_says_what_it_is_for_and_is_tested(room: str) -> None:
     assert ast.get_docstring(ast.parse((ROOT / "gemini_ros" / room / "__init__.py").read_text(encoding="utf-8")))
     assert list((ROOT / "test" / room).glob("test_*.py")), f"test/{room} has no test"
+
+
+# Top-level modules that only some rooms may import; whatever room is added is held to it.
+ONLY_IN = {"torch": {"network", "training"}, "lightning": {"training"}, "rclpy": {"nodes"}}
+
+
+@pytest.mark.parametrize("module", ONLY_IN)
+def test_heavy_libraries_stay_in_their_rooms(module: str) -> None:
+    found = set()
+    for path in (ROOT / "gemini_ros").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            if module in {name.partition(".")[0] for name in names}:
+                found.add(path.relative_to(ROOT / "gemini_ros").parts[0])
+    assert found == ONLY_IN[module]
+
+
+def test_a_room_without_a_layer_is_refused(tmp_path: Path) -> None:
+    """A room that imports torch and rclpy, put into a copy of the package."""
+    for name in ("gemini_ros", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "gemini_ros/annex").mkdir()
+    (tmp_path / "gemini_ros/annex/__init__.py").write_text("import rclpy\nimport torch\n")
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "annex" in done.stdout
 
 
 def test_files_stay_small() -> None:

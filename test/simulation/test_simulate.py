@@ -7,8 +7,9 @@ import pytest
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.static_transforms import static_transform
-from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS, find_topics
+from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info
+from gemini_ros.pipeline.streams import find_topics
 from gemini_ros.simulate import write_drive_bag
 from gemini_ros.simulation.drive import DriveCamera, plan_drive
 

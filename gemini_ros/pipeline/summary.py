@@ -11,8 +11,8 @@ from typing import Any
 from gemini_ros import __version__
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.metrics import Scores
-from gemini_ros.core.statistics import CAUSES, STAGES, Counters, LatencyStatistics
-from gemini_ros.core.sync import StreamCounts
+from gemini_ros.pipeline.statistics import CAUSES, STAGES, Counters, LatencyStatistics
+from gemini_ros.pipeline.sync import StreamCounts
 
 Percentiles = Mapping[str, "float | None"]
 
@@ -30,7 +30,7 @@ class Summary:
     """One run. Times are milliseconds; ``None`` stands where there is nothing to measure.
 
     ``frames``: counts of each stream. ``dropped_pairs``: matches that reached no inference, by cause. ``latency_ms``:
-    p50 and p99 of each stage of ``core.statistics.STAGES``. ``miou``, ``iou`` by class name and what follows them:
+    p50 and p99 of each stage of ``pipeline.statistics.STAGES``. ``miou``, ``iou`` by class name and what follows them:
     ``core.metrics.Scores`` over the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
     nor prediction is ``None``, so is the calibration error where the confidence was not recorded. ``notes`` say what
     was not there, or not usable, and what follows.

@@ -74,6 +74,12 @@ class Counters:
         """Matches that reached no inference, by cause; causes that did not occur are left out."""
         return {cause: n for cause in _MATCH_CAUSES if (n := getattr(self, cause))}
 
+    def drop(self, cause: str) -> None:
+        """Count a match that reaches no inference. Raises ``ValueError`` for a cause of messages alone."""
+        if cause not in _MATCH_CAUSES:
+            raise ValueError(f"cause {cause!r}, expected one of {', '.join(_MATCH_CAUSES)}")
+        setattr(self, cause, getattr(self, cause) + 1)
+
     def identities(self, stream_counts: Mapping[str, _MessageCounts] | None = None) -> list[str]:
         """The broken identities as sentences; empty when every message and match is accounted for.
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gemini_ros import __version__
 from gemini_ros.core.metrics import Scores
-from gemini_ros.core.statistics import CAUSES, STAGES, Counters, LatencyStatistics
-from gemini_ros.core.sync import StreamCounts
-from gemini_ros.evaluation.summary import ModeChange, Summary, summarise, summary_from_json
+from gemini_ros.pipeline.statistics import CAUSES, STAGES, Counters, LatencyStatistics
+from gemini_ros.pipeline.summary import ModeChange, Summary, summarise, summary_from_json
+from gemini_ros.pipeline.sync import StreamCounts
 
 
 def summary(**changes) -> Summary:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.core.intake import Received, assemble
-from gemini_ros.core.sync import Match
+from gemini_ros.pipeline.intake import Received, assemble
+from gemini_ros.pipeline.sync import Match
 
 CAMERA = Intrinsics(6, 4, 5.0, 5.0, 2.5, 1.5)
 

@@ -3,9 +3,10 @@ import pytest
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagError, BagReader
-from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics, find_topics
+from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.pipeline.streams import find_topics
 
 IMAGE, PACKED, INFO, ODOM = range(4)
 MESSAGES = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemini_ros.core.statistics import (
+from gemini_ros.pipeline.statistics import (
     CAUSES,
     STAGES,
     Counters,
@@ -15,7 +15,7 @@ from gemini_ros.core.statistics import (
     StageTimer,
     message_identity,
 )
-from gemini_ros.core.stream import StreamCounts
+from gemini_ros.pipeline.waiting import StreamCounts
 
 
 def test_counters_that_add_up_break_nothing():

@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemini_ros.core.presence import POLICIES
-from gemini_ros.core.statistics import CAUSES
-from gemini_ros.core.sync import PairMatcher
+from gemini_ros.pipeline.presence import POLICIES
+from gemini_ros.pipeline.statistics import CAUSES
+from gemini_ros.pipeline.sync import PairMatcher
 
 MS = 1_000_000
 SLOP = 20 * MS

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gemini_ros.core.presence import POLICIES, Presence
-from gemini_ros.core.statistics import CAUSES, message_identity
-from gemini_ros.core.stream import Message, Stream, StreamCounts, time_of
+from gemini_ros.pipeline.presence import POLICIES, Presence
+from gemini_ros.pipeline.settings import DEFAULTS
+from gemini_ros.pipeline.statistics import CAUSES, message_identity
+from gemini_ros.pipeline.waiting import Message, Stream, StreamCounts, time_of
 
 __all__ = ["POLICIES", "Match", "PairMatcher", "StreamCounts"]
 
@@ -77,11 +78,11 @@ class PairMatcher:
         required: Sequence[str],
         extras: Sequence[str] = (),
         *,
-        slop_ns: int = 20_000_000,
+        slop_ns: int = DEFAULTS.slop_ns,
         offsets_ns: Mapping[str, int] = MappingProxyType({}),
         queue_size: int = 10,
-        missing_timeout_ns: int = 500_000_000,
-        policy: str = "degrade",
+        missing_timeout_ns: int = DEFAULTS.missing_timeout_ns,
+        policy: str = DEFAULTS.missing_policy,
         jump_ns: int = 1_000_000_000,
     ) -> None:
         names = (*required, *extras)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from gemini_ros.core.sync import Match, PairMatcher
+from gemini_ros.pipeline.sync import Match, PairMatcher
 
 MS = 1_000_000
 

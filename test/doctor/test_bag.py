@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from gemini_ros.bags import messages
-from gemini_ros.bags.check import check_bag
 from gemini_ros.bags.reader import BagError
 from gemini_ros.bags.topics import DEFAULT_TOPICS
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.doctor.bag import check_bag
 
 TENTH = 100_000_000
 RGB = np.zeros((4, 6, 3), np.uint8)

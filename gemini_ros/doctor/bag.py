@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
-from gemini_ros.bags.topics import NOTES_TOPIC, Topics, find_topics
+from gemini_ros.bags.topics import NOTES_TOPIC, Topics
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError
+from gemini_ros.pipeline.streams import find_topics
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gemini_ros.core.slot import NewestSlot
+from gemini_ros.pipeline.slot import NewestSlot
 
 
 def test_the_newest_wins_and_the_replaced_comes_back():

@@ -1,0 +1,214 @@
+"""A bag walked offline as the node would live it: messages in order of receipt, matched, segmented and mapped.
+
+The same every time. Where the node waits, for a pose or for time to pass, the walk reads on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gemini_ros.bags.reader import BagError, BagMessage, BagReader
+from gemini_ros.bags.static_transforms import camera_mounting
+from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.frames import Frame, FrameError, Segmentation
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.transforms import Matrix, camera_in_base
+from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.pipeline.frame import FramePipeline, Segmented
+from gemini_ros.pipeline.intake import Intake
+from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.pose import BASE_FRAME, WAIT_NS, OdometryPoses
+from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.statistics import StageTimer
+from gemini_ros.pipeline.streams import find_topics, streams_of_bag
+from gemini_ros.pipeline.sync import Match
+
+POLL_NS = 50_000_000
+"""Time passes in steps of this length for the matcher, live and offline."""
+_POLLS_IN_A_GAP = 1200
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a message, or the passing of time, settled at ``now_ns`` in the bag's time of receipt."""
+
+    now_ns: int
+    mode: str
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame of the bag, at ``now_ns``, the matcher being in ``mode``."""
+
+    frame: Frame
+    mode: str
+    now_ns: int
+
+
+@dataclass(frozen=True)
+class Result(Step):
+    """What the pipeline said of a frame: labels, the map at the frame's stamp in ``map_frame``, and the robot in it."""
+
+    segmentation: Segmentation
+    occupancy: Occupancy
+    map_frame: str
+    robot: tuple[float, float, float]
+
+
+class BagWalk:
+    """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
+
+    ``model_modalities``: what the model takes. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for
+    modalities that do not go together; on the way ``BagError`` where the bag is damaged. A message that cannot be used
+    is a counted drop, and each fault is kept in ``faults`` with how often it came.
+    """
+
+    def __init__(self, reader: BagReader, model_modalities: Sequence[str], settings: Settings) -> None:
+        self.topics = find_topics(reader)
+        self.settings = settings
+        required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
+        self.intake = Intake(required, extras, settings)
+        self.poses = OdometryPoses(settings.costmap_frame, mounting(reader, settings))
+        self.has_odometry = self.topics.odom is not None
+        self._reader = reader
+        self._faults: Counter[str] = Counter()
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Why messages were of no use, with how often each reason came."""
+        return self.intake.faults + self._faults
+
+    def moments(self) -> Iterator[Moment]:
+        """All that happens, in the order in which the node would live it."""
+        handlers = self._handlers()
+        matcher = self.intake.matcher
+        now_ns = self._reader.start_ns
+        for stored in self._reader.messages(list(handlers)):
+            for _ in range(_POLLS_IN_A_GAP):
+                if stored.receipt_ns - now_ns <= POLL_NS:
+                    break
+                now_ns += POLL_NS
+                yield self._moment(matcher.poll(now_ns), now_ns)
+            now_ns = stored.receipt_ns
+            yield self._moment(matcher.poll(now_ns), now_ns)
+            for kind, stream in handlers[stored.topic]:
+                yield self._moment(self._take(kind, stream, stored, now_ns), now_ns)
+        yield self._moment(matcher.finish(), now_ns)
+
+    def frames(self) -> Iterator[Step]:
+        """The frames alone; a match whose images make none is a fault."""
+        for moment in self.moments():
+            for match in moment.matches:
+                try:
+                    yield Step(self.intake.assemble(match), moment.mode, moment.now_ns)
+                except FrameError as error:
+                    self._faults[str(error)] += 1
+
+    def _handlers(self) -> dict[str, list[tuple[str, str]]]:
+        """What each topic brings: the images of a stream, the camera_info of some, or odometry."""
+        handlers: dict[str, list[tuple[str, str]]] = {}
+        for stream in self.intake.streams:
+            handlers.setdefault(getattr(self.topics, stream), []).append(("image", stream))
+            if info := getattr(self.topics, f"{stream}_info"):
+                handlers.setdefault(info, []).append(("info", stream))
+        if self.topics.odom:
+            handlers.setdefault(self.topics.odom, []).append(("odometry", ""))
+        return handlers
+
+    def _take(self, kind: str, stream: str, stored: BagMessage, now_ns: int) -> list[Match]:
+        try:
+            message: Any = self._reader.deserialize(stored)
+        except BagError as error:
+            if kind == "image":
+                self.intake.refuse(stream, FrameError(str(error)), now_ns)
+            else:
+                self._faults[str(error)] += 1
+            return []
+        if kind == "image":
+            try:
+                return self.intake.take(stream, message, now_ns, now_ns)
+            except FrameError:
+                return []
+        if kind == "info":
+            source = self.intake.streams[stream]
+            source.take_info(message)
+            fault = source.camera_fault
+        else:
+            fault = self.poses.take(message)
+        if fault:
+            self._faults[f"{stored.topic}: {fault}"] += 1
+        return []
+
+    def _moment(self, matches: list[Match], now_ns: int) -> Moment:
+        return Moment(now_ns, self.intake.matcher.mode, tuple(matches))
+
+
+class BagRun:
+    """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there."""
+
+    def __init__(self, reader: BagReader, segmenter: Segmenter, label_set: LabelSet, settings: Settings) -> None:
+        self.walk = BagWalk(reader, segmenter.info.modality_names, settings)
+        self.costmap = Mapping(settings.costmap, label_set, self.walk.poses)
+        self.costmap.warm_up()
+        self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
+        self._waiting: deque[tuple[Segmented, Moment]] = deque()
+
+    def results(self) -> Iterator[Result]:
+        """What the node would have published of each frame. Nothing is replaced offline: every match is segmented."""
+        now_ns = 0
+        for moment in self.walk.moments():
+            now_ns = moment.now_ns
+            yield from self._mapped(now_ns)
+            self.costmap.follow(moment.mode)
+            for match in moment.matches:
+                self._segment(match, moment)
+            yield from self._mapped(now_ns)
+        yield from self._mapped(now_ns + WAIT_NS)
+
+    def notes(self) -> list[str]:
+        """What was not there or not usable, and what follows."""
+        costmap = self.costmap
+        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
+        notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
+        faults = self.walk.faults + self.pipeline.faults
+        return notes + [f"{n} x {fault}" for fault, n in faults.most_common()]
+
+    def _segment(self, match: Match, moment: Moment) -> None:
+        self.pipeline.emitted(match)
+        timer = StageTimer()
+        timer.add("sync", moment.now_ns - max(item.received_ns for item in match.items.values()))
+        segmented = self.pipeline.segment(match, timer)
+        if segmented is not None:
+            self.pipeline.published()
+            self._waiting.append((segmented, moment))
+
+    def _mapped(self, now_ns: int) -> Iterator[Result]:
+        """The frames whose pose is known by now, or has been waited for long enough, in order."""
+        while self._waiting:
+            segmented, moment = self._waiting[0]
+            frame = segmented.frame
+            if now_ns < moment.now_ns + WAIT_NS and self.walk.poses.awaits(frame.stamp_ns):
+                return
+            self._waiting.popleft()
+            self.pipeline.map(segmented)
+            with segmented.timer.stage("costmap"):
+                occupancy, map_frame = self.costmap.render_frame(frame.stamp_ns, now_ns)
+            self.pipeline.counters.costmaps_published += 1
+            timings_ns = segmented.timer.timings_ns
+            segmented.timer.add("total", sum(timings_ns.values()))
+            self.pipeline.latencies.record_frame(timings_ns)
+            robot = self.costmap.robot
+            yield Result(frame, moment.mode, moment.now_ns, segmented.segmentation, occupancy, map_frame, robot)
+
+
+def mounting(reader: BagReader, settings: Settings) -> Matrix | None:
+    """The camera's optical frame in base_link (4, 4): as set, else by the bag's ``/tf_static``, else ``None``."""
+    if settings.camera_in_base is not None:
+        return camera_in_base(settings.camera_in_base)
+    rgb = find_topics(reader).rgb
+    return None if rgb is None else camera_mounting(reader, rgb, BASE_FRAME)

@@ -1,0 +1,158 @@
+"""From a message to what the matcher holds, and from a match to the frame a segmenter takes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
+from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.sync import Match, PairMatcher
+
+
+_FAULTS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Received:
+    """A decoded image on its way through the matcher.
+
+    ``image`` is the array of its modality (see ``Frame``); ``received_ns`` when its message came: by the monotonic
+    clock of a running node, by the receipt that a bag recorded. ``decode_ns`` is what decoding took.
+    """
+
+    image: np.ndarray
+    frame_id: str
+    intrinsics: Intrinsics | None
+    received_ns: int
+    decode_ns: int
+
+
+class ImageStream:
+    """What is known of one stream of images: its frame, its camera, and how its messages are read."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.frame_id = ""
+        self.intrinsics: Intrinsics | None = None
+        self.camera_fault = "no camera_info"
+        self._settings = settings
+
+    def decode(self, message: Any, received_ns: int) -> tuple[Received, int]:
+        """The image of a sensor_msgs/Image or CompressedImage, and the fingerprint of its content.
+
+        Raises ``FrameError`` with the cause it is dropped under.
+        """
+        start_ns = time.monotonic_ns()
+        image = decode_image(
+            message,
+            self.name,
+            thermal_scale=self._settings.thermal_scale,
+            thermal_offset=self._settings.thermal_offset,
+        )
+        height, width = image.shape[:2]
+        expected = self._settings.camera_size
+        if expected is not None and (width, height) != expected:
+            raise FrameError(
+                f"{width}x{height}, camera.size is {expected[0]}x{expected[1]}: set the camera's resolution, or the "
+                "parameter",
+                "wrong_size",
+            )
+        content = fingerprint(message)
+        self.frame_id = message.header.frame_id
+        decode_ns = time.monotonic_ns() - start_ns
+        return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns), content
+
+    def take_info(self, message: Any) -> None:
+        """Learn the camera from a sensor_msgs/CameraInfo; one that is unusable is told in ``camera_fault``."""
+        self.frame_id = self.frame_id or message.header.frame_id
+        try:
+            self.intrinsics = intrinsics_from_camera_info(message)
+            self.camera_fault = ""
+        except FrameError as error:
+            self.intrinsics, self.camera_fault = None, str(error)
+
+
+class Intake:
+    """The images of all streams into the matcher. Every message that cannot be used is counted here, with its reason.
+
+    ``faults`` counts the reasons. Not safe to use from several threads, but for ``assemble``.
+    """
+
+    def __init__(self, required: Sequence[str], extras: Sequence[str], settings: Settings) -> None:
+        names = (*required, *extras)
+        self.matcher = PairMatcher(
+            required,
+            extras,
+            slop_ns=settings.slop_ns,
+            offsets_ns={name: settings.offsets_ns.get(name, 0) for name in names},
+            missing_timeout_ns=settings.missing_timeout_ns,
+            policy=settings.missing_policy,
+        )
+        self.streams = {name: ImageStream(name, settings) for name in names}
+        self.faults: Counter[str] = Counter()
+
+    def take(self, stream: str, message: Any, now_ns: int, received_ns: int) -> list[Match]:
+        """The matches that a message settles; ``now_ns`` is the matcher's time, ``received_ns`` that of ``Received``.
+
+        Raises ``FrameError`` once the message is counted as dropped.
+        """
+        try:
+            received, content = self.streams[stream].decode(message, received_ns)
+        except FrameError as error:
+            self.refuse(stream, error, now_ns)
+            raise
+        return self.matcher.add(stream, stamp_ns(message), received, now_ns, content)
+
+    def refuse(self, stream: str, error: FrameError, now_ns: int) -> None:
+        """Count a message that came and is of no use."""
+        self.matcher.drop(stream, error.cause, now_ns)
+        text = f"{stream}: {error}"
+        # The figures in the sentences of a long run are without end.
+        if error.cause != "not_ready" and (text in self.faults or len(self.faults) < _FAULTS_KEPT):
+            self.faults[text] += 1
+
+    def assemble(self, match: Match) -> Frame:
+        """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""
+        rgb = self.streams.get("rgb")
+        if rgb is None:
+            return assemble(match, rgb_frame_id="")
+        return assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)
+
+
+def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None = None) -> Frame:
+    """The frame of a match whose items are ``Received``; items that are no modality (ground truth) are left aside.
+
+    Every image lies on the RGB grid, so the frame carries the RGB image's ``frame_id``, and ``rgb_frame_id`` where RGB
+    is missing. ``intrinsics`` are those of the grid; without them, the first image that brings some counts.
+
+    Raises ``FrameError`` with cause ``wrong_size`` for images, or a camera_info, of different sizes; ``invalid`` for
+    arrays of a wrong type.
+    """
+    received: dict[str, Received] = {name: match.items[name] for name in MODALITIES if name in match.items}
+    if "rgb" in received:
+        frame_id = received["rgb"].frame_id
+    else:
+        frame_id = rgb_frame_id or next((item.frame_id for item in received.values()), "")
+    if intrinsics is None:
+        intrinsics = next((item.intrinsics for item in received.values() if item.intrinsics), None)
+    frame = Frame(
+        stamp_ns=match.stamp_ns,
+        frame_id=frame_id,
+        intrinsics=intrinsics,
+        **{name: item.image for name, item in received.items()},
+    )
+    if intrinsics and (intrinsics.width, intrinsics.height) != frame.size:
+        width, height = frame.size
+        raise FrameError(
+            f"camera_info {intrinsics.width}x{intrinsics.height}, {next(iter(received))} {width}x{height}: publish the "
+            "camera_info of the image as it is sent",
+            "wrong_size",
+        )
+    return frame

@@ -1,0 +1,452 @@
+"""Everything that can be set: names, defaults, ranges, units and descriptions, and the checked ``Settings``.
+
+The one home of a default. ROS parameters, options of commands and the tables of the documentation are read from
+``SETTINGS``; a file of ROS parameters and ``NAME=VALUE`` of a command line become a ``Settings`` here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
+from gemini_ros.core.frames import MODALITIES
+from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
+from gemini_ros.pipeline.presence import POLICIES
+
+TRANSPORTS = ("raw", "compressed", "compressedDepth")
+NODE = "segmenter"
+_COSTMAP = CostmapConfig()
+
+
+Value = bool | float | str | Sequence[float] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name, default (which fixes the type), unit, meaning, and what it may be.
+
+    ``live`` settings of a node may change at any time; the others are read by the transition to configured and keep
+    their value until the node is cleaned up.
+    """
+
+    name: str
+    default: Value
+    description: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    @property
+    def type_name(self) -> str:
+        """As ``ros2 param describe`` calls it."""
+        if isinstance(self.default, (list, tuple)):
+            return "string array" if self.default else "double array"
+        return {bool: "boolean", float: "double", str: "string"}[type(self.default)]
+
+    @property
+    def range_text(self) -> str:
+        """The permitted values in words, empty where any will do."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "" if self.low is None else f"{self.low:g} to {self.high:g}"
+
+
+def _transport(stream: str) -> Setting:
+    return Setting(
+        f"{stream}.image_transport",
+        "raw",
+        f"How `{stream}/image` arrives: `raw` is sensor_msgs/Image, the others are sensor_msgs/CompressedImage under "
+        "the topic with `/compressed` or `/compressedDepth` appended, as image_transport publishes it.",
+        choices=TRANSPORTS,
+    )
+
+
+def _offset(stream: str) -> Setting:
+    return Setting(
+        f"sync.offset_s.{stream}",
+        0.0,
+        f"Added to the stamps of {stream} before they are compared: the clock offset of its camera. Outputs keep the "
+        "raw stamp.",
+        -10.0,
+        10.0,
+        "s",
+    )
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "model",
+        "warehouse_rgbd_nano",
+        "Path of the model's ONNX file, or the name of a shipped model (`models/NAME.onnx`).",
+    ),
+    Setting(
+        "backend",
+        AUTO,
+        "What runs the model. `auto` takes TensorRT where a GPU, a driver and the library really answer, else ONNX "
+        "Runtime, and warns in the diagnostics as long as it does; `tensorrt` refuses where it would fall back.",
+        choices=BACKENDS,
+    ),
+    Setting(
+        "modalities",
+        [AUTO],
+        "Image streams to subscribe to: those of the model, and `depth` for the geometry of the costmap where the "
+        "model does not take it. `[auto]` is just that.",
+    ),
+    Setting("autostart", True, "Configure and activate on start, without a lifecycle manager."),
+    Setting(
+        "use_lifecycle_manager",
+        False,
+        "A lifecycle manager drives the transitions; `autostart` is ignored. No bond is made: give the manager "
+        "`bond_timeout: 0.0`.",
+    ),
+    *(_transport(stream) for stream in MODALITIES),
+    Setting(
+        "sync.slop_s", 0.02, "Stamps at most this far apart make a pair, bounds included.", 0.0, 1.0, "s", live=True
+    ),
+    *(_offset(stream) for stream in MODALITIES),
+    Setting(
+        "missing.policy",
+        "degrade",
+        "What to do while a modality of the model is missing: `degrade` goes on with the rest, `hold` pauses the "
+        "output, `stop` also makes the whole costmap unknown at once and raises a diagnostics error.",
+        choices=POLICIES,
+        live=True,
+    ),
+    Setting(
+        "missing.timeout_s",
+        0.5,
+        "A modality without a usable image for this long is missing; frozen content counts as none.",
+        0.05,
+        60.0,
+        "s",
+        live=True,
+    ),
+    Setting(
+        "camera.size",
+        "",
+        "WIDTHxHEIGHT of the images, which an engine has to know; others are dropped as `wrong_size`. Empty: any size, "
+        "without an engine.",
+    ),
+    Setting(
+        "camera.in_base",
+        (),
+        "Mounting of the camera body (x forward) in base_link: x y z in metres, roll pitch yaw in radians. Empty: the "
+        "transform of TF is used where tf2_ros is installed.",
+    ),
+    Setting(
+        "label_set",
+        "",
+        "Name or YAML path of a label set with other colours or meanings for the model's classes. Empty: its own.",
+    ),
+    Setting(
+        "engine.build",
+        True,
+        "Build a missing engine while the mode is `loading`. If false, configuring fails with the command that does.",
+    ),
+    Setting(
+        "engine.build_only",
+        False,
+        "Build or load the engine, whatever `autostart` says, and end the process: status 0, or 1 where there is none "
+        "to run. Nothing is subscribed to.",
+    ),
+    Setting(
+        "engine.cache_dir",
+        "",
+        "Where engines are kept. Empty: `engines` below `gemini_ros` in the user's cache directory.",
+    ),
+    Setting(
+        "min_rate_hz",
+        2.0,
+        "Fewer frames segmented per second than this, where as many arrive, are a diagnostics error.",
+        0.0,
+        1000.0,
+        "Hz",
+        live=True,
+    ),
+    Setting("costmap.size_m", _COSTMAP.size_m, "Edge of the square grid around the robot.", 1.0, 100.0, "m", live=True),
+    Setting("costmap.resolution_m", _COSTMAP.resolution_m, "Edge of a cell.", 0.01, 1.0, "m", live=True),
+    Setting("costmap.frame", "odom", "Frame of the grid: that of the odometry (REP 105)."),
+    Setting(
+        "costmap.min_height_m",
+        _COSTMAP.min_height_m,
+        "Points this far above or below the ground plane (z = 0 of the grid's frame) are ground.",
+        0.001,
+        5.0,
+        "m",
+        live=True,
+    ),
+    Setting(
+        "costmap.max_height_m",
+        _COSTMAP.max_height_m,
+        "Upper edge of the height band: the robot passes under what is higher.",
+        0.01,
+        20.0,
+        "m",
+        live=True,
+    ),
+    Setting(
+        "costmap.decay_s",
+        _COSTMAP.decay_s,
+        "A cell is unknown this long after it was last seen.",
+        0.1,
+        600.0,
+        "s",
+        live=True,
+    ),
+    Setting(
+        "costmap.timeout_s",
+        _COSTMAP.timeout_s,
+        "The whole costmap is unknown this long after the last evidence.",
+        0.1,
+        60.0,
+        "s",
+        live=True,
+    ),
+    Setting(
+        "thermal.scale",
+        CENTIKELVIN_SCALE,
+        "Degrees Celsius per raw count of a 16 or 8 bit thermal image.",
+        1e-6,
+        1000.0,
+        "°C",
+    ),
+    Setting("thermal.offset", CENTIKELVIN_OFFSET, "Degrees Celsius at a raw count of 0.", -1000.0, 1000.0, "°C"),
+    Setting(
+        "statistics_file",
+        "",
+        "JSON file with the counters, latencies and mode changes, written on deactivation and at exit. Empty: none.",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, checked; units are in the names. ``None`` stands for what the description calls empty or auto."""
+
+    model: str
+    backend: str
+    modalities: tuple[str, ...] | None
+    autostart: bool
+    transports: Mapping[str, str]
+    slop_ns: int
+    offsets_ns: Mapping[str, int]
+    missing_policy: str
+    missing_timeout_ns: int
+    camera_size: tuple[int, int] | None
+    camera_in_base: tuple[float, ...] | None
+    label_set: str
+    engine_build: bool
+    build_only: bool
+    cache_dir: Path | None
+    min_rate_hz: float
+    costmap: CostmapConfig
+    costmap_frame: str
+    thermal_scale: float
+    thermal_offset: float
+    statistics_file: Path | None
+
+
+def refused_change(names: Iterable[str], configured: bool) -> str | None:
+    """Why these parameters may not change now, or ``None``."""
+    fixed = [name for name in names if configured and name in _BY_NAME and not _BY_NAME[name].live]
+    if not fixed:
+        return None
+    return f"{', '.join(fixed)}: read when the node is configured; deactivate and clean up first"
+
+
+def settings_from_values(values: Mapping[str, Any]) -> Settings:
+    """Check the values of all settings together. Raises ``ValueError`` naming the setting and the cure."""
+    for setting in SETTINGS:
+        value = values[setting.name]
+        if setting.choices and value not in setting.choices:
+            raise ValueError(f"{setting.name}: {value!r}, expected one of {setting.range_text}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{setting.name}: {value}, expected a finite number")
+        if setting.low is not None and setting.high is not None and not setting.low <= value <= setting.high:
+            raise ValueError(f"{setting.name}: {value:g}, expected {setting.range_text}")
+    return Settings(
+        model=values["model"],
+        backend=_backend(values),
+        modalities=_modalities(values["modalities"]),
+        autostart=values["autostart"] and not values["use_lifecycle_manager"],
+        transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},
+        slop_ns=_nanoseconds(values["sync.slop_s"]),
+        offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in MODALITIES},
+        missing_policy=values["missing.policy"],
+        missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
+        camera_size=_camera_size(values["camera.size"]),
+        camera_in_base=_camera_in_base(values["camera.in_base"]),
+        label_set=values["label_set"],
+        engine_build=values["engine.build"],
+        build_only=values["engine.build_only"],
+        cache_dir=_path(values["engine.cache_dir"]),
+        min_rate_hz=values["min_rate_hz"],
+        costmap=_costmap(values),
+        costmap_frame=_frame(values["costmap.frame"]),
+        thermal_scale=values["thermal.scale"],
+        thermal_offset=values["thermal.offset"],
+        statistics_file=_path(values["statistics_file"]),
+    )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
+
+
+def _backend(values: Mapping[str, Any]) -> str:
+    """The backend to load; where only an engine is wanted, falling back is no success."""
+    backend = values["backend"]
+    if not values["engine.build_only"]:
+        return backend
+    if backend == ONNXRUNTIME:
+        raise ValueError(f"engine.build_only: backend {ONNXRUNTIME} has no engine; take {TENSORRT}")
+    return TENSORRT if backend == AUTO else backend
+
+
+def _modalities(names: Sequence[str]) -> tuple[str, ...] | None:
+    """``None`` stands for auto: what the model takes, and depth."""
+    if list(names) == [AUTO]:
+        return None
+    unknown = [name for name in names if name not in MODALITIES]
+    if unknown or not names or len(set(names)) != len(names):
+        raise ValueError(f"modalities: {list(names)}, expected [{AUTO}] or different ones of {', '.join(MODALITIES)}")
+    return tuple(names)
+
+
+def _camera_size(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 16384 and 0 < int(height) <= 16384):
+        raise ValueError(f"camera.size: {text!r}, expected WIDTHxHEIGHT such as 640x480, or nothing")
+    return int(width), int(height)
+
+
+def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
+    if not values:
+        return None
+    if len(values) != 6 or not all(math.isfinite(value) for value in values):
+        raise ValueError(f"camera.in_base: {list(values)}, expected six finite numbers x y z roll pitch yaw, or none")
+    return tuple(values)
+
+
+def _frame(name: str) -> str:
+    if not name:
+        raise ValueError("costmap.frame: empty, expected the frame of the odometry, as a rule odom")
+    return name
+
+
+def _costmap(values: Mapping[str, Any]) -> CostmapConfig:
+    names = ("size_m", "resolution_m", "min_height_m", "max_height_m", "decay_s", "timeout_s")
+    return CostmapConfig(**{name: values[f"costmap.{name}"] for name in names})
+
+
+def defaults() -> dict[str, Any]:
+    """The default of every setting by its name."""
+    return {setting.name: setting.default for setting in SETTINGS}
+
+
+def make_settings(values: Mapping[str, Any] | None = None) -> Settings:
+    """The settings with these values in place of defaults, by name. Raises ``ValueError``."""
+    return settings_from_values(defaults() | dict(values or {}))
+
+
+def read_parameter_file(path: str | Path) -> dict[str, Any]:
+    """Values by name from a file of ROS parameters, those of ``/**`` and of the node ``segmenter``.
+
+    Raises ``ValueError`` for a file of another form, a value of another type and a name of the node's own section that
+    does not exist; under ``/**``, where other nodes' names stand too, only for one that is nearly right. ``OSError``
+    where it cannot be read.
+    """
+    path = Path(path).expanduser()
+    try:
+        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(nodes, dict):
+        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
+    values: dict[str, Any] = {}
+    for node in ("/**", NODE, f"/{NODE}"):
+        section = nodes.get(node) or {}
+        parameters = section.get("ros__parameters") if isinstance(section, dict) else None
+        if section and not isinstance(parameters, dict):
+            raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
+        for name, value in _flat(parameters or {}):
+            if name in _BY_NAME:
+                values[name] = _typed(_BY_NAME[name], value, str(path))
+            elif name != "use_sim_time" and not name.startswith("qos_overrides.") and (hint := _near(name, node)):
+                raise ValueError(f"{path}: {node}: no parameter {name}{hint}")
+    return values
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` of a command line as name and value; whole numbers are taken where a double is wanted.
+
+    Raises ``ValueError`` for another form, a name that does not exist and a value of another type.
+    """
+    name, equals, word = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r}, expected NAME=VALUE such as sync.slop_s=0.03")
+    if name not in _BY_NAME:
+        raise ValueError(f"no setting {name}{_near(name, NODE)}")
+    setting = _BY_NAME[name]
+    if isinstance(setting.default, str):
+        return name, word
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name}: {word!r} is no value of YAML") from error
+    if isinstance(setting.default, float) and type(value) is int:
+        value = float(value)
+    if setting.default == () and isinstance(value, list):
+        value = [float(v) if type(v) is int else v for v in value]
+    return name, _typed(setting, value, "--set")
+
+
+def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``{"a": {"b": 1}}`` as ``a.b``: in ROS's files both forms name one parameter."""
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _near(name: str, node: str) -> str:
+    """The nearest name as a hint; under ``/**`` nothing where none is near."""
+    nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.8)
+    if nearest:
+        return f"; did you mean {nearest[0]}?"
+    return "" if node == "/**" else "; docs/topics_and_parameters.md lists them"
+
+
+def _typed(setting: Setting, value: Any, where: str) -> Any:
+    kinds = {"boolean": bool, "double": float, "string": str}
+    if setting.type_name in kinds:
+        fits = type(value) is kinds[setting.type_name]
+    else:
+        item = str if setting.type_name == "string array" else float
+        fits = isinstance(value, list) and all(type(v) is item for v in value)
+    if not fits:
+        cure = f": write {value}.0" if setting.type_name == "double" and type(value) is int else ""
+        raise ValueError(f"{where}: {setting.name}: {value!r}, expected a {setting.type_name}{cure}")
+    return value
+
+
+DEFAULTS = make_settings()
