@@ -14,9 +14,9 @@ from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.overlay import blend, colorize, draw_occupancy
 from gemini_ros.core.resources import find_resource
+from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
-from gemini_ros.evaluation.lights_out import lights_out
 from gemini_ros.evaluation.pipeline import EvaluationSettings
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
 from gemini_ros.evaluation.summary import Summary
