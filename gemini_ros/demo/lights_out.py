@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.label_images import LabelImages, Labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics, Segmentation
@@ -17,7 +18,6 @@ from gemini_ros.core.ground_plane import GEOMETRY, segment_by_plane
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend
 from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
-from gemini_ros.evaluation.label_images import LabelImages, Labels
 from gemini_ros.evaluation.mapping import OfflineCostmap
 from gemini_ros.evaluation.pipeline import EvaluationSettings, base_from_camera
 from gemini_ros.evaluation.replay import Replay, Step

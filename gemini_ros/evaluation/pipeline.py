@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.label_images import LabelImages, Labels, count
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.static_transforms import camera_mounting
 from gemini_ros.bags.topics import BASE_FRAME, find_topics
@@ -18,7 +19,6 @@ from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.metrics import Scores
 from gemini_ros.core.statistics import LatencyStatistics, StageTimer
 from gemini_ros.core.transforms import camera_in_base
-from gemini_ros.evaluation.label_images import LabelImages, Labels, count
 from gemini_ros.evaluation.mapping import OfflineCostmap
 from gemini_ros.evaluation.replay import Replay, ReplaySettings, Step
 from gemini_ros.evaluation.summary import ModeChange, Summary, summarise
