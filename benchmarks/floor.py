@@ -25,11 +25,11 @@ import numpy.typing as npt
 from gemini_ros.cli import size
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
+from gemini_ros.core.ground_plane import LEAST_HEIGHT_M, segment_floor
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.datasets.folder import find_frames
 from gemini_ros.datasets.images import read_image
 from gemini_ros.datasets.layout import Layout, load_layout
-from gemini_ros.evaluation.floor_plane import LEAST_HEIGHT_M, segment_floor
 
 SAMPLES = 2000
 Finder = Callable[[Frame], npt.NDArray[np.bool_]]  # floor of a frame, bool (H, W)

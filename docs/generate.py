@@ -25,8 +25,8 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from gemini_ros.pipeline.settings import SETTINGS, Setting
 from gemini_ros.nodes.segmenter import SegmenterNode
+from gemini_ros.pipeline.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"

@@ -360,7 +360,7 @@ def add_dataset_from_bag(parser: argparse.ArgumentParser) -> None:
 
 
 def run_dataset_from_bag(args: argparse.Namespace) -> None:
-    from gemini_ros.evaluation.frame_folder import write_frame_folder
+    from gemini_ros.datasets.from_bag import write_frame_folder
 
     written = write_frame_folder(args.bag, args.out, every_s=args.every, slop_s=args.slop)
     print(f"{args.out}: {written.frames} frames of {', '.join(written.modalities)}, {written.labelled} with labels")

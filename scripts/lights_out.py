@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from gemini_ros.evaluation.lights_out import lights_out
+from gemini_ros.demo.lights_out import lights_out
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,1 +1,1 @@
-"""Recorded bags without ROS: read, write, make from images (rosbags)."""
+"""Recorded bags without ROS: read, write, make from images, label images by their stamps (rosbags)."""

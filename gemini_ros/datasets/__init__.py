@@ -1,1 +1,1 @@
-"""Data sets as folders of images: how each lies there, as data; finding, reading and checking what it holds."""
+"""Data sets as folders of images: how each lies there, as data; finding, reading, checking, writing one from a bag."""

@@ -14,20 +14,19 @@ from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.overlay import blend, colorize, draw_occupancy
 from gemini_ros.core.resources import find_resource
+from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
-from gemini_ros.evaluation.lights_out import lights_out
 from gemini_ros.evaluation.pipeline import EvaluationSettings
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
 from gemini_ros.pipeline.summary import Summary
 from gemini_ros.report.canvas import GOOD, WARNING, Canvas
-from gemini_ros.report.contact_sheet import Moment, write_contact_sheet
+from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
 from gemini_ros.report.false_color import color_depth, color_thermal
 from gemini_ros.report.video import video_writer
 
 Picture = npt.NDArray[np.uint8]
 
-_ROWS = 6
 _CELL = (320, 240)
 _GAP = 8
 _HEAD = 40
@@ -85,14 +84,9 @@ def _without_missing(frame: Frame, mode: str) -> Frame:
 
 
 def _chosen(run: Run) -> Iterator[Moment]:
-    due = [(i + 0.5) * run.plan.duration_s / _ROWS for i in range(_ROWS)]
-    shown: set[str] = set()
-    for moment in live_moments(run):
-        passed = sum(moment.seconds >= seconds for seconds in due)
-        if passed or moment.mode not in shown:
-            del due[:passed]
-            shown.add(moment.mode)
-            yield moment
+    due_s = [(i + 0.5) * run.plan.duration_s / ROWS for i in range(ROWS)]
+    choice = MomentChoice(due_s, returns=False)
+    return (moment for moment in live_moments(run) if choice.takes(moment.seconds, moment.mode))
 
 
 def _comparison_models(plan: Plan) -> tuple[Path, Path] | None:

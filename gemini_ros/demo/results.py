@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from gemini_ros.bags.label_images import LabelImages, Labels, score_labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.encodings import fingerprint, stamp_ns
 from gemini_ros.core.metrics import Scores
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
-from gemini_ros.evaluation.label_images import LabelImages, Labels, score_labels
 from gemini_ros.pipeline.summary import Summary, score_fields, summary_from_json
 from gemini_ros.pipeline.sync import PairMatcher
 

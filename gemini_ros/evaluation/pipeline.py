@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.label_images import LabelImages, Labels, count
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.static_transforms import camera_mounting
 from gemini_ros.bags.topics import BASE_FRAME
@@ -17,17 +18,14 @@ from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.metrics import Scores
 from gemini_ros.core.transforms import camera_in_base
-from gemini_ros.evaluation.label_images import LabelImages, Labels, count
 from gemini_ros.evaluation.mapping import OfflineCostmap
 from gemini_ros.evaluation.replay import Replay, ReplaySettings, Step
 from gemini_ros.inference import Segmenter, load_segmenter, sha256_of
 from gemini_ros.pipeline.statistics import LatencyStatistics, StageTimer
 from gemini_ros.pipeline.streams import find_topics
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
-from gemini_ros.report.contact_sheet import Moment, write_contact_sheet
+from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
 
-_SHEET_ROWS = 6
-_MODE_ROWS = 4
 _NOTES_KEPT = 20
 
 
@@ -68,10 +66,15 @@ def evaluate_bag(
     with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
         run = _Run(reader, segmenter, settings)
         scorer = _Scorer(run.truth, len(segmenter.info.label_set))
-        album = _Album(reader, run.truth)
+        choice = MomentChoice(
+            [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
+            returns=True,
+        )
+        moments: list[Moment] = []
         for result in run.results():
             scorer.add(result)
-            album.add(result)
+            if choice.takes(result.step.now_ns, result.step.mode):
+                moments.append(_moment(result, reader.start_ns, run.truth))
         summary = summarise(
             streams=run.replay.matcher.counts,
             counters=run.replay.counters,
@@ -88,10 +91,10 @@ def evaluate_bag(
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's
-        if album.moments:
+        if moments:
             write_contact_sheet(
                 sheet,
-                album.moments,
+                moments,
                 segmenter.info.label_set,
                 title=Path(bag).name,
                 subtitle=_subtitle(Path(model).stem, summary),
@@ -187,34 +190,17 @@ class _Scorer:
         return [f"truth: {fault}" for fault in self._truth.damaged[:_NOTES_KEPT]]
 
 
-class _Album:
-    """The moments for the contact sheet: evenly over the bag, and the first frames of new modes."""
-
-    def __init__(self, reader: BagReader, truth: LabelImages | None) -> None:
-        self._start_ns, self._truth = reader.start_ns, truth
-        step_ns = reader.duration_ns / _SHEET_ROWS
-        self._due_ns = [self._start_ns + i * step_ns for i in range(_SHEET_ROWS)]
-        self._mode: str | None = None
-        self._mode_rows = 0
-        self.moments: list[Moment] = []
-
-    def add(self, result: Result) -> None:
-        step = result.step
-        due = bool(self._due_ns) and step.now_ns >= self._due_ns[0]
-        while self._due_ns and step.now_ns >= self._due_ns[0]:
-            del self._due_ns[0]
-        new_mode = self._mode not in (None, step.mode) and self._mode_rows < _MODE_ROWS
-        self._mode_rows += new_mode
-        self._mode = step.mode
-        if due or new_mode:
-            self.moments.append(self._moment(result))
-
-    def _moment(self, result: Result) -> Moment:
-        frame = result.step.frame
-        truth = self._truth.get(frame.stamp_ns) if self._truth is not None else None
-        seconds = (result.step.now_ns - self._start_ns) / 1e9
-        robot = result.robot
-        return Moment(seconds, result.step.mode, frame, result.segmentation.labels, truth, result.occupancy, robot)
+def _moment(result: Result, start_ns: int, truth: LabelImages | None) -> Moment:
+    step = result.step
+    return Moment(
+        seconds=(step.now_ns - start_ns) / 1e9,
+        mode=step.mode,
+        frame=step.frame,
+        labels=result.segmentation.labels,
+        truth=truth.get(step.frame.stamp_ns) if truth is not None else None,
+        occupancy=result.occupancy,
+        robot=result.robot,
+    )
 
 
 def _subtitle(model: str, summary: Summary) -> str:

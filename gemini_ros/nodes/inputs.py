@@ -13,9 +13,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.nodes.filters import Subscriber
-from gemini_ros.pipeline.settings import Settings
 from gemini_ros.nodes.transport import StampGaps
 from gemini_ros.pipeline.intake import Received
+from gemini_ros.pipeline.settings import Settings
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError

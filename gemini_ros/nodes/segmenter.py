@@ -36,8 +36,8 @@ from gemini_ros.nodes.parameters import declare, values_of
 from gemini_ros.nodes.pipeline import Pipeline
 from gemini_ros.nodes.pose import PoseSource, pose_source
 from gemini_ros.nodes.process import run
-from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
 from gemini_ros.nodes.statuses import Report, mode_report, statistics
+from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
 
 _POLL_S = 0.05
 _COSTMAP_S = 0.2

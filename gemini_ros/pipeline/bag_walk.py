@@ -5,7 +5,6 @@ The same every time. Where the node waits, for a pose or for time to pass, the w
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -15,7 +15,6 @@ from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.sync import Match, PairMatcher
 
-
 _FAULTS_KEPT = 100
 
 

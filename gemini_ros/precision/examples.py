@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader, is_bag
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.datasets.folder import FrameFiles, find_frames
 from gemini_ros.datasets.images import read_image
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
 
 

@@ -26,6 +26,9 @@ from gemini_ros.core.overlay import (
 from gemini_ros.report.canvas import GOOD, MUTED, SURFACE, WARNING, Canvas, Rgb, legend_entries
 from gemini_ros.report.false_color import color_depth, color_thermal
 
+#: Rows spread evenly over a run.
+ROWS = 6
+_MODE_ROWS = 4  # further ones, for new modes
 _CELL = (240, 180)
 _GAP = 8
 _MARGIN = 24
@@ -47,6 +50,32 @@ class Moment:
     truth: npt.NDArray[np.uint8] | None = None
     occupancy: Occupancy | None = None
     robot: tuple[float, float, float] | None = None
+
+
+class MomentChoice:
+    """Which frames of a run become rows: the first, the first at or after each time of ``due``, and those of new modes.
+
+    ``due`` is ascending, by the clock of ``takes``. A mode is new where no frame had it yet, with ``returns`` wherever
+    the frame before had another; at most four rows are given to new modes.
+    """
+
+    def __init__(self, due: Sequence[float], *, returns: bool) -> None:
+        self._due, self._returns = list(due), returns
+        self._modes: list[str] = []
+        self._mode_rows = 0
+
+    def takes(self, now: float, mode: str) -> bool:
+        """Whether a frame at ``now`` is shown; to be asked about every frame, in order."""
+        due = sum(now >= time for time in self._due)
+        del self._due[:due]
+        before = self._modes[-1:] if self._returns else self._modes
+        new_mode = mode not in before
+        first = not self._modes
+        if new_mode:
+            self._modes.append(mode)
+        new_mode = new_mode and not first and self._mode_rows < _MODE_ROWS
+        self._mode_rows += new_mode
+        return bool(first or due or new_mode)
 
 
 def contact_sheet(

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gemini_ros.evaluation.frame_folder import write_frame_folder
+from gemini_ros.datasets.from_bag import write_frame_folder
 
 _SEEN = "bag.json"
 

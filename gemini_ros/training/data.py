@@ -17,9 +17,9 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.folder import SIMULATED, find_frames, find_splits, source_of
+from gemini_ros.datasets.from_bag import LAYOUT as BAG_LAYOUT
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
-from gemini_ros.evaluation.frame_folder import LAYOUT as BAG_LAYOUT
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.bags import frames_of_bag
 from gemini_ros.training.modalities import ThermalKind

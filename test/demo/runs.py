@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.bags import messages
+from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.results import Run, read_run
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
-from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.pipeline.statistics import STAGES
 from test.drives import START_NS
 

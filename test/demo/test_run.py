@@ -18,10 +18,10 @@ import pytest
 pytest.importorskip("rclpy")
 
 from gemini_ros import cli
+from gemini_ros.bags.label_images import LabelImages, compare_labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.demo.plan import MODELS
-from gemini_ros.evaluation.label_images import LabelImages, compare_labels
 from gemini_ros.evaluation.pipeline import offline_labels
 from gemini_ros.pipeline.summary import summary_from_json
 from test.drives import write_drive

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from gemini_ros.bags import messages
+from gemini_ros.bags.label_images import LabelImages, compare_labels, score_labels
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import COLOR_FRAME
 from gemini_ros.cli import main
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.transforms import camera_in_base
-from gemini_ros.evaluation.label_images import LabelImages, compare_labels, score_labels
 from gemini_ros.evaluation.mapping import OfflineCostmap
 from gemini_ros.evaluation.pipeline import EvaluationSettings, evaluate_bag, offline_labels
 from gemini_ros.evaluation.replay import Replay, ReplaySettings

@@ -9,7 +9,7 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.overlay import LETHAL_COLOR
 from gemini_ros.report.canvas import SURFACE
-from gemini_ros.report.contact_sheet import Moment, contact_sheet, write_contact_sheet
+from gemini_ros.report.contact_sheet import Moment, MomentChoice, contact_sheet, write_contact_sheet
 
 LABELS = load_label_set("warehouse")
 PERSON = LABELS.classes[6]
@@ -68,6 +68,26 @@ def test_rows_grow_downwards_and_no_row_is_refused():
     assert three.shape[0] - one.shape[0] == 2 * 188
     with pytest.raises(ValueError, match="no moment"):
         contact_sheet([], LABELS, title="")
+
+
+def taken(choice, frames):
+    return [now for now, mode in frames if choice.takes(now, mode)]
+
+
+def test_rows_are_the_first_frame_and_the_first_after_each_due_time():
+    frames = [(now, "normal") for now in (1, 2, 3, 4, 8, 9, 10)]
+    assert taken(MomentChoice([2.5, 5, 6, 9], returns=False), frames) == [1, 3, 8, 9]
+
+
+@pytest.mark.parametrize(("returns", "rows"), [(False, [0, 2, 4]), (True, [0, 2, 3, 4, 5])])
+def test_new_modes_are_shown(returns, rows):
+    modes = ["normal", "normal", "hold:rgb", "normal", "hold:depth", "hold:rgb"]
+    assert taken(MomentChoice([], returns=returns), enumerate(modes)) == rows
+
+
+def test_modes_that_come_and_go_take_four_rows_at_most():
+    modes = ["normal", "hold:rgb"] * 5
+    assert taken(MomentChoice([7], returns=True), enumerate(modes)) == [0, 1, 2, 3, 4, 7]
 
 
 def test_file_holds_the_sheet(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
-from gemini_ros.evaluation.path import flat_ground_depth, nearest_in_path
+from gemini_ros.demo.path import flat_ground_depth, nearest_in_path
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, view
 
 LABELS = load_label_set("warehouse")

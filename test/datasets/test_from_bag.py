@@ -10,9 +10,9 @@ from gemini_ros.cli import main
 from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.folder import find_frames
+from gemini_ros.datasets.from_bag import write_frame_folder
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.evaluation.frame_folder import write_frame_folder
 from test.evaluation.drive import BOX, FLOOR, write_drive
 
 LAYOUT = load_layout("recorded")

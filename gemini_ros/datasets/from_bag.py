@@ -1,4 +1,4 @@
-"""The frames of a bag as a folder of images, to be annotated and trained on (layout ``recorded``)."""
+"""The frames of a bag as a data set of layout ``recorded``: images to be annotated and trained on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.messages import to_uint16
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.evaluation.label_images import LabelImages
 from gemini_ros.evaluation.replay import Replay, ReplaySettings
 from gemini_ros.pipeline.streams import find_topics
 

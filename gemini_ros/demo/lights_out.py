@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.label_images import LabelImages, Labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics, Segmentation
+from gemini_ros.core.ground_plane import GEOMETRY, segment_by_plane
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend
-from gemini_ros.evaluation.label_images import LabelImages, Labels
+from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
 from gemini_ros.evaluation.mapping import OfflineCostmap
-from gemini_ros.evaluation.path import Obstacle, flat_ground_depth, nearest_in_path
 from gemini_ros.evaluation.pipeline import EvaluationSettings, base_from_camera
-from gemini_ros.evaluation.plane import GEOMETRY, segment_by_plane
 from gemini_ros.evaluation.replay import Replay, Step
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
 from gemini_ros.report.canvas import fit, legend_entries

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import Intrinsics, Segmentation
+from gemini_ros.core.ground_plane import points_of_pixels
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.evaluation.plane import points_of_pixels
 
 _MIN_POINTS = 8
 _DEPTH_OF_THING_M = 0.3

@@ -1,13 +1,14 @@
-"""The plane-fit baseline on depth images rendered from exact geometry."""
+"""The plane fits on depth images rendered from exact geometry."""
 
 import numpy as np
 import pytest
 
 from gemini_ros.core.frames import UNLABELLED, Intrinsics
-from gemini_ros.evaluation.plane import segment_by_plane
+from gemini_ros.core.ground_plane import segment_by_plane, segment_floor
 
 CAMERA = Intrinsics(80, 60, 60.0, 62.0, 39.5, 29.5)
 HEIGHT_M = 0.9
+UNKNOWN_CAMERA = Intrinsics(160, 120, 130.0, 132.0, 79.5, 59.5)  # of unknown mounting
 EITHER = 254  # the foot of an obstacle: within the tolerance of the floor
 # REP 103: optical z forward, x right, y down, as seen from a body with x forward, y left, z up.
 LEVEL = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, HEIGHT_M], [0, 0, 0, 1]], float)
@@ -78,3 +79,68 @@ def test_same_depth_same_labels():
     depth, _ = render(pitched(10), box=(2.0, 1, 0, 1.0), noise=0.004)
     first, second = (segment_by_plane(depth, CAMERA, pitched(10)).labels for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def room(height=1.4, pitch=20.0, roll=0.0, table=None):
+    """Depth of a room 4 m long and 3 m wide and which pixels are its floor; ``table``: height of a level top ahead."""
+    a, b = np.radians([pitch, roll])
+    tilt = np.array([[1, 0, 0], [0, np.cos(a), np.sin(a)], [0, -np.sin(a), np.cos(a)]])
+    lean = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    v, u = np.mgrid[0:120, 0:160]
+    rays = np.stack(
+        [(u - UNKNOWN_CAMERA.cx) / UNKNOWN_CAMERA.fx, (v - UNKNOWN_CAMERA.cy) / UNKNOWN_CAMERA.fy, np.ones((120, 160))],
+        -1,
+    )
+    x, y, z = np.moveaxis(rays @ (tilt @ lean).T, -1, 0)  # level camera: x right, y down, z ahead
+    with np.errstate(divide="ignore"):
+        walls = np.min([np.where(z > 0, 4 / z, np.inf), np.where(x != 0, 1.5 / np.abs(x), np.inf)], 0)
+        ground = np.where(y > 0, height / y, np.inf)
+        ceiling = np.where(y < 0, (height - 2.6) / y, np.inf)
+    depth = np.minimum(np.minimum(walls, ceiling), ground)
+    if table:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            top = np.where(y > 0, (height - table) / y, np.inf)
+        hit = (top < depth) & (np.abs(top * x) < 0.5) & (top * z > 1.2) & (top * z < 2.2)
+        depth = np.where(hit, top, depth)
+    return depth.astype(np.float32), np.isclose(depth, ground)
+
+
+def iou(found, truth):
+    return (found & truth).sum() / (found | truth).sum()
+
+
+@pytest.mark.parametrize("pitch", [5, 20, 45])
+@pytest.mark.parametrize("roll", [-7, 0, 7])
+@pytest.mark.parametrize("height", [0.5, 1.6])
+def test_a_floor_is_found_through_any_camera(height, pitch, roll):
+    depth, truth = room(height, pitch, roll)
+    assert iou(segment_floor(depth, UNKNOWN_CAMERA), truth) > 0.93
+
+
+def test_a_table_is_not_the_floor_below_it():
+    depth, truth = room(table=0.7)
+    assert iou(segment_floor(depth, UNKNOWN_CAMERA), truth) > 0.9
+    alone, _ = room(table=0.7)
+    alone[truth] = np.nan
+    assert segment_floor(alone, UNKNOWN_CAMERA).sum() > 100  # nothing lower is seen
+    assert not segment_floor(alone, UNKNOWN_CAMERA, least_height_m=0.9).any()  # unless the camera is known to be higher
+
+
+def test_holes_are_no_floor_and_noise_is_borne():
+    depth, truth = room()
+    rng = np.random.default_rng(0)
+    depth += (0.003 * rng.standard_normal(depth.shape) * depth**2).astype(np.float32)
+    holes = rng.random(depth.shape) < 0.02
+    depth[holes] = np.nan
+    found = segment_floor(depth, UNKNOWN_CAMERA)
+    assert not found[holes].any()
+    assert iou(found, truth & ~holes) > 0.85
+
+
+def test_without_measurements_there_is_no_floor():
+    assert not segment_floor(np.full((120, 160), np.nan, np.float32), UNKNOWN_CAMERA).any()
+    assert not segment_floor(np.zeros((120, 160), np.float32), UNKNOWN_CAMERA).any()
+
+
+def test_a_wall_is_no_floor():
+    assert not segment_floor(np.full((120, 160), 2.0, np.float32), UNKNOWN_CAMERA).any()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gemini_ros.bags import messages
+from gemini_ros.bags.label_images import LabelComparison, LabelImages, compare_labels, score_labels
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.writer import BagWriter
-from gemini_ros.evaluation.label_images import LabelComparison, LabelImages, compare_labels, score_labels
 
 TOPIC = "/labels"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gemini_ros.evaluation.lights_out import lights_out
+from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.evaluation.pipeline import EvaluationSettings
 from gemini_ros.inference import ModelError
 from gemini_ros.report.canvas import BAD
