@@ -13,8 +13,12 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gemini_ros import __version__
+
+if TYPE_CHECKING:
+    from gemini_ros.pipeline.settings import Settings
 
 # Top-level module -> extra of setup.py that brings it.
 EXTRAS = {
@@ -163,7 +167,7 @@ def add_bag_play(parser: argparse.ArgumentParser) -> None:
 
 
 def run_bag_play(args: argparse.Namespace) -> int:
-    from gemini_ros.nodes.player import Drop, PlayOptions, play_bag
+    from gemini_ros.nodes.bag.player import Drop, PlayOptions, play_bag
 
     options = PlayOptions(
         rate=args.rate,
@@ -216,7 +220,7 @@ def add_bag_record(parser: argparse.ArgumentParser) -> None:
 
 
 def run_bag_record(args: argparse.Namespace) -> None:
-    from gemini_ros.nodes.recorder import record_bag
+    from gemini_ros.nodes.bag.recorder import record_bag
 
     report = record_bag(args.out, args.topics)
     for topic, count in report.written.items():
@@ -634,6 +638,37 @@ def mounting(text: str) -> tuple[float, ...]:
     return values
 
 
+# Options of commands that ran bags before --set did.
+SHORTHANDS = {
+    "--slop": "sync.slop_s",
+    "--missing.policy": "missing.policy",
+    "--missing.timeout_s": "missing.timeout_s",
+    "--thermal-scale": "thermal.scale",
+    "--thermal-offset": "thermal.offset",
+}
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that runs the pipeline."""
+    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node, as for ros2 launch")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="assignments",
+        metavar="NAME=VALUE",
+        help="one parameter of the node, such as sync.offset_s.depth=0.01; wins over --params; repeatable",
+    )
+
+
+def settings_of(args: argparse.Namespace, more: dict[str, Any]) -> Settings:
+    """The settings of ``--params``, ``--set`` and of the command's own options, each winning over the one before."""
+    from gemini_ros.pipeline.settings import make_settings, parse_assignment, read_parameter_file
+
+    values = read_parameter_file(args.params) if args.params else {}
+    return make_settings(values | more | dict(map(parse_assignment, args.assignments)))
+
+
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
     parser.add_argument("--model", type=Path, required=True, help="model file (ONNX)")
@@ -641,32 +676,32 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="streams to read (default: the model's, and depth)"
     )
-    parser.add_argument(
-        "--slop", type=float, default=0.02, metavar="SECONDS", help="a pair's largest gap (default 0.02)"
-    )
-    parser.add_argument("--missing.policy", dest="policy", default="degrade", choices=("degrade", "hold", "stop"))
-    parser.add_argument("--missing.timeout_s", dest="timeout", type=float, default=0.5, metavar="SECONDS")
+    add_settings(parser)
+    for option, name in SHORTHANDS.items():
+        parser.add_argument(option, metavar="VALUE", help=f"short for --set {name}=VALUE")
     parser.add_argument(
         "--camera-in-base", type=mounting, metavar="X,Y,Z,R,P,Y", help="the camera's mounting (default: /tf_static)"
     )
-    parser.add_argument("--thermal-scale", type=float, default=0.01, help="degrees Celsius per count (default 0.01)")
-    parser.add_argument("--thermal-offset", type=float, default=-273.15, help="degrees Celsius at 0 (default -273.15)")
+    parser.add_argument(
+        "--write",
+        type=names,
+        default=(),
+        metavar="A,B",
+        help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, costmap",
+    )
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from gemini_ros.evaluation.pipeline import EvaluationSettings, evaluate_bag
-    from gemini_ros.evaluation.replay import ReplaySettings
+    from gemini_ros.evaluation.pipeline import evaluate_bag
+    from gemini_ros.pipeline.settings import parse_assignment
 
-    replay = ReplaySettings(
-        modalities=args.modalities,
-        slop_s=args.slop,
-        missing_policy=args.policy,
-        missing_timeout_s=args.timeout,
-        thermal_scale=args.thermal_scale,
-        thermal_offset=args.thermal_offset,
-    )
-    settings = EvaluationSettings(replay=replay, camera_in_base=args.camera_in_base)
-    summary = evaluate_bag(args.bag, args.model, args.out, settings)
+    shorthands = ((name, getattr(args, option[2:].replace("-", "_"))) for option, name in SHORTHANDS.items())
+    more = dict(parse_assignment(f"{name}={value}") for name, value in shorthands if value is not None)
+    if args.modalities:
+        more["modalities"] = list(args.modalities)
+    if args.camera_in_base:
+        more["camera.in_base"] = list(args.camera_in_base)
+    summary = evaluate_bag(args.bag, args.model, args.out, settings_of(args, more), write=args.write)
     for stream, counts in summary.frames.items():
         dropped = ", ".join(f"{n} {cause}" for cause, n in counts.dropped.items()) or "none"
         used = f"{counts.received} received, {counts.in_pairs} in pairs, {counts.singles} single"
@@ -718,7 +753,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     fault = ros_fault()
     findings = [*machine_findings(inspect_machine()), ros_finding(ros_distribution(os.environ), fault)]
     if not fault:
-        from gemini_ros.nodes.graph import observe
+        from gemini_ros.nodes.observe.graph import observe
 
         graph = observe(args.camera, args.seconds)
         findings += [*middleware_findings(graph.rmw, os.environ), *graph_findings(graph)]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.writer import TYPESTORE
+from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.transforms import to_xyz_quaternion
@@ -128,6 +129,19 @@ def transforms(parent_from_child: npt.NDArray[np.float64], stamp_ns: int, parent
     )
     stamped = _make("geometry_msgs/msg/TransformStamped", header(stamp_ns, parent), child, transform)
     return _make("tf2_msgs/msg/TFMessage", [stamped])
+
+
+def occupancy_grid(occupancy: Occupancy, frame_id: str) -> Any:
+    """nav_msgs/OccupancyGrid; its first row is the one of the smallest y, as in ``Occupancy``."""
+    rows, columns = occupancy.data.shape
+    head = header(occupancy.stamp_ns, frame_id)
+    origin = _make(
+        "geometry_msgs/msg/Pose",
+        _make("geometry_msgs/msg/Point", *map(float, occupancy.origin_xy), 0.0),
+        _make("geometry_msgs/msg/Quaternion", 0.0, 0.0, 0.0, 1.0),
+    )
+    info = _make("nav_msgs/msg/MapMetaData", head.stamp, occupancy.resolution_m, columns, rows, origin)
+    return _make("nav_msgs/msg/OccupancyGrid", head, info, np.ascontiguousarray(occupancy.data).ravel())
 
 
 def string(text: str) -> Any:

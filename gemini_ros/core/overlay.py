@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import LabelSet
 
 UNKNOWN_COLOR = (138, 141, 148)
@@ -38,6 +39,13 @@ def blend(
     if unlabelled.any():
         blended[unlabelled] = rgb[unlabelled]
     return blended
+
+
+def overlay(frame: Frame, labels: npt.NDArray[np.uint8], label_set: LabelSet) -> npt.NDArray[np.uint8]:
+    """The class colours over the frame's RGB image (H, W, 3), alone where RGB is missing."""
+    if frame.rgb is None:
+        return colorize(labels, label_set)
+    return blend(frame.rgb, labels, label_set)
 
 
 def draw_occupancy(

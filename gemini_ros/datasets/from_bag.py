@@ -16,7 +16,8 @@ from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.settings import DEFAULTS, make_settings
 from gemini_ros.pipeline.streams import find_topics
 
 LAYOUT = "recorded"
@@ -41,7 +42,7 @@ def write_frame_folder(
     out: str | Path,
     *,
     every_s: float = 0.0,
-    slop_s: float = ReplaySettings.slop_s,
+    slop_s: float = DEFAULTS.slop_ns / 1e9,
     labelled_only: bool = False,
 ) -> FrameFolder:
     """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
@@ -63,7 +64,7 @@ def write_frame_folder(
             raise ValueError(f"{bag}: no colour image, which annotation needs; topics there: {reader.listing()}")
         # Thermal makes the pair where all three are there; depth goes along as it does for the geometry.
         pair = modalities if len(modalities) < 3 else ("rgb", "thermal")
-        replay = Replay(reader, pair, ReplaySettings(slop_s=slop_s, missing_policy="hold"))
+        walk = BagWalk(reader, pair, make_settings({"sync.slop_s": slop_s, "missing.policy": "hold"}))
         truth = LabelImages(reader, topics.labels) if topics.labels else {}
         if labelled_only and not truth:
             raise ValueError(
@@ -72,7 +73,7 @@ def write_frame_folder(
             )
         count: Counter[str] = Counter()
         newest_ns: int | None = None
-        for step in replay.steps():
+        for step in walk.frames():
             frame = step.frame
             if set(frame.images()) != set(modalities):
                 count["incomplete"] += 1
@@ -91,7 +92,7 @@ def write_frame_folder(
             raise ValueError(
                 f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s{wanted}: give a larger --slop?"
             )
-        faults = tuple(f"{n} x {fault}" for fault, n in replay.faults.most_common())
+        faults = tuple(f"{n} x {fault}" for fault, n in walk.faults.most_common())
     return FrameFolder(count["frames"], count["labelled"], count["incomplete"], modalities, faults)
 
 

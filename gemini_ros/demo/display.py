@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gemini_ros.demo.plan import Plan
-from gemini_ros.nodes.monitor import Monitor, Subject
+from gemini_ros.nodes.observe.monitor import Monitor, Subject
 
 _LINE_EVERY_S = 2.0
 

@@ -18,10 +18,11 @@ from gemini_ros.core.ground_plane import GEOMETRY, segment_by_plane
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend
 from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
-from gemini_ros.evaluation.mapping import OfflineCostmap
-from gemini_ros.evaluation.pipeline import EvaluationSettings, base_from_camera
-from gemini_ros.evaluation.replay import Replay, Step
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
+from gemini_ros.pipeline.bag_walk import BagWalk, Step, mounting_of
+from gemini_ros.pipeline.mapping import Mapping as Costmapping
+from gemini_ros.pipeline.pose import OdometryPoses
+from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.report.canvas import fit, legend_entries
 from gemini_ros.report.comparison import PAGE, PATH_WIDTH_M, ComparisonPage, Heading, Panel
 from gemini_ros.report.video import video_writer, write_gif
@@ -43,7 +44,9 @@ def lights_out(
     fusion_model: str | Path,
     out_mp4: str | Path,
     out_gif: str | Path | None = None,
-    settings: EvaluationSettings | None = None,
+    settings: Settings = DEFAULTS,
+    *,
+    threads: int | None = None,
 ) -> None:
     """Film the drive in ``bag`` in real time, three columns side by side, each with its labels and its map.
 
@@ -52,10 +55,9 @@ def lights_out(
     (``settings.camera_in_base``, else its ``/tf_static``); without odometry the maps show one frame each. It is held in
     memory. Raises ``ValueError`` for what does not go together.
     """
-    settings = settings or EvaluationSettings()
     with ExitStack() as stack:
-        rgb = stack.enter_context(closing(_load(rgb_model, ("rgb",), settings)))
-        fusion = stack.enter_context(closing(_load(fusion_model, ("rgb", "depth"), settings)))
+        rgb = stack.enter_context(closing(_load(rgb_model, ("rgb",), threads)))
+        fusion = stack.enter_context(closing(_load(fusion_model, ("rgb", "depth"), threads)))
         reader = stack.enter_context(BagReader(bag))
         drive = _read_drive(reader, settings)
         small = []
@@ -77,7 +79,7 @@ class _Drive:
     brightness: npt.NDArray[np.float64]
     period_ns: float
     base_from_camera: npt.NDArray[np.float64]
-    has_odometry: bool
+    poses: OdometryPoses
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,11 @@ class _Column:
     heading: Heading
     label_set: LabelSet
     see: See
-    costmap: OfflineCostmap
+    costmap: Costmapping
 
 
-def _load(model: str | Path, modalities: tuple[str, ...], settings: EvaluationSettings) -> Segmenter:
-    segmenter = load_segmenter(model, threads=settings.threads)
+def _load(model: str | Path, modalities: tuple[str, ...], threads: int | None) -> Segmenter:
+    segmenter = load_segmenter(model, threads=threads)
     if segmenter.info.modality_names != modalities:
         segmenter.close()
         found = ", ".join(segmenter.info.modality_names)
@@ -97,22 +99,22 @@ def _load(model: str | Path, modalities: tuple[str, ...], settings: EvaluationSe
     return segmenter
 
 
-def _read_drive(reader: BagReader, settings: EvaluationSettings) -> _Drive:
-    mounting = base_from_camera(reader, settings)
+def _read_drive(reader: BagReader, settings: Settings) -> _Drive:
+    mounting = mounting_of(reader, settings)
     if mounting is None:
         raise ValueError(f"{reader.path}: no /tf_static that tells the camera's mounting: give camera_in_base")
-    replay = Replay(reader, ("rgb", "depth"), settings.replay)
-    steps = [step for step in replay.steps() if len(step.frame.images()) == 2 and step.frame.intrinsics]
+    walk = BagWalk(reader, ("rgb", "depth"), settings, keep_poses_ns=max(reader.duration_ns, 1))
+    steps = [step for step in walk.frames() if len(step.frame.images()) == 2 and step.frame.intrinsics]
     if len(steps) < 2:
         raise ValueError(f"{reader.path}: {len(steps)} pairs of RGB and depth with a camera_info, expected a drive")
     light = np.array([_linear_light(step.frame) for step in steps])
     return _Drive(
         steps,
-        LabelImages(reader, replay.topics.labels) if replay.topics.labels else {},
+        LabelImages(reader, walk.topics.labels) if walk.topics.labels else {},
         light / max(light.max(), 1e-6),
         float(np.median(np.diff([step.frame.stamp_ns for step in steps]))),
         mounting,
-        replay.topics.odom is not None,
+        walk.poses,
     )
 
 
@@ -138,7 +140,7 @@ def _columns(drive: _Drive, rgb: Segmenter, fusion: Segmenter) -> list[_Column]:
         return fusion.segment(frame), frame.depth
 
     return [
-        _Column(heading, label_set, see, OfflineCostmap(_COSTMAP, label_set, mounting, has_odometry=drive.has_odometry))
+        _Column(heading, label_set, see, Costmapping(_COSTMAP, label_set, drive.poses))
         for heading, label_set, see in (
             (
                 Heading("RGB only", "network on the colour image; a flat floor is assumed"),
@@ -184,12 +186,12 @@ def _panel(column: _Column, step: Step, mounting: npt.NDArray[np.float64]) -> Pa
     assert camera is not None
     assert frame.rgb is not None
     segmentation, depth = column.see(frame, camera)
-    column.costmap.integrate(replace(frame, depth=depth), segmentation, step.odom_from_base)
+    column.costmap.integrate(replace(frame, depth=depth), segmentation)
     obstacle = nearest_in_path(segmentation, depth, camera, mounting, column.label_set, width_m=PATH_WIDTH_M)
     said_nothing = bool((segmentation.labels == UNLABELLED).all())
     return Panel(
         blend(frame.rgb, segmentation.labels, column.label_set, _ALPHA),
-        column.costmap.render(frame.stamp_ns),
+        column.costmap.render(frame.stamp_ns)[0],
         column.costmap.robot,
         "nothing seen" if said_nothing else _verdict(obstacle),
         None if said_nothing else obstacle is not None,

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.frames import Frame
-from gemini_ros.core.overlay import blend, colorize, draw_occupancy
+from gemini_ros.core.overlay import draw_occupancy, overlay
 from gemini_ros.core.resources import find_resource
 from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
-from gemini_ros.evaluation.pipeline import EvaluationSettings
-from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.summary import Summary
 from gemini_ros.report.canvas import GOOD, WARNING, Canvas
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
@@ -50,7 +50,7 @@ def draw_film(run: Run, path: Path) -> None:
     """ "Lights out" of the same bag where it can be had, else what the live run said, frame by frame."""
     plan = run.plan
     if models := _comparison_models(plan):
-        settings = EvaluationSettings(camera_in_base=plan.mounting)
+        settings = make_settings({"camera.in_base": list(plan.mounting or ())})
         lights_out(plan.bag, *models, path, settings=settings)
     else:
         _film_live(run, path)
@@ -61,7 +61,8 @@ def live_moments(run: Run) -> Iterator[Moment]:
     plan, changes = run.plan, run.statistics["mode_changes"]
     starts = [change["seconds"] for change in changes]
     with BagReader(plan.bag) as bag:
-        for step in Replay(bag, plan.info.modality_names, ReplaySettings(modalities=plan.streams)).steps():
+        settings = make_settings({"modalities": list(plan.streams)})
+        for step in BagWalk(bag, plan.info.modality_names, settings).frames():
             stamp = step.frame.stamp_ns
             if stamp not in run.labels:
                 continue
@@ -125,7 +126,7 @@ def _row(run: Run, moment: Moment, streams: list[str]) -> list[Picture | None]:
         "thermal": None if frame.thermal is None else color_thermal(frame.thermal),
     }
     labels = moment.labels
-    colors = colorize(labels, label_set) if frame.rgb is None else blend(frame.rgb, labels, label_set)
+    colors = overlay(frame, labels, label_set)
     side = (_CELL[1], _CELL[1])
     grid = None if moment.occupancy is None else draw_occupancy(moment.occupancy, side)
     return [frame.rgb, *(colored[name] for name in streams), colors, grid]

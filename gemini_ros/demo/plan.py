@@ -18,14 +18,14 @@ from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_resource
 from gemini_ros.core.transforms import BODY_FROM_OPTICAL
 from gemini_ros.inference import read_model_info
+from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.streams import find_topics
 
 #: Shipped model by the modality it takes beside RGB.
 MODELS = {"depth": "warehouse_rgbd_nano", "thermal": "warehouse_rgbt_nano", "none": "warehouse_rgb_nano"}
 #: The part of a bag in which ``faults`` leaves a stream out: from second 3 to 5 of ten.
 FAULT_WINDOW = (0.3, 0.5)
-#: Of the segmenter's parameter sync.slop_s.
-DEFAULT_SLOP_S = 0.02
+DEFAULT_SLOP_S = DEFAULTS.slop_ns / 1e9
 _TRANSPORTS = ("compressed", "compressedDepth")
 
 

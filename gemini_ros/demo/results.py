@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 from gemini_ros.bags.label_images import LabelImages, Labels, score_labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
-from gemini_ros.core.encodings import fingerprint, stamp_ns
+from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.metrics import Scores
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
+from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.summary import Summary, score_fields, summary_from_json
-from gemini_ros.pipeline.sync import PairMatcher
 
 _NODE_ONLY = ("identities", "lost_in_transport")
 
@@ -101,8 +102,8 @@ def summarise_run(run: Run) -> Summary:
         else:
             scored = len(run.labels.keys() & run.truth.keys())
     known = {key: value for key, value in run.statistics.items() if key not in _NODE_ONLY}
-    data = {**known, **score_fields(scores, names), "scored_frames": scored, "notes": notes}
-    return summary_from_json(json.dumps(data), where=STATISTICS)
+    summary = summary_from_json(json.dumps(known), where=STATISTICS)
+    return replace(summary, **score_fields(scores, names), scored_frames=scored, notes=tuple(notes))
 
 
 def failures(run: Run, summary: Summary) -> list[str]:
@@ -168,15 +169,9 @@ def _fault_failures(run: Run, summary: Summary) -> list[str]:
 
 def _allowed_pairs(plan: Plan, bag: BagReader) -> int:
     """The pairs the node's matcher makes of the bag if no image is lost on the way."""
-    matcher = PairMatcher(plan.info.modality_names)
-    streams = {getattr(plan.topics, stream): stream for stream in plan.info.modality_names}
-    pairs = 0
-    now_ns = bag.start_ns
-    for stored in bag.messages(list(streams)):
-        now_ns, message = stored.receipt_ns, bag.deserialize(stored)
-        found = matcher.add(streams[stored.topic], stamp_ns(message), None, now_ns, fingerprint(message))
-        pairs += sum(match.kind == "pair" for match in found)
-    return pairs + sum(match.kind == "pair" for match in matcher.poll(now_ns + 100_000_000))
+    settings = make_settings({"modalities": list(plan.info.modality_names)})
+    walk = BagWalk(bag, plan.info.modality_names, settings)
+    return sum(match.kind == "pair" for moment in walk.moments() for match in moment.matches)
 
 
 def _stamps(reader: BagReader, topic: str) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import yaml
 from gemini_ros.demo.display import Display
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.processes import Child, ChildError
-from gemini_ros.nodes.monitor import Monitor, monitoring
+from gemini_ros.nodes.observe.monitor import Monitor, monitoring
 from gemini_ros.pipeline.statistics import CAUSES
 
 SEGMENTER = "segmenter"

@@ -2,70 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from contextlib import ExitStack, closing
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from gemini_ros.bags.label_images import LabelImages, Labels, count
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.static_transforms import camera_mounting
-from gemini_ros.bags.topics import BASE_FRAME
-from gemini_ros.core.costmap import CostmapConfig, Occupancy
-from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.metrics import Scores
-from gemini_ros.core.transforms import camera_in_base
-from gemini_ros.evaluation.mapping import OfflineCostmap
-from gemini_ros.evaluation.replay import Replay, ReplaySettings, Step
-from gemini_ros.inference import Segmenter, load_segmenter, sha256_of
-from gemini_ros.pipeline.statistics import LatencyStatistics, StageTimer
-from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.evaluation.outputs import OutputBag, outputs_path
+from gemini_ros.inference import load_segmenter, sha256_of
+from gemini_ros.pipeline.bag_walk import BagRun, BagWalk, Result
+from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
 
 _NOTES_KEPT = 20
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How a bag is evaluated; the defaults are the node's.
-
-    ``camera_in_base``: x y z roll pitch yaw of the camera's body in base_link (metres, radians); ``None`` takes what
-    ``/tf_static`` of the bag says. ``threads`` limits the CPU.
-    """
-
-    replay: ReplaySettings = field(default_factory=ReplaySettings)
-    costmap: CostmapConfig = field(default_factory=CostmapConfig)
-    camera_in_base: tuple[float, ...] | None = None
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the pipeline said of one frame."""
-
-    step: Step
-    segmentation: Segmentation
-    occupancy: Occupancy
-    robot: tuple[float, float, float]
-
-
 def evaluate_bag(
-    bag: str | Path, model: str | Path, out: str | Path, settings: EvaluationSettings | None = None
+    bag: str | Path,
+    model: str | Path,
+    out: str | Path,
+    settings: Settings = DEFAULTS,
+    *,
+    write: Collection[str] = (),
+    threads: int | None = None,
 ) -> Summary:
     """Run ``model`` over ``bag`` and write ``summary.json`` and ``contact_sheet.png`` into the folder ``out``.
+
+    ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) that go to
+    ``OUT/BAG.outputs.mcap`` as well, under the node's topics and stamps. ``threads`` limits the CPU.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
     go together.
     """
-    settings = settings or EvaluationSettings()
-    with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
-        run = _Run(reader, segmenter, settings)
-        scorer = _Scorer(run.truth, len(segmenter.info.label_set))
+    with ExitStack() as stack:
+        segmenter = stack.enter_context(closing(load_segmenter(model, threads=threads)))
+        reader = stack.enter_context(BagReader(bag))
+        label_set = label_set_for(segmenter.info, settings)
+        run = BagRun(reader, segmenter, label_set, settings)
+        topics = run.walk.topics
+        truth = LabelImages(reader, topics.labels) if topics.labels else None
+        scorer = _Scorer(truth, len(label_set))
+        outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, write)) if write else None
         choice = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
             returns=True,
@@ -73,21 +53,22 @@ def evaluate_bag(
         moments: list[Moment] = []
         for result in run.results():
             scorer.add(result)
-            if choice.takes(result.step.now_ns, result.step.mode):
-                moments.append(_moment(result, reader.start_ns, run.truth))
+            if outputs is not None:
+                outputs.add(result)
+            if choice.takes(result.now_ns, result.mode):
+                moments.append(_moment(result, reader.start_ns, truth))
+        matcher = run.walk.intake.matcher
         summary = summarise(
-            streams=run.replay.matcher.counts,
-            counters=run.replay.counters,
-            latencies=run.latencies,
+            streams=matcher.counts,
+            counters=run.pipeline.counters,
+            latencies=run.pipeline.latencies,
             scores=scorer.scores,
-            class_names=segmenter.info.label_set.names,
+            class_names=label_set.names,
             scored_frames=scorer.frames,
             backend=segmenter.backend,
-            mode_changes=[
-                ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in run.replay.matcher.mode_changes
-            ],
+            mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(model),
-            notes=[*run.notes(), *scorer.notes()],
+            notes=[*run.notes()[:_NOTES_KEPT], *scorer.notes()],
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's
@@ -95,7 +76,7 @@ def evaluate_bag(
             write_contact_sheet(
                 sheet,
                 moments,
-                segmenter.info.label_set,
+                label_set,
                 title=Path(bag).name,
                 subtitle=_subtitle(Path(model).stem, summary),
             )
@@ -103,68 +84,13 @@ def evaluate_bag(
     return summary
 
 
-def offline_labels(bag: str | Path, model: str | Path, settings: EvaluationSettings | None = None) -> dict[int, Labels]:
+def offline_labels(
+    bag: str | Path, model: str | Path, settings: Settings = DEFAULTS, *, threads: int | None = None
+) -> dict[int, Labels]:
     """The labels the pipeline gives offline, by stamp: what a live run on the same messages must equal."""
-    settings = settings or EvaluationSettings()
-    with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
-        replay = Replay(reader, segmenter.info.modality_names, settings.replay)
-        return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in replay.steps()}
-
-
-def base_from_camera(reader: BagReader, settings: EvaluationSettings) -> npt.NDArray[np.float64] | None:
-    """The camera's mounting, optical frame in base_link (4, 4): as set, else from the bag, else ``None``."""
-    if settings.camera_in_base is not None:
-        return camera_in_base(settings.camera_in_base)
-    rgb = find_topics(reader).rgb
-    return None if rgb is None else camera_mounting(reader, rgb, BASE_FRAME)
-
-
-class _Run:
-    """The walk of one bag through segmenter and costmap."""
-
-    def __init__(self, reader: BagReader, segmenter: Segmenter, settings: EvaluationSettings) -> None:
-        self._segmenter = segmenter
-        self.replay = Replay(reader, segmenter.info.modality_names, settings.replay)
-        topics = self.replay.topics
-        self.truth = LabelImages(reader, topics.labels) if topics.labels else None
-        self._has_odometry = topics.odom is not None
-        self._costmap = OfflineCostmap(
-            settings.costmap,
-            segmenter.info.label_set,
-            base_from_camera(reader, settings),
-            has_odometry=self._has_odometry,
-        )
-        self.latencies = LatencyStatistics()
-
-    def results(self) -> Iterator[Result]:
-        for step in self.replay.steps():
-            timer = StageTimer()
-            timer.add("sync", step.sync_ns)
-            timer.add("preprocess", step.preprocess_ns)
-            segmentation = self._segmenter.segment(step.frame)
-            for stage, duration_ns in segmentation.timings_ns.items():
-                timer.add(stage, duration_ns)
-            with timer.stage("costmap"):
-                if step.stopped:
-                    self._costmap.clear()
-                self._costmap.integrate(step.frame, segmentation, step.odom_from_base)
-                occupancy = self._costmap.render(step.frame.stamp_ns)
-            timer.add("total", sum(timer.timings_ns.values()))
-            self.latencies.record_frame(timer.timings_ns)
-            counters = self.replay.counters
-            counters.inferences += 1
-            counters.labels_published += 1
-            counters.costmaps_published += 1
-            yield Result(step, segmentation, occupancy, self._costmap.robot)
-
-    def notes(self) -> list[str]:
-        """What was not there or not usable, and what follows; the commonest first."""
-        faults = self._costmap.faults
-        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in faults.most_common()]
-        if not self._has_odometry and faults.total() < self.replay.counters.inferences:
-            notes.append("no odometry in the bag: the costmap is in base_link and does not accumulate")
-        notes += [f"{n} x {fault}" for fault, n in self.replay.faults.most_common(_NOTES_KEPT)]
-        return notes
+    with closing(load_segmenter(model, threads=threads)) as segmenter, BagReader(bag) as reader:
+        walk = BagWalk(reader, segmenter.info.modality_names, settings)
+        return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in walk.frames()}
 
 
 class _Scorer:
@@ -176,7 +102,7 @@ class _Scorer:
         self.frames = 0
 
     def add(self, result: Result) -> None:
-        stamp = result.step.frame.stamp_ns
+        stamp = result.frame.stamp_ns
         if self._truth is not None and stamp in self._truth:
             segmentation = result.segmentation
             count(self.scores, stamp, self._truth[stamp], segmentation.labels, segmentation.confidence)
@@ -191,13 +117,12 @@ class _Scorer:
 
 
 def _moment(result: Result, start_ns: int, truth: LabelImages | None) -> Moment:
-    step = result.step
     return Moment(
-        seconds=(step.now_ns - start_ns) / 1e9,
-        mode=step.mode,
-        frame=step.frame,
+        seconds=(result.now_ns - start_ns) / 1e9,
+        mode=result.mode,
+        frame=result.frame,
         labels=result.segmentation.labels,
-        truth=truth.get(step.frame.stamp_ns) if truth is not None else None,
+        truth=truth.get(result.frame.stamp_ns) if truth is not None else None,
         occupancy=result.occupancy,
         robot=result.robot,
     )

@@ -21,7 +21,7 @@ from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapping
 from gemini_ros.pipeline.pose import BASE_FRAME, WAIT_NS, OdometryPoses
-from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.pipeline.statistics import StageTimer
 from gemini_ros.pipeline.streams import find_topics, streams_of_bag
 from gemini_ros.pipeline.sync import Match
@@ -62,17 +62,25 @@ class Result(Step):
 class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
-    ``model_modalities``: what the model takes. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for
+    ``model_modalities``: what the model takes. ``keep_poses_ns``: for how long poses are remembered.
+    Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for
     modalities that do not go together; on the way ``BagError`` where the bag is damaged. A message that cannot be used
     is a counted drop, and each fault is kept in ``faults`` with how often it came.
     """
 
-    def __init__(self, reader: BagReader, model_modalities: Sequence[str], settings: Settings) -> None:
+    def __init__(
+        self,
+        reader: BagReader,
+        model_modalities: Sequence[str],
+        settings: Settings = DEFAULTS,
+        *,
+        keep_poses_ns: int = 10_000_000_000,
+    ) -> None:
         self.topics = find_topics(reader)
         self.settings = settings
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
         self.intake = Intake(required, extras, settings)
-        self.poses = OdometryPoses(settings.costmap_frame, mounting(reader, settings))
+        self.poses = OdometryPoses(settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns)
         self.has_odometry = self.topics.odom is not None
         self._reader = reader
         self._faults: Counter[str] = Counter()
@@ -130,7 +138,7 @@ class BagWalk:
             return []
         if kind == "image":
             try:
-                return self.intake.take(stream, message, now_ns, now_ns)
+                return self.intake.take(stream, message, lambda: now_ns, now_ns)
             except FrameError:
                 return []
         if kind == "info":
@@ -205,7 +213,7 @@ class BagRun:
             yield Result(frame, moment.mode, moment.now_ns, segmented.segmentation, occupancy, map_frame, robot)
 
 
-def mounting(reader: BagReader, settings: Settings) -> Matrix | None:
+def mounting_of(reader: BagReader, settings: Settings) -> Matrix | None:
     """The camera's optical frame in base_link (4, 4): as set, else by the bag's ``/tf_static``, else ``None``."""
     if settings.camera_in_base is not None:
         return camera_in_base(settings.camera_in_base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,17 +97,18 @@ class Intake:
         self.streams = {name: ImageStream(name, settings) for name in names}
         self.faults: Counter[str] = Counter()
 
-    def take(self, stream: str, message: Any, now_ns: int, received_ns: int) -> list[Match]:
-        """The matches that a message settles; ``now_ns`` is the matcher's time, ``received_ns`` that of ``Received``.
+    def take(self, stream: str, message: Any, clock: Callable[[], int], received_ns: int) -> list[Match]:
+        """The matches that a message settles. ``clock`` is the matcher's time, read once the image is decoded;
+        ``received_ns`` that of ``Received``.
 
         Raises ``FrameError`` once the message is counted as dropped.
         """
         try:
             received, content = self.streams[stream].decode(message, received_ns)
         except FrameError as error:
-            self.refuse(stream, error, now_ns)
+            self.refuse(stream, error, clock())
             raise
-        return self.matcher.add(stream, stamp_ns(message), received, now_ns, content)
+        return self.matcher.add(stream, stamp_ns(message), received, clock(), content)
 
     def refuse(self, stream: str, error: FrameError, now_ns: int) -> None:
         """Count a message that came and is of no use."""

@@ -48,7 +48,7 @@ class Mapping:
             return self._costmap.render(at_ns, self.robot[:2]), self.frame
 
     def render_frame(self, stamp_ns: int, now_ns: int) -> tuple[Occupancy, str]:
-        """The map that belongs to a frame, at the frame's stamp; at ``now_ns`` where the frame is no evidence any more."""
+        """The map of a frame, at the frame's stamp; at ``now_ns`` where that is too far away to be evidence."""
         timeout_ns = self._costmap.config.timeout_s * 1e9
         return self.render(stamp_ns if abs(now_ns - stamp_ns) <= timeout_ns else now_ns)
 
@@ -69,7 +69,7 @@ class Mapping:
         self._costmap.warm_up()
 
     def follow(self, mode: str) -> bool:
-        """Do what a mode of the matcher asks of the map: empty and deaf while it is ``stop:...``. Whether that began."""
+        """Empty and without evidence while the matcher's mode is ``stop:...``; whether that began."""
         stopped = mode.startswith("stop:")
         began = stopped and not self._stopped
         if began:

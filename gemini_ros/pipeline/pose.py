@@ -17,7 +17,7 @@ BASE_FRAME = "base_link"
 TOLERANCE_NS = 100_000_000
 """A pose further from the stamp of an image says nothing about it."""
 WAIT_NS = 100_000_000
-"""An image waits this long for a pose at or after its stamp, since odometry comes later than the images it belongs to."""
+"""An image waits this long for a pose at or after its stamp, since odometry comes later than its images."""
 _SILENT_NS = 1_000_000_000
 
 
@@ -40,7 +40,11 @@ class CameraPose:
 
 class PoseSource(Protocol):
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
-        """The pose at ``stamp`` in nanoseconds. Raises ``PoseUnknown``. Waits for up to ``WAIT_NS`` where that helps."""
+        """The pose at ``stamp`` in nanoseconds, of what is known by now. Raises ``PoseUnknown``."""
+        ...
+
+    def wait(self, stamp: int) -> None:
+        """Give a pose at or after ``stamp`` up to ``WAIT_NS`` to come, where one may come."""
         ...
 
     def close(self) -> None: ...
@@ -49,13 +53,14 @@ class PoseSource(Protocol):
 class OdometryPoses:
     """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in base_link; ``None`` = not known.
 
-    As long as there was no odometry at all the grid is in base_link. ``at`` does not wait by itself: ``awaits`` tells
-    whether it would help.
+    As long as there was no odometry at all the grid is in base_link. The poses of the last ``keep_ns`` are known.
     """
 
-    def __init__(self, grid_frame: str, base_from_camera: npt.NDArray[np.float64] | None) -> None:
+    def __init__(
+        self, grid_frame: str, base_from_camera: npt.NDArray[np.float64] | None, keep_ns: int = 10_000_000_000
+    ) -> None:
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
-        self._buffer = PoseBuffer()
+        self._buffer = PoseBuffer(keep_ns)
         self._newest_ns: int | None = None
         self._found_frame: str | None = None
         self._fault = ""
@@ -74,7 +79,7 @@ class OdometryPoses:
         return ""
 
     def awaits(self, stamp: int) -> bool:
-        """Whether the pose at ``stamp`` will be better once more odometry has come; not where that has fallen silent."""
+        """Whether more odometry will make the pose at ``stamp`` better; not where odometry has fallen silent."""
         newest_ns = self._newest_ns
         return newest_ns is not None and newest_ns < stamp <= newest_ns + _SILENT_NS
 
@@ -98,6 +103,9 @@ class OdometryPoses:
                 "the clock of the camera"
             )
         return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base))
+
+    def wait(self, stamp: int) -> None:
+        """Nothing to wait for: whoever calls ``take`` decides by ``awaits`` when to ask."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -18,6 +18,8 @@ import yaml
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
 from gemini_ros.pipeline.presence import POLICIES
 
@@ -447,6 +449,13 @@ def _typed(setting: Setting, value: Any, where: str) -> Any:
         cure = f": write {value}.0" if setting.type_name == "double" and type(value) is int else ""
         raise ValueError(f"{where}: {setting.name}: {value!r}, expected a {setting.type_name}{cure}")
     return value
+
+
+def label_set_for(info: ModelInfo, settings: Settings) -> LabelSet:
+    """The label set of a model, with the meaning that the setting ``label_set`` gives its classes. ``ValueError``."""
+    if not settings.label_set:
+        return info.label_set
+    return info.label_set.with_meaning_of(load_label_set(settings.label_set))
 
 
 DEFAULTS = make_settings()

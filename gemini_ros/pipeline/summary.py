@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,16 @@ class Summary:
         )
         return counters.identities(self.frames)
 
-    def to_json(self) -> str:
-        """JSON, indented, keys in the order of the fields."""
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, keys in the order of the fields."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}
         data["frames"] = {name: _plain(counts) for name, counts in self.frames.items()}
         data["mode_changes"] = [_plain(change) for change in self.mode_changes]
-        return json.dumps(data, indent=2, ensure_ascii=False, default=dict) + "\n"
+        return data
+
+    def to_json(self) -> str:
+        """JSON, indented, keys in the order of the fields."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=dict) + "\n"
 
     def write(self, path: str | Path) -> None:
         """Write ``to_json`` to ``path``, whole or not at all."""
@@ -88,15 +92,15 @@ def summarise(
     streams: Mapping[str, StreamCounts],
     counters: Counters,
     latencies: LatencyStatistics,
-    scores: Scores,
-    class_names: list[str],
-    scored_frames: int,
     backend: str,
     mode_changes: Iterable[ModeChange],
     model_sha256: str,
+    scores: Scores | None = None,
+    class_names: Sequence[str] = (),
+    scored_frames: int = 0,
     notes: Iterable[str] = (),
 ) -> Summary:
-    """The summary of a run at rest."""
+    """The summary of a run at rest; without ``scores`` the labels were compared with nothing."""
     return Summary(
         frames=dict(streams),
         pairs=counters.pairs,
@@ -107,7 +111,7 @@ def summarise(
         costmaps_published=counters.costmaps_published,
         latency_ms=latencies.to_dict(),
         overhead_ms=latencies.overhead(),
-        **score_fields(scores, class_names),
+        **score_fields(Scores(len(class_names)) if scores is None else scores, class_names),
         scored_frames=scored_frames,
         backend=backend,
         mode_changes=tuple(mode_changes),
@@ -116,7 +120,7 @@ def summarise(
     )
 
 
-def score_fields(scores: Scores, class_names: list[str]) -> dict[str, Any]:
+def score_fields(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
     """The fields of a ``Summary`` that tell how good the labels were."""
     found = scores.to_dict(class_names)
     return {name: found[name] for name in found if name != "pixels"}

@@ -17,7 +17,8 @@ from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.datasets.folder import FrameFiles, find_frames
 from gemini_ros.datasets.images import read_image
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.settings import make_settings
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,12 @@ def _from_folder(source: Source, info: ModelInfo) -> Iterator[Example]:
 def _from_bag(source: Source, info: ModelInfo) -> Iterator[Example]:
     """Pairs of the bag; of ``count`` of them each is the first after its share of the time."""
     with BagReader(source.path) as reader:
-        replay = Replay(
-            reader, info.modality_names, ReplaySettings(modalities=info.modality_names, missing_policy="hold")
-        )
-        truth = LabelImages(reader, replay.topics.labels) if replay.topics.labels else {}
+        settings = make_settings({"modalities": list(info.modality_names), "missing.policy": "hold"})
+        walk = BagWalk(reader, info.modality_names, settings)
+        truth = LabelImages(reader, walk.topics.labels) if walk.topics.labels else {}
         step_ns = reader.duration_ns / source.count if source.count else 0
         due_ns = float(reader.start_ns)
-        for step in replay.steps():
+        for step in walk.frames():
             if step.now_ns >= due_ns and set(step.frame.images()) == set(info.modality_names):
                 due_ns += step_ns
                 yield Example(step.frame, truth.get(step.frame.stamp_ns))

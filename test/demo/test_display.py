@@ -13,8 +13,8 @@ from rich.console import Console
 
 from gemini_ros.demo.display import Display
 from gemini_ros.demo.plan import DemoOptions, make_plan
-from gemini_ros.nodes.diagnostics import Status, diagnostic_array
-from gemini_ros.nodes.monitor import monitoring
+from gemini_ros.nodes.observe.monitor import monitoring
+from gemini_ros.nodes.segmenter.diagnostics import Status, diagnostic_array
 from gemini_ros.nodes.tool import tool_node
 from test.drives import write_drive
 

@@ -8,14 +8,13 @@ import pytest
 from PIL import Image
 
 from gemini_ros.demo.lights_out import lights_out
-from gemini_ros.evaluation.pipeline import EvaluationSettings
 from gemini_ros.inference import ModelError
+from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.report.canvas import BAD
 from test.evaluation.drive import MOUNTING, write_drive
 
 MODELS = Path(__file__).parents[1] / "fixtures"
 RGB, RGB_DEPTH = MODELS / "tiny_rgb.onnx", MODELS / "tiny_rgb_depth.onnx"
-ONE_THREAD = EvaluationSettings(threads=1)
 
 
 def pages(path):
@@ -33,7 +32,7 @@ def test_film_runs_as_long_as_the_drive(tmp_path):
         frames=8,
         tamper=lambda stream, i, message: None if stream == "depth" and i in (3, 4) else message,
     )
-    lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", tmp_path / "film.gif", ONE_THREAD)
+    lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", tmp_path / "film.gif", threads=1)
     shown, rate = pages(tmp_path / "film.mp4")
     assert rate == pytest.approx(10)
     assert len(shown) == 8
@@ -47,8 +46,8 @@ def test_film_runs_as_long_as_the_drive(tmp_path):
 @pytest.mark.parametrize("streams", [("rgb", "depth", "info", "tf"), ("rgb", "depth", "info", "odom")])
 def test_bag_without_labels_odometry_or_transforms(tmp_path, streams):
     bag = write_drive(tmp_path / "d.mcap", frames=2, streams=streams)
-    settings = EvaluationSettings(threads=1, camera_in_base=None if "tf" in streams else MOUNTING)
-    lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", settings=settings)
+    settings = make_settings({} if "tf" in streams else {"camera.in_base": list(MOUNTING)})
+    lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", settings=settings, threads=1)
     assert len(pages(tmp_path / "film.mp4")[0]) == 2
 
 
@@ -70,4 +69,4 @@ def test_wrong_model_is_named(tmp_path):
 def test_bag_that_lacks_something_is_refused(tmp_path, streams, said):
     bag = write_drive(tmp_path / "d.mcap", frames=2, streams=streams)
     with pytest.raises(ValueError, match=said):
-        lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", settings=ONE_THREAD)
+        lights_out(bag, RGB, RGB_DEPTH, tmp_path / "film.mp4", threads=1)

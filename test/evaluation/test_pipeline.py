@@ -14,12 +14,13 @@ from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import COLOR_FRAME
 from gemini_ros.cli import main
 from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import Segmentation
-from gemini_ros.core.transforms import camera_in_base
-from gemini_ros.evaluation.mapping import OfflineCostmap
-from gemini_ros.evaluation.pipeline import EvaluationSettings, evaluate_bag, offline_labels
-from gemini_ros.evaluation.replay import Replay, ReplaySettings
+from gemini_ros.evaluation.pipeline import evaluate_bag, offline_labels
 from gemini_ros.inference import read_model_info
+from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.settings import make_settings
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, START_NS, view, write_drive
 
 MODELS = Path(__file__).parents[1] / "fixtures"
@@ -37,17 +38,13 @@ def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def settings(**replay) -> EvaluationSettings:
-    return EvaluationSettings(ReplaySettings(**replay), threads=1)
-
-
 def without_latencies(folder):
     data = json.loads((folder / "summary.json").read_text())
     return {key: value for key, value in data.items() if key not in ("latency_ms", "overhead_ms")}
 
 
 def test_everything_is_counted_and_scored(drive, tmp_path):
-    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path, settings())
+    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path)
     assert summary.check() == []
     assert {name: (c.received, c.in_pairs) for name, c in summary.frames.items()} == {
         "rgb": (12, 12),
@@ -57,7 +54,7 @@ def test_everything_is_counted_and_scored(drive, tmp_path):
     assert (summary.labels_published, summary.costmaps_published, summary.scored_frames) == (12, 12, 12)
     assert summary.notes == ()
     assert [change.mode for change in summary.mode_changes] == ["normal"]
-    labels = offline_labels(drive, RGB_DEPTH, settings())
+    labels = offline_labels(drive, RGB_DEPTH)
     assert list(labels) == [START_NS + i * 100_000_000 for i in range(12)]
     with BagReader(drive) as reader:
         truth = LabelImages(reader, "/ground_truth/labels/compressed")
@@ -70,15 +67,15 @@ def test_everything_is_counted_and_scored(drive, tmp_path):
 
 def test_two_runs_say_the_same(drive, tmp_path):
     for name in ("a", "b"):
-        evaluate_bag(drive, RGB_DEPTH, tmp_path / name, settings())
+        evaluate_bag(drive, RGB_DEPTH, tmp_path / name)
     assert without_latencies(tmp_path / "a") == without_latencies(tmp_path / "b")
     assert (tmp_path / "a/contact_sheet.png").read_bytes() == (tmp_path / "b/contact_sheet.png").read_bytes()
-    runs = [offline_labels(drive, RGB_DEPTH, settings()) for _ in range(2)]
+    runs = [offline_labels(drive, RGB_DEPTH) for _ in range(2)]
     assert compare_labels(*runs).differing == ()
 
 
 def test_depth_serves_the_map_of_a_model_without_it(drive, tmp_path):
-    summary = evaluate_bag(drive, MODELS / "tiny_rgb_thermal.onnx", tmp_path, settings())
+    summary = evaluate_bag(drive, MODELS / "tiny_rgb_thermal.onnx", tmp_path)
     assert summary.frames["depth"].in_pairs == 12
     assert summary.notes == ()
 
@@ -86,16 +83,24 @@ def test_depth_serves_the_map_of_a_model_without_it(drive, tmp_path):
 @pytest.mark.parametrize(
     ("model", "left_out", "said"),
     [
-        ("tiny_rgb_depth", "odom", "no odometry in the bag: the costmap is in base_link and does not accumulate"),
-        ("tiny_rgb", "depth", "costmap: nothing from 12 frames: no depth"),
-        ("tiny_rgb_depth", "info", "costmap: nothing from 12 frames: no calibrated camera_info"),
-        ("tiny_rgb_depth", "tf", "costmap: nothing from 12 frames: the camera's mounting is not known"),
+        (
+            "tiny_rgb_depth",
+            "odom",
+            "costmap: in 12 frames no odometry: the grid is in base_link and does not accumulate",
+        ),
+        ("tiny_rgb", "depth", "costmap: nothing from 12 frames: the frame has no depth"),
+        ("tiny_rgb_depth", "info", "costmap: nothing from 12 frames: the camera's intrinsics are not known"),
+        (
+            "tiny_rgb_depth",
+            "tf",
+            "costmap: nothing from 12 frames: the mounting of camera_color_optical_frame is not known",
+        ),
         ("tiny_rgb_depth", "labels", "no ground truth in the bag: nothing is scored"),
     ],
 )
 def test_what_is_not_there_is_said(tmp_path, model, left_out, said):
     bag = write_drive(tmp_path / "d.mcap", streams=tuple(s for s in ALL if s != left_out))
-    summary = evaluate_bag(bag, MODELS / f"{model}.onnx", tmp_path / "out", settings())
+    summary = evaluate_bag(bag, MODELS / f"{model}.onnx", tmp_path / "out")
     assert summary.inferences == 12
     assert len(summary.notes) == 1
     assert summary.notes[0].startswith(said)
@@ -125,14 +130,19 @@ def test_damaged_messages_are_counted_and_the_rest_goes_on(tmp_path):
         ("odom", 20): overlong_orientation,
     }
     bag = write_drive(tmp_path / "d.mcap", tamper=damage(kinds))
-    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings())
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out")
     assert summary.check() == []
     assert summary.frames["rgb"].dropped["invalid"] == 1
     assert summary.frames["depth"].dropped["invalid"] == 1
     assert summary.pairs == 10
     assert summary.scored_frames == 9
     said = "\n".join(summary.notes)
-    for part in ("1 x rgb: ", "1 x depth: ", "truth: /ground_truth/labels/compressed at ", "1 x /odom: pose"):
+    for part in (
+        "1 x rgb: ",
+        "1 x depth: ",
+        "truth: /ground_truth/labels/compressed at ",
+        "1 x /odom: odometry is unusable (pose",
+    ):
         assert part in said
 
 
@@ -140,7 +150,7 @@ def test_images_of_two_sizes_are_a_counted_drop(tmp_path):
     small = np.full((32, 48), 2.0, np.float32)
     kinds = {("depth", 4): lambda m: messages.compressed_depth(small, START_NS + 402_000_000, COLOR_FRAME)}
     bag = write_drive(tmp_path / "d.mcap", tamper=damage(kinds))
-    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings())
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out")
     assert summary.check() == []
     assert summary.dropped_pairs == {"wrong_size": 1}
     assert (summary.pairs, summary.inferences) == (12, 11)
@@ -153,7 +163,7 @@ def without_depth_from(start, end):
 
 def test_missing_depth_degrades_and_returns(tmp_path):
     bag = write_drive(tmp_path / "d.mcap", frames=24, tamper=without_depth_from(6, 16))
-    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings(missing_timeout_s=0.3))
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", make_settings({"missing.timeout_s": 0.3}))
     assert summary.check() == []
     assert [change.mode for change in summary.mode_changes] == ["normal", "degrade:depth", "normal"]
     assert 0.8 < summary.mode_changes[1].seconds < 0.95
@@ -162,40 +172,43 @@ def test_missing_depth_degrades_and_returns(tmp_path):
 
 
 def test_policy_stop_empties_the_map(tmp_path):
+    """While depth is missing nothing comes out; the map of the first frame after it knows that frame alone."""
     bag = write_drive(tmp_path / "d.mcap", frames=24, tamper=without_depth_from(6, 16))
-    with BagReader(bag) as reader:
-        replay = Replay(reader, ("rgb", "depth"), ReplaySettings(missing_policy="stop", missing_timeout_s=0.3))
-        steps = list(replay.steps())
-    assert all(step.frame.depth is not None for step in steps)
-    stopped = [(step.frame.stamp_ns - START_NS) // 100_000_000 for step in steps if step.stopped]
-    assert len(stopped) == 1
-    assert stopped[0] >= 16
+    maps = {}
+    for policy in ("stop", "degrade"):
+        settings = make_settings({"missing.policy": policy, "missing.timeout_s": 0.3})
+        evaluate_bag(bag, RGB_DEPTH, tmp_path / policy, settings, write=["costmap"])
+        with BagReader(tmp_path / policy / "d.outputs.mcap") as reader:
+            received = [reader.deserialize(stored) for stored in reader.messages(["/segmenter/costmap"])]
+        maps[policy] = {(stamp_ns(m) - START_NS) // 100_000_000: m for m in received}
+    assert list(maps["stop"]) == [0, 1, 2, 3, 4, 5, 18, 19, 20, 21, 22, 23]
+    known = {policy: (np.array(maps[policy][18].data) != -1).sum() for policy in maps}
+    assert 0 < known["stop"] < known["degrade"]
 
 
 def test_chosen_modalities(drive, tmp_path):
-    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("rgb",)))
+    summary = evaluate_bag(drive, RGB_DEPTH, tmp_path, make_settings({"modalities": ["rgb"]}))
     assert list(summary.frames) == ["rgb"]
     assert summary.pairs == 12
     with pytest.raises(ValueError, match=r"modalities rgb, thermal: the model takes rgb, depth"):
-        evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("rgb", "thermal")))
+        evaluate_bag(drive, RGB_DEPTH, tmp_path, make_settings({"modalities": ["rgb", "thermal"]}))
     with pytest.raises(ValueError, match="modalities thermal"):
-        evaluate_bag(drive, RGB_DEPTH, tmp_path, settings(modalities=("thermal",)))
+        evaluate_bag(drive, RGB_DEPTH, tmp_path, make_settings({"modalities": ["thermal"]}))
 
 
 def test_map_of_perfect_labels(drive):
     """With the truth for labels the floor is free and the face of the box lethal, where they are in the world."""
     with BagReader(drive) as reader:
-        replay = Replay(reader, ("rgb", "depth"), ReplaySettings())
-        label_set = read_model_info(RGB_DEPTH).label_set
-        costmap = OfflineCostmap(CostmapConfig(), label_set, camera_in_base(MOUNTING), has_odometry=True)
-        for step in replay.steps():
+        walk = BagWalk(reader, ("rgb", "depth"), make_settings({"camera.in_base": list(MOUNTING)}))
+        costmap = Mapping(CostmapConfig(), read_model_info(RGB_DEPTH).label_set, walk.poses)
+        for step in walk.frames():
             pose = np.eye(4)
             pose[0, 3] = (step.frame.stamp_ns - START_NS) * 0.5e-9
             _, labels = view(pose)
             said = Segmentation(labels, np.full(labels.shape, 255, np.uint8))
-            costmap.integrate(step.frame, said, step.odom_from_base)
-            occupancy = costmap.render(step.frame.stamp_ns)
-    assert not costmap.faults
+            costmap.integrate(step.frame, said)
+            occupancy, frame = costmap.render(step.frame.stamp_ns)
+    assert not costmap.faults and frame == "odom"
     rows, columns = np.nonzero(occupancy.data == 100)
     x = occupancy.origin_xy[0] + (columns + 0.5) * occupancy.resolution_m
     y = occupancy.origin_xy[1] + (rows + 0.5) * occupancy.resolution_m
@@ -210,8 +223,45 @@ def test_map_of_perfect_labels(drive):
 
 def test_camera_grid_is_the_bags(drive):
     with BagReader(drive) as reader:
-        replay = Replay(reader, ("rgb",), ReplaySettings())
-        assert next(replay.steps()).frame.intrinsics == CAMERA
+        assert next(BagWalk(reader, ("rgb",)).frames()).frame.intrinsics == CAMERA
+
+
+def test_outputs_are_the_nodes_under_the_original_stamps(drive, tmp_path):
+    evaluate_bag(drive, RGB_DEPTH, tmp_path, write=("labels", "confidence", "color", "costmap"))
+    labels = offline_labels(drive, RGB_DEPTH)
+    with BagReader(tmp_path / "drive.outputs.mcap") as reader:
+        assert set(reader.topics) == {f"/segmenter/{name}" for name in ("labels", "confidence", "color", "costmap")}
+        assert set(reader.counts.values()) == {12}
+        for stored in reader.messages(["/segmenter/labels"]):
+            message = reader.deserialize(stored)
+            assert message.header.frame_id == COLOR_FRAME
+            assert np.array_equal(message.data.reshape(64, 96), labels[stamp_ns(message)])
+    with pytest.raises(ValueError, match="outputs cloud: expected some of labels, confidence, color, costmap"):
+        evaluate_bag(drive, RGB_DEPTH, tmp_path, write=["cloud"])
+
+
+def test_the_nodes_parameter_file_is_taken_and_options_win(drive, tmp_path, capsys):
+    file = tmp_path / "robot.yaml"
+    file.write_text("/**: {ros__parameters: {sync: {slop_s: 0.001}, use_sim_time: true, planner_rate: 5.0}}\n")
+    arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--params", str(file)]
+    assert main(arguments) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
+    # Depth is stamped 2 ms later than RGB: its clock put right, they meet within 1 ms.
+    assert main([*arguments, "--set", "sync.offset_s.depth=-0.002"]) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
+    assert main([*arguments, "--slop", "0.0001", "--set", "sync.slop_s=0.01"]) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
+    assert main([*arguments, "--set", "camera.size=640x480"]) == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["frames"]["rgb"]["dropped"] == {"wrong_size": 12}
+    capsys.readouterr()
+    for wrong, said in (
+        ("sync.slop=1", "no setting sync.slop; did you mean sync.slop_s?"),
+        ("sync.slop_s=wide", "sync.slop_s: 'wide', expected a double"),
+        ("sync.slop_s=2", "sync.slop_s: 2, expected 0 to 1"),
+        ("sync.slop_s", "expected NAME=VALUE"),
+    ):
+        assert main([*arguments, "--set", wrong]) == 2
+        assert said in capsys.readouterr().err
 
 
 def bag_with_truth_of_40_classes(tmp_path):

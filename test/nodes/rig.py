@@ -27,8 +27,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from gemini_ros.nodes import segmenter
 from gemini_ros.nodes.segmenter import SegmenterNode
+from gemini_ros.nodes.segmenter import node as segmenter
 
 MODELS = Path(__file__).parents[1] / "fixtures"
 WIDTH, HEIGHT = 80, 60

@@ -12,8 +12,8 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from gemini_ros.core.frames import FrameError
-from gemini_ros.nodes import simple_filter
-from gemini_ros.nodes.filters import NodeClock, PairFilter, SimpleFilter
+from gemini_ros.nodes.segmenter import simple_filter
+from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter, SimpleFilter
 from gemini_ros.pipeline.intake import Received
 from gemini_ros.pipeline.sync import PairMatcher
 from test.nodes.rig import stamp
@@ -87,7 +87,7 @@ def test_message_filters_is_used_where_it_is_installed(tmp_path):
     module = tmp_path / "message_filters.py"
     module.write_text("class SimpleFilter: pass\nclass Subscriber(SimpleFilter): pass\n", encoding="utf-8")
     check = (
-        "import message_filters, gemini_ros.nodes.filters as f, gemini_ros.nodes.inputs as i;"
+        "import message_filters, gemini_ros.nodes.segmenter.filters as f, gemini_ros.nodes.segmenter.inputs as i;"
         "assert issubclass(f.PairFilter, message_filters.SimpleFilter);"
         "assert i.Subscriber is message_filters.Subscriber"
     )

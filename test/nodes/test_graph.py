@@ -14,7 +14,7 @@ import pytest
 
 from gemini_ros.doctor.findings import Finding
 from gemini_ros.doctor.graph import graph_findings
-from gemini_ros.nodes.graph import observe
+from gemini_ros.nodes.observe.graph import observe
 from test.nodes.listener import start_cli
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from gemini_ros.inference import engines
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
-from gemini_ros.nodes import loading, statuses
+from gemini_ros.nodes.segmenter import loading, statuses
 from test.nodes.rig import MODELS, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")

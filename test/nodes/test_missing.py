@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from gemini_ros.nodes import outputs
+from gemini_ros.nodes.segmenter import outputs
 from test.nodes.rig import FRAME, MODELS, image, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")

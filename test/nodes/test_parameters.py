@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter
 
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.resources import find_resource
-from gemini_ros.nodes.parameters import declare, values_of
+from gemini_ros.nodes.segmenter.parameters import declare, values_of
 from gemini_ros.pipeline.settings import SETTINGS, refused_change, settings_from_values
 
 DEFAULTS = {parameter.name: parameter.default for parameter in SETTINGS}

@@ -15,7 +15,7 @@ from std_msgs.msg import Header, String
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.writer import BagWriter
-from gemini_ros.nodes.player import Drop, PlayOptions
+from gemini_ros.nodes.bag.player import Drop, PlayOptions
 from test.nodes.listener import listening, start_cli
 
 RELIABLE = QoSProfile(depth=1000)

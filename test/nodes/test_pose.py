@@ -10,8 +10,8 @@ from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 
 from gemini_ros.core.transforms import from_xyz_rpy
-from gemini_ros.nodes import pose
-from gemini_ros.nodes.pose import OdometryPose, PoseUnknown, TfPose, pose_source
+from gemini_ros.nodes.segmenter import pose
+from gemini_ros.nodes.segmenter.pose import OdometryPose, PoseUnknown, TfPose, pose_source
 from test.nodes.rig import robot, stamp
 
 MOUNTING = (0.3, 0.1, 0.5, 0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The image streams of a node: subscriptions, decoding at receipt, and what is known of each stream."""
+"""The image streams of a node: their subscriptions, and what came over them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_n
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
-from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.nodes.filters import Subscriber
+from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.core.frames import FrameError
+from gemini_ros.nodes.segmenter.diagnostics import Complaints
+from gemini_ros.nodes.segmenter.filters import Subscriber
 from gemini_ros.nodes.transport import StampGaps
-from gemini_ros.pipeline.intake import Received
-from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.intake import ImageStream
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -27,22 +27,20 @@ _OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
 
 class ImageInput:
-    """One stream: ``source`` brings its messages, ``decode`` turns one into what the matcher holds.
+    """One stream: ``source`` brings the messages that ``images``, the stream in the intake, decodes.
 
     Lives in the executor's thread, from activation to deactivation.
     """
 
-    def __init__(self, node: Node, stream: str, settings: Settings) -> None:
-        self.stream = stream
-        self.transport = settings.transports[stream]
+    def __init__(self, node: Node, images: ImageStream, transport: str) -> None:
+        stream = images.name
+        self.images, self.transport = images, transport
         self.gaps = StampGaps()
-        self.frame_id = ""
-        self.intrinsics: Intrinsics | None = None
-        self.camera_fault = "no camera_info"
+        self._complaints = Complaints(node.get_logger())
         self._error = ("", 0)
         self.last_stamp_ns: int | None = None
         self.last_receipt_ns: int | None = None
-        self._node, self._settings = node, settings
+        self._node = node
         self._since_ns = time.monotonic_ns()
         # The suffix goes after the remapping, as image_transport does it: a robot remaps the base name alone.
         self.topic = node.resolve_topic_name(f"{stream}/image") + (
@@ -54,44 +52,22 @@ class ImageInput:
         except UnsupportedEventTypeError:
             self._lost_by_middleware = None
             self.source = self._subscribe()
-        self._camera_info = node.create_subscription(CameraInfo, f"{stream}/camera_info", self._take_info, _QOS)
+        self._camera_info = node.create_subscription(CameraInfo, f"{stream}/camera_info", images.take_info, _QOS)
 
     @property
     def lost_in_transport(self) -> int:
         """Images that were sent and did not arrive: the middleware's count, the stamps' where it keeps none."""
         return self.gaps.lost if self._lost_by_middleware is None else self._lost_by_middleware
 
-    def decode(self, message: Image | CompressedImage) -> tuple[Received, int]:
-        """The image as the matcher holds it, and the fingerprint of its content. Raises ``FrameError``."""
-        received_ns = time.monotonic_ns()
-        self.note_receipt(message, received_ns)
-        image = decode_image(
-            message,
-            self.stream,
-            thermal_scale=self._settings.thermal_scale,
-            thermal_offset=self._settings.thermal_offset,
-        )
-        height, width = image.shape[:2]
-        expected = self._settings.camera_size
-        if expected is not None and (width, height) != expected:
-            raise FrameError(
-                f"{width}x{height}, camera.size is {expected[0]}x{expected[1]}: set the camera's resolution, or the "
-                "parameter",
-                "wrong_size",
-            )
-        content = fingerprint(message)
-        self.frame_id = message.header.frame_id
-        decode_ns = time.monotonic_ns() - received_ns
-        return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns), content
-
     def note_receipt(self, message: Any, received_ns: int) -> None:
         """A message arrived, of use or not."""
         self.last_stamp_ns, self.last_receipt_ns = stamp_ns(message), received_ns
         self.gaps.add(self.last_stamp_ns)
 
-    def note_error(self, text: str) -> None:
-        """A message was of no use."""
-        self._error = (text, time.monotonic_ns())
+    def note_error(self, error: FrameError) -> None:
+        """A message was of no use: kept for the diagnostics, and logged."""
+        self._error = (str(error), time.monotonic_ns())
+        self._complaints.say(error.cause, f"{self.images.name}: {error}")
 
     def recent_error(self) -> str:
         """Why a message of the last three seconds was of no use; empty if none was."""
@@ -121,14 +97,6 @@ class ImageInput:
 
     def _lose(self, event: Any) -> None:
         self._lost_by_middleware = event.total_count
-
-    def _take_info(self, message: CameraInfo) -> None:
-        self.frame_id = self.frame_id or message.header.frame_id
-        try:
-            self.intrinsics = intrinsics_from_camera_info(message)
-            self.camera_fault = ""
-        except FrameError as error:
-            self.intrinsics, self.camera_fault = None, str(error)
 
     def _incompatible(self, event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)

@@ -22,7 +22,7 @@ from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 
 from gemini_ros.bags.reader import BagError, BagReader
-from gemini_ros.nodes.bag_topics import check_topic, message_class, publisher_qos
+from gemini_ros.nodes.bag.topics import check_topic, message_class, publisher_qos
 from gemini_ros.nodes.tool import stop_on_signals, tool_node
 from gemini_ros.pipeline.statistics import Histogram
 from gemini_ros.pipeline.streams import find_topics

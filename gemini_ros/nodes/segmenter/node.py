@@ -22,22 +22,21 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_resource
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
-from gemini_ros.nodes.diagnostics import diagnostic_array
-from gemini_ros.nodes.loading import ModelLoader
-from gemini_ros.nodes.mapping import LiveCostmap
-from gemini_ros.nodes.outputs import Outputs
-from gemini_ros.nodes.parameters import declare, values_of
-from gemini_ros.nodes.pipeline import Pipeline
-from gemini_ros.nodes.pose import PoseSource, pose_source
 from gemini_ros.nodes.process import run
-from gemini_ros.nodes.statuses import Report, mode_report, statistics
-from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
+from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
+from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.nodes.segmenter.loading import ModelLoader
+from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.segmenter.parameters import declare, values_of
+from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
+from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
+from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.settings import Settings, label_set_for, refused_change, settings_from_values
 
 _POLL_S = 0.05
 _COSTMAP_S = 0.2
@@ -50,11 +49,11 @@ _JOIN_S = 1.0
 Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
 
 
-def _told(transition: Transition) -> Transition:
+def _reported(transition: Transition) -> Transition:
     """Report after a transition, and log what it raises: rclpy turns that into ERROR without a word."""
 
     @functools.wraps(transition)
-    def telling(node: SegmenterNode, state: LifecycleState) -> TransitionCallbackReturn:
+    def reporting(node: SegmenterNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             result = transition(node, state)
         except Exception as error:
@@ -63,7 +62,7 @@ def _told(transition: Transition) -> Transition:
         node.publish_diagnostics()
         return result
 
-    return telling
+    return reporting
 
 
 class Configured:
@@ -75,10 +74,10 @@ class Configured:
         self.info: ModelInfo = read_model_info(self.model_path)
         self.required = self.info.modality_names
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
-        label_set = _label_set(self.info, settings.label_set)
+        label_set = label_set_for(self.info, settings)
         self.outputs = Outputs(node, label_set)
         self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
-        self.costmap = LiveCostmap(settings.costmap, label_set, self.poses)
+        self.costmap = Mapping(settings.costmap, label_set, self.poses)
         self.loader: ModelLoader | None = None
         self.load()
 
@@ -108,14 +107,14 @@ class Configured:
 
 
 class SegmenterNode(LifecycleNode):
-    """Thin: parameters, transitions and timers; ``Pipeline`` does the work."""
+    """Thin: parameters, transitions and timers; ``LivePipeline`` does the work."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("segmenter", **kwargs)
         declare(self)
         self.add_on_set_parameters_callback(self._parameters_changing)
         self._configured: Configured | None = None
-        self._pipeline: Pipeline | None = None
+        self._pipeline: LivePipeline | None = None
         self._refusal = ""
         self._broken: list[str] = []
         self._said_mode: object = ""
@@ -128,7 +127,7 @@ class SegmenterNode(LifecycleNode):
 
     # -- life cycle
 
-    @_told
+    @_reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self._configured = self._configure(settings_from_values(values_of(self)))
@@ -151,13 +150,20 @@ class SegmenterNode(LifecycleNode):
             raise ValueError(refusal)
         return configured
 
-    @_told
+    @_reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        here = self._configured
-        assert here is not None
-        here.load()
-        self._pipeline = Pipeline(
-            self, here.settings, here.required, here.extras, here.segmenter, here.costmap, here.outputs
+        configured = self._configured
+        assert configured is not None
+        configured.load()
+        self._pipeline = LivePipeline(
+            self,
+            configured.settings,
+            configured.required,
+            configured.extras,
+            configured.segmenter,
+            configured.costmap,
+            configured.poses,
+            configured.outputs,
         )
         self._active_timers = [
             self.create_timer(_POLL_S, self._poll, clock=self._steady),
@@ -165,22 +171,22 @@ class SegmenterNode(LifecycleNode):
         ]
         return super().on_activate(state)
 
-    @_told
+    @_reported
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_pipeline()
         return super().on_deactivate(state)
 
-    @_told
+    @_reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
         return super().on_cleanup(state)
 
-    @_told
+    @_reported
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
         return super().on_shutdown(state)
 
-    @_told
+    @_reported
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
         return super().on_error(state)
@@ -245,7 +251,7 @@ class SegmenterNode(LifecycleNode):
             self._write_statistics(file, pipeline, broken)
         self._configured.unload(pipeline.worker)
 
-    def _write_statistics(self, file: Path, pipeline: Pipeline, broken: list[str]) -> None:
+    def _write_statistics(self, file: Path, pipeline: LivePipeline, broken: list[str]) -> None:
         try:
             with atomic_path(file) as part:
                 text = json.dumps(statistics(pipeline, self._configured, broken), indent=2)
@@ -288,18 +294,18 @@ class SegmenterNode(LifecycleNode):
         return SetParametersResult(successful=refusal is None, reason=refusal or "")
 
     def _apply(self, settings: Settings) -> None:
-        here = self._configured
-        if here is None:
+        configured = self._configured
+        if configured is None:
             return
-        if settings.costmap != here.settings.costmap:
-            here.costmap.reconfigure(settings.costmap)
+        if settings.costmap != configured.settings.costmap:
+            configured.costmap.reconfigure(settings.costmap)
         if self._pipeline is not None:
             self._pipeline.matcher.reconfigure(
                 slop_ns=settings.slop_ns,
                 missing_timeout_ns=settings.missing_timeout_ns,
                 policy=settings.missing_policy,
             )
-        here.settings = settings
+        configured.settings = settings
 
 
 def _model_path(model: str) -> Path:
@@ -331,14 +337,6 @@ def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: P
     return extras
 
 
-def _label_set(info: ModelInfo, name: str) -> LabelSet:
-    return info.label_set.with_meaning_of(load_label_set(name)) if name else info.label_set
-
-
 def main(args: list[str] | None = None) -> None:
     """Entry point of the executable ``segmenter``."""
     sys.exit(run(SegmenterNode, args))
-
-
-if __name__ == "__main__":
-    main()

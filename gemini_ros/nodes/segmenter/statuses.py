@@ -12,13 +12,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from gemini_ros import __version__
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.nodes import transport
-from gemini_ros.nodes.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
-from gemini_ros.nodes.inputs import ImageInput
-from gemini_ros.nodes.pipeline import Pipeline
+from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
+from gemini_ros.nodes.segmenter.inputs import ImageInput
+from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.pipeline.summary import ModeChange, summarise
 
 if TYPE_CHECKING:
     from gemini_ros.nodes.segmenter import Configured
@@ -39,7 +39,7 @@ class Report:
         self._speed = Speed()
 
     def statuses(
-        self, configured: Configured | None, pipeline: Pipeline | None, refusal: str, now_ns: int
+        self, configured: Configured | None, pipeline: LivePipeline | None, refusal: str, now_ns: int
     ) -> list[Status]:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
         statuses = [mode_report(configured, pipeline, refusal)]
@@ -51,7 +51,7 @@ class Report:
             statuses.append(_transport(pipeline))
         return statuses
 
-    def _inputs(self, pipeline: Pipeline, now_ns: int) -> list[Status]:
+    def _inputs(self, pipeline: LivePipeline, now_ns: int) -> list[Status]:
         self._reckon_rates(pipeline)
         statuses = []
         for stream, counts in pipeline.matcher.counts.items():
@@ -68,7 +68,7 @@ class Report:
             statuses.append(input_status(stream, totals, counts.dropped, _input_faults(source), figures))
         return statuses
 
-    def _reckon_rates(self, pipeline: Pipeline) -> None:
+    def _reckon_rates(self, pipeline: LivePipeline) -> None:
         """Over the time since the last reckoning; a report out of turn keeps the rates there are."""
         elapsed_s = (time.monotonic_ns() - self._at_ns) / 1e9
         if elapsed_s < _RATE_S:
@@ -80,30 +80,21 @@ class Report:
         self._received, self._at_ns = received, time.monotonic_ns()
 
 
-def statistics(pipeline: Pipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
+def statistics(pipeline: LivePipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
     """The statistics file: what a node knows of ``summary.json``, the broken ``identities``, and losses."""
-    counters = pipeline.counters
+    summary = summarise(
+        streams=pipeline.matcher.counts,
+        counters=pipeline.counters,
+        latencies=pipeline.latencies,
+        backend=_backend(configured),
+        mode_changes=[ModeChange(at_ns / 1e9, mode) for at_ns, mode in pipeline.matcher.mode_changes],
+        model_sha256=sha256_of(configured.model_path) if configured is not None else "",
+    )
     return {
-        "frames": {stream: _plain(counts) for stream, counts in pipeline.matcher.counts.items()},
-        "pairs": counters.pairs,
-        "singles": counters.singles,
-        "inferences": counters.inferences,
-        "dropped_pairs": counters.dropped_pairs,
-        "labels_published": counters.labels_published,
-        "costmaps_published": counters.costmaps_published,
-        "latency_ms": pipeline.latencies.to_dict(),
-        "overhead_ms": pipeline.latencies.overhead(),
-        "backend": _backend(configured),
-        "mode_changes": [{"seconds": at_ns / 1e9, "mode": mode} for at_ns, mode in pipeline.matcher.mode_changes],
-        "model_sha256": sha256_of(configured.model_path) if configured is not None else "",
-        "version": __version__,
+        **summary.to_dict(),
         "identities": broken,
         "lost_in_transport": {stream: source.lost_in_transport for stream, source in pipeline.inputs.items()},
     }
-
-
-def _plain(counts: Any) -> dict[str, Any]:
-    return {**dataclasses.asdict(dataclasses.replace(counts, dropped={})), "dropped": dict(counts.dropped)}
 
 
 def _backend(configured: Configured | None) -> str:
@@ -111,7 +102,7 @@ def _backend(configured: Configured | None) -> str:
     return segmenter.backend if segmenter is not None else ""
 
 
-def mode_report(configured: Configured | None, pipeline: Pipeline | None, refusal: str) -> Status:
+def mode_report(configured: Configured | None, pipeline: LivePipeline | None, refusal: str) -> Status:
     """The mode, the one thing that is always said."""
     if configured is None:
         mode = "failed" if refusal else "inactive"
@@ -136,7 +127,7 @@ class Speed:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, int]] = deque()
 
-    def rates_hz(self, pipeline: Pipeline | None) -> tuple[float, float] | None:
+    def rates_hz(self, pipeline: LivePipeline | None) -> tuple[float, float] | None:
         """Frames offered and segmented per second; ``None`` until that can be told."""
         if pipeline is None:
             self._seen.clear()
@@ -183,25 +174,25 @@ def _model(configured: Configured, rates_hz: tuple[float, float] | None) -> Stat
 
 
 def _input_faults(source: ImageInput) -> list[str]:
-    faults = [source.recent_error(), source.camera_fault]
+    faults = [source.recent_error(), source.images.camera_fault]
     if source.silent_for_s() > _SILENT_S:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
     return [fault for fault in faults if fault]
 
 
-def _pipeline(pipeline: Pipeline) -> Status:
+def _pipeline(pipeline: LivePipeline) -> Status:
     fault = pipeline.worker_fault
     return Status("pipeline", WARN if fault else OK, fault or "running", dataclasses.asdict(pipeline.counters))
 
 
-def _latency(pipeline: Pipeline) -> Status:
+def _latency(pipeline: LivePipeline) -> Status:
     stages = {**pipeline.latencies.to_dict(), "overhead": pipeline.latencies.overhead()}
     return latency_status(
         {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
     )
 
 
-def _costmap(configured: Configured, pipeline: Pipeline, now_ns: int) -> Status:
+def _costmap(configured: Configured, pipeline: LivePipeline, now_ns: int) -> Status:
     costmap = configured.costmap
     stamps = [source.last_stamp_ns for source in pipeline.inputs.values() if source.last_stamp_ns is not None]
     behind_s = (now_ns - max(stamps, default=now_ns)) / 1e9
@@ -219,7 +210,7 @@ def _costmap(configured: Configured, pipeline: Pipeline, now_ns: int) -> Status:
     return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
 
 
-def _transport(pipeline: Pipeline) -> Status:
+def _transport(pipeline: LivePipeline) -> Status:
     faults, figures = [], {}
     for stream, source in pipeline.inputs.items():
         received, lost = pipeline.matcher.counts[stream].received, source.lost_in_transport

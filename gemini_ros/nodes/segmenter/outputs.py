@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -11,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.core.overlay import blend, colorize
+from gemini_ros.core.overlay import overlay
 from gemini_ros.nodes.messages import camera_info_message, header, image_message, occupancy_message
 
 _IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -36,7 +35,7 @@ class Outputs:
         if self._confidence.get_subscription_count():
             self._confidence.publish(image_message(segmentation.confidence, head))
         if self._color.get_subscription_count():
-            self._color.publish(image_message(self._colored(frame, segmentation), head))
+            self._color.publish(image_message(overlay(frame, segmentation.labels, self._label_set), head))
         if frame.intrinsics is not None and self._camera_info.get_subscription_count():
             self._camera_info.publish(camera_info_message(frame.intrinsics, head))
 
@@ -50,8 +49,3 @@ class Outputs:
     def close(self) -> None:
         for publisher in (self._labels, self._confidence, self._color, self._camera_info, self._costmap):
             self._node.destroy_publisher(publisher)
-
-    def _colored(self, frame: Frame, segmentation: Segmentation) -> np.ndarray:
-        if frame.rgb is None:
-            return colorize(segmentation.labels, self._label_set)
-        return blend(frame.rgb, segmentation.labels, self._label_set)

@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
-from gemini_ros.nodes.bag_topics import check_topic, message_class, subscriber_qos
+from gemini_ros.nodes.bag.topics import check_topic, message_class, subscriber_qos
 from gemini_ros.nodes.tool import stop_on_signals, tool_node
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,65 @@
+"""What the node would have published of a bag, as a bag of its own: the node's topics, the original stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+
+from gemini_ros.bags import messages
+from gemini_ros.bags.writer import BagWriter
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.overlay import overlay
+from gemini_ros.pipeline.bag_walk import Result
+from gemini_ros.pipeline.settings import NODE
+
+OUTPUTS = ("labels", "confidence", "color", "costmap")
+
+
+def outputs_path(bag: str | Path, out: str | Path) -> Path:
+    """``OUT/BAG.outputs.mcap``, one for each bag."""
+    path = Path(bag).resolve()
+    return Path(out) / f"{path.stem if path.is_file() else path.name}.outputs.mcap"
+
+
+class OutputBag:
+    """Writes the outputs named in ``wanted``; a context manager, the file is there when the block ends well.
+
+    Raises ``ValueError`` for an output that does not exist.
+    """
+
+    def __init__(self, path: Path, label_set: LabelSet, wanted: Collection[str]) -> None:
+        if unknown := [name for name in wanted if name not in OUTPUTS]:
+            raise ValueError(f"outputs {', '.join(unknown)}: expected some of {', '.join(OUTPUTS)}")
+        self._label_set, self._wanted = label_set, frozenset(wanted)
+        self._bag = BagWriter(path, transient_local=[topic_of("costmap")])
+
+    def __enter__(self) -> OutputBag:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bag.__exit__(kind, error, trace)
+
+    def add(self, result: Result) -> None:
+        """Write the outputs of a frame, received when the frame was complete."""
+        frame, segmentation, occupancy = result.frame, result.segmentation, result.occupancy
+        head = frame.stamp_ns, frame.frame_id
+        if "labels" in self._wanted:
+            self._write("labels", messages.image(segmentation.labels, "mono8", *head), result)
+        if "confidence" in self._wanted:
+            self._write("confidence", messages.image(segmentation.confidence, "mono8", *head), result)
+        if "color" in self._wanted:
+            colors = overlay(frame, segmentation.labels, self._label_set)
+            self._write("color", messages.image(colors, "rgb8", *head), result)
+        if "costmap" in self._wanted:
+            self._write("costmap", messages.occupancy_grid(occupancy, result.map_frame), result)
+
+    def _write(self, name: str, message: object, result: Result) -> None:
+        self._bag.write(topic_of(name), message, result.now_ns)
+
+
+def topic_of(name: str) -> str:
+    """The topic of an output of the node under its default name."""
+    return f"/{NODE}/{name}"

@@ -1,0 +1,1 @@
+"""Bags and ROS: play one into the graph, record one from it."""

@@ -1,0 +1,93 @@
+"""The intake as a filter of message_filters, fed by its Subscriber.
+
+Where message_filters is not installed a shim of the two classes stands in; the node's path is the same one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gemini_ros.core.frames import FrameError
+from gemini_ros.pipeline.intake import Intake
+from gemini_ros.pipeline.sync import Match
+
+if TYPE_CHECKING or find_spec("message_filters") is None:
+    from gemini_ros.nodes.segmenter.simple_filter import SimpleFilter, Subscriber
+else:
+    from message_filters import SimpleFilter, Subscriber
+
+__all__ = ["Input", "NodeClock", "PairFilter", "SimpleFilter", "Subscriber"]
+
+
+class Input(Protocol):
+    """A subscription and what is remembered of its messages."""
+
+    @property
+    def source(self) -> SimpleFilter: ...
+    def note_receipt(self, message: Any, received_ns: int) -> None:
+        """A message came, of use or not."""
+        ...
+
+    def note_error(self, error: FrameError) -> None:
+        """The message was of no use."""
+        ...
+
+
+class PairFilter(SimpleFilter):
+    """Signals every ``Match`` that the messages of its inputs settle.
+
+    Decoding and every drop are the intake's. ``clock`` is the time the matcher lives in; while ``ready`` says no,
+    messages are counted ``not_ready`` and not decoded. All of it belongs to one executor thread.
+    """
+
+    def __init__(
+        self, intake: Intake, inputs: Mapping[str, Input], clock: Callable[[], int], ready: Callable[[], bool]
+    ) -> None:
+        super().__init__()
+        self._intake, self._inputs, self._clock, self._ready = intake, inputs, clock, ready
+        for stream, source in inputs.items():
+            source.source.registerCallback(self._take, stream)
+
+    def poll(self) -> None:
+        """Let time pass: what waited in vain comes out single or is dropped."""
+        self._signal(self._intake.matcher.poll(self._clock()))
+
+    def _take(self, message: Any, stream: str) -> None:
+        received_ns = time.monotonic_ns()
+        source = self._inputs[stream]
+        source.note_receipt(message, received_ns)
+        if not self._ready():
+            self._intake.refuse(stream, FrameError("the model is not loaded yet", "not_ready"), self._clock())
+            return
+        try:
+            matches = self._intake.take(stream, message, self._clock, received_ns)
+        except FrameError as error:
+            source.note_error(error)
+        else:
+            self._signal(matches)
+
+    def _signal(self, matches: list[Match]) -> None:
+        for match in matches:
+            self.signalMessage(match)
+
+
+class NodeClock:
+    """Nanoseconds that never go back: the advances of a node's clock, without its jumps.
+
+    Timeouts follow ``/clock`` at any replay rate, stand still with it, and survive a bag that starts over.
+    """
+
+    def __init__(self, now: Callable[[], int], jump_ns: int = 1_000_000_000) -> None:
+        self._now, self._jump_ns = now, jump_ns
+        self._last = now()
+        self._elapsed = 0
+
+    def __call__(self) -> int:
+        now = self._now()
+        advance, self._last = now - self._last, now
+        if 0 < advance <= self._jump_ns:
+            self._elapsed += advance
+        return self._elapsed
