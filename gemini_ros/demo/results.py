@@ -103,7 +103,7 @@ def summarise_run(run: Run) -> Summary:
             scored = len(run.labels.keys() & run.truth.keys())
     known = {key: value for key, value in run.statistics.items() if key not in _NODE_ONLY}
     summary = summary_from_json(json.dumps(known), where=STATISTICS)
-    return replace(summary, **score_fields(scores, names), scored_frames=scored, notes=tuple(notes))
+    return replace(summary, **score_fields(scores, names), scored_frames=scored, notes=(*summary.notes, *notes))
 
 
 def failures(run: Run, summary: Summary) -> list[str]:

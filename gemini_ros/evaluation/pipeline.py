@@ -68,7 +68,7 @@ def evaluate_bag(
             backend=segmenter.backend,
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(model),
-            notes=[*run.notes()[:_NOTES_KEPT], *scorer.notes()],
+            notes=[*run.pipeline.notes(), *scorer.notes()],
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's

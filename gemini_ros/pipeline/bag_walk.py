@@ -5,7 +5,7 @@ The same every time. Where the node waits, for a pose or for time to pass, the w
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,13 +82,8 @@ class BagWalk:
         self.intake = Intake(required, extras, settings)
         self.poses = OdometryPoses(settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns)
         self.has_odometry = self.topics.odom is not None
+        self.faults = self.intake.faults
         self._reader = reader
-        self._faults: Counter[str] = Counter()
-
-    @property
-    def faults(self) -> Counter[str]:
-        """Why messages were of no use, with how often each reason came."""
-        return self.intake.faults + self._faults
 
     def moments(self) -> Iterator[Moment]:
         """All that happens, in the order in which the node would live it."""
@@ -114,7 +109,7 @@ class BagWalk:
                 try:
                     yield Step(self.intake.assemble(match), moment.mode, moment.now_ns)
                 except FrameError as error:
-                    self._faults[str(error)] += 1
+                    self.intake.note(str(error))
 
     def _handlers(self) -> dict[str, list[tuple[str, str]]]:
         """What each topic brings: the images of a stream, the camera_info of some, or odometry."""
@@ -134,21 +129,17 @@ class BagWalk:
             if kind == "image":
                 self.intake.refuse(stream, FrameError(str(error)), now_ns)
             else:
-                self._faults[str(error)] += 1
+                self.intake.note(str(error))
             return []
         if kind == "image":
             try:
                 return self.intake.take(stream, message, lambda: now_ns, now_ns)
             except FrameError:
-                return []
+                return []  # counted by the intake
         if kind == "info":
-            source = self.intake.streams[stream]
-            source.take_info(message)
-            fault = source.camera_fault
-        else:
-            fault = self.poses.take(message)
-        if fault:
-            self._faults[f"{stored.topic}: {fault}"] += 1
+            self.intake.take_info(stream, message)
+        elif fault := self.poses.take(message):
+            self.intake.note(f"{stored.topic}: {fault}")
         return []
 
     def _moment(self, matches: list[Match], now_ns: int) -> Moment:
@@ -176,14 +167,6 @@ class BagRun:
                 self._segment(match, moment)
             yield from self._mapped(now_ns)
         yield from self._mapped(now_ns + WAIT_NS)
-
-    def notes(self) -> list[str]:
-        """What was not there or not usable, and what follows."""
-        costmap = self.costmap
-        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
-        notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
-        faults = self.walk.faults + self.pipeline.faults
-        return notes + [f"{n} x {fault}" for fault, n in faults.most_common()]
 
     def _segment(self, match: Match, moment: Moment) -> None:
         self.pipeline.emitted(match)

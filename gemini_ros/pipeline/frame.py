@@ -15,6 +15,8 @@ from gemini_ros.pipeline.mapping import Mapping as Costmapping
 from gemini_ros.pipeline.statistics import Counters, LatencyStatistics, StageTimer
 from gemini_ros.pipeline.sync import Match
 
+_FAULTS_KEPT, _NOTES_KEPT = 100, 20
+
 
 @dataclass(frozen=True)
 class Segmented:
@@ -89,6 +91,14 @@ class FramePipeline:
         with segmented.timer.stage("costmap"):
             self._costmap.integrate(segmented.frame, segmented.segmentation)
 
+    def notes(self) -> list[str]:
+        """What was not there or not usable in a run, and what follows; the commonest first."""
+        costmap = self._costmap
+        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
+        notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
+        faults = self._intake.faults + self.faults
+        return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]
+
     def abandon(self) -> bool:
         """Take the match that the network still works on out of its thread's hands; whether there was one."""
         with self._settling:
@@ -106,7 +116,7 @@ class FramePipeline:
     def _fail(self, cause: str, text: str) -> None:
         self.counters.drop(cause)
         self.fault = text
-        if text in self.faults or len(self.faults) < 100:
+        if text in self.faults or len(self.faults) < _FAULTS_KEPT:
             self.faults[text] += 1
 
 

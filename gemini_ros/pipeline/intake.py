@@ -110,13 +110,23 @@ class Intake:
             raise
         return self.matcher.add(stream, stamp_ns(message), received, clock(), content)
 
+    def take_info(self, stream: str, message: Any) -> None:
+        """Learn the camera of a stream from a sensor_msgs/CameraInfo."""
+        source = self.streams[stream]
+        source.take_info(message)
+        if source.camera_fault:
+            self.note(f"{stream} camera_info: {source.camera_fault}")
+
     def refuse(self, stream: str, error: FrameError, now_ns: int) -> None:
         """Count a message that came and is of no use."""
         self.matcher.drop(stream, error.cause, now_ns)
-        text = f"{stream}: {error}"
-        # The figures in the sentences of a long run are without end.
-        if error.cause != "not_ready" and (text in self.faults or len(self.faults) < _FAULTS_KEPT):
-            self.faults[text] += 1
+        if error.cause != "not_ready":
+            self.note(f"{stream}: {error}")
+
+    def note(self, fault: str) -> None:
+        """Count a fault. The figures in the sentences of a long run are without end: the first hundred are kept."""
+        if fault in self.faults or len(self.faults) < _FAULTS_KEPT:
+            self.faults[fault] += 1
 
     def assemble(self, match: Match) -> Frame:
         """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""

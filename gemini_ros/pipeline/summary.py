@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gemini_ros import __version__
@@ -13,6 +14,18 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.metrics import Scores
 from gemini_ros.pipeline.statistics import CAUSES, STAGES, Counters, LatencyStatistics
 from gemini_ros.pipeline.sync import StreamCounts
+
+UNSCORED: Mapping[str, Any] = MappingProxyType(
+    {
+        "miou": None,
+        "iou": {},
+        "pixel_accuracy": None,
+        "mean_accuracy": None,
+        "boundary_f1": None,
+        "calibration_error": None,
+    }
+)
+"""The scores of labels that were compared with nothing."""
 
 Percentiles = Mapping[str, "float | None"]
 
@@ -111,7 +124,7 @@ def summarise(
         costmaps_published=counters.costmaps_published,
         latency_ms=latencies.to_dict(),
         overhead_ms=latencies.overhead(),
-        **score_fields(Scores(len(class_names)) if scores is None else scores, class_names),
+        **(UNSCORED if scores is None else score_fields(scores, class_names)),
         scored_frames=scored_frames,
         backend=backend,
         mode_changes=tuple(mode_changes),

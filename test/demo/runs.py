@@ -16,6 +16,7 @@ from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.results import Run, read_run
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
 from gemini_ros.pipeline.statistics import STAGES
+from gemini_ros.pipeline.summary import UNSCORED
 from test.drives import START_NS
 
 TRUTH = "/ground_truth/labels/compressed"
@@ -36,6 +37,9 @@ def statistics(pairs: int, **changes: Any) -> dict[str, Any]:
         "costmaps_published": 0,
         "latency_ms": {stage: {"p50": 1.0, "p99": 2.0} for stage in STAGES},
         "overhead_ms": {"p50": 1.0, "p99": 2.0},
+        **UNSCORED,
+        "scored_frames": 0,
+        "notes": [],
         "backend": "onnxruntime",
         "mode_changes": [{"seconds": 0.0, "mode": "normal"}],
         "model_sha256": "0" * 64,

@@ -2,79 +2,98 @@
 
 from __future__ import annotations
 
+import array
 import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 from sensor_msgs.msg import Image
 
 from gemini_ros.core.frames import FrameError
 from gemini_ros.nodes.segmenter import simple_filter
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter, SimpleFilter
-from gemini_ros.pipeline.intake import Received
-from gemini_ros.pipeline.sync import PairMatcher
+from gemini_ros.pipeline.intake import Intake
+from gemini_ros.pipeline.settings import make_settings
 from test.nodes.rig import stamp
 
 MS = 1_000_000
 
 
-def message(stamp_ns: int, frame_id: str = "camera") -> Image:
-    made = Image()
-    made.header.stamp, made.header.frame_id = stamp(stamp_ns), frame_id
-    return made
+class Source:
+    """A subscription: what it brings, and what is said of it."""
 
+    def __init__(self) -> None:
+        self.source = SimpleFilter()
+        self.errors: list[str] = []
+        self.receipts = 0
 
-def decode(stream: str, received: Image) -> tuple[Received, None]:
-    if received.header.frame_id == "bad":
-        raise FrameError(f"{stream} is bad", "invalid")
-    return Received(np.zeros((2, 3), np.float32), received.header.frame_id, None, 0, 0), None
+    def note_receipt(self, message: Image, received_ns: int) -> None:
+        self.receipts += 1
+
+    def note_error(self, error: FrameError) -> None:
+        self.errors.append(str(error))
 
 
 class World:
     def __init__(self) -> None:
         self.now_ns = 0
-        self.inputs = {"rgb": SimpleFilter(), "depth": SimpleFilter()}
-        self.refused: list[tuple[str, str]] = []
+        self.ready = True
+        self.inputs = {"rgb": Source(), "depth": Source()}
         self.matches: list[tuple[str, int, tuple[str, ...]]] = []
-        self.filter = PairFilter(
-            PairMatcher(["rgb", "depth"], slop_ns=10 * MS, missing_timeout_ns=500 * MS),
-            self.inputs,
-            decode,
-            lambda: self.now_ns,
-            lambda stream, error: self.refused.append((stream, str(error))),
-        )
+        self.intake = Intake(["rgb", "depth"], [], make_settings({"sync.slop_s": 0.01}))
+        self.filter = PairFilter(self.intake, self.inputs, lambda: self.now_ns, lambda: self.ready)
         self.filter.registerCallback(lambda m, tag: self.matches.append((tag, m.stamp_ns, m.missing)), "seen")
+
+    def send(self, stream: str, stamp_ns: int, encoding: str = "") -> None:
+        message = Image(height=2, width=3, step=9 if stream == "rgb" else 6)
+        message.header.stamp, message.header.frame_id = stamp(stamp_ns), "camera"
+        message.encoding = encoding or {"rgb": "rgb8", "depth": "16UC1"}[stream]
+        message.data = random_bytes(2 * message.step)
+        self.inputs[stream].source.signalMessage(message)
+
+
+def random_bytes(count: int) -> array.array:
+    return array.array("B", os.urandom(count))
 
 
 def test_a_pair_is_signalled_once_with_the_arguments_of_the_callback():
     world = World()
-    world.inputs["rgb"].signalMessage(message(100 * MS))
+    world.send("rgb", 100 * MS)
     assert world.matches == []
-    world.inputs["depth"].signalMessage(message(104 * MS))
+    world.send("depth", 104 * MS)
     assert world.matches == [("seen", 100 * MS, ())]
 
 
 def test_a_bad_message_is_counted_under_its_cause_and_the_next_one_matches():
     world = World()
-    world.inputs["rgb"].signalMessage(message(100 * MS, "bad"))
-    world.inputs["rgb"].signalMessage(message(200 * MS))
-    world.inputs["depth"].signalMessage(message(200 * MS))
-    assert world.refused == [("rgb", "rgb is bad")]
+    world.send("rgb", 100 * MS, "mauve")
+    world.send("rgb", 200 * MS)
+    world.send("depth", 200 * MS)
+    assert ["mauve" in error for error in world.inputs["rgb"].errors] == [True]
     assert [stamp_ns for _, stamp_ns, _ in world.matches] == [200 * MS]
-    assert world.filter.matcher.counts["rgb"].dropped == {"invalid": 1}
+    assert world.intake.matcher.counts["rgb"].dropped == {"invalid": 1}
+    assert world.inputs["rgb"].receipts == 2
+
+
+def test_nothing_is_decoded_before_the_model_is_there():
+    world = World()
+    world.ready = False
+    world.send("rgb", 100 * MS, "mauve")
+    assert world.intake.matcher.counts["rgb"].dropped == {"not_ready": 1}
+    assert world.inputs["rgb"].errors == []
+    assert not world.intake.faults
 
 
 def test_polling_lets_singles_out():
     world = World()
     for i in range(8):
         world.now_ns = 100 * i * MS
-        world.inputs["rgb"].signalMessage(message(world.now_ns + MS))
+        world.send("rgb", world.now_ns + MS)
         world.filter.poll()
     assert [missing for _, _, missing in world.matches] == [("depth",)] * 8
-    assert world.filter.matcher.mode == "degrade:depth"
+    assert world.intake.matcher.mode == "degrade:depth"
 
 
 def test_the_clock_takes_advances_and_leaves_jumps():

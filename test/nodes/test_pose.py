@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from threading import Timer
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,18 +54,39 @@ def test_odometry_is_interpolated_at_the_stamp_and_carries_the_mounting(r):
     r.spin(0.1)
     found = source.at(SECOND + SECOND // 20, "camera")
     assert (found.frame, found.warning) == ("odom", "")
-    assert found.robot_xy == pytest.approx((1.5, 2.0))
+    assert found.robot == pytest.approx((1.5, 2.0, 0.0))
     # One metre along the optical axis is one metre ahead of the camera.
     assert found.grid_from_camera @ [0, 0, 1, 1] == pytest.approx([1.5 + 0.3 + 1.0, 2.1, 0.5, 1.0])
     with pytest.raises(PoseUnknown, match=r"no odometry within 0.1 s"):
         source.at(10 * SECOND, "camera")
 
 
+def test_a_pose_at_or_after_the_stamp_is_waited_for(r):
+    """Odometry of 20 Hz comes later than the image between two of its stamps; turning, the older pose is wrong."""
+    source = OdometryPose(r.node, "odom", MOUNTING)
+    heard(r, [odometry(SECOND, 1.0)], source, SECOND)
+    image_ns = SECOND + SECOND // 25
+    later = Timer(0.03, lambda: source._take(odometry(SECOND + SECOND // 20, 2.0)))
+    later.start()
+    start = time.monotonic()
+    source.wait(image_ns)
+    assert time.monotonic() - start < 0.09
+    assert source.at(image_ns, "camera").robot[0] == pytest.approx(1.8)
+    later.join()
+    # Nothing comes in time: the nearest pose has to do. Nothing came for long: no image waits.
+    start = time.monotonic()
+    source.wait(2 * SECOND)
+    assert 0.08 < time.monotonic() - start < 0.5
+    start = time.monotonic()
+    source.wait(10 * SECOND)
+    assert time.monotonic() - start < 0.05
+
+
 def test_without_odometry_the_grid_stays_with_the_robot(r):
     found = OdometryPose(r.node, "odom", MOUNTING).at(SECOND, "camera")
     assert found.frame == "base_link"
-    assert found.robot_xy == (0.0, 0.0)
-    assert "no odometry on odom: the grid is in base_link and does not accumulate" in found.warning
+    assert found.robot == (0.0, 0.0, 0.0)
+    assert "no odometry: the grid is in base_link and does not accumulate" in found.warning
     assert found.grid_from_camera @ [0, 0, 1, 1] == pytest.approx([1.3, 0.1, 0.5, 1.0])
 
 
@@ -100,6 +123,10 @@ class Buffer:
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], dict[int, float]] = {}
 
+    def can_transform(self, target: str, source: str, time, timeout) -> bool:
+        self.waited = (target, source, time.nanoseconds, timeout.nanoseconds)
+        return time.nanoseconds in self.known.get((target, source), {})
+
     def lookup_transform(self, target: str, source: str, time) -> TransformStamped:
         if (target, source) not in self.known:
             raise TransformError(f"{target} is not known")
@@ -130,14 +157,24 @@ def test_tf_gives_camera_and_robot_at_the_stamp(tf):
     source = TfPose(None, "odom")
     source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
     found = source.at(SECOND, "camera")
-    assert (found.frame, found.robot_xy, found.warning) == ("odom", (3.0, 0.0), "")
+    assert (found.frame, found.robot, found.warning) == ("odom", (3.0, 0.0, 0.0), "")
     np.testing.assert_allclose(found.grid_from_camera, from_xyz_rpy(3.5, 0, 0, 0, 0, 0))
+
+
+def test_tf_is_waited_for_once_it_knows_the_grid(tf):
+    source = TfPose(None, "odom")
+    source.wait(SECOND)
+    assert not hasattr(source._buffer, "waited")
+    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    source.at(SECOND, "camera")
+    source.wait(SECOND + 1)
+    assert source._buffer.waited == ("odom", "base_link", SECOND + 1, SECOND // 10)
 
 
 def test_tf_holds_the_latest_transform_for_a_tenth_of_a_second(tf):
     source = TfPose(None, "odom")
     source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
-    assert source.at(SECOND + SECOND // 10, "camera").robot_xy == (3.0, 0.0)
+    assert source.at(SECOND + SECOND // 10, "camera").robot == (3.0, 0.0, 0.0)
     with pytest.raises(PoseUnknown, match="into the future"):
         source.at(SECOND + SECOND // 10 + 1, "camera")
 

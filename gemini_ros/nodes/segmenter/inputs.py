@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -15,7 +16,7 @@ from gemini_ros.core.frames import FrameError
 from gemini_ros.nodes.segmenter.diagnostics import Complaints
 from gemini_ros.nodes.segmenter.filters import Subscriber
 from gemini_ros.nodes.transport import StampGaps
-from gemini_ros.pipeline.intake import ImageStream
+from gemini_ros.pipeline.intake import Intake
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -32,9 +33,8 @@ class ImageInput:
     Lives in the executor's thread, from activation to deactivation.
     """
 
-    def __init__(self, node: Node, images: ImageStream, transport: str) -> None:
-        stream = images.name
-        self.images, self.transport = images, transport
+    def __init__(self, node: Node, intake: Intake, stream: str, transport: str) -> None:
+        self.images, self.transport = intake.streams[stream], transport
         self.gaps = StampGaps()
         self._complaints = Complaints(node.get_logger())
         self._error = ("", 0)
@@ -52,7 +52,9 @@ class ImageInput:
         except UnsupportedEventTypeError:
             self._lost_by_middleware = None
             self.source = self._subscribe()
-        self._camera_info = node.create_subscription(CameraInfo, f"{stream}/camera_info", images.take_info, _QOS)
+        self._camera_info = node.create_subscription(
+            CameraInfo, f"{stream}/camera_info", partial(intake.take_info, stream), _QOS
+        )
 
     @property
     def lost_in_transport(self) -> int:

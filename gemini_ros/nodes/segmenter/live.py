@@ -48,8 +48,8 @@ class LivePipeline:
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {
-            stream: ImageInput(node, images, settings.transports[stream])
-            for stream, images in self._intake.streams.items()
+            stream: ImageInput(node, self._intake, stream, settings.transports[stream])
+            for stream in self._intake.streams
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, now, self.counters)
         self._costmap, self._poses, self._outputs = costmap, poses, outputs
@@ -103,7 +103,10 @@ class LivePipeline:
         if mode == self._mode:
             return
         self._mode = mode
-        (self._logger.info if mode in ("normal", "waiting") else self._logger.warning)(f"mode {mode}")
+        if mode in ("normal", "waiting"):
+            self._logger.info(f"mode {mode}")
+        else:
+            self._logger.warning(f"mode {mode}")
         if self._costmap.follow(mode):
             self.costmap_topic.publish()
 

@@ -89,6 +89,7 @@ def statistics(pipeline: LivePipeline, configured: Configured | None, broken: li
         backend=_backend(configured),
         mode_changes=[ModeChange(at_ns / 1e9, mode) for at_ns, mode in pipeline.matcher.mode_changes],
         model_sha256=sha256_of(configured.model_path) if configured is not None else "",
+        notes=pipeline.frames.notes(),
     )
     return {
         **summary.to_dict(),

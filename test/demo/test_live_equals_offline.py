@@ -1,0 +1,115 @@
+"""One bag through the live node and offline: the same labels, maps, counts and sentences, whatever is set."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemini_ros.bags import messages
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import COLOR_FRAME
+from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.demo.plan import DemoOptions, Plan, make_plan
+from gemini_ros.demo.session import RECORDING, STATISTICS, run_session
+from gemini_ros.evaluation.pipeline import evaluate_bag
+from gemini_ros.pipeline.settings import make_settings, read_parameter_file
+from gemini_ros.pipeline.summary import summary_from_json
+from test.evaluation.drive import START_NS, write_drive
+
+pytestmark = [pytest.mark.ros, pytest.mark.once]
+RGBD = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
+RATE = 0.4
+NODE_ONLY = ("identities", "lost_in_transport")
+
+
+@dataclass(frozen=True)
+class PlanWith(Plan):
+    """A demonstration with other parameters."""
+
+    more: Any = None
+
+    def parameters(self, statistics_file: Path) -> dict[str, Any]:
+        file = super().parameters(statistics_file)
+        file["segmenter"]["ros__parameters"] |= self.more
+        return file
+
+
+def tamper(stream: str, index: int, message: Any) -> Any:
+    """Depth is away from frame 8 to 18; one image of each stream is damaged, and one map of another size."""
+    if stream == "depth" and 8 <= index < 18:
+        return None
+    if (stream, index) in (("rgb", 3), ("depth", 22)):
+        message.data = message.data[: len(message.data) // 3]
+    if (stream, index) == ("depth", 5):
+        return messages.compressed_depth(np.full((32, 48), 2.0, np.float32), stamp_ns(message), COLOR_FRAME)
+    return message
+
+
+def images(path: Path, topic: str) -> dict[int, np.ndarray]:
+    """Data of the first message of each stamp, in order of receipt."""
+    found: dict[int, np.ndarray] = {}
+    with BagReader(path) as reader:
+        for stored in reader.messages([topic]):
+            message = reader.deserialize(stored)
+            found.setdefault(stamp_ns(message), np.array(message.data))
+    return found
+
+
+@pytest.mark.parametrize(
+    "policy", ["degrade", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hold", "stop"))]
+)
+def test_live_and_offline_are_equal(policy, ros_environment, tmp_path):
+    bag = write_drive(tmp_path / "d.mcap", frames=30, tamper=tamper)
+    out = tmp_path / "live"
+    (out / "log").mkdir(parents=True)
+    # Depth is stamped 2 ms after RGB: its clock put right by 3 ms, and a slop of 1 ms, they meet.
+    more = {
+        "sync.offset_s.depth": -0.003,
+        "sync.slop_s": 0.0015,
+        "missing.policy": policy,
+        # Less than two frames: no two of them wait for depth, to come out together and one replace the other.
+        "missing.timeout_s": 0.15,
+        "costmap.resolution_m": 0.1,
+    }
+    plan = make_plan(DemoOptions(bag=bag, model=RGBD, rate=RATE))
+    run_session(PlanWith(**vars(plan), more=more), out, threading.Event())
+
+    settings = make_settings(read_parameter_file(out / "segmenter.yaml"))
+    summary = evaluate_bag(bag, RGBD, tmp_path / "offline", settings, write=("labels", "costmap"))
+    recorded, written = out / RECORDING, tmp_path / "offline/d.outputs.mcap"
+
+    live, offline = images(recorded, "/segmenter/labels"), images(written, "/segmenter/labels")
+    assert list(live) == list(offline)
+    assert all(np.array_equal(live[stamp], offline[stamp]) for stamp in live)
+    assert 8 < len(live) < 30
+    assert summary.pairs > 8
+
+    live, offline = images(recorded, "/segmenter/costmap"), images(written, "/segmenter/costmap")
+    assert offline.keys() <= live.keys()
+    assert [
+        (stamp - START_NS) // 100_000_000 for stamp in offline if not np.array_equal(live[stamp], offline[stamp])
+    ] == []
+    assert sum((data != -1).any() for data in offline.values()) > 8
+
+    of_node = json_of(out / STATISTICS)
+    assert of_node.frames == summary.frames
+    for name in ("pairs", "singles", "inferences", "dropped_pairs", "labels_published"):
+        assert getattr(of_node, name) == getattr(summary, name), name
+    modes = [change.mode for change in summary.mode_changes]
+    # The node also sees the silence after the bag.
+    assert [change.mode for change in of_node.mode_changes][: len(modes)] == modes
+    assert of_node.notes == tuple(note for note in summary.notes if not note.startswith("truth"))
+    said = "\n".join(summary.notes)
+    assert "1 x rgb: " in said and "1 x depth: " in said and "48x32" in said
+
+
+def json_of(path: Path):
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["identities"] == []
+    return summary_from_json(json.dumps({key: value for key, value in data.items() if key not in NODE_ONLY}))
