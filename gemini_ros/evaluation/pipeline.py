@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.bags.label_images import LabelImages, Labels, count
+from gemini_ros.bags.label_images import LabelImages, count
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.static_transforms import camera_mounting
 from gemini_ros.bags.topics import BASE_FRAME, find_topics
@@ -100,14 +100,6 @@ def evaluate_bag(
             )
     summary.write(Path(out) / "summary.json")
     return summary
-
-
-def offline_labels(bag: str | Path, model: str | Path, settings: EvaluationSettings | None = None) -> dict[int, Labels]:
-    """The labels the pipeline gives offline, by stamp: what a live run on the same messages must equal."""
-    settings = settings or EvaluationSettings()
-    with closing(load_segmenter(model, threads=settings.threads)) as segmenter, BagReader(bag) as reader:
-        replay = Replay(reader, segmenter.info.modality_names, settings.replay)
-        return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in replay.steps()}
 
 
 def base_from_camera(reader: BagReader, settings: EvaluationSettings) -> npt.NDArray[np.float64] | None:
