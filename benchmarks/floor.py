@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.cli import size
+from gemini_ros.core.conditions import conditions
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
 from gemini_ros.core.ground_plane import LEAST_HEIGHT_M, segment_floor
@@ -107,7 +108,7 @@ def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -
         raise ValueError(f"{path}: classes {own.names}, expected {labels.names} as the layout has them")
     free = labels.nav_table("free")
 
-    def without(missing: str | None) -> Finder:
+    def finder(missing: str | None) -> Finder:
         taken = [name for name in names if name != missing]
 
         def find(frame: Frame) -> npt.NDArray[np.bool_]:
@@ -116,8 +117,10 @@ def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -
 
         return find
 
-    kinds = (None, *(names if len(names) > 1 else ()))
-    return {f"{path.stem}{f' without {missing}' if missing else ''}": without(missing) for missing in kinds}
+    return {
+        path.stem if missing is None else f"{path.stem} {condition}": finder(missing)
+        for condition, missing in conditions(names).items()
+    }
 
 
 _Segment = Callable[[Frame], npt.NDArray[np.uint8]]

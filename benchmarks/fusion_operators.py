@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.network import as_trained, medians, session
+from gemini_ros.core.conditions import COMPLETE, conditions
 from gemini_ros.core.files import atomic_path
 from gemini_ros.network.deploy import DeployedSegmenter
 from gemini_ros.network.export import to_onnx
@@ -52,8 +53,10 @@ STEPS, WARMUP, BATCH, RATE = 200, 40, 16, 1.5e-3
 WIDTH, HEIGHT, CLASSES = 160, 120, 10
 ROBOT = (640, 480)  # where cost is told, as everywhere
 CELLS = {
-    second: [*(("complete", light) for light in ("all", "day", "dim", "dark", "black"))]
-    + [(f"without {name}", "all") for name in ("rgb", second)]
+    second: [
+        *((COMPLETE, light) for light in ("all", "day", "dim", "dark", "black")),
+        *((condition, "all") for condition, missing in conditions(("rgb", second)).items() if missing),
+    ]
     for second in SECOND
 }
 COLUMNS = ["mIoU, %", "day", "dim", "dark", "black", "without RGB", "without the other"]
@@ -201,7 +204,7 @@ def make_one(run: Run, args: argparse.Namespace, path: Path) -> None:
         result = train_and_score(run, args, Path(folder))
     with atomic_path(path) as part:
         part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    complete = result["scores"]["complete"]["all"]["miou"]
+    complete = result["scores"][COMPLETE]["all"]["miou"]
     print(f"{run.name}: mIoU {complete:.4f} after {result['steps']} steps, {result['core_seconds']:.0f} core-seconds")
 
 
@@ -265,7 +268,7 @@ def print_table(args: argparse.Namespace) -> None:
 
 
 def mean_miou(results: Sequence[dict]) -> float:
-    return statistics.mean(result["scores"]["complete"]["all"]["miou"] for result in results)
+    return statistics.mean(result["scores"][COMPLETE]["all"]["miou"] for result in results)
 
 
 def score_cell(results: Sequence[dict], condition: str, light: str) -> str:

@@ -1,10 +1,9 @@
-"""Label images by their stamps: read from a bag, compared with each other, scored against the truth."""
+"""Label images by their stamps: read from a bag, scored against the truth."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -45,39 +44,6 @@ class LabelImages(Mapping[int, Labels]):
 
     def __len__(self) -> int:
         return len(self._images)
-
-
-@dataclass(frozen=True)
-class LabelComparison:
-    """What two runs said at equal stamps: ``common`` stamps, those of one run only, and those with other labels."""
-
-    common: int
-    only_first: tuple[int, ...]
-    only_second: tuple[int, ...]
-    differing: tuple[int, ...]
-    differing_pixels: int
-
-
-def compare_labels(first: Mapping[int, Labels], second: Mapping[int, Labels]) -> LabelComparison:
-    """Compare the label images of two runs, such as a live one and an offline one, stamp by stamp.
-
-    Images of different size differ in every pixel of the first.
-    """
-    common = sorted(first.keys() & second.keys())
-    differing, pixels = [], 0
-    for stamp in common:
-        a, b = first[stamp], second[stamp]
-        wrong = int((a != b).sum()) if a.shape == b.shape else a.size
-        pixels += wrong
-        if wrong:
-            differing.append(stamp)
-    return LabelComparison(
-        len(common),
-        tuple(sorted(first.keys() - second.keys())),
-        tuple(sorted(second.keys() - first.keys())),
-        tuple(differing),
-        pixels,
-    )
 
 
 def score_labels(labels: Mapping[int, Labels], truth: Mapping[int, Labels], n_classes: int) -> Scores:

@@ -155,9 +155,9 @@ class SemanticCostmap:
         data = np.full((n, n), -1, np.int8)
         with self._lock:
             if self._evidence_ns is not None and abs(now_ns - self._evidence_ns) <= self.config.timeout_s * 1e9:
-                here, there = _overlap(corner, self._corner, n)
-                fresh = now_ns - self._seen_ns[there] <= self.config.decay_s * 1e9
-                np.copyto(data[here], self._table.occupancy[self._ranks[there]], where=fresh)
+                target, source = _overlap(corner, self._corner, n)
+                fresh = now_ns - self._seen_ns[source] <= self.config.decay_s * 1e9
+                np.copyto(data[target], self._table.occupancy[self._ranks[source]], where=fresh)
         return Occupancy(data, resolution, (corner[0] * resolution, corner[1] * resolution), now_ns)
 
     def _corner_around(self, x_m: float, y_m: float) -> tuple[int, int]:
@@ -168,9 +168,9 @@ class SemanticCostmap:
     def _move_to(self, corner: tuple[int, int]) -> None:
         if corner == self._corner:
             return
-        here, there = _overlap(corner, self._corner, self.config.cells)
+        target, source = _overlap(corner, self._corner, self.config.cells)
         ranks, seen_ns = np.zeros_like(self._ranks), np.zeros_like(self._seen_ns)
-        ranks[here], seen_ns[here] = self._ranks[there], self._seen_ns[there]
+        ranks[target], seen_ns[target] = self._ranks[source], self._seen_ns[source]
         self._ranks, self._seen_ns, self._corner = ranks, seen_ns, corner
 
     def _forget(self) -> None:

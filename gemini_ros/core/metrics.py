@@ -144,10 +144,10 @@ class BoundaryF1:
         recall = _found(truth, true, prediction, predicted, reach, self.n_classes)
         precision = _found(prediction, predicted, truth, true, reach, self.n_classes)
         # Without a boundary on one side its share is NaN, and nothing of the other side is found.
-        there = ~(np.isnan(recall) & np.isnan(precision))
+        has_boundary = ~(np.isnan(recall) & np.isnan(precision))
         recall, precision = np.nan_to_num(recall), np.nan_to_num(precision)
         self.sums += np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
-        self.images += there
+        self.images += has_boundary
 
     def f1(self) -> npt.NDArray[np.float64]:
         """F1 per class, (n,); NaN where no image has a boundary of the class."""
@@ -160,10 +160,10 @@ class BoundaryF1:
     def __add__(self, other: BoundaryF1) -> BoundaryF1:
         if not isinstance(other, BoundaryF1):
             return NotImplemented
-        mine, others = ((b.n_classes, b.tolerance, b.ignore_index) for b in (self, other))
-        if mine != others:
-            raise ValueError(f"boundary F1 of (classes, tolerance, ignore_index) {mine} and {others} do not add up")
-        result = BoundaryF1(*mine)
+        own, others = ((b.n_classes, b.tolerance, b.ignore_index) for b in (self, other))
+        if own != others:
+            raise ValueError(f"boundary F1 of (classes, tolerance, ignore_index) {own} and {others} do not add up")
+        result = BoundaryF1(*own)
         result.sums, result.images = self.sums + other.sums, self.images + other.images
         return result
 

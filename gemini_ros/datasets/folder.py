@@ -41,8 +41,8 @@ def survey(
     root = Path(root)
     if not root.is_dir():
         return [], [f"{root}: no such folder"]
-    if split is not None and split not in (there := find_splits(root, layout)):
-        return [], [f"{root}: no split {split!r}; layout {layout.name} finds {', '.join(there) or 'none'} there"]
+    if split is not None and split not in (splits := find_splits(root, layout)):
+        return [], [f"{root}: no split {split!r}; layout {layout.name} finds {', '.join(splits) or 'none'} there"]
     known = {} if split is None else {"split": split}
     if layout.frames in ("paired", "labelled"):
         records, problems = _by_files(root, layout, kinds, known)
@@ -146,5 +146,5 @@ def _key(record: Mapping[str, str], layout: Layout) -> tuple[str, ...]:
 
 
 def _beside(files: Collection[Path], missing: Collection[Path]) -> str:
-    there = next((path for path in files if path not in missing), None)
-    return f"; {there} is there" if there else ""
+    existing = next((path for path in files if path not in missing), None)
+    return f"; {existing} is there" if existing else ""

@@ -29,7 +29,7 @@ from gemini_ros.report.video import video_writer, write_gif
 
 Depth = npt.NDArray[np.float32]
 # What a column says of a frame, and where in space it takes each pixel to be.
-See = Callable[[Frame, Intrinsics], tuple[Segmentation, Depth]]
+Perceive = Callable[[Frame, Intrinsics], tuple[Segmentation, Depth]]
 
 # Wider than the node's, so that the map reaches as far ahead as the picture shows.
 _COSTMAP = CostmapConfig(size_m=16.0)
@@ -86,7 +86,7 @@ class _Drive:
 class _Column:
     heading: Heading
     label_set: LabelSet
-    see: See
+    perceive: Perceive
     costmap: Costmapping
 
 
@@ -140,8 +140,8 @@ def _columns(drive: _Drive, rgb: Segmenter, fusion: Segmenter) -> list[_Column]:
         return fusion.segment(frame), frame.depth
 
     return [
-        _Column(heading, label_set, see, Costmapping(_COSTMAP, label_set, drive.poses))
-        for heading, label_set, see in (
+        _Column(heading, label_set, perceive, Costmapping(_COSTMAP, label_set, drive.poses))
+        for heading, label_set, perceive in (
             (
                 Heading("RGB only", "network on the colour image; a flat floor is assumed"),
                 rgb.info.label_set,
@@ -185,16 +185,16 @@ def _panel(column: _Column, step: Step, mounting: npt.NDArray[np.float64]) -> Pa
     frame, camera = step.frame, step.frame.intrinsics
     assert camera is not None
     assert frame.rgb is not None
-    segmentation, depth = column.see(frame, camera)
+    segmentation, depth = column.perceive(frame, camera)
     column.costmap.integrate(replace(frame, depth=depth), segmentation)
     obstacle = nearest_in_path(segmentation, depth, camera, mounting, column.label_set, width_m=PATH_WIDTH_M)
-    said_nothing = bool((segmentation.labels == UNLABELLED).all())
+    unlabelled = bool((segmentation.labels == UNLABELLED).all())
     return Panel(
         blend(frame.rgb, segmentation.labels, column.label_set, _ALPHA),
         column.costmap.render(frame.stamp_ns)[0],
         column.costmap.robot,
-        "nothing seen" if said_nothing else _verdict(obstacle),
-        None if said_nothing else obstacle is not None,
+        "nothing seen" if unlabelled else _verdict(obstacle),
+        None if unlabelled else obstacle is not None,
     )
 
 

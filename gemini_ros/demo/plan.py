@@ -150,10 +150,10 @@ def _require_fit(options: DemoOptions, info: ModelInfo, topics: Topics, reader: 
         )
     available = topics.images()
     if missing := [name for name in info.modality_names if name not in available]:
-        there = ", ".join(name for name in MODALITIES if name in available)
+        present = ", ".join(name for name in MODALITIES if name in available)
         raise BagError(
             f"{reader.path}: no {' and no '.join(missing)} images for a model of {', '.join(info.modality_names)}; it "
-            f"has {there}: choose another modality (depth, thermal, none) or model; topics there: {reader.listing()}"
+            f"has {present}: choose another modality (depth, thermal, none) or model; topics there: {reader.listing()}"
         )
     for name in info.modality_names:
         topic = available[name]

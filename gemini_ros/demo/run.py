@@ -45,7 +45,7 @@ def run_demo(options: DemoOptions) -> int:
         if options.video:
             draw_film(run, out / VIDEO)
     wrong = failures(run, summary)
-    _tell(console, run, summary, wrong, out)
+    _print_counts(console, run, summary, wrong, out)
     return 1 if wrong else 0
 
 
@@ -58,7 +58,7 @@ def _prepare(out: Path) -> Path:
     return out
 
 
-def _tell(console: Console, run: Run, summary: Summary, wrong: list[str], out: Path) -> None:
+def _print_counts(console: Console, run: Run, summary: Summary, wrong: list[str], out: Path) -> None:
     """The final counts as sums that a reader can check."""
     lines = []
     for stream, counts in summary.frames.items():

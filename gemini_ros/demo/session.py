@@ -25,7 +25,7 @@ _CLI = "gemini_ros.cli"
 # The first start on a machine compiles kernels and reads a lot of Python from a cold disk.
 _READY_S = 120.0
 _SETTLE_S = 10.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 def run_session(plan: Plan, out: Path, stop: threading.Event) -> None:
@@ -76,7 +76,7 @@ class _Session:
                 raise self._children[-1].failure(f"says: {mode.message}")
             if time.monotonic() > deadline:
                 raise ChildError(f"waited {limit_s:g} s for {what}; mode {self._monitor.mode}: {mode.message}")
-            self._monitor.spin(_LOOK_S)
+            self._monitor.spin(_POLL_S)
             self._display.show()
 
 

@@ -87,15 +87,15 @@ def ros_fault() -> str:
     """
     command = [sys.executable, "-c", _START_ROS]
     try:
-        tried = subprocess.run(
+        process = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60
         )
     except subprocess.TimeoutExpired:
         return "a node does not start within a minute"
-    if tried.returncode == 0:
+    if process.returncode == 0:
         return ""
-    said = [line.strip() for line in _DECORATION.sub("", tried.stdout).splitlines() if line.strip()]
-    return said[-1] if said else f"a node ends with status {tried.returncode}"
+    output = [line.strip() for line in _DECORATION.sub("", process.stdout).splitlines() if line.strip()]
+    return output[-1] if output else f"a node ends with status {process.returncode}"
 
 
 def machine_findings(machine: Machine) -> list[Finding]:

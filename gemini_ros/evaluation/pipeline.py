@@ -6,12 +6,12 @@ from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from gemini_ros.bags.label_images import LabelImages, Labels, count
+from gemini_ros.bags.label_images import LabelImages, count
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.outputs import OutputBag, outputs_path
 from gemini_ros.inference import load_segmenter, sha256_of
-from gemini_ros.pipeline.bag_walk import BagRun, BagWalk, Result
+from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
@@ -82,15 +82,6 @@ def evaluate_bag(
             )
     summary.write(Path(out) / "summary.json")
     return summary
-
-
-def offline_labels(
-    bag: str | Path, model: str | Path, settings: Settings = DEFAULTS, *, threads: int | None = None
-) -> dict[int, Labels]:
-    """The labels the pipeline gives offline, by stamp: what a live run on the same messages must equal."""
-    with closing(load_segmenter(model, threads=threads)) as segmenter, BagReader(bag) as reader:
-        walk = BagWalk(reader, segmenter.info.modality_names, settings)
-        return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in walk.frames()}
 
 
 class _Scorer:

@@ -34,9 +34,9 @@ ANY_GPU = ""
 _LOCK = "lock"
 _LARGEST_JSON = 1 << 20
 _LOCK_POLL_S = 0.2
-_ABANDONED_S = 3600.0
+_LEFTOVER_AGE_S = 3600.0
 # MODEL-SIZE-DIGEST and a suffix; with a point before while it is written.
-_OURS = re.compile(r"\.?.+-\d+x\d+-[0-9a-f]{16}\..+")
+_CACHE_FILE = re.compile(r"\.?.+-\d+x\d+-[0-9a-f]{16}\..+")
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class EngineCache:
         self._move_to_writable()
 
     @property
-    def home(self) -> Path:
+    def writable_directory(self) -> Path:
         """Where new engines go."""
         return self._places[0]
 
@@ -239,7 +239,7 @@ class EngineCache:
         Raises ``OSError`` where no place does.
         """
         while True:
-            path = self.home / f"{record.stem}.engine"
+            path = self.writable_directory / f"{record.stem}.engine"
             try:
                 path.with_name(f"{path.name}.rejected").unlink(missing_ok=True)
                 with atomic_path(path) as part:
@@ -247,10 +247,10 @@ class EngineCache:
                 _write_record(path, record)
                 return Entry(path, record)
             except OSError as error:
-                self._leave_home(error)
+                self._try_next_directory(error)
                 self._move_to_writable()
 
-    def mark(self, entry: Entry, parity: Parity) -> Entry:
+    def record_parity(self, entry: Entry, parity: Parity) -> Entry:
         """Write the verdict into the JSON; a rejected engine becomes ``.rejected``.
 
         In a directory that cannot be written the verdict is the caller's alone, and is reached again the next time.
@@ -264,20 +264,20 @@ class EngineCache:
 
     def timing_cache(self, key: EngineKey) -> bytes | None:
         """What earlier builds with the same library on the same GPU measured."""
-        file = self.home / _timing_name(key)
+        file = self.writable_directory / _timing_name(key)
         with contextlib.suppress(OSError):
             return file.read_bytes()
         return None
 
     def store_timing_cache(self, key: EngineKey, data: bytes) -> None:
         """Keep it for the next build, which it makes faster; where that is not possible the build is slower."""
-        with contextlib.suppress(OSError), atomic_path(self.home / _timing_name(key)) as part:
+        with contextlib.suppress(OSError), atomic_path(self.writable_directory / _timing_name(key)) as part:
             part.write_bytes(data)
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """One process at a time; ``waiting`` is called while another has it."""
-        with (self.home / _LOCK).open("ab") as file:
+        with (self.writable_directory / _LOCK).open("ab") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -289,18 +289,18 @@ class EngineCache:
 
     def prune(self, stale: Callable[[EngineRecord], str], *, dry_run: bool = False) -> list[tuple[Path, str]]:
         """Remove engines that ``stale`` gives a reason for, damaged ones, leftovers; what, and why. Under the lock."""
-        doomed: dict[Path, str] = {}
+        reasons: dict[Path, str] = {}
         described: set[Path] = set()
         for entry in self.entries():
             files = (entry.path, entry.description)
             described.update(files)
-            if why := stale(entry.record) or ("" if _intact(entry) is not None else "damaged"):
-                doomed.update(dict.fromkeys(files, why))
+            if reason := stale(entry.record) or ("" if _intact(entry) is not None else "damaged"):
+                reasons.update(dict.fromkeys(files, reason))
         for file in self._files("*"):
-            ours = _OURS.fullmatch(file.name) and file not in described
-            if ours and time.time() - file.stat().st_mtime > _ABANDONED_S:
-                doomed[file] = "left over"
-        removed = [(file, why) for file, why in doomed.items() if file.exists()]
+            is_leftover = _CACHE_FILE.fullmatch(file.name) and file not in described
+            if is_leftover and time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
+                reasons[file] = "left over"
+        removed = [(file, reason) for file, reason in reasons.items() if file.exists()]
         for file, _ in () if dry_run else removed:
             file.unlink()
         return removed
@@ -312,17 +312,19 @@ class EngineCache:
     def _move_to_writable(self) -> None:
         while True:
             try:
-                self.home.mkdir(parents=True, exist_ok=True, mode=_mode_of(self.home))
-                (self.home / _LOCK).open("ab").close()
+                self.writable_directory.mkdir(parents=True, exist_ok=True, mode=_mode_of(self.writable_directory))
+                (self.writable_directory / _LOCK).open("ab").close()
                 return
             except OSError as error:
-                self._leave_home(error)
+                self._try_next_directory(error)
 
-    def _leave_home(self, error: OSError) -> None:
+    def _try_next_directory(self, error: OSError) -> None:
         if len(self._places) == 1:
-            raise OSError(error.errno, f"{error.strerror}: no place for engines: {self.note}", str(self.home))
+            raise OSError(
+                error.errno, f"{error.strerror}: no place for engines: {self.note}", str(self.writable_directory)
+            )
         left = self._places.pop(0)
-        self.note = f"{left}: {error.strerror or error}; engines are kept in {self.home}"
+        self.note = f"{left}: {error.strerror or error}; engines are kept in {self.writable_directory}"
 
 
 def _tensors(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:

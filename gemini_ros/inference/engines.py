@@ -154,7 +154,7 @@ def judge(engine: Engine, segmenter: Segmenter, job: EngineJob, cache: EngineCac
     parity = gate(segmenter, golden_path(job.model), job.model, job.gpu_name)
     if engine.entry is None:
         return dataclasses.replace(engine, record=dataclasses.replace(engine.record, parity=parity))
-    entry = cache.mark(engine.entry, parity)
+    entry = cache.record_parity(engine.entry, parity)
     return dataclasses.replace(engine, record=entry.record, entry=entry)
 
 

@@ -11,7 +11,7 @@ from gemini_ros.core.frames import MODALITIES
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 # Parts of topic names by which drivers tell streams, best first. A name is tried on these streams in this order:
-# `aligned_depth_to_color` is depth. Infrared pictures are no stream of ours.
+# `aligned_depth_to_color` is depth. Infrared images are no stream of ours.
 _WORDS = {
     "labels": ("ground_truth",),
     "thermal": ("thermal", "lwir", "boson", "lepton"),
@@ -29,8 +29,8 @@ def find_topics(reader: BagReader) -> Topics:
     """
     by_stream: dict[str, list[tuple[int, str]]] = {stream: [] for stream in _WORDS}
     for topic in _topics_of(reader, *_IMAGE_TYPES):
-        if told := _told_by(topic):
-            stream, rank = told
+        if named := _stream_named_in(topic):
+            stream, rank = named
             by_stream[stream].append((rank, topic))
     images = {stream: _preferred(stream, by_stream[stream]) for stream in DEFAULT_TOPICS.images()}
     if not any(images.values()):
@@ -50,8 +50,8 @@ def _topics_of(reader: BagReader, *msgtypes: str) -> list[str]:
     return [topic for topic, msgtype in reader.topics.items() if msgtype in msgtypes]
 
 
-def _told_by(topic: str) -> tuple[str, int] | None:
-    """The stream a topic's name tells, and the rank of the word that told."""
+def _stream_named_in(topic: str) -> tuple[str, int] | None:
+    """The stream that a topic's name contains a word for, and the rank of that word."""
     for stream, words in _WORDS.items():
         for rank, word in enumerate(words):
             if word in topic:

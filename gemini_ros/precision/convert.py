@@ -16,7 +16,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
-from gemini_ros.precision.compare import Comparison, compare, conditions
+from gemini_ros.precision.compare import Comparison, compare, under_conditions
 from gemini_ros.precision.examples import Example, Source, read_examples
 from gemini_ros.precision.fp16 import to_fp16, with_fp16_rounded
 from gemini_ros.precision.graph import load_plain
@@ -51,8 +51,8 @@ def convert_model(
     Raises ``ValueError`` and writes nothing if the new file loses more than ``LIMITS`` in any condition.
     """
     info = read_model_info(source)
-    if (there := info.architecture.get("precision", "fp32")) != "fp32":
-        raise ValueError(f"{source}: already of {there}; expected a model file of fp32")
+    if (current := info.architecture.get("precision", "fp32")) != "fp32":
+        raise ValueError(f"{source}: already of {current}; expected a model file of fp32")
     frames, _ = read_golden(golden_path(source), info)
     info = replace(info, architecture={**info.architecture, "precision": precision})
     model = converted(load_plain(source), info, list(read_examples(calibration, info)), keep)
@@ -110,12 +110,12 @@ def converted(model: ModelProto, info: ModelInfo, examples: list[Example], keep:
 def feeds(info: ModelInfo, examples: Iterable[Example]) -> Iterator[Feeds]:
     """Inputs of the graph for each frame, complete and with each of several modalities missing."""
     for example in examples:
-        for _, frame in conditions(example.frame, info.modality_names):
-            there = frame.images()
+        for _, frame in under_conditions(example.frame, info.modality_names):
+            taken = frame.images()
             images = {
-                name: np.ascontiguousarray(there.get(name, np.zeros_like(image)))[None]
+                name: np.ascontiguousarray(taken.get(name, np.zeros_like(image)))[None]
                 for name, image in example.frame.images().items()
                 if name in info.modality_names
             }
-            present = [name in there for name in info.modality_names]
+            present = [name in taken for name in info.modality_names]
             yield images | {"present": np.array(present, np.float32)}

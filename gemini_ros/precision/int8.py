@@ -49,7 +49,7 @@ def to_int8(model: ModelProto, largest: Mapping[str, float], keep: Collection[st
         op_types_to_quantize=list(PRODUCTS),
         extra_options=_OPTIONS,
     )
-    with _without_advice():
+    with _without_warnings():
         quantizer.quantize_model()
         quantizer.model.topological_sort()
     graph = quantizer.model.model.graph
@@ -60,7 +60,7 @@ def to_int8(model: ModelProto, largest: Mapping[str, float], keep: Collection[st
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     """The quantizer advises through the root logger, once per layer, against what is meant here."""
     logging.disable(logging.WARNING)
     try:

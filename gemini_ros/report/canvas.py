@@ -57,9 +57,9 @@ class Canvas:
 
     def copy(self) -> Canvas:
         """An independent page with the same drawing on it."""
-        twin = Canvas(self.size)
-        twin._image.paste(self._image)
-        return twin
+        duplicate = Canvas(self.size)
+        duplicate._image.paste(self._image)
+        return duplicate
 
     def array(self) -> npt.NDArray[np.uint8]:
         """The page as uint8 (H, W, 3) RGB, a copy."""

@@ -38,14 +38,14 @@ class Heading:
 class Panel:
     """What one column shows of one moment: ``picture`` uint8 (H, W, 3), the map with the robot's x, y, yaw in it.
 
-    ``verdict`` says what is in the path; ``alarm`` is whether anything is, ``None`` where nothing can be said.
+    ``verdict`` says what is in the path; ``blocked`` is whether anything is, ``None`` where nothing can be said.
     """
 
     picture: npt.NDArray[np.uint8]
     occupancy: Occupancy
     robot: tuple[float, float, float]
     verdict: str
-    alarm: bool | None
+    blocked: bool | None
 
 
 class ComparisonPage:
@@ -83,7 +83,7 @@ class ComparisonPage:
             page.picture(panel.picture, (x, y), _IMAGE)
             y += _IMAGE[1] + 8
             page.picture(robot_view(panel.occupancy, panel.robot, _MAP), (x, y), _MAP, sharp=True)
-            color = WARNING if panel.alarm is None else BAD if panel.alarm else GOOD
+            color = WARNING if panel.blocked is None else BAD if panel.blocked else GOOD
             page.box((x, y + _MAP[1] + 8), (_IMAGE[0], 32), color, radius=6)
             page.text(
                 (x + _IMAGE[0] // 2, y + _MAP[1] + 24), panel.verdict, 16, fill=BACKGROUND, bold=True, anchor="mm",

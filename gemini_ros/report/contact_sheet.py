@@ -118,7 +118,7 @@ def _column_x(index: int) -> int:
 
 
 def _columns(moments: Sequence[Moment]) -> list[str]:
-    there = {
+    columns = {
         "RGB": any(m.frame.rgb is not None for m in moments),
         "Depth": any(m.frame.depth is not None for m in moments),
         "Thermal": any(m.frame.thermal is not None for m in moments),
@@ -126,7 +126,7 @@ def _columns(moments: Sequence[Moment]) -> list[str]:
         "Labels": True,
         "Costmap": any(m.occupancy is not None for m in moments),
     }
-    return [name for name, present in there.items() if present]
+    return [name for name, present in columns.items() if present]
 
 
 def _draw_row(page: Canvas, y: int, moment: Moment, columns: Sequence[str], label_set: LabelSet) -> None:

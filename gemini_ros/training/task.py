@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gemini_ros.core.conditions import conditions
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
@@ -27,7 +28,7 @@ from gemini_ros.training.optimizer import adamw
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.samples import Sample
 from gemini_ros.training.schedule import rate_factor
-from gemini_ros.training.scoring import COMPLETE, Tally, load_merging
+from gemini_ros.training.scoring import Tally, load_merging
 from gemini_ros.training.weights import load_weights
 
 
@@ -162,12 +163,11 @@ class SegmentationTask(lightning.LightningModule):
         """Score with everything there, and with each modality missing; all frames together and by light level."""
         records = self.trainer.datamodule.val.records
         names = self.network.modalities
-        for missing in (None, *(range(len(names)) if len(names) > 1 else ())):
+        for condition, missing in conditions(names).items():
             present = sample["present"].clone()
             if missing is not None:
-                present[:, missing] = 0
+                present[:, names.index(missing)] = 0
             logits = self._test_logits(sample | {"present": present})
-            condition = COMPLETE if missing is None else f"without {names[missing]}"
             labels = self._count(condition, sample, records, logits)
             if missing is None:
                 shown = shown_frames(len(records))

@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 
 from gemini_ros.bags import messages
-from gemini_ros.bags.label_images import LabelImages, compare_labels, score_labels
+from gemini_ros.bags.label_images import LabelImages, score_labels
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import COLOR_FRAME
 from gemini_ros.cli import main
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import Segmentation
-from gemini_ros.evaluation.pipeline import evaluate_bag, offline_labels
+from gemini_ros.evaluation.pipeline import evaluate_bag
 from gemini_ros.inference import read_model_info
 from gemini_ros.pipeline.bag_walk import BagWalk
 from gemini_ros.pipeline.mapping import Mapping
 from gemini_ros.pipeline.settings import make_settings
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, START_NS, view, write_drive
+from test.label_runs import differing_stamps, offline_labels
 
 MODELS = Path(__file__).parents[1] / "fixtures"
 RGB_DEPTH = MODELS / "tiny_rgb_depth.onnx"
@@ -71,7 +72,7 @@ def test_two_runs_say_the_same(drive, tmp_path):
     assert without_latencies(tmp_path / "a") == without_latencies(tmp_path / "b")
     assert (tmp_path / "a/contact_sheet.png").read_bytes() == (tmp_path / "b/contact_sheet.png").read_bytes()
     runs = [offline_labels(drive, RGB_DEPTH) for _ in range(2)]
-    assert compare_labels(*runs).differing == ()
+    assert differing_stamps(*runs) == []
 
 
 def test_depth_serves_the_map_of_a_model_without_it(drive, tmp_path):

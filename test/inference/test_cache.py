@@ -147,12 +147,12 @@ def test_an_engine_for_any_gpu_is_taken_on_those_of_its_kind(cache: EngineCache)
 def test_the_verdict_is_kept(cache: EngineCache):
     entry = cache.store(record(), ENGINE)
     passed = Parity(PASSED, 0.999, 0.1, "Orin")
-    cache.mark(entry, passed)
+    cache.record_parity(entry, passed)
     found = cache.find(ORIN)
     assert found is not None
     assert found[0].record.parity == passed
 
-    cache.mark(found[0], Parity(REJECTED, 0.2, 50.0, "Orin", "wrong"))
+    cache.record_parity(found[0], Parity(REJECTED, 0.2, 50.0, "Orin", "wrong"))
     assert [path.name for path in cache.directory.glob("*.engine*")] == [f"{entry.path.name}.rejected"]
     found = cache.find(ORIN)
     assert found is not None
@@ -200,7 +200,7 @@ def test_a_read_only_directory_is_read_and_new_engines_go_elsewhere(tmp_path: Pa
     EngineCache(volume).store(record(), ENGINE)
     told = other_process(
         "import sys\ncache = EngineCache(sys.argv[1]); found = cache.find(ORIN)\n"
-        "marked = cache.mark(found[0], Parity(PASSED))\n"
+        "marked = cache.record_parity(found[0], Parity(PASSED))\n"
         "stored = cache.store(record(key(gpu='Thor')), ENGINE)\n"
         "with cache.lock():\n"
         "    print(found[0].path.parent, marked.record.parity.state, stored.path.parent, cache.note, sep='|')",
@@ -262,8 +262,8 @@ def test_where_no_disk_takes_an_engine_nothing_of_it_is_left(tmp_path: Path):
 def test_a_directory_that_is_a_file_is_passed_over(tmp_path: Path):
     (tmp_path / "engines").write_text("not a directory", encoding="utf-8")
     cache = EngineCache(tmp_path / "engines")
-    assert cache.home == tmp_path / "user/gemini_ros/engines"
-    assert cache.note.startswith(f"{tmp_path / 'engines'}: File exists; engines are kept in {cache.home}")
+    assert cache.writable_directory == tmp_path / "user/gemini_ros/engines"
+    assert cache.note.startswith(f"{tmp_path / 'engines'}: File exists; engines are kept in {cache.writable_directory}")
 
 
 @pytest.mark.parametrize("trap", ["writable", "link"])
@@ -286,7 +286,7 @@ def test_one_process_builds_at_a_time_and_a_killed_one_leaves_the_lock(tmp_path:
     cache = EngineCache(tmp_path / "engines")
     code = (
         "import sys, time\ncache = EngineCache(sys.argv[1])\n"
-        "with cache.lock(), atomic_path(cache.home / f'{record().stem}.engine') as part:\n"
+        "with cache.lock(), atomic_path(cache.writable_directory / f'{record().stem}.engine') as part:\n"
         "    part.write_bytes(ENGINE); print('writing', flush=True); time.sleep(60)"
     )
     start = f"from test.inference.engine_samples import *; from gemini_ros.inference.cache import *\n{code}"
@@ -317,7 +317,9 @@ def test_pruning_takes_what_is_of_no_use_and_nothing_else(cache: EngineCache):
     old = cache.store(record(key(version="10.3.0.26")), ENGINE)
     damaged = cache.store(record(key(gpu="Thor")), ENGINE)
     damaged.path.write_bytes(b"")
-    rejected = cache.mark(cache.store(record(key(camera_size=(1280, 720))), ENGINE), Parity(REJECTED, reason="wrong"))
+    rejected = cache.record_parity(
+        cache.store(record(key(camera_size=(1280, 720))), ENGINE), Parity(REJECTED, reason="wrong")
+    )
     for name in ("a note.txt", "settings.json", "other.engine"):
         (cache.directory / name).write_text("of the user's", encoding="utf-8")
         os.utime(cache.directory / name, (0, 0))

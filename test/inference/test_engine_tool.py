@@ -88,7 +88,7 @@ def test_prune_takes_rejected_and_old_engines(tmp_path: Path, capsys: pytest.Cap
     kept = cache.store(record(built="2999-01-01T00:00:00+00:00"), ENGINE)
     cache.store(record(key(camera_size=(1280, 720))), ENGINE)
     wrong = cache.store(record(key(camera_size=(848, 480)), built="2999-01-01T00:00:00+00:00"), ENGINE)
-    cache.mark(wrong, Parity(REJECTED, reason="wrong labels"))
+    cache.record_parity(wrong, Parity(REJECTED, reason="wrong labels"))
     assert cli.main(["engine", "prune", "--cache-dir", str(cache.directory), "--older-than", "30"]) == 0
     out = capsys.readouterr().out
     assert out.count("removed ") == 4

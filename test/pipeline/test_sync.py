@@ -198,6 +198,12 @@ def test_repeated_stamps_are_duplicates_before_and_after_the_decision():
     feed.finish()
 
 
+def test_a_stamp_of_a_pair_is_a_duplicate_though_newer_ones_wait():
+    feed = Feed()
+    feed.run([("rgb", 100), ("depth", 100), ("depth", 150), ("depth", 100)])
+    assert feed.dropped("depth") == {"duplicate": 1} and feed.matcher.buffered["depth"] == 1
+
+
 def test_rate_mismatch_drops_the_images_between_and_stays_normal():
     feed = Feed()
     feed.run(merged(("rgb", every(100 / 3, 2000)), ("depth", every(1000 / 9, 2000))))
@@ -418,6 +424,22 @@ def test_messages_that_do_not_decode_are_no_life():
         feed.matcher.drop("depth", "invalid", 33 * i * MS)
     assert feed.mode == "degrade:depth" and feed.dropped("depth") == {"invalid": 40}
     feed.finish()
+
+
+def test_what_nobody_could_have_used_yet_is_neither_life_nor_expected():
+    """While the model loads, images are dropped not_ready: nothing is missing by them, and nothing kept alive."""
+    feed = Feed()
+    for t in every(33, 2000):
+        feed.matcher.drop("rgb", "not_ready", round(t * MS))
+        feed.poll(t)
+    assert feed.mode == "waiting"
+    feed("rgb", 2000)
+    feed.poll(2499)
+    assert feed.mode == "waiting"
+    for t in every(33, 3000, first=2500):
+        feed.matcher.drop("rgb", "not_ready", round(t * MS))
+        feed.poll(t)
+    assert feed.mode == "degrade:rgb+depth"
 
 
 def test_both_streams_useless_from_the_start_is_missing_not_waiting():

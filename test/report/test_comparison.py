@@ -51,8 +51,8 @@ def page():
     return ComparisonPage("Title", "subtitle", headings, [("floor", (128, 64, 128))])
 
 
-def panel(color, alarm):
-    return Panel(np.full((24, 32, 3), color, np.uint8), world(), (10.0, -5.0, 0.0), "verdict", alarm)
+def panel(color, blocked):
+    return Panel(np.full((24, 32, 3), color, np.uint8), world(), (10.0, -5.0, 0.0), "verdict", blocked)
 
 
 def test_columns_stand_side_by_side_with_their_verdicts(page):

@@ -113,7 +113,7 @@ def _fix_shapes(
         wanted = expected.get(tensor.name)
         if wanted is not None and len(tensor.shape) == len(wanted.shape):
             found = described(tensor.shape, tensor.dtype).shape
-            fixed = [there if there >= 0 else want for there, want in zip(found, wanted.shape, strict=True)]
+            fixed = [own if own >= 0 else given for own, given in zip(found, wanted.shape, strict=True)]
             tensor.shape = trt.Dims(fixed)
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
     for tensor in [tensor for tensor in outputs if tensor.name == _UNUSED_OUTPUT]:
@@ -136,11 +136,11 @@ def _configure(
     # Layer names in the engine: a profile of it can be read.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if compute_capability is not None:
-        _ahead_of_time(trt, config, compute_capability)
+        _set_compute_capability(trt, config, compute_capability)
     return config
 
 
-def _ahead_of_time(trt: Any, config: Any, compute_capability: str) -> None:
+def _set_compute_capability(trt: Any, config: Any, compute_capability: str) -> None:
     """Compile for another GPU than this machine's: of TensorRT-RTX alone."""
     if not hasattr(trt, "ComputeCapability"):
         raise EngineError(f"{trt.__name__} builds for the GPU of this machine only; compute capabilities: tensorrt_rtx")
@@ -172,5 +172,5 @@ def _bytes(memory: Any) -> bytes:
 
 
 def _activation_bytes(messages: Messages) -> int | None:
-    found = [int(match[1]) for text in messages.told if (match := _ACTIVATIONS.search(text))]
+    found = [int(match[1]) for text in messages.texts if (match := _ACTIVATIONS.search(text))]
     return found[-1] if found else None

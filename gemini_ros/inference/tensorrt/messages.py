@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: kept, so that a failure can be told with its reason."""
+"""What TensorRT says while it works: kept, so that a failure names its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gemini_ros.inference.tensorrt.library import TensorRt
 
 _LOGGER = logging.getLogger("gemini_ros.tensorrt")
 # Of thousands of lines the last are the reason.
-_FAULTS_TOLD = 4
+_ERRORS_QUOTED = 4
 # The ILogger.Severity values: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose.
 _ERROR, _WARNING, _INFO = 1, 2, 3
 
@@ -18,20 +18,20 @@ class Messages:
     """Messages down to information, in their order; ``errors`` and worse apart. Appended to by TensorRT's threads."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.texts: list[str] = []
         self.errors: list[str] = []
 
     def add(self, severity: int, text: str) -> None:
         if severity <= _ERROR:
             self.errors.append(text.strip())
         if severity <= _INFO:
-            self.told.append(text)
-        # Errors are raised with their text by whoever asked for the work: here they would be told twice.
+            self.texts.append(text)
+        # Errors are raised with their text by whoever asked for the work: this would repeat them.
         _LOGGER.debug("%s", text) if severity != _WARNING else _LOGGER.info("%s", text)
 
     def faults(self) -> str:
         """The last errors in one line."""
-        return "; ".join(dict.fromkeys(self.errors[-_FAULTS_TOLD:])) or "it gave no reason"
+        return "; ".join(dict.fromkeys(self.errors[-_ERRORS_QUOTED:])) or "it gave no reason"
 
 
 def message_log(trt: TensorRt) -> Any:

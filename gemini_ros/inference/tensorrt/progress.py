@@ -56,7 +56,7 @@ class BuildProgress:
             return self.error is None
 
     def finish(self, name: str) -> None:
-        """A phase has ended, whether or not all its steps were told."""
+        """A phase has ended, whether or not all its steps were reported."""
         with self._lock:
             if phase := self._phases.get(name):
                 phase.done, phase.inside = phase.steps, 0.0
@@ -86,9 +86,9 @@ class BuildProgress:
         return line
 
     def _report(self, fraction: float, phase: str) -> None:
-        before, told = self._reported
-        fraction = max(fraction, before)
-        if self._listener is None or self.error or (fraction < before + _SMALLEST_STEP and phase == told):
+        last_fraction, last_phase = self._reported
+        fraction = max(fraction, last_fraction)
+        if self._listener is None or self.error or (fraction < last_fraction + _SMALLEST_STEP and phase == last_phase):
             return
         self._reported = fraction, phase
         try:
