@@ -68,7 +68,7 @@ def require_agreement(model, size, path):
     np.testing.assert_allclose(logits, expected, atol=0.05 * expected.std() + 1e-3)
 
 
-# An export takes seconds: one of each kind always, the rest with the slow tests.
+# An export takes half a minute; one of a whole network is among the tests of the deploy form.
 CASES = [(MIT, name) for name in FUSIONS] + [(SWIN, name) for name in ("gemini", "cross_attention", "token_exchange")]
 
 
