@@ -73,7 +73,7 @@ live_tests := test/nodes test/demo
 further := -m "not torch and not slow and not once"
 last = $(lastword $(pythons))
 further_live = $(if $(slow),$(live_tests),test/demo)
-further_robots = $(if $(slow),$(pythons),$(last)) $(robots)
+further_robots = $(if $(slow),$(pythons)) $(robots)
 ifdef ROS_DISTRO
 room_tests := $(robot_tests) test/bags test/doctor test/report test/evaluation
 main := -m "not torch$(if $(slow),, and not slow)"

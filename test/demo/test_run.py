@@ -154,6 +154,7 @@ def test_faults_are_noticed_and_pass(tmp_path):
     assert received == sum(parts)
 
 
+@pytest.mark.once
 def test_thermal_without_depth_and_odometry(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", 1.5, ("rgb", "thermal"), odom=False)
     status, output = demo(
@@ -170,6 +171,7 @@ def test_thermal_without_depth_and_odometry(tmp_path):
         assert all((np.asarray(grid.data) == -1).all() for grid in maps)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_all_children(number, drive, tmp_path):
     out = tmp_path / "out"
@@ -184,6 +186,7 @@ def test_an_interrupt_ends_all_children(number, drive, tmp_path):
     assert not our_processes(out)
 
 
+@pytest.mark.once
 def test_a_child_that_dies_is_told_with_its_last_words(drive, tmp_path):
     out = tmp_path / "out"
     process = start_demo("--bag", drive, "--model", RGBD, "--out", out)

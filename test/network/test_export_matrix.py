@@ -68,12 +68,11 @@ def require_agreement(model, size, path):
     np.testing.assert_allclose(logits, expected, atol=0.05 * expected.std() + 1e-3)
 
 
-# An export takes seconds: one of each kind always, the rest with the slow tests.
-FAST = [(MIT, "cross_attention")]
+# An export takes half a minute; one of a whole network is among the tests of the deploy form.
 CASES = [(MIT, name) for name in FUSIONS] + [(SWIN, name) for name in ("gemini", "cross_attention", "token_exchange")]
-CASES = [case if case in FAST else pytest.param(*case, marks=pytest.mark.slow) for case in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoder", "fusion"), CASES, ids=lambda v: v if isinstance(v, str) else type(v).__name__)
 def test_each_operator_exports(encoder, fusion, tmp_path):
     model, proto = export(encoder, fusion, (96, 64), tmp_path / "x.onnx")

@@ -148,6 +148,7 @@ def test_building_alone_with_a_backend_without_engines_is_refused(ros_environmen
     assert "engine.build_only: backend onnxruntime has no engine" in err
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_memory_without_a_network(ros_environment, tmp_path):
     """What a robot pays beside its engine: all libraries loaded, frames of a usual size seen, no network any more."""
