@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.cli import size
+from gemini_ros.cli.arguments import size
 from gemini_ros.core.conditions import conditions
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics

@@ -49,12 +49,19 @@ class Units:
 
 @dataclass(frozen=True)
 class ImageBag:
-    """What a bag was made of: number of images per stream, their common (width, height), notes stored with them."""
+    """What the bag ``path`` was made of: images per stream, their common (width, height), notes stored with them."""
 
+    path: Path
     frames: int
     images: Mapping[str, int]
     size: tuple[int, int]
     notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """One line: frames, their size, images per stream."""
+        images = ", ".join(f"{count} {stream}" for stream, count in self.images.items())
+        width, height = self.size
+        return [f"{self.path}: {self.frames} frames of {width}x{height}: {images}"]
 
 
 def bag_from_images(
@@ -97,7 +104,7 @@ def bag_from_images(
                     bag.write(NOTES_TOPIC, messages.string(note), stamp_ns)
                     notes.append(note)
     counts = {stream: len(found) for stream, found in files.items()}
-    return ImageBag(len(stems), counts, (camera.width, camera.height), tuple(notes))
+    return ImageBag(Path(out), len(stems), counts, (camera.width, camera.height), tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,41 @@ def find_resource(relative: str) -> Path:
 
     Raises ``FileNotFoundError`` listing all places that were looked at.
     """
-    places = share_directories()
-    for place in places.values():
+    for place in share_directories().values():
         if place is not None and (place / relative).exists():
             return place / relative
-    looked = "; ".join(f"{how}: {place / relative if place else 'not set'}" for how, place in places.items())
-    raise FileNotFoundError(f"{relative} was not found. Looked at {looked}")
+    raise FileNotFoundError(f"{relative} was not found. {_looked_at(relative)}")
+
+
+def _looked_at(relative: str) -> str:
+    """All places in one sentence."""
+    places = share_directories().items()
+    return "Looked at " + "; ".join(f"{how}: {place / relative if place else 'not set'}" for how, place in places)
+
+
+def find_model(text: str | Path) -> Path:
+    """The model file at the path ``text``, or else the shipped model of that name.
+
+    Raises ``FileNotFoundError`` with the names of the shipped models where there is neither.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path
+    shipped = _shipped_models()
+    if str(text) in shipped:
+        return shipped[str(text)]
+    found = "Is a directory" if path.is_dir() else "No such file or directory"
+    known = ", ".join(sorted(shipped)) or f"none, for there is no models/*.onnx. {_looked_at('models')}"
+    raise FileNotFoundError(f"model {text}: {found}; expected an ONNX file or the name of a shipped model: {known}")
+
+
+def _shipped_models() -> dict[str, Path]:
+    """Model files of ``models/`` by name; of two with one name that of the first place."""
+    found: dict[str, Path] = {}
+    for place in share_directories().values():
+        for path in sorted((place / "models").glob("*.onnx")) if place else ():
+            found.setdefault(path.stem, path)
+    return found
 
 
 def load_yaml(name_or_path: str | Path, folder: str, what: str) -> tuple[Any, str]:

@@ -25,16 +25,29 @@ LAYOUT = "recorded"
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """What was written: frames, of which ``labelled`` have the bag's own labels; ``incomplete`` frames were left out.
+    """What was written to the folder ``path``: frames, of which ``labelled`` have the bag's own labels.
 
-    ``faults`` are those of single messages, with how often each came.
+    ``incomplete`` frames were left out; ``faults`` are those of single messages, with how often each came.
     """
 
+    path: Path
     frames: int
     labelled: int
     incomplete: int
     modalities: tuple[str, ...]
     faults: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What was written, what was not, and how to annotate it."""
+        found = [f"{self.path}: {self.frames} frames of {', '.join(self.modalities)}, {self.labelled} with labels"]
+        if self.incomplete:
+            found.append(f"{self.incomplete} frames without all of these were left out")
+        found += [f"note: {fault}" for fault in self.faults]
+        return [
+            *found,
+            f"annotate: write class ids as PNG to {self.path / 'labels'}, of the names in {self.path / 'rgb'}; then",
+            f"  gemini-ros dataset check {self.path} --layout {LAYOUT} --label-set NAME",
+        ]
 
 
 def write_frame_folder(
@@ -93,7 +106,7 @@ def write_frame_folder(
                 f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s{wanted}: give a larger --slop?"
             )
         faults = tuple(f"{n} x {fault}" for fault, n in walk.faults.most_common())
-    return FrameFolder(count["frames"], count["labelled"], count["incomplete"], modalities, faults)
+    return FrameFolder(out, count["frames"], count["labelled"], count["incomplete"], modalities, faults)
 
 
 def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:

@@ -1,1 +1,1 @@
-"""``gemini-ros demo``: a bag through the live node, as separate processes, and what came of it."""
+"""``gemini-ros demo``: play a bag through the live node, as separate processes, and show the results."""

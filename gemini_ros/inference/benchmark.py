@@ -93,35 +93,35 @@ def read_report(path: Path) -> dict[str, Any]:
 
 def compare(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
     """Each figure now and then, with the ratio; and what else is different between the two."""
-    lines = [
+    shown = [
         f"{what}: {earlier.get(what)} then, {report[what]} now" for what in _SAME if report[what] != earlier.get(what)
     ]
-    if lines:
-        lines.insert(0, "not the same thing twice:")
+    if shown:
+        shown.insert(0, "not the same thing twice:")
     now, then = _figures(report), _figures(earlier)
     for name, value in now.items():
         before = then.get(name)
         ratio = f", {value / before:.2f} times" if before else ""
-        lines.append(f"{name:18s} {before if before is not None else '?':>9} then, {value:>9} now{ratio}")
-    return lines
+        shown.append(f"{name:18s} {before if before is not None else '?':>9} then, {value:>9} now{ratio}")
+    return shown
 
 
-def summary(report: Mapping[str, Any]) -> list[str]:
-    """The report for a reader."""
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """What was measured with what, a table of the stages, throughput and memory."""
     width, height = report["camera_size"]
-    lines = [
+    shown = [
         f"{report['model']} ({report['precision']}), {width}x{height}, {report['frames']} frames",
         f"{report['backend']}, {report['library']}, {report['device']}: {report['reason']}",
         f"{'stage':12s} {'p50 ms':>9s} {'p99 ms':>9s} {'mean ms':>9s}",
     ]
     for stage in STAGES:
         figures = report["latency_ms"][stage]
-        lines.append(f"{stage:12s} {figures['p50']:9.3f} {figures['p99']:9.3f} {figures['mean']:9.3f}")
+        shown.append(f"{stage:12s} {figures['p50']:9.3f} {figures['p99']:9.3f} {figures['mean']:9.3f}")
     memory = report["memory_mb"]
     gpu = "" if memory["gpu"] is None else f", GPU {memory['gpu']} MB"
-    lines.append(f"{report['throughput_hz']:.1f} frames a second, loaded in {report['load_s']:.1f} s")
-    lines.append(f"memory: process {memory['process_peak']} MB at most, {memory['process_before']} before loading{gpu}")
-    return lines
+    shown.append(f"{report['throughput_hz']:.1f} frames a second, loaded in {report['load_s']:.1f} s")
+    shown.append(f"memory: process {memory['process_peak']} MB at most, {memory['process_before']} before loading{gpu}")
+    return shown
 
 
 def _timed(segmenter: Segmenter, frames: list[Any]) -> tuple[np.ndarray, float]:

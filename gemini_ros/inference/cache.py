@@ -135,6 +135,15 @@ class Entry:
         """The JSON beside it."""
         return self.path.with_name(self.path.name.removesuffix(".rejected")).with_suffix(".json")
 
+    def lines(self) -> list[str]:
+        """What was built, and the verdict on it."""
+        record, parity = self.record, self.record.parity
+        built = f"{record.engine_bytes / 1e6:.1f} MB for {record.key.machine_text}, built in {record.build_s} s"
+        agreement = ""
+        if parity.agreement is not None:
+            agreement = f", {parity.agreement:.4f} of the confident labels agree"
+        return [f"{self.path}: {built}", f"parity {parity.state}{agreement}"]
+
 
 def parse_record(text: str, where: str) -> EngineRecord:
     """Check the JSON beside an engine. Raises ``ValueError`` naming the file and what is wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gemini_ros.inference.cache import ANY_GPU, REJECTED, EngineCache, EngineRecord, Entry, read_record
@@ -63,11 +64,23 @@ def listing(entries: Sequence[Entry]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def prune(cache: EngineCache, *, older_than_days: float | None = None, dry_run: bool = False) -> list[tuple[Path, str]]:
-    """Remove what this machine has no use for: rejected, damaged, of another version or GPU, or old; what, and why."""
+@dataclass(frozen=True)
+class Pruned:
+    """Files that were removed, with the reason; with ``dry_run`` those that would have been."""
+
+    files: tuple[tuple[Path, str], ...]
+    dry_run: bool
+
+    def lines(self) -> list[str]:
+        """A line for each file."""
+        return [f"{'would remove' if self.dry_run else 'removed'} {path}: {why}" for path, why in self.files]
+
+
+def prune(cache: EngineCache, *, older_than_days: float | None = None, dry_run: bool = False) -> Pruned:
+    """Remove what this machine has no use for: rejected, damaged, of another version or GPU, or old."""
     reason = _staleness({entry.record.key.library for entry in cache.entries()}, older_than_days)
     with cache.lock():
-        return cache.prune(reason, dry_run=dry_run)
+        return Pruned(tuple(cache.prune(reason, dry_run=dry_run)), dry_run)
 
 
 def _staleness(libraries: set[str], older_than_days: float | None) -> Callable[[EngineRecord], str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,30 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.official import load_official, read_architecture
 
 
-def check_parity(path: Path) -> dict[str, float]:
-    """Largest absolute difference per recorded output of a reference file.
+@dataclass(frozen=True)
+class ParityCheck:
+    """Largest absolute difference of each recorded output, and the largest that is allowed."""
+
+    differences: Mapping[str, float]
+    tolerance: float
+
+    @property
+    def worst(self) -> float:
+        return max(self.differences.values())
+
+    @property
+    def passed(self) -> bool:
+        return self.worst <= self.tolerance
+
+    def lines(self) -> list[str]:
+        """A line for each output, then the verdict."""
+        found = [f"{name:20s} {difference:.2e}" for name, difference in self.differences.items()]
+        verdict = "passed" if self.passed else "FAILED"
+        return [*found, f"{verdict}: worst {self.worst:.2e}, tolerance {self.tolerance:.0e}"]
+
+
+def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
+    """Compare the network with every recorded output of a reference file.
 
     The file holds ``weights/<official name>``, ``input/<modality>`` (B, 3, H, W), already normalised, and
     ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if not.
@@ -41,7 +65,8 @@ def check_parity(path: Path) -> dict[str, float]:
         found |= {f"feat{stream}_stage{stage}": m for stage, m in enumerate(maps, start=1)}
     if unknown := set(outputs) - set(found):
         raise ValueError(f"{path}: output/{min(unknown)} is none of {sorted(found)}")
-    return {name: float(np.abs(found[name].numpy() - expected).max()) for name, expected in sorted(outputs.items())}
+    differences = {name: float(np.abs(found[name].numpy() - a).max()) for name, a in sorted(outputs.items())}
+    return ParityCheck(differences, tolerance)
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -83,6 +83,18 @@ class Summary:
         )
         return counters.identities(self.frames)
 
+    def lines(self) -> list[str]:
+        """What became of the messages of each stream, the score, and the notes."""
+        found = []
+        for stream, counts in self.frames.items():
+            dropped = ", ".join(f"{n} {cause}" for cause, n in counts.dropped.items()) or "none"
+            used = f"{counts.received} received, {counts.in_pairs} in pairs, {counts.singles} single"
+            found.append(f"{stream:8s} {used}, dropped: {dropped}")
+        found.append(f"pairs    {self.pairs}, singles {self.singles}, inferences {self.inferences}")
+        if self.miou is not None:
+            found.append(f"mIoU     {self.miou:.4f} over {self.scored_frames} frames")
+        return found + [f"note     {note}" for note in self.notes]
+
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, keys in the order of the fields."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}

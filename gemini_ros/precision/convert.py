@@ -39,9 +39,22 @@ CALIBRATION_FRAMES = 32
 LIMITS = {"fp16": Limits(0.2, 99.0), "int8": Limits(1.0, 95.0)}
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """The model file that was written, and what it loses against its source in each condition."""
+
+    path: Path
+    file_bytes: int
+    comparisons: tuple[Comparison, ...]
+
+    def lines(self) -> list[str]:
+        """A line for each condition, then the file."""
+        return [*map(str, self.comparisons), f"wrote {self.path}, {self.file_bytes / 1e6:.1f} MB"]
+
+
 def convert_model(
     source: Path, out: Path, precision: str, *, calibration: Source, check: Source, keep: Collection[str] = ()
-) -> list[Comparison]:
+) -> Conversion:
     """Write the model file ``source`` to ``out`` in ``precision`` (``fp16`` or ``int8``), and its golden file.
 
     ``calibration`` are frames on which the range of every value is measured, ``check`` those on which the two files
@@ -58,11 +71,12 @@ def convert_model(
     model = converted(load_plain(source), info, list(read_examples(calibration, info)), keep)
     comparisons = losses(source, model, read_examples(check, info))
     require_within(LIMITS[precision], comparisons, str(out))
+    data = model.SerializeToString()
     with atomic_path(out) as part:
-        part.write_bytes(model.SerializeToString())
+        part.write_bytes(data)
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
             write_golden(golden_path(out), frames, [segmenter.segment(frame) for frame in frames])
-    return comparisons
+    return Conversion(out, len(data), tuple(comparisons))
 
 
 def losses(

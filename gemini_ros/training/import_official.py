@@ -56,6 +56,23 @@ class DepthPixel:
         return f"scale={self.scale:g},offset={self.offset:g},max={self.max:g}"
 
 
+@dataclass(frozen=True)
+class OfficialImport:
+    """The model file that was written, and its metadata."""
+
+    path: Path
+    info: ModelInfo
+
+    def lines(self) -> list[str]:
+        """What the file is and what it may be used for."""
+        info = self.info
+        near, far = info.modalities[1].range
+        return [
+            f"{self.path}: {info.architecture['encoder']}, {len(info.label_set)} classes, depth {near:g}-{far:g} m",
+            f"licence: {info.licence}; commercial use: {info.commercial_use}",
+        ]
+
+
 def parse_depth_pixel(text: str) -> DepthPixel:
     """``scale=S[,offset=O][,max=M]``: pixel = S x metres + O, at most M.
 
@@ -92,7 +109,7 @@ def import_official(
     depth_pixel: DepthPixel,
     frames: Path | None = None,
     layout: str = SIMULATED,
-) -> ModelInfo:
+) -> OfficialImport:
     """Write ``out`` and its golden file from an official RGB-D checkpoint (MiT or Swin); ``size`` is (width, height).
 
     Golden frames are those of the data set folder ``frames`` of a ``layout``, or made up. Raises ``ValueError`` naming
@@ -120,7 +137,7 @@ def import_official(
     )
     golden = golden_frames(frames, info.modality_names, load_layout(layout)) if frames else _made_up_frames(size)
     write_checked(network, info, out, golden)
-    return info
+    return OfficialImport(out, info)
 
 
 def load_checkpoint(path: Path, label_set: LabelSet) -> tuple[str, FusionSegmenter]:

@@ -19,6 +19,7 @@ pytest.importorskip("tensorrt_rtx")
 pytest.importorskip("onnx")
 
 from gemini_ros import cli
+from gemini_ros.core.resources import find_model
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.cache import PASSED, PENDING, REJECTED, EngineCache, read_record
 from gemini_ros.inference.engines import EngineJob, EngineMissingError, judge, obtain, open_engine
@@ -126,8 +127,8 @@ def test_where_none_is_to_be_built_the_command_that_builds_it_is_told(job: Engin
         obtain(job, cache, Told(), build=False)
     words = shlex.split(str(caught.value).partition("build it: ")[2])
     assert words[:3] == ["gemini-ros", "engine", "build"]
-    args = cli._parser().parse_args(words[1:])
-    assert (args.model, args.size, args.cache_dir) == (job.model, job.camera_size, cache.directory)
+    args = cli.build_parser().parse_args(words[1:])
+    assert (find_model(args.model), args.size, args.cache_dir) == (job.model, job.camera_size, cache.directory)
     assert args.library == "tensorrt_rtx"
 
 

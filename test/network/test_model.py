@@ -9,7 +9,7 @@ from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig
 from gemini_ros.network.fusion.gemini import HEADS, GeminiFusion
 from gemini_ros.network.fusion.operator import BlockState, Site
 from gemini_ros.network.model import FusionSegmenter, ensemble
-from gemini_ros.network.parity import check_parity
+from gemini_ros.network.parity import ParityCheck, check_parity
 
 pytestmark = pytest.mark.torch
 TINY = MiTConfig((16, 16, 40, 64), (1, 1, 1, 1))
@@ -168,18 +168,31 @@ def test_parity_reads_the_architecture_off_the_weights_and_finds_a_difference(tm
     shake(model)
     images = [torch.randn(1, 3, 64, 96) for _ in range(2)]
     official_file(tmp_path / "good.npz", model, images)
-    assert max(check_parity(tmp_path / "good.npz").values()) < 1e-5
+    assert check_parity(tmp_path / "good.npz").worst < 1e-5
 
     with np.load(tmp_path / "good.npz") as archive:
         arrays = dict(archive)
     arrays["weights/encoder.block1.0.attn.k_noise.weight"] += 1
     np.savez(tmp_path / "other.npz", **arrays)
-    assert max(check_parity(tmp_path / "other.npz").values()) > 1e-4
+    assert check_parity(tmp_path / "other.npz").worst > 1e-4
 
     arrays["weights/decoder.linear_pred.weight"] = np.zeros((7, 256, 1, 1), np.float32)
     np.savez(tmp_path / "shape.npz", **arrays)
     with pytest.raises(ValueError, match=r"decoder\.linear_pred\.bias: shape \(6,\), expected \(7,\)"):
         check_parity(tmp_path / "shape.npz")
+
+
+def test_parity_is_within_a_tolerance_or_not():
+    check = ParityCheck({"out_rgb": 2e-6, "out_ens": 3e-5}, 1e-4)
+    assert check.passed
+    assert check.lines() == [
+        "out_rgb              2.00e-06",
+        "out_ens              3.00e-05",
+        "passed: worst 3.00e-05, tolerance 1e-04",
+    ]
+    check = ParityCheck(check.differences, 1e-5)
+    assert not check.passed
+    assert check.lines()[-1] == "FAILED: worst 3.00e-05, tolerance 1e-05"
 
 
 def test_parity_names_a_file_of_another_kind(tmp_path):

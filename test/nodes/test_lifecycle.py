@@ -143,7 +143,10 @@ def test_a_frame_that_takes_too_long_is_left_behind_and_counted(monkeypatch, tmp
     ("parameters", "told"),
     [
         ({"model": "/nowhere/m.onnx"}, "model /nowhere/m.onnx: No such file or directory"),
-        ({"model": "no_such_model"}, "models/no_such_model.onnx was not found. Looked at"),
+        (
+            {"model": "no_such_model"},
+            "expected an ONNX file or the name of a shipped model: nav5_rgbd_nano, warehouse_",
+        ),
         ({"model": str(MODELS / "make.onnx")}, "damaged or not ONNX"),
         ({"modalities": ["rgb"]}, "takes rgb, depth, modalities are rgb: add depth, or choose a model"),
         ({"modalities": ["rgb", "depth", "thermal"]}, "thermal is of no use to it"),

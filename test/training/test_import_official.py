@@ -47,7 +47,9 @@ def test_the_model_file_answers_as_the_checkpoint(checkpoint, weights, tmp_path,
     """The network is fed by the official rule (depth pixel / 255, tiled), written out by hand."""
     out = tmp_path / "x.onnx"
     assert main(command(checkpoint, out)) == 0
-    assert "commercial use: no" in capsys.readouterr().out
+    made, licence = capsys.readouterr().out.splitlines()
+    assert made == f"{out}: nano, 40 classes, depth 0-10 m"
+    assert licence.startswith("licence: code of GeminiFusion: MIT; ") and licence.endswith("; commercial use: no")
 
     info = load_segmenter(out, backend="onnxruntime").info
     assert info.commercial_use == "no"

@@ -91,6 +91,17 @@ class PlayReport:
     lateness: Histogram
     interrupted: bool
 
+    def lines(self) -> list[str]:
+        """A line for each topic, then how late messages were."""
+        found = []
+        for topic, count in self.published.items():
+            left_out = self.dropped.get(topic, 0)
+            found.append(f"{topic:50s} {count:6d} messages" + (f", {left_out} left out" if left_out else ""))
+        if self.lateness.count:
+            p50, p99 = (self.lateness.quantile(q) * 1e-6 for q in (0.5, 0.99))
+            found.append(f"lateness p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+        return found
+
 
 def play_bag(path: Path, options: PlayOptions = PlayOptions()) -> PlayReport:
     """Play ``path`` into the ROS domain of this process; SIGINT or SIGTERM ends it early.

@@ -34,10 +34,19 @@ _QUIET_S = 0.05
 
 @dataclass(frozen=True)
 class RecordReport:
-    """Messages written by topic; ``unseen`` topics never had a publisher, or one of a type that is not installed."""
+    """What ``path`` holds: messages written by topic.
 
+    ``unseen`` topics never had a publisher, or one of a type that is not installed.
+    """
+
+    path: Path
     written: Mapping[str, int]
     unseen: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """A line for each topic, then the file."""
+        found = [f"{topic:50s} {count:6d} messages" for topic, count in self.written.items()]
+        return [*found, f"wrote {self.path}"]
 
 
 def record_bag(path: Path, topics: Sequence[str]) -> RecordReport:
@@ -50,7 +59,7 @@ def record_bag(path: Path, topics: Sequence[str]) -> RecordReport:
     with stop_on_signals() as stop, tool_node(NODE_NAME) as node, BagWriter(path) as writer:
         recorder = _Recorder(node, writer, topics)
         recorder.run(stop)
-        return recorder.report()
+        return recorder.report(path)
 
 
 class _Recorder:
@@ -70,8 +79,8 @@ class _Recorder:
                 executor.spin_once(timeout_sec=_LOOK_S)
             self._drain(executor)
 
-    def report(self) -> RecordReport:
-        return RecordReport(dict(self._written), tuple(sorted(self._awaited | self._refused)))
+    def report(self, path: Path) -> RecordReport:
+        return RecordReport(path, dict(self._written), tuple(sorted(self._awaited | self._refused)))
 
     def _drain(self, executor: SingleThreadedExecutor) -> None:
         """Take what had arrived before the end was asked for."""

@@ -23,7 +23,7 @@ from rclpy.parameter import Parameter
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import ModelInfo
-from gemini_ros.core.resources import find_resource
+from gemini_ros.core.resources import find_model
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
@@ -70,7 +70,7 @@ class Configured:
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
         self.settings = settings
-        self.model_path = _model_path(settings.model)
+        self.model_path = find_model(settings.model)
         self.info: ModelInfo = read_model_info(self.model_path)
         self.required = self.info.modality_names
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
@@ -306,14 +306,6 @@ class SegmenterNode(LifecycleNode):
                 policy=settings.missing_policy,
             )
         configured.settings = settings
-
-
-def _model_path(model: str) -> Path:
-    """A path to a file, or the name of a shipped model. Raises ``OSError``."""
-    path = Path(model).expanduser()
-    if path.suffix == ".onnx":
-        return path
-    return find_resource(f"models/{model}.onnx")
 
 
 def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: Path) -> tuple[str, ...]:

@@ -1,0 +1,71 @@
+"""``gemini-ros <noun> <verb>``: one grammar for every tool, one module for each noun.
+
+A noun's module registers its verbs (``add``) and runs them. It imports other rooms inside the functions that run, so
+that a robot without torch and a training server without ROS both have the command; where a room lacks a package, the
+error names the extra to install. Exit status 0 means good, 1 a check that failed, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from gemini_ros import __version__
+from gemini_ros.cli import bag, dataset, demo, doctor, engine, evaluate, model, train
+from gemini_ros.cli.output import print_error
+
+NOUNS = (bag, dataset, model, engine, evaluate, train, doctor, demo)
+# Top-level module -> extra of setup.py that brings it.
+EXTRAS = {
+    "cv2": "runtime",
+    "onnxruntime": "runtime",
+    "rosbags": "bags",
+    "rclpy": "ros",
+    "mujoco": "sim",
+    "torch": "train",
+    "lightning": "train",
+    "onnx": "precision",
+    "matplotlib": "report",
+    "rich": "report",
+    "imageio_ffmpeg": "report",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and not getattr(args, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    for exporter in ("onnxscript", "onnx_ir"):  # they log every node that they fold, thousands of lines
+        logging.getLogger(exporter).setLevel(logging.WARNING)
+    try:
+        return args.run(args) or 0
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        print_error(f"this command needs {package}: pip install 'gemini_ros[{EXTRAS[package]}]'")
+        return 2
+    except (ValueError, OSError) as error:
+        print_error(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; what it parses holds the function to call as ``run``."""
+    parser = argparse.ArgumentParser(
+        prog="gemini-ros",
+        description="Bags, data sets, models, engines, training and checks of gemini_ros.",
+        epilog="Exit status: 0 good, 1 a check failed, 2 bad input.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    nouns = parser.add_subparsers(metavar="NOUN", required=True)
+    for noun in NOUNS:
+        noun.add(nouns)
+    return parser

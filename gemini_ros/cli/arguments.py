@@ -1,0 +1,148 @@
+"""Argument types of the command line, and the nouns, verbs and arguments that several commands declare alike."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from gemini_ros.pipeline.settings import Settings
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run: TypeAlias = Callable[[argparse.Namespace], "int | None"]
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT as (width, height)."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or "0" in match.groups():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected WIDTHxHEIGHT such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Comma-separated words."""
+    return tuple(word.strip() for word in text.split(","))
+
+
+def drop_window(text: str) -> tuple[str, float, float]:
+    """NAME:START-END, the seconds of a bag in which a stream or topic is left out."""
+    match = re.fullmatch(r"(.+):(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected STREAM:START-END in seconds, such as depth:3-5")
+    return match[1], float(match[2]), float(match[3])
+
+
+def intrinsics(text: str) -> tuple[float, float, float, float]:
+    """fx,fy,cx,cy in pixels."""
+    values = _numbers(text)
+    if len(values) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected fx,fy,cx,cy such as 525,525,319.5,239.5")
+    fx, fy, cx, cy = values
+    return fx, fy, cx, cy
+
+
+def mounting(text: str) -> tuple[float, ...]:
+    """x,y,z,roll,pitch,yaw as six numbers."""
+    values = _numbers(text)
+    if len(values) != 6:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected x,y,z,roll,pitch,yaw in metres and radians")
+    return values
+
+
+def seconds(text: str) -> float:
+    """1 to 3600 seconds: long enough to measure the rate of a stream."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 1 to 3600")
+    return value
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Comma-separated numbers; empty where one of the words is not a number."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        return ()
+
+
+def add_noun(nouns: Subparsers, name: str, text: str) -> Subparsers:
+    """Declare a noun that has verbs; returns what its verbs are added to."""
+    return nouns.add_parser(name, help=text, description=text).add_subparsers(metavar="VERB", required=True)
+
+
+def add_verb(verbs: Subparsers, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Declare a verb, or a noun without verbs, that calls ``run``."""
+    parser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_bag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", type=Path, help="MCAP file, or directory of a ROS 2 bag")
+
+
+def add_model(parser: argparse.ArgumentParser, name: str = "model", *, note: str = "", required: bool = True) -> None:
+    """``model`` or ``--model``: a text that ``core.resources.find_model`` turns into a path."""
+    text = "ONNX file, or name of a shipped model" + (f"; {note}" if note else "")
+    if name.startswith("--"):
+        parser.add_argument(name, required=required, help=text)
+    else:
+        parser.add_argument(name, help=text)
+
+
+def add_model_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="X.onnx", help="ONNX file to write, with X.golden.npz beside it"
+    )
+
+
+def add_size(
+    parser: argparse.ArgumentParser, text: str, *, default: tuple[int, int] | None = None, required: bool = False
+) -> None:
+    parser.add_argument("--size", type=size, default=default, required=required, metavar="WIDTHxHEIGHT", help=text)
+
+
+def add_slop(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--slop", type=float, metavar="SECONDS", help="largest gap within a pair (default: the node's)")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that runs the pipeline; ``settings_of`` reads them."""
+    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file of the node, as for ros2 launch")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="assignments",
+        metavar="NAME=VALUE",
+        help="one parameter of the node, such as sync.offset_s.depth=0.01; wins over --params; repeatable",
+    )
+
+
+def settings_of(args: argparse.Namespace, more: Mapping[str, Any]) -> Settings:
+    """The settings of ``--params``, of the command's own options (``more``) and of ``--set``; the later one wins."""
+    from gemini_ros.pipeline.settings import make_settings, parse_assignment, read_parameter_file
+
+    values = read_parameter_file(args.params) if args.params else {}
+    return make_settings(values | dict(more) | dict(map(parse_assignment, args.assignments)))
+
+
+def add_rate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rate", type=float, default=1.0, help="playback speed, 1 = as recorded (default 1)")
+
+
+def add_layout(parser: argparse.ArgumentParser, text: str = "layout of the data set") -> None:
+    parser.add_argument("--layout", default="simulated", metavar="NAME|YAML", help=f"{text} (default simulated)")
+
+
+def add_cache_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="directory of the engines (default: the user's cache directory)"
+    )

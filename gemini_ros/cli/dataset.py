@@ -1,0 +1,108 @@
+"""``gemini-ros dataset``: make and check training data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gemini_ros.cli.arguments import Subparsers, add_bag, add_layout, add_noun, add_size, add_slop, add_verb
+from gemini_ros.cli.output import print_lines
+
+
+def add(nouns: Subparsers) -> None:
+    verbs = add_noun(nouns, "dataset", "make and check training data")
+    _add_simulate(verbs)
+    _add_check(verbs)
+    _add_from_bag(verbs)
+
+
+def _add_simulate(verbs: Subparsers) -> None:
+    parser = add_verb(verbs, "simulate", run_simulate, "render frames to train on, or a robot's drive as a bag")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help="write or complete a data set of independent frames")
+    target.add_argument("--bag", type=Path, metavar="FILE", help="write a drive as an MCAP bag")
+    parser.add_argument("--seed", type=int, default=0, help="number that the scenes are generated from (default 0)")
+    add_size(parser, "image size (default 320x240)", default=(320, 240))
+    parser.add_argument(
+        "--light",
+        choices=("day", "dim", "dark", "black", "fading"),
+        help="light level (default: drawn per scene; day for a bag). A bag can also be fading, from day to black",
+    )
+    images = parser.add_argument_group("data set")
+    images.add_argument("--scenes", type=int, default=100, help="number of scenes (default 100)")
+    images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
+    images.add_argument(
+        "--place",
+        choices=("home", "office", "warehouse", "mixed"),
+        help="what to render, through cameras of many kinds and labelled with nav5 (default: warehouses through the "
+        "robot's camera, labelled with the set warehouse)",
+    )
+    images.add_argument("--processes", type=int, default=1, help="scenes rendered in parallel (default 1)")
+    drive = parser.add_argument_group("bag")
+    drive.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of the drive (default 10)")
+    drive.add_argument(
+        "--person-at", type=float, metavar="S", help="second at which a person steps in front of the robot"
+    )
+
+
+def run_simulate(args: argparse.Namespace) -> None:
+    if args.bag:
+        from gemini_ros.simulate import write_drive_bag
+
+        write_drive_bag(
+            args.bag,
+            seed=args.seed,
+            duration_s=args.duration,
+            size=args.size,
+            light=args.light or "day",
+            person_at_s=args.person_at,
+        )
+        return
+    from gemini_ros.simulation.dataset import write_dataset
+
+    write_dataset(
+        args.out,
+        seed=args.seed,
+        scenes=args.scenes,
+        frames_per_scene=args.frames_per_scene,
+        size=args.size,
+        light=args.light,
+        place=args.place,
+        processes=args.processes,
+    )
+
+
+def _add_check(verbs: Subparsers) -> None:
+    parser = add_verb(verbs, "check", run_check, "summarise a data set and list its broken files")
+    parser.add_argument("folder", type=Path, help="folder of the data set")
+    add_layout(parser)
+    parser.add_argument("--split", metavar="NAME", help="check only this split, such as train (default: all)")
+    parser.add_argument(
+        "--label-set", metavar="NAME|YAML", help="classes of the data set, where the layout does not name them"
+    )
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from gemini_ros.datasets.check import check_dataset
+    from gemini_ros.datasets.layout import load_layout
+
+    check = check_dataset(args.folder, load_layout(args.layout), label_set=args.label_set, split=args.split)
+    print_lines(check.lines())
+    return 2 if check.broken else 0
+
+
+def _add_from_bag(verbs: Subparsers) -> None:
+    parser = add_verb(verbs, "from-bag", run_from_bag, "write the paired images of a bag for annotation")
+    add_bag(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write: a new or an empty one")
+    parser.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="take frames at least this far apart (default all)"
+    )
+    add_slop(parser)
+
+
+def run_from_bag(args: argparse.Namespace) -> None:
+    from gemini_ros.datasets.from_bag import write_frame_folder
+
+    slop = {} if args.slop is None else {"slop_s": args.slop}
+    print_lines(write_frame_folder(args.bag, args.out, every_s=args.every, **slop).lines())
