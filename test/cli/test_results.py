@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gemini_ros.core.statistics import Histogram
 
 from gemini_ros.cli.output import print_error, print_lines
+from gemini_ros.pipeline.statistics import Histogram
 
 OUT = Path("out/x")
 
@@ -136,7 +136,7 @@ def test_what_was_built_and_what_was_removed() -> None:
 
 def test_what_became_of_the_messages_of_a_bag() -> None:
     pytest.importorskip("rosbags")
-    from test.evaluation.test_summary import summary
+    from test.pipeline.test_summary import summary
 
     made = summary()
     assert made.miou is not None and np.isfinite(made.miou)
