@@ -305,7 +305,7 @@ def add_dataset_simulate(parser: argparse.ArgumentParser) -> None:
 
 def run_dataset_simulate(args: argparse.Namespace) -> None:
     if args.bag:
-        from gemini_ros.simulate import write_drive_bag
+        from gemini_ros.simulation.drive_bag import write_drive_bag
 
         write_drive_bag(
             args.bag,
