@@ -211,32 +211,3 @@ def _write_text(file: Path, text: str) -> None:
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
-
-
-def _main() -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenes", type=int, required=True)
-    parser.add_argument("--frames-per-scene", type=int, default=12)
-    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT")
-    parser.add_argument("--light", choices=LIGHTS)
-    parser.add_argument("--processes", type=int, default=1)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    width, height = map(int, args.size.split("x"))
-    write_dataset(
-        args.out,
-        seed=args.seed,
-        scenes=args.scenes,
-        frames_per_scene=args.frames_per_scene,
-        size=(width, height),
-        light=args.light,
-        processes=args.processes,
-    )
-
-
-if __name__ == "__main__":
-    _main()
