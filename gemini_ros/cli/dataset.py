@@ -47,7 +47,7 @@ def _add_simulate(verbs: Subparsers) -> None:
 
 def run_simulate(args: argparse.Namespace) -> None:
     if args.bag:
-        from gemini_ros.simulate import write_drive_bag
+        from gemini_ros.simulation.drive_bag import write_drive_bag
 
         write_drive_bag(
             args.bag,

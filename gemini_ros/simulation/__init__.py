@@ -1,4 +1,7 @@
-"""Procedural warehouses in MuJoCo: RGB, depth, thermal, labels and poses of drives through them."""
+"""Simulation in MuJoCo: scenes from seeds, what cameras see of them, drives, and the data sets and bags they fill.
+
+Reading what is written here belongs to ``datasets`` and ``bags``; rendering while training to ``training.simulation``.
+"""
 
 import logging
 import os

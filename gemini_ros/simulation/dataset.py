@@ -23,9 +23,11 @@ import yaml
 
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.simulation.handheld import render_place
-from gemini_ros.simulation.places import LABEL_SET, PLACES
-from gemini_ros.simulation.render import LIGHTS, SimulatedFrame, camera_intrinsics, render_scene
+from gemini_ros.simulation.cameras.handheld import render_place
+from gemini_ros.simulation.cameras.lighting import LIGHTS
+from gemini_ros.simulation.cameras.render import render_scene
+from gemini_ros.simulation.cameras.scene_camera import SimulatedFrame, camera_intrinsics
+from gemini_ros.simulation.scenes.places import LABEL_SET, PLACES
 
 IMAGES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png", "instances": ".png"}
 POSES = ("odom_from_base", "base_from_camera")
@@ -76,9 +78,9 @@ def write_dataset(
     ``rgb/*.jpg``, ``depth/*.png``, ``thermal/*.png``, ``labels/*.png``, ``instances/*.png`` with stems
     ``SSSSSS_FFF``; ``frames.csv`` lists the frames of finished scenes and grows while scenes finish; ``dataset.yaml``
     holds label set, units, plan, and intrinsics where all frames have the same. Without a ``place`` they are what a
-    robot's camera sees in warehouses; with one (``places.PLACES``), what cameras of all kinds see there, labelled with
-    the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the folder holds a
-    dataset of another plan.
+    robot's camera sees in warehouses; with one (``scenes.places.PLACES``), what cameras of all kinds see there,
+    labelled with the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the
+    folder holds a dataset of another plan.
     """
     plan, folder = DatasetPlan(seed, frames_per_scene, size, light, place), Path(out)
     _open_folder(folder, plan)
@@ -209,32 +211,3 @@ def _write_text(file: Path, text: str) -> None:
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
-
-
-def _main() -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenes", type=int, required=True)
-    parser.add_argument("--frames-per-scene", type=int, default=12)
-    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT")
-    parser.add_argument("--light", choices=LIGHTS)
-    parser.add_argument("--processes", type=int, default=1)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    width, height = map(int, args.size.split("x"))
-    write_dataset(
-        args.out,
-        seed=args.seed,
-        scenes=args.scenes,
-        frames_per_scene=args.frames_per_scene,
-        size=(width, height),
-        light=args.light,
-        processes=args.processes,
-    )
-
-
-if __name__ == "__main__":
-    _main()

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.simulation.generate import LONGEST_M, generate_scene
-from gemini_ros.simulation.people import Posture, Stand, walking
-from gemini_ros.simulation.render import Illumination, SceneCamera, SimulatedFrame, base_matrix
-from gemini_ros.simulation.scene import Figure, Scene
-from gemini_ros.simulation.viewpoint import CAMERA_CLEARANCE_M, Base
+from gemini_ros.simulation.cameras.lighting import Illumination
+from gemini_ros.simulation.cameras.scene_camera import SceneCamera, SimulatedFrame
+from gemini_ros.simulation.cameras.viewpoint import CAMERA_CLEARANCE_M, Base, base_matrix
+from gemini_ros.simulation.scenes.people import Posture, Stand, walking
+from gemini_ros.simulation.scenes.scene import Figure, Scene
+from gemini_ros.simulation.scenes.warehouses import LONGEST_M, generate_scene
 
 SPEED_M_S = 0.7
 BRAKING_M_S2 = 0.5

@@ -22,8 +22,8 @@ class Simulation:
     """What is rendered: ``frames_per_scene`` views of ``size`` (width, height) of every scene of a ``seed``, from
     ``first_scene`` on. ``light`` is one level for all (``day``, ``dim``, ``dark``, ``black``), else each scene draws
     its own. ``place`` None renders warehouses as a robot sees them, labelled ``warehouse``; one of
-    ``simulation.places.PLACES``, what cameras of all kinds see there, labelled ``nav5``. ``mixed`` frames wait in each
-    worker, and batches are drawn from these.
+    ``simulation.scenes.places.PLACES``, what cameras of all kinds see there, labelled ``nav5``. ``mixed`` frames wait
+    in each worker, and batches are drawn from these.
     """
 
     seed: int = 1
@@ -70,8 +70,8 @@ class SimulatedFrames(IterableDataset):
 
     def rendered(self) -> Iterator[Sample]:
         """The samples of this process in the order of their scenes."""
-        from gemini_ros.simulation.handheld import render_place
-        from gemini_ros.simulation.render import render_scene
+        from gemini_ros.simulation.cameras.handheld import render_place
+        from gemini_ros.simulation.cameras.render import render_scene
 
         s = self.simulation
         render = render_scene if s.place is None else partial(render_place, s.place)

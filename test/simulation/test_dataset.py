@@ -9,8 +9,8 @@ import yaml
 
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.labels import label_set_from_dict, load_label_set
+from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.simulation.dataset import IMAGES, to_centikelvin, to_millimetres, write_dataset
-from gemini_ros.simulation.render import render_scene
 
 PLAN = {"seed": 8, "frames_per_scene": 2, "size": (80, 60)}
 
@@ -81,6 +81,15 @@ def test_impossible_plans_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
         write(tmp_path / "data", **wrong)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_data_set_of_places_says_its_labels_and_no_common_camera(tmp_path):
+    folder = write_dataset(tmp_path / "data", seed=1, scenes=1, frames_per_scene=1, size=PLAN["size"], place="home")
+    described = yaml.safe_load((folder / "dataset.yaml").read_text())
+    assert described["label_set"]["name"] == "nav5"
+    assert "intrinsics" not in described
+    with pytest.raises(ValueError, match="place 'moon', expected one of"):
+        write_dataset(tmp_path / "other", seed=1, scenes=1, place="moon")
 
 
 def test_missing_measurements_are_zero():

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from gemini_ros.simulation.cameras.viewpoint import CAMERA_CLEARANCE_M
 from gemini_ros.simulation.drive import (
     BRAKING_M_S2,
     SPEED_M_S,
@@ -17,7 +18,6 @@ from gemini_ros.simulation.drive import (
     plan_drive,
     render_drive,
 )
-from gemini_ros.simulation.viewpoint import CAMERA_CLEARANCE_M
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gemini_ros.cli import main
-from gemini_ros.simulation.handheld import render_place
-from gemini_ros.simulation.render import render_scene
+from gemini_ros.simulation.cameras.handheld import render_place
+from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.export import load_task
 from gemini_ros.training.simulation import SimulatedFrames, Simulation
