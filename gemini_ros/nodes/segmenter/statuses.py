@@ -10,18 +10,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.nodes import transport
+from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.pipeline.summary import ModeChange, summarise
-
-if TYPE_CHECKING:
-    from gemini_ros.nodes.segmenter import Configured
 
 _SILENT_S = 2.0
 _RATE_S = 0.5

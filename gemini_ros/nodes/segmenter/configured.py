@@ -1,0 +1,86 @@
+"""All that lives from configuration to clean-up: model, settings, publishers, pose, map, and the loader."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from rclpy.lifecycle import LifecycleNode
+
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.resources import find_model
+from gemini_ros.inference.load import AUTO, ONNXRUNTIME
+from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.nodes.segmenter.loading import ModelLoader
+from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
+from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.settings import Settings, label_set_for
+
+# What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
+_CHECK_S = 0.6
+# A process has to be gone 2 s after a signal: what is inside a library by then is left behind.
+JOIN_S = 1.0
+
+
+class Configured:
+    """All that lives from configuration to clean-up. Raises ``ValueError`` or ``OSError`` for what cannot work."""
+
+    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+        self.settings = settings
+        self.model_path = find_model(settings.model)
+        self.info: ModelInfo = read_model_info(self.model_path)
+        self.required = self.info.modality_names
+        self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
+        label_set = label_set_for(self.info, settings)
+        self.outputs = Outputs(node, label_set)
+        self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
+        self.costmap = Mapping(settings.costmap, label_set, self.poses)
+        self.loader: ModelLoader | None = None
+        self.load()
+
+    def load(self) -> None:
+        """Start to load the model, unless that has happened."""
+        if self.loader is None:
+            self.loader = ModelLoader(self.model_path, self.settings, self.costmap.warm_up)
+
+    def unload(self, user: threading.Thread | None = None) -> None:
+        """Give back the network and the GPU's memory, when ``user`` has come out of it."""
+        loader, self.loader = self.loader, None
+        if loader is not None:
+            loader.close(JOIN_S, user)
+
+    def segmenter(self) -> Segmenter | None:
+        return self.loader.segmenter if self.loader is not None else None
+
+    def refusal(self) -> str:
+        """Why the backend that was asked for cannot be had; empty where another one would do, and while it loads."""
+        optional = self.settings.backend in (AUTO, ONNXRUNTIME) and self.settings.engine_build
+        return "" if optional or self.loader is None else self.loader.refusal(_CHECK_S)
+
+    def close(self) -> None:
+        self.unload()
+        self.poses.close()
+        self.outputs.close()
+
+
+def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: Path) -> tuple[str, ...]:
+    """What is subscribed beside the model's own modalities. Raises ``ValueError`` where the two do not fit."""
+    taken = info.modality_names
+    if not 1 <= len(taken) <= 2:
+        raise ValueError(f"model {model}: takes {', '.join(taken)}; the node synchronises one or two modalities")
+    if modalities is None:
+        return () if "depth" in taken else ("depth",)
+    if lacking := [name for name in taken if name not in modalities]:
+        raise ValueError(
+            f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: add "
+            f"{', '.join(lacking)}, or choose a model for those there are"
+        )
+    extras = tuple(name for name in modalities if name not in taken)
+    if useless := [name for name in extras if name != "depth"]:
+        raise ValueError(
+            f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: {', '.join(useless)} is "
+            "of no use to it; leave it out, or choose a model that takes it"
+        )
+    return extras
