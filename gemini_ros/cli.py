@@ -521,9 +521,10 @@ def add_model_info(parser: argparse.ArgumentParser) -> None:
 
 
 def run_model_info(args: argparse.Namespace) -> None:
-    from gemini_ros.inference import read_model_info
+    from gemini_ros.inference.model_file import read_metadata, read_model_info
 
-    print(read_model_info(args.model).to_json(indent=2))
+    read_model_info(args.model)
+    print(json.dumps(json.loads(read_metadata(args.model)), indent=2))
 
 
 def add_cache_dir(parser: argparse.ArgumentParser) -> None:

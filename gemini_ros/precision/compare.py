@@ -61,7 +61,7 @@ def conditions(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str,
     yield COMPLETE, frame
     if len(modalities) > 1:
         for name in modalities:
-            yield f"without {name}", replace(frame, **{name: None})
+            yield f"without {name}", frame.without(name)
 
 
 class _Counts:
