@@ -197,6 +197,8 @@ def run_benchmark(args: argparse.Namespace) -> None:
 
 def run_info(args: argparse.Namespace) -> None:
     from gemini_ros.core.resources import find_model
-    from gemini_ros.inference import read_model_info
+    from gemini_ros.inference.model_file import read_metadata, read_model_info
 
-    print(read_model_info(find_model(args.model)).to_json(indent=2))
+    path = find_model(args.model)
+    read_model_info(path)
+    print(json.dumps(json.loads(read_metadata(path)), indent=2))

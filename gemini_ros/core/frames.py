@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 MODALITIES = ("rgb", "depth", "thermal")
 UNLABELLED = 255
+# What a model file calls its inputs and outputs beside the images, and what a frame calls its own.
+RESERVED_NAMES = frozenset(
+    {
+        *("present", "labels", "confidence", "logits"),
+        *("phrases", "phrase_mask", "phrase_prob", "phrase_present", "phrase_count"),
+        *("stamp_ns", "frame_id", "intrinsics", "others"),
+    }
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class FrameError(ValueError):
@@ -52,12 +63,27 @@ class Intrinsics:
         )
 
 
+def require_modality_name(name: object) -> str:
+    """``name`` if a modality may have it: an identifier of ASCII, at most 64 characters, that means nothing else.
+
+    Raises ``FrameError``.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise FrameError(f"modality {name!r:.80}: expected an identifier of at most 64 letters, digits and underscores")
+    if name in RESERVED_NAMES:
+        raise FrameError(f"modality {name}: this name is taken, expected none of {', '.join(sorted(RESERVED_NAMES))}")
+    return name
+
+
 @dataclass(frozen=True)
 class Frame:
     """Images of one instant on one pixel grid; at least one is there.
 
     ``rgb`` uint8 (H, W, 3) in RGB order; ``depth`` float32 (H, W), metres along the optical axis; ``thermal`` float32
-    (H, W), degrees Celsius. NaN = no measurement. ``stamp_ns`` and ``frame_id`` are those every output carries.
+    (H, W), degrees Celsius; ``others`` float32 (H, W) each, further modalities under their own names in the unit that
+    the model's metadata states. NaN = no measurement. ``stamp_ns`` and ``frame_id`` are those every output carries.
+
+    Raises ``FrameError`` for a wrong name, type or size.
     """
 
     stamp_ns: int
@@ -66,8 +92,13 @@ class Frame:
     depth: npt.NDArray[np.float32] | None = None
     thermal: npt.NDArray[np.float32] | None = None
     intrinsics: Intrinsics | None = None
+    others: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "others", MappingProxyType(dict(self.others)))
+        for name in self.others:
+            if require_modality_name(name) in MODALITIES:
+                raise FrameError(f"others: {name}, expected none of {', '.join(MODALITIES)}: give it by its own field")
         sizes = {}
         for name, image in self.images().items():
             expected = (np.uint8, 3) if name == "rgb" else (np.float32, 2)
@@ -78,14 +109,42 @@ class Frame:
                 )
             sizes[name] = image.shape[1::-1]
         if not sizes:
-            raise FrameError("frame without any image: at least one of rgb, depth, thermal is needed")
+            raise FrameError("frame without any image: at least one of rgb, depth, thermal, others is needed")
         if len(set(sizes.values())) > 1:
             found = ", ".join(f"{name} {w}x{h}" for name, (w, h) in sizes.items())
             raise FrameError(f"{found}: enable align_depth, or register the images to one grid", "wrong_size")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only view of a mapping cannot be pickled, and frames go from process to process.
+        values = (self.stamp_ns, self.frame_id, self.rgb, self.depth, self.thermal, self.intrinsics)
+        return Frame, (*values, dict(self.others))
+
+    @classmethod
+    def from_images(
+        cls,
+        stamp_ns: int,
+        frame_id: str,
+        images: Mapping[str, np.ndarray],
+        intrinsics: Intrinsics | None = None,
+    ) -> Frame:
+        """The frame of images by modality."""
+        known: dict[str, Any] = {name: images[name] for name in MODALITIES if name in images}
+        others = {name: image for name, image in images.items() if name not in MODALITIES}
+        return cls(stamp_ns, frame_id, **known, intrinsics=intrinsics, others=others)
+
+    def image(self, name: str) -> np.ndarray | None:
+        """The image of a modality, ``None`` where the frame has none."""
+        return getattr(self, name) if name in MODALITIES else self.others.get(name)
+
     def images(self) -> dict[str, np.ndarray]:
         """The images that are there, by modality."""
-        return {name: image for name in MODALITIES if (image := getattr(self, name)) is not None}
+        known = {name: image for name in MODALITIES if (image := getattr(self, name)) is not None}
+        return known | dict(self.others)
+
+    def without(self, *names: str) -> Frame:
+        """The same frame less these modalities; at least one image has to be left."""
+        left = {name: image for name, image in self.images().items() if name not in names}
+        return Frame.from_images(self.stamp_ns, self.frame_id, left, self.intrinsics)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.entries import require_entries
 from gemini_ros.core.resources import load_yaml
 
 NAV_MEANINGS = ("free", "caution", "lethal", "unknown")
 _SET_KEYS = {"name", "source", "ignore_index", "classes"}
 _CLASS_KEYS = {"id", "name", "color", "nav", "cost", "dynamic"}
+_OPTIONAL_CLASS_KEYS = ("speed_percent", "transparent", "instances")
 
 
 @dataclass(frozen=True)
 class LabelClass:
-    """One class. ``cost`` is the occupancy (0-98) of a ``caution`` class; ``color`` is 8-bit RGB."""
+    """One class. ``cost`` is the occupancy (0-98) of a ``caution`` class; ``color`` is 8-bit RGB.
+
+    What a set may leave out is ``None`` there: ``speed_percent`` (1-100), the share of its full speed that a robot
+    keeps to on this class; ``transparent``, whether a depth camera measures what lies behind it; ``instances``, whether
+    its things are told apart.
+    """
 
     id: int
     name: str
@@ -27,6 +34,13 @@ class LabelClass:
     nav: str
     cost: int
     dynamic: bool
+    speed_percent: int | None = None
+    transparent: bool | None = None
+    instances: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a file, without what the set leaves out."""
+        return {key: value for key, value in vars(self).items() if value is not None} | {"color": list(self.color)}
 
 
 @dataclass(frozen=True)
@@ -64,22 +78,26 @@ class LabelSet:
             "name": self.name,
             "source": self.source,
             "ignore_index": self.ignore_index,
-            "classes": [{**vars(c), "color": list(c.color)} for c in self.classes],
+            "classes": [c.to_dict() for c in self.classes],
         }
 
     def with_meaning_of(self, other: LabelSet) -> LabelSet:
-        """``other`` in the place of this set; it may change colours and meaning, never names or order."""
+        """``other`` in the place of this set; it may change colours and meaning, never names or order.
+
+        Optional keys that ``other`` leaves out keep this set's values: an older file lifts no limit of speed. Raises
+        ``ValueError`` for other classes.
+        """
         if other.names != self.names:
             raise ValueError(
                 f"label set {other.name!r}: classes {other.names}, expected the model's {self.names} in this order"
             )
-        return other
+        classes = (_completed(theirs, ours) for theirs, ours in zip(other.classes, self.classes, strict=True))
+        return replace(other, classes=tuple(classes))
 
 
 def label_set_from_dict(data: object, where: str) -> LabelSet:
-    """Check and build a label set; every key is required. Raises ``ValueError`` naming the first thing wrong."""
-    _require_keys(data, _SET_KEYS, where)
-    assert isinstance(data, dict)
+    """Check and build a label set. Raises ``ValueError`` naming the first thing wrong."""
+    data = require_entries(data, _SET_KEYS, set(), where)
     classes = data["classes"]
     if not isinstance(classes, list) or not 1 <= len(classes) <= 255:
         raise ValueError(f"{where}: classes must be a list of 1 to 255 entries, found {classes!r:.80}")
@@ -97,16 +115,14 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
     return label_set_from_dict(*load_yaml(name_or_path, "labels", "label set"))
 
 
-def _require_keys(data: object, keys: set[str], where: str) -> None:
-    if not isinstance(data, dict):
-        raise ValueError(f"{where}: expected a mapping, found {type(data).__name__}")
-    if set(data) != keys:
-        raise ValueError(f"{where}: keys {sorted(map(str, data))}, expected exactly {sorted(keys)}")
+def _completed(label: LabelClass, by: LabelClass) -> LabelClass:
+    """``label`` with what ``by`` says where ``label`` says nothing."""
+    absent = [key for key in _OPTIONAL_CLASS_KEYS if getattr(label, key) is None]
+    return replace(label, **{key: getattr(by, key) for key in absent})
 
 
 def _label_class(entry: object, index: int, where: str) -> LabelClass:
-    _require_keys(entry, _CLASS_KEYS, where)
-    assert isinstance(entry, dict)
+    entry = require_entries(entry, _CLASS_KEYS, set(_OPTIONAL_CLASS_KEYS), where)
     color = entry["color"]
     if not (isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v <= 255 for v in color)):
         raise ValueError(f"{where}: color {color!r}, expected [r, g, b] of 0-255")
@@ -120,5 +136,16 @@ def _label_class(entry: object, index: int, where: str) -> LabelClass:
         raise ValueError(f"{where}: dynamic {entry['dynamic']!r}, expected true or false")
     if not isinstance(entry["name"], str) or not entry["name"]:
         raise ValueError(f"{where}: name {entry['name']!r}, expected a word")
+    optional = {key: entry[key] for key in _OPTIONAL_CLASS_KEYS if key in entry}
+    _check_optional(optional, where)
     r, g, b = color
-    return LabelClass(index, entry["name"], (r, g, b), entry["nav"], entry["cost"], entry["dynamic"])
+    return LabelClass(index, entry["name"], (r, g, b), entry["nav"], entry["cost"], entry["dynamic"], **optional)
+
+
+def _check_optional(entries: dict[str, Any], where: str) -> None:
+    for key, value in entries.items():
+        if key == "speed_percent":
+            if type(value) is not int or not 1 <= value <= 100:
+                raise ValueError(f"{where}: {key} {value!r}, expected a whole number 1-100")
+        elif type(value) is not bool:
+            raise ValueError(f"{where}: {key} {value!r}, expected true or false")

@@ -1,19 +1,37 @@
-"""What a model file says of itself: the JSON under the ONNX metadata key ``gemini_ros``, format 1."""
+"""What a model file says of itself: the JSON under the ONNX metadata key ``gemini_ros``.
+
+New files are of format 2. A file of format 1 (two kinds of image beside RGB, none of the optional keys) loads as well.
+"""
 
 from __future__ import annotations
 
 import json
-import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.entries import require_entries
+from gemini_ros.core.frames import MODALITIES, require_modality_name
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, FORMAT)
 METADATA_KEY = "gemini_ros"
 COMMERCIAL_USE = ("yes", "no", "unknown")
-KINDS = {"rgb": ("srgb",), "depth": ("metric",), "thermal": ("radiometric", "linear")}
+TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
+MOST_MODALITIES = 4
+
+METRES, CELSIUS, COUNTS = "m", "degC", "counts"
+ANY_UNIT = None
+# Per modality its kinds, each with its unit; ``ANY_UNIT`` where the file may state its own. RGB has none.
+KINDS: Mapping[str, Mapping[str, str | None]] = {
+    "rgb": {"srgb": ""},
+    "depth": {"metric": METRES},
+    "thermal": {"radiometric": CELSIUS, "linear": ANY_UNIT},
+}
+FURTHER_KINDS: Mapping[str, str | None] = {"linear": ANY_UNIT}
+CHANNELS = ("value", "inverse", "contrast", "standard", "valid")
 
 _KEYS = {
     "format",
@@ -26,16 +44,26 @@ _KEYS = {
     "licence",
     "commercial_use",
 }
+_OPTIONAL_KEYS = {"task", "language", "calibration"}
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
-CHANNELS = ("value", "inverse", "contrast", "standard", "valid")
+_LANGUAGE_KEYS = {"encoder_sha256", "phrases", "pieces"}
+_UNIT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,31}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_PHRASES = 32
+# Two of a phrase's pieces are its ends; text encoders of this kind take 512 at most.
+_FEWEST_PIECES, _MOST_PIECES = 3, 512
+# A fit that ends outside did not find a temperature, and a softmax of float32 still means something inside.
+_TEMPERATURES = (0.01, 100.0)
+_LARGEST_FLOAT32 = 3.4e38
 
 
 @dataclass(frozen=True)
 class Modality:
     """One input. A value is valid where ``range[0] < x < range[1]``; the network sees ``(x - mean) / std``.
 
-    Units: RGB 0-255 (``mean`` and ``std`` per channel), depth metres, thermal degrees Celsius. ``channels``: what the
-    network's three input channels of a depth or thermal image are, each one of ``CHANNELS`` as
+    ``unit`` is that of ``range``, ``mean`` and ``std``: depth is in ``m``, radiometric thermal in ``degC``, other
+    images in what the file states; RGB has 0-255 (``mean`` and ``std`` per channel) and no unit. ``channels``: what the
+    network's three input channels of an image beside RGB are, each one of ``CHANNELS`` as
     ``network.normalise.NormaliseRange`` defines them; by default ``value`` three times, as in the paper. RGB has none.
     """
 
@@ -45,13 +73,28 @@ class Modality:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: tuple[str, ...] = ()
+    unit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in the metadata; without ``channels`` where they are the default."""
+        """As it stands in the metadata; without ``channels`` where they are the default, and ``unit`` for RGB."""
         data = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
-        if not self.channels:
-            del data["channels"]
-        return data
+        return {key: value for key, value in data.items() if value or key not in ("channels", "unit")}
+
+
+@dataclass(frozen=True)
+class Language:
+    """What a model takes of words: float32 (phrases, pieces, 384) from the encoder of this SHA-256, ends included."""
+
+    encoder_sha256: str
+    phrases: int
+    pieces: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence is the largest of softmax(logits / ``temperature``); the logits themselves stay as they are."""
+
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -66,87 +109,136 @@ class ModelInfo:
     scores: dict[str, Any]
     licence: str
     commercial_use: str
+    task: str = SEGMENT
+    language: Language | None = None
+    calibration: Calibration | None = None
 
     @property
     def modality_names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.modalities)
 
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax of the confidence; 1 without a calibration."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
+
     def to_json(self, indent: int | None = None) -> str:
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "label_set": self.label_set.to_dict(),
-                "modalities": [m.to_dict() for m in self.modalities],
-                "network_size": list(self.network_size),
-                "architecture": self.architecture,
-                "training_data": self.training_data,
-                "scores": self.scores,
-                "licence": self.licence,
-                "commercial_use": self.commercial_use,
-            },
-            indent=indent,
-        )
+        """The metadata of a new file, of format 2; what is optional and not stated is left out."""
+        data = {
+            "format": FORMAT,
+            "label_set": self.label_set.to_dict(),
+            "modalities": [m.to_dict() for m in self.modalities],
+            "network_size": list(self.network_size),
+            "architecture": self.architecture,
+            "training_data": self.training_data,
+            "scores": self.scores,
+            "licence": self.licence,
+            "commercial_use": self.commercial_use,
+        }
+        if self.task != SEGMENT:
+            data["task"] = self.task
+        if self.language is not None:
+            data["language"] = vars(self.language)
+        if self.calibration is not None:
+            data["calibration"] = vars(self.calibration)
+        return json.dumps(data, indent=indent)
 
 
 def parse_model_info(text: str, where: str) -> ModelInfo:
-    """Check the metadata of format 1. Raises ``ValueError`` naming the file, what was found and what was expected."""
+    """Check the metadata of any format. Raises ``ValueError`` naming the file, what was found and what was expected."""
     try:
         data = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{where}: metadata {METADATA_KEY} is not JSON: {error}") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{where}: metadata format {found!r}, expected {FORMAT}: use a release that knows it")
-    if set(data) != _KEYS:
-        raise ValueError(f"{where}: metadata keys {sorted(data)}, expected exactly {sorted(_KEYS)}")
-    modalities = data["modalities"]
-    if not isinstance(modalities, list) or not modalities:
-        raise ValueError(f"{where}: modalities {modalities!r:.80}, expected a list of at least one")
-    checked = tuple(_modality(entry, where) for entry in modalities)
-    names = [m.name for m in checked]
-    if len(set(names)) != len(names):
-        raise ValueError(f"{where}: modalities {names}, expected each once")
+    found = data.get("format") if isinstance(data, dict) else type(data).__name__
+    if type(found) is not int or found not in FORMATS:
+        known = " or ".join(map(str, FORMATS))
+        raise ValueError(f"{where}: metadata format {found!r}, expected {known}: use a release that knows it")
+    require_entries(data, _KEYS, _OPTIONAL_KEYS if found >= 2 else set(), f"{where}: metadata")
+    modalities = _modalities(data["modalities"], found, where)
     size = data["network_size"]
     if not (isinstance(size, list) and len(size) == 2 and all(type(v) is int and 32 <= v <= 8192 for v in size)):
-        raise ValueError(f"{where}: network_size {size!r}, expected [width, height] of 32-8192")
+        raise ValueError(f"{where}: network_size {size!r:.80}, expected [width, height] of 32-8192")
     for key, kind in (("architecture", dict), ("scores", dict), ("training_data", str), ("licence", str)):
         if not isinstance(data[key], kind):
             raise ValueError(f"{where}: {key} is {type(data[key]).__name__}, expected {kind.__name__}")
-    if data["commercial_use"] not in COMMERCIAL_USE:
-        raise ValueError(
-            f"{where}: commercial_use {data['commercial_use']!r}, expected one of {', '.join(COMMERCIAL_USE)}"
-        )
+    for key, choices, default in (("commercial_use", COMMERCIAL_USE, None), ("task", TASKS, SEGMENT)):
+        if (value := data.get(key, default)) not in choices:
+            raise ValueError(f"{where}: {key} {value!r:.80}, expected one of {', '.join(choices)}")
     return ModelInfo(
         label_set_from_dict(data["label_set"], f"{where}: label_set"),
-        checked,
+        modalities,
         (size[0], size[1]),
         data["architecture"],
         data["training_data"],
         data["scores"],
         data["licence"],
         data["commercial_use"],
+        data.get("task", SEGMENT),
+        _language(data["language"], f"{where}: language") if "language" in data else None,
+        _calibration(data["calibration"], f"{where}: calibration") if "calibration" in data else None,
     )
 
 
-def _modality(entry: object, where: str) -> Modality:
-    if not isinstance(entry, dict) or set(entry) - {"channels"} != _MODALITY_KEYS:
-        raise ValueError(f"{where}: modality {entry!r:.80}, expected a mapping of {sorted(_MODALITY_KEYS)}")
+def _modalities(entries: object, file_format: int, where: str) -> tuple[Modality, ...]:
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_MODALITIES:
+        raise ValueError(f"{where}: modalities {entries!r:.80}, expected a list of 1 to {MOST_MODALITIES}")
+    parse = _modality_of_format_1 if file_format == 1 else _modality
+    checked = tuple(parse(entry, where) for entry in entries)
+    names = [m.name for m in checked]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{where}: modalities {names}, expected each once")
+    return checked
+
+
+def _modality_of_format_1(entry: object, where: str) -> Modality:
+    """RGB, depth or thermal, without a unit in the file."""
+    entry = require_entries(entry, _MODALITY_KEYS, {"channels"}, f"{where}: modality")
     name = entry["name"]
-    where = f"{where}: modality {name}"
+    where = f"{where}: modality {name!s:.80}"
     if name not in MODALITIES:
         raise ValueError(f"{where}: expected one of {', '.join(MODALITIES)}")
-    if entry["kind"] not in KINDS[name]:
-        raise ValueError(f"{where}: kind {entry['kind']!r}, expected one of {', '.join(KINDS[name])}")
+    unit = _unit_of_kind(entry["kind"], KINDS[name], where)
+    return _checked_modality(entry, COUNTS if unit is ANY_UNIT else unit, where)
+
+
+def _modality(entry: object, where: str) -> Modality:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: modality: expected a mapping, found {type(entry).__name__}")
+    try:
+        name = require_modality_name(entry.get("name"))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    where = f"{where}: modality {name}"
+    required, optional = (_MODALITY_KEYS, set()) if name == "rgb" else ({*_MODALITY_KEYS, "unit"}, {"channels"})
+    require_entries(entry, required, optional, where)
+    unit = _unit_of_kind(entry["kind"], KINDS.get(name, FURTHER_KINDS), where)
+    found = entry.get("unit", "")
+    if unit is not ANY_UNIT and found != unit:
+        raise ValueError(f"{where}: unit {found!r:.80}, expected {unit!r}")
+    if unit is ANY_UNIT and not (isinstance(found, str) and _UNIT.fullmatch(found)):
+        raise ValueError(f"{where}: unit {found!r:.80}, expected text of 1 to 32 characters")
+    return _checked_modality(entry, found, where)
+
+
+def _unit_of_kind(kind: object, kinds: Mapping[str, str | None], where: str) -> str | None:
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"{where}: kind {kind!r:.80}, expected one of {', '.join(kinds)}")
+    return kinds[kind]
+
+
+def _checked_modality(entry: Mapping[str, Any], unit: str, where: str) -> Modality:
+    name = entry["name"]
     channels = 3 if name == "rgb" else 1
     low, high = _floats(entry["range"], 2, f"{where}: range")
     mean = _floats(entry["mean"], channels, f"{where}: mean")
     std = _floats(entry["std"], channels, f"{where}: std")
     if low >= high or min(std) <= 0:
         raise ValueError(f"{where}: range {[low, high]}, std {list(std)}; expected an increasing range and std above 0")
-    return Modality(name, entry["kind"], (low, high), mean, std, _channels(entry, where))
+    return Modality(name, entry["kind"], (low, high), mean, std, _channels(entry, where), unit)
 
 
-def _channels(entry: dict[str, Any], where: str) -> tuple[str, ...]:
+def _channels(entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if "channels" not in entry:
         return ()
     found = entry["channels"]
@@ -156,11 +248,31 @@ def _channels(entry: dict[str, Any], where: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _language(entry: object, where: str) -> Language:
+    entry = require_entries(entry, _LANGUAGE_KEYS, set(), where)
+    digest, phrases, pieces = entry["encoder_sha256"], entry["phrases"], entry["pieces"]
+    if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        raise ValueError(f"{where}: encoder_sha256 {digest!r:.80}, expected 64 digits of lower-case hexadecimal")
+    if type(phrases) is not int or not 1 <= phrases <= _MOST_PHRASES:
+        raise ValueError(f"{where}: phrases {phrases!r:.80}, expected a whole number 1-{_MOST_PHRASES}")
+    if type(pieces) is not int or not _FEWEST_PIECES <= pieces <= _MOST_PIECES:
+        raise ValueError(f"{where}: pieces {pieces!r:.80}, expected a whole number {_FEWEST_PIECES}-{_MOST_PIECES}")
+    return Language(digest, phrases, pieces)
+
+
+def _calibration(entry: object, where: str) -> Calibration:
+    temperature = require_entries(entry, {"temperature"}, set(), where)["temperature"]
+    low, high = _TEMPERATURES
+    if type(temperature) not in (int, float) or not low <= temperature <= high:
+        raise ValueError(f"{where}: temperature {temperature!r:.80}, expected a number {low:g}-{high:g}")
+    return Calibration(float(temperature))
+
+
 def _floats(value: object, count: int, where: str) -> tuple[float, ...]:
     if not (
         isinstance(value, list)
         and len(value) == count
-        and all(type(v) in (int, float) and math.isfinite(v) for v in value)
+        and all(type(v) in (int, float) and abs(v) <= _LARGEST_FLOAT32 for v in value)
     ):
         raise ValueError(f"{where} {value!r:.80}, expected {count} finite numbers")
     return tuple(float(v) for v in value)

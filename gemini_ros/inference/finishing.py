@@ -1,7 +1,7 @@
 """From logits at 1/4 resolution to labels and confidence at the camera's: exactly, and without the full-size logits.
 
 Labels are the argmax of the bilinearly upsampled logits (half-pixel centres, edges repeated). Confidence is the largest
-softmax probability at the logits' resolution, upsampled bilinearly, as round(255 p).
+probability of softmax(logits / temperature) at the logits' resolution, upsampled bilinearly, as round(255 p).
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
 
-# Smaller logits than the largest by this add less than 1e-5 each to the sum of the softmax.
+# Logits over temperature smaller than the largest by this add less than 1e-5 each to the sum of the softmax.
 _NEGLIGIBLE = np.float32(-12)
 # Classes this far below the largest of each of a cell's corners are looked at only where the corners differ much.
 _FAR = np.float32(-6)
 _MASK_BITS = 64
 
 
-def finish(logits: npt.NDArray[np.float32], rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+def finish(
+    logits: npt.NDArray[np.float32], rows: int, columns: int, temperature: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """float32 (classes, h, w) -> labels and confidence, uint8 (rows, columns) each."""
     kernels = _compiled()
     if kernels is None:
-        labels, probability = labels_by_class(logits, rows, columns), _probability(logits)
+        labels, probability = labels_by_class(logits, rows, columns), _probability(logits, temperature)
     else:
-        labels, probability = _labels_by_cells(logits, rows, columns, kernels)
+        labels, probability = _labels_by_cells(logits, rows, columns, temperature, kernels)
     confidence = cv2.resize(probability, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return labels, cv2.convertScaleAbs(confidence, alpha=255)
 
@@ -45,13 +47,17 @@ def labels_by_class(logits: npt.NDArray[np.float32], rows: int, columns: int) ->
     return labels
 
 
-def _probability(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _probability(logits: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
     """Largest softmax probability, (h, w)."""
-    return 1 / np.exp(logits - logits.max(0)).sum(0)
+    return 1 / np.exp((logits - logits.max(0)) * np.float32(1 / temperature)).sum(0)
 
 
 def _labels_by_cells(
-    logits: npt.NDArray[np.float32], rows: int, columns: int, kernels: tuple[Callable[..., None], Callable[..., None]]
+    logits: npt.NDArray[np.float32],
+    rows: int,
+    columns: int,
+    temperature: float,
+    kernels: tuple[Callable[..., None], Callable[..., None]],
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Labels (rows, columns) and probability (h, w), by the cells between four neighbouring logits.
 
@@ -63,7 +69,7 @@ def _labels_by_cells(
     size = logits.shape[1:]
     best, near, top = np.empty(size, np.int32), np.empty(size, np.int64), np.empty(size, np.float32)
     labels, probability = np.empty((rows, columns), np.uint8), np.empty(size, np.float32)
-    rank(logits, best, near, top, probability)
+    rank(logits, np.float32(1 / temperature), best, near, top, probability)
     fill(logits, best, near, top, *_source(rows, size[0]), *_source(columns, size[1]), labels)
     return labels, probability
 
@@ -80,8 +86,8 @@ def _source(size: int, source_size: int) -> tuple[npt.NDArray[np.float32], npt.N
     return (position - lower).astype(np.float32), np.searchsorted(lower, np.arange(cells + 1))
 
 
-def _rank(logits, best, near, top, probability) -> None:
-    """Per place the best class, its logit and probability, and a bit for each class that is near it.
+def _rank(logits, inverse_temperature, best, near, top, probability) -> None:
+    """Per place the best class, its logit and probability, and a bit for each class whose logit is near it.
 
     Row by row and class by class without branches, so that it compiles to vector instructions. exp(x) is
     (1 + y + y^2 / 2)^256 with y = x / 256, good to 2e-4 of the sum.
@@ -101,7 +107,8 @@ def _rank(logits, best, near, top, probability) -> None:
             for j in range(width):
                 below = logits[c, i, j] - top[i, j]
                 near[i, j] |= bit if below > _FAR else 0
-                y = (below if below > _NEGLIGIBLE else _NEGLIGIBLE) * np.float32(1 / 256)
+                scaled = below * inverse_temperature
+                y = (scaled if scaled > _NEGLIGIBLE else _NEGLIGIBLE) * np.float32(1 / 256)
                 power = np.float32(1) + y * (np.float32(1) + y * np.float32(0.5))
                 for _ in range(8):
                     power *= power
@@ -164,7 +171,7 @@ def _fill(logits, best, near, top, row_weight, row_start, column_weight, column_
 def _rank_signature(types: Any) -> Any:
     floats = types.float32[:, ::1]
     logits = types.Array(types.float32, 3, "C", readonly=True)
-    return types.void(logits, types.int32[:, ::1], types.int64[:, ::1], floats, floats)
+    return types.void(logits, types.float32, types.int32[:, ::1], types.int64[:, ::1], floats, floats)
 
 
 def _fill_signature(types: Any) -> Any:

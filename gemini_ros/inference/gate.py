@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmenta
         with np.load(path, allow_pickle=False) as arrays:
             count = sum(name.endswith("/labels") for name in arrays.files)
             frames = [
-                Frame(i, "golden", **{name: arrays[f"input{i}/{name}"] for name in info.modality_names})
+                Frame.from_images(i, "golden", {name: arrays[f"input{i}/{name}"] for name in info.modality_names})
                 for i in range(count)
             ]
             expected = [
@@ -119,7 +118,5 @@ def scaled(frame: Frame, size: tuple[int, int]) -> Frame:
     width, height = frame.size
     columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
     rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
-    images: dict[str, Any] = {
-        name: np.ascontiguousarray(image[rows][:, columns]) for name, image in frame.images().items()
-    }
-    return Frame(frame.stamp_ns, frame.frame_id, **images)
+    images = {name: np.ascontiguousarray(image[rows][:, columns]) for name, image in frame.images().items()}
+    return Frame.from_images(frame.stamp_ns, frame.frame_id, images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.model_info import SEGMENT, ModelInfo
 from gemini_ros.inference.cache import EngineCache
 from gemini_ros.inference.engines import EngineMissingError, local_job, open_engine
 from gemini_ros.inference.model_file import ModelError, read_model_info
@@ -40,6 +40,8 @@ def load_segmenter(
         raise ValueError(f"backend {backend!r}, expected one of {', '.join(BACKENDS)}")
     path = Path(path)
     info = read_model_info(path)
+    if info.task != SEGMENT:
+        raise ModelError(f"model {path}: task {info.task}, expected {SEGMENT}: it gives no labels")
     if backend == ONNXRUNTIME:
         return _on_cpu(path, info, "asked for", camera_size, threads, progress)
     try:

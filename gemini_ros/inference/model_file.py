@@ -19,6 +19,16 @@ class ModelError(ValueError):
 
 def read_model_info(path: str | Path) -> ModelInfo:
     """The checked metadata of a model file, in milliseconds. Raises ``ModelError``."""
+    try:
+        return parse_model_info(read_metadata(path), f"model {path}")
+    except ModelError:
+        raise
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def read_metadata(path: str | Path) -> str:
+    """The JSON as it stands in the file. Raises ``ModelError`` where there is none."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -29,10 +39,7 @@ def read_model_info(path: str | Path) -> ModelInfo:
         raise ModelError(
             f"model {path}: no {METADATA_KEY!r} metadata; expected a file made by `gemini-ros model export`"
         )
-    try:
-        return parse_model_info(text, f"model {path}")
-    except ValueError as error:
-        raise ModelError(str(error)) from error
+    return text
 
 
 def sha256_of(path: str | Path) -> str:

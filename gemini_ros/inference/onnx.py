@@ -12,7 +12,7 @@ from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.model_file import ModelError
-from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.inference.segmenter import Segmenter, absent_image
 
 _ERROR_LEVEL = 3
 
@@ -48,7 +48,7 @@ class OnnxSegmenter(Segmenter):
         start = time.perf_counter_ns()
         (logits,) = self._session.run(["logits"], inputs, self._run_options)
         middle = time.perf_counter_ns()
-        labels, confidence = finish(np.asarray(logits)[0], rows, columns)
+        labels, confidence = finish(np.asarray(logits)[0], rows, columns, self.info.temperature)
         end = time.perf_counter_ns()
         return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
 
@@ -66,10 +66,5 @@ class OnnxSegmenter(Segmenter):
 
     def _zeros(self, width: int, height: int) -> dict[str, np.ndarray]:
         """Inputs of the right shapes, so that everything that is made once is made before the first frame."""
-        inputs = {
-            m.name: np.zeros((1, height, width, 3), np.uint8)
-            if m.name == "rgb"
-            else np.zeros((1, height, width), np.float32)
-            for m in self.info.modalities
-        }
-        return inputs | {"present": np.ones(len(self.info.modalities), np.float32)}
+        inputs = {name: absent_image(name, width, height) for name in self.info.modality_names}
+        return inputs | {"present": np.ones(len(inputs), np.float32)}

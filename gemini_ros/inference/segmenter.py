@@ -21,19 +21,23 @@ class Segmenter(ABC):
         self.camera_size = camera_size
 
     def segment(self, frame: Frame) -> Segmentation:
-        """Labels and confidence on the frame's own grid; a modality that is None counts as absent.
+        """Labels and confidence on the frame's own grid; a modality that the frame has not counts as absent.
 
         Raises ``ValueError`` if none of the model's modalities is there or the frame is not of ``camera_size``.
         """
         names = self.info.modality_names
-        present = [getattr(frame, name) is not None for name in names]
+        images = {name: frame.image(name) for name in names}
+        present = [image is not None for image in images.values()]
         if not any(present):
             raise ValueError(f"frame with {', '.join(frame.images())}; the model takes {', '.join(names)}")
         if self.camera_size is not None and frame.size != self.camera_size:
             raise ValueError(
                 f"frame {frame.size[0]}x{frame.size[1]}, expected {self.camera_size[0]}x{self.camera_size[1]}"
             )
-        inputs = {name: self._image(frame, name) for name in names}
+        inputs = {
+            name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
+            for name, image in images.items()
+        }
         inputs["present"] = np.array(present, np.float32)
         return self._run(inputs)
 
@@ -45,12 +49,7 @@ class Segmenter(ABC):
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         """Run the network on inputs of the model file's names, types and shapes."""
 
-    @staticmethod
-    def _image(frame: Frame, name: str) -> np.ndarray:
-        image = getattr(frame, name)
-        if image is None:
-            width, height = frame.size
-            return (
-                np.zeros((1, height, width, 3), np.uint8) if name == "rgb" else np.zeros((1, height, width), np.float32)
-            )
-        return np.ascontiguousarray(image)[None]
+
+def absent_image(name: str, width: int, height: int) -> np.ndarray:
+    """The model file's input for a modality that is not there."""
+    return np.zeros((1, height, width, 3), np.uint8) if name == "rgb" else np.zeros((1, height, width), np.float32)

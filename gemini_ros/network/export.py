@@ -15,7 +15,7 @@ from onnxscript import opset18
 from torch import Tensor, nn
 
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
 
@@ -27,14 +27,15 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, sta
     """Export ``model`` (in evaluation mode) to ``path`` atomically, with symbolic camera size H x W.
 
     ``stacked``: in the form for a GPU. Raises ``ValueError`` if the model's modalities or classes are not those of
-    ``info``, or if the stacked form does not know the model.
+    ``info``, if ``info`` is not what a reader takes, or if the stacked form does not know the model.
     """
     if model.modalities != info.modality_names or model.classes != len(info.label_set):
         raise ValueError(
             f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
             f"{len(info.label_set)}"
         )
-    module = ModelFile(model, info.modalities, info.network_size, stacked).eval()
+    parse_model_info(info.to_json(), "new model file")
+    module = ModelFile(model, info.modalities, info.network_size, stacked, info.temperature).eval()
     proto = _export(module, info)
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})

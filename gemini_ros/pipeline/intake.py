@@ -152,12 +152,8 @@ def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None =
         frame_id = rgb_frame_id or next((item.frame_id for item in received.values()), "")
     if intrinsics is None:
         intrinsics = next((item.intrinsics for item in received.values() if item.intrinsics), None)
-    frame = Frame(
-        stamp_ns=match.stamp_ns,
-        frame_id=frame_id,
-        intrinsics=intrinsics,
-        **{name: item.image for name, item in received.items()},
-    )
+    images = {name: item.image for name, item in received.items()}
+    frame = Frame.from_images(match.stamp_ns, frame_id, images, intrinsics)
     if intrinsics and (intrinsics.width, intrinsics.height) != frame.size:
         width, height = frame.size
         raise FrameError(

@@ -58,7 +58,7 @@ def compare(reference: Segmenter, other: Segmenter, examples: Iterable[Example])
 def under_conditions(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str, Frame]]:
     """The frame as it is, and without each of its modalities if there are several."""
     for condition, missing in conditions(modalities).items():
-        yield condition, frame if missing is None else replace(frame, **{missing: None})
+        yield condition, frame if missing is None else frame.without(missing)
 
 
 class _Counts:

@@ -16,6 +16,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
+from gemini_ros.inference.segmenter import absent_image
 from gemini_ros.precision.compare import Comparison, compare, under_conditions
 from gemini_ros.precision.examples import Example, Source, read_examples
 from gemini_ros.precision.fp16 import to_fp16, with_fp16_rounded
@@ -125,11 +126,10 @@ def feeds(info: ModelInfo, examples: Iterable[Example]) -> Iterator[Feeds]:
     """Inputs of the graph for each frame, complete and with each of several modalities missing."""
     for example in examples:
         for _, frame in under_conditions(example.frame, info.modality_names):
-            taken = frame.images()
+            found = {name: frame.image(name) for name in info.modality_names}
             images = {
-                name: np.ascontiguousarray(taken.get(name, np.zeros_like(image)))[None]
-                for name, image in example.frame.images().items()
-                if name in info.modality_names
+                name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
+                for name, image in found.items()
             }
-            present = [name in taken for name in info.modality_names]
+            present = [image is not None for image in found.values()]
             yield images | {"present": np.array(present, np.float32)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +70,9 @@ def _from_folder(source: Source, info: ModelInfo) -> Iterator[Example]:
         return read_image(frame.files[kind], kind, layout.images[kind], classes)
 
     for index in _spread(len(files), source.count):
-        images: dict[str, Any] = {name: image(files[index], name) for name in info.modality_names}
-        yield Example(Frame(index, files[index].record["stem"], **images), image(files[index], "labels"))
+        images = {name: image(files[index], name) for name in info.modality_names}
+        frame = Frame.from_images(index, files[index].record["stem"], images)
+        yield Example(frame, image(files[index], "labels"))
 
 
 def _from_bag(source: Source, info: ModelInfo) -> Iterator[Example]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
-from gemini_ros.core.model_info import ModelInfo, parse_model_info
+from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.gate import golden_path, write_golden
@@ -83,13 +83,12 @@ def write_checked(
     ``network`` is in evaluation mode. Raises ``ValueError`` and writes nothing if file and network give different
     labels to more than 0.1 % of a frame's pixels, those aside where two labels are as good as equal to the network.
     """
-    parse_model_info(info.to_json(), str(out))
     with atomic_path(out) as part:
         write_model_file(network, info, part, stacked=stacked)
         segmenter = load_segmenter(part, backend="onnxruntime")
         results = [segmenter.segment(frame) for frame in frames]
         graph = ModelFile(network, info.modalities, info.network_size).eval()
-        if (share := _agreement(graph, frames, results)) < SMALLEST_AGREEMENT:
+        if (share := _agreement(graph, info, frames, results)) < SMALLEST_AGREEMENT:
             raise ValueError(f"{out}: {share:.4f} of the labels agree with the network, expected {SMALLEST_AGREEMENT}")
         write_golden(golden_path(out), frames, results)
 
@@ -126,15 +125,17 @@ def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -
 
 def _frame(data: ImageFolder, index: int) -> Frame:
     sample = data[index]
-    return Frame(index, data.records[index]["stem"], **{name: sample[name].numpy() for name in data.modalities})
+    images = {name: sample[name].numpy() for name in data.modalities}
+    return Frame.from_images(index, data.records[index]["stem"], images)
 
 
-def _agreement(graph: ModelFile, frames: list[Frame], results: list[Segmentation]) -> float:
-    """Share of labels that agree in the frame where they differ most."""
+def _agreement(graph: ModelFile, info: ModelInfo, frames: list[Frame], results: list[Segmentation]) -> float:
+    """Share of labels that agree in the frame where they differ most; frames have all modalities."""
     equal = []
     with torch.inference_mode():
         for frame, result in zip(frames, results, strict=True):
-            images = [torch.from_numpy(np.ascontiguousarray(image))[None] for image in frame.images().values()]
+            given = frame.images()
+            images = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in info.modality_names]
             labels, _, logits = graph(*images, torch.ones(len(images)))
             best = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False).topk(2, 1).values[0]
             undecided = best[0] - best[1] < UNDECIDED * logits.std()

@@ -15,7 +15,7 @@ import numpy as np
 
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import LabelSet, load_label_set
-from gemini_ros.core.model_info import Modality, ModelInfo
+from gemini_ros.core.model_info import METRES, Modality, ModelInfo
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.inference.model_file import sha256_of
@@ -50,7 +50,8 @@ class DepthPixel:
         """
         nearest = max(0.0, -self.offset / self.scale)
         furthest = (self.max - self.offset) / self.scale
-        return Modality("depth", "metric", (nearest, furthest), (-self.offset / self.scale,), (255 / self.scale,))
+        mean, std = -self.offset / self.scale, 255 / self.scale
+        return Modality("depth", "metric", (nearest, furthest), (mean,), (std,), unit=METRES)
 
     def __str__(self) -> str:
         return f"scale={self.scale:g},offset={self.offset:g},max={self.max:g}"

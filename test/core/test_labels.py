@@ -81,7 +81,14 @@ def test_order_and_colours_are_those_of_the_data_set(name, index, expected):
         ({"color": [0, 0, 256]}, r"class 1: color \[0, 0, 256\], expected"),
         ({"id": 2}, r"class 1: id 2, expected ids 0\.\.n-1 in order"),
         ({"name": "floor"}, r"class names must be unique"),
-        ({"height": 1}, r"class 1: keys .*height.*, expected exactly"),
+        ({"height": 1}, r"class 1: keys .*height.*, expected exactly .* and any of .*'transparent'\]"),
+        ({"speed_percent": 0}, r"class 1: speed_percent 0, expected a whole number 1-100"),
+        ({"speed_percent": 101}, r"class 1: speed_percent 101, expected a whole number 1-100"),
+        ({"speed_percent": 50.0}, r"class 1: speed_percent 50\.0, expected a whole number 1-100"),
+        ({"speed_percent": True}, r"class 1: speed_percent True, expected a whole number 1-100"),
+        ({"speed_percent": None}, r"class 1: speed_percent None, expected a whole number 1-100"),
+        ({"transparent": 1}, r"class 1: transparent 1, expected true or false"),
+        ({"instances": "yes"}, r"class 1: instances 'yes', expected true or false"),
     ],
 )
 def test_a_bad_class_is_named(change, message):
@@ -89,6 +96,34 @@ def test_a_bad_class_is_named(change, message):
     data["classes"][1] |= change
     with pytest.raises(ValueError, match=message):
         label_set_from_dict(data, "label set")
+
+
+def warehouse(**changes):
+    """The warehouse set with changes to its second class."""
+    data = yaml.safe_load(find_resource("config/labels/warehouse.yaml").read_text())
+    data["classes"][1] |= changes
+    return label_set_from_dict(data, "label set")
+
+
+def test_what_a_set_may_leave_out_is_kept():
+    plain, full = warehouse(), warehouse(speed_percent=40, transparent=True, instances=False)
+    wall = full.classes[1]
+    assert (wall.speed_percent, wall.transparent, wall.instances) == (40, True, False)
+    assert (plain.classes[1].speed_percent, plain.classes[1].transparent, plain.classes[1].instances) == (None,) * 3
+    assert label_set_from_dict(full.to_dict(), "copy") == full
+    assert full.to_dict()["classes"][1]["speed_percent"] == 40
+    assert set(plain.to_dict()["classes"][1]) == {"id", "name", "color", "nav", "cost", "dynamic"}
+
+
+def test_another_meaning_keeps_what_it_does_not_state():
+    model = warehouse(speed_percent=40, transparent=True)
+    assert warehouse().with_meaning_of(model) == model
+    other = warehouse(nav="unknown", speed_percent=100, instances=True)
+    (wall,) = model.with_meaning_of(other).classes[1:2]
+    assert (wall.nav, wall.speed_percent, wall.transparent, wall.instances) == ("unknown", 100, True, True)
+    assert model.with_meaning_of(warehouse(transparent=False)).classes[1].transparent is False
+    with pytest.raises(ValueError, match=r"label set 'warehouse': classes .*'glass'.*, expected the model's .*'wall'"):
+        model.with_meaning_of(warehouse(name="glass"))
 
 
 def test_a_file_that_is_no_label_set_is_named(tmp_path: Path):

@@ -44,15 +44,54 @@ def test_labels_are_the_argmax_of_upsampled_logits(classes, h, w, rows, columns,
         np.testing.assert_array_equal(labels[clear], full.argmax(0)[clear])
 
 
-def test_confidence_is_the_upsampled_largest_probability():
-    logits = smooth_logits(5, 12, 16, 0)
-    probability = np.exp(logits - logits.max(0)).astype(np.float64)
-    largest = (probability / probability.sum(0)).max(0)
-    expected = np.floor(255 * upsample(largest, 48, 70) + 0.5)
-    confidence = finishing.finish(logits, 48, 70)[1]
+@pytest.fixture(params=["numba", "numpy"])
+def path(request, monkeypatch):
+    """One way or the other to the same answer."""
+    if request.param == "numpy":
+        monkeypatch.setattr(finishing, "_compiled", lambda: None)
+    else:
+        pytest.importorskip("numba", reason="numba is not installed: there is one path only")
+
+
+def reference(logits, rows, columns, temperature):
+    """Labels, where they are clear, and 255 times the confidence, in float64."""
+    logits = logits.astype(np.float64)
+    full = np.array([upsample(plane, rows, columns) for plane in logits])
+    ordered = np.sort(full, 0)
+    power = np.exp((logits - logits.max(0)) / temperature)
+    confidence = 255 * upsample((power / power.sum(0)).max(0), rows, columns)
+    return full.argmax(0), ordered[-1] - ordered[-2] > 1e-4, confidence
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("temperature", [1, 2.5, 0.4])
+@pytest.mark.parametrize(("classes", "rough"), [(5, False), (5, True), (40, True)])
+def test_confidence_is_the_upsampled_largest_probability(temperature, classes, rough):
+    logits = smooth_logits(classes, 12, 16, 0)
+    if rough:
+        logits = np.float32(np.random.default_rng(4).normal(0, 3, logits.shape))
+    before = logits.copy()
+    labels, confidence = finishing.finish(logits, 48, 70, temperature)
+    expected, clear, exact = reference(logits, 48, 70, temperature)
+    np.testing.assert_array_equal(labels[clear], expected[clear])
+    assert clear.mean() > 0.99
     assert confidence.dtype == np.uint8
-    assert np.abs(confidence - expected).max() <= 1
-    assert (confidence == expected).mean() > 0.98
+    assert np.abs(confidence - np.floor(exact + 0.5)).max() <= 1
+    assert (confidence == np.floor(exact + 0.5)).mean() > (0.95 if rough else 0.98)
+    np.testing.assert_array_equal(logits, before)
+
+
+@pytest.mark.usefixtures("path")
+def test_a_temperature_changes_the_confidence_alone():
+    logits = smooth_logits(5, 12, 16, 0)
+    labels, confidence = finishing.finish(logits, 48, 70)
+    cooler, certain = finishing.finish(logits, 48, 70, 0.5)
+    warmer, unsure = finishing.finish(logits, 48, 70, 2.5)
+    np.testing.assert_array_equal(cooler, labels)
+    np.testing.assert_array_equal(warmer, labels)
+    assert certain.mean() > confidence.mean() > unsure.mean()
+    halved = finishing.finish(logits / 2, 48, 70)[1]
+    assert np.abs(finishing.finish(logits, 48, 70, 2)[1].astype(int) - halved).max() == 0
 
 
 def test_huge_logits_stay_finite():

@@ -45,6 +45,30 @@ def test_labels_and_confidence_are_those_of_the_graph(segmenter):
     assert result.timings_ns["postprocess"] > 0
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_the_file_says_how_warm_the_confidence_is(tmp_path, temperature):
+    """Graph and finishing against float64: equal labels where two logits differ, and a confidence within 1."""
+    pytest.importorskip("onnx")
+    from test.inference.small_model import patches, small_model
+    from test.inference.test_finishing import reference
+
+    path = small_model(tmp_path / "x.onnx", modalities=("rgb", "depth"), temperature=temperature)
+    (given,) = patches(("rgb", "depth"), (112, 80), 1)
+    assert read_model_info(path).temperature == temperature
+    found = load_segmenter(path, backend="onnxruntime", threads=1).segment(given)
+    session = onnxruntime.InferenceSession(str(path))
+    inputs = {"rgb": given.rgb[None], "depth": given.depth[None], "present": np.ones(2, np.float32)}
+    labels, confidence, logits = (output[0] for output in session.run(None, inputs))
+    expected, clear, exact = reference(logits, 80, 112, temperature)
+    assert clear.mean() > 0.99
+    for of_both, certain in ((found.labels, found.confidence), (labels, confidence)):
+        np.testing.assert_array_equal(of_both[clear], expected[clear])
+        assert np.abs(certain - exact).max() <= 1
+    plain = small_model(tmp_path / "plain.onnx", modalities=("rgb", "depth"))
+    (raw,) = onnxruntime.InferenceSession(str(plain)).run(["logits"], inputs)
+    np.testing.assert_array_equal(raw[0], logits)
+
+
 def test_what_the_model_does_not_take_is_left_alone(segmenter):
     np.testing.assert_array_equal(segmenter.segment(frame()).labels, segmenter.segment(frame(thermal=None)).labels)
 
@@ -125,9 +149,9 @@ def replaced_metadata(path, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b'"format": 1,', b'"format": 9,', "metadata format 9, expected 1"),
+        (b'"format": 1,', b'"format": 9,', "metadata format 9, expected 1 or 2"),
         (b'"name": "depth"', b'"name": "dapth"', "modality dapth: expected one of rgb, depth, thermal"),
-        (b'"licence"', b'"license"', "metadata keys"),
+        (b'"licence"', b'"license"', r"metadata: keys .*'license'.*, expected exactly .*'licence'"),
         (b'"commercial_use": "yes"', b'"commercial_use": "yep"', "commercial_use 'yep', expected one of"),
         (b'"network_size": [160, 120]', b'"network_size": [160, 0.5]', "network_size"),
         (b'"kind": "metric"', b'"kind": "matric"', "kind 'matric', expected one of metric"),

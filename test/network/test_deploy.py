@@ -8,13 +8,16 @@ import onnxruntime
 import pytest
 import torch
 
+from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
+from gemini_ros.core.model_info import METADATA_KEY, Calibration, Modality, ModelInfo, parse_model_info
+from gemini_ros.inference import load_segmenter
 from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
 from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
+from test.inference.test_finishing import reference
 
 pytestmark = pytest.mark.torch
 TINY = MiTConfig((16, 16, 40, 64), (1, 2, 1, 1))
@@ -69,6 +72,43 @@ def test_the_stacked_form_as_a_file_answers_as_the_plain_one_with_fewer_kernels(
         assert np.abs(found[2] - expected[2]).max() < 0.01 * expected[2].std()
         assert (found[0] == expected[0]).mean() > 0.999
     assert len(onnx.load(path).graph.node) < 0.7 * len(onnx.load(plain).graph.node)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_the_graph_divides_logits_by_the_temperature_for_the_confidence_alone(temperature):
+    model = random_model(("rgb", "depth"))
+    modalities = tuple(MODALITY_DEFAULTS[name] for name in model.modalities)
+    given = [torch.from_numpy(image) for image in (*inputs(), np.ones(2, np.float32))]
+    with torch.inference_mode():
+        labels, confidence, logits = ModelFile(model, modalities, (96, 64), temperature=temperature).eval()(*given)
+        raw = ModelFile(model, modalities, (96, 64)).eval()(*given)[2]
+    expected, clear, exact = reference(logits[0].numpy(), 100, 130, temperature)
+    np.testing.assert_array_equal(labels[0].numpy()[clear], expected[clear])
+    assert np.abs(confidence[0].numpy() - exact).max() <= 1
+    torch.testing.assert_close(logits, raw, rtol=0, atol=0)
+
+
+def test_a_calibrated_file_with_a_modality_of_its_own_name(tmp_path):
+    """From the network through the file into the runtime: labels and a confidence at the file's temperature."""
+    event = Modality("event", "linear", (-5.0, 5.0), (0.5,), (2.0,), ("value", "contrast", "valid"), "events/s")
+    modalities = (event, MODALITY_DEFAULTS["rgb"])
+    labels, calibration = load_label_set("warehouse"), Calibration(2.5)
+    info = ModelInfo(labels, modalities, (96, 64), {}, "none", {}, "Apache-2.0", "yes", calibration=calibration)
+    path = tmp_path / "x.onnx"
+    write_model_file(random_model(("event", "rgb")), info, path)
+    rgb, values = inputs()
+    frame = Frame(0, "camera", rgb=rgb[0], others={"event": values[0] - 6})
+    segmenter = load_segmenter(path, backend="onnxruntime", threads=1)
+    assert segmenter.info == info
+    session = onnxruntime.InferenceSession(str(path))
+    for given, present in ((frame, [1, 1]), (frame.without("event"), [0, 1]), (frame.without("rgb"), [1, 0])):
+        feeds = {"event": values - 6, "rgb": rgb, "present": np.array(present, np.float32)}
+        labels, confidence, logits = (output[0] for output in session.run(None, feeds))
+        found = segmenter.segment(given)
+        expected, clear, exact = reference(logits, 100, 130, 2.5)
+        for of_both, certain in ((found.labels, found.confidence), (labels, confidence)):
+            np.testing.assert_array_equal(of_both[clear], expected[clear])
+            assert np.abs(certain - exact).max() <= 1
 
 
 def inputs(rows=100, columns=130):
@@ -166,13 +206,21 @@ def test_file_obeys_the_contract(exported):
     assert "LayerNormalization" in operators
     metadata = {p.key: p.value for p in model.metadata_props}
     assert set(metadata) == {METADATA_KEY}
-    assert json.loads(metadata[METADATA_KEY])["format"] == 1
+    assert json.loads(metadata[METADATA_KEY])["format"] == 2
 
 
 def test_uint8_input_is_cast_before_anything_else(exported):
     graph = onnx.load(exported[0]).graph
     users = [node for node in graph.node if "rgb" in node.input and node.op_type != "Shape"]
     assert [node.op_type for node in users] == ["Cast"]
+
+
+def test_export_refuses_metadata_that_no_reader_takes(tmp_path):
+    bare = Modality("event", "linear", (-5.0, 5.0), (0.5,), (2.0,))
+    info = ModelInfo(load_label_set("warehouse"), (bare,), (96, 64), {}, "", {}, "", "yes")
+    with pytest.raises(ValueError, match=r"modality event: keys .*, expected exactly .*'unit'"):
+        write_model_file(random_model(("event",)), info, tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_refuses_metadata_of_another_model(tmp_path):

@@ -24,8 +24,8 @@ class ModelFile(nn.Module):
     """The graph of a model file, batch 1: images as a camera gives them -> labels, confidence, logits.
 
     Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels
-    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w). ``stacked`` as
-    in ``DeployedSegmenter``.
+    and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w). Confidence is of
+    softmax(logits / ``temperature``). ``stacked`` as in ``DeployedSegmenter``.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class ModelFile(nn.Module):
         modalities: tuple[Modality, ...],
         network_size: tuple[int, int],
         stacked: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
+        self.temperature = temperature
         self.normalise = nn.ModuleList(normalise(m, (network_size[1], network_size[0])) for m in modalities)
         self.network = DeployedSegmenter(model, stacked)
 
@@ -49,7 +51,8 @@ class ModelFile(nn.Module):
         upsampled = F.interpolate(logits, size=(rows, columns), mode="bilinear", align_corners=False)
         # uint8 is an output type only for TensorRT: the cast goes through float32.
         labels = upsampled.argmax(1).to(torch.float32).to(torch.uint8)
-        probability = logits.softmax(1).amax(1, keepdim=True)
+        scaled = logits if self.temperature == 1 else logits * (1 / self.temperature)
+        probability = scaled.softmax(1).amax(1, keepdim=True)
         confidence = F.interpolate(probability, size=(rows, columns), mode="bilinear", align_corners=False)
         return labels, (confidence[:, 0] * 255 + 0.5).floor().to(torch.uint8), logits
 
@@ -73,7 +76,7 @@ class DeployedSegmenter(nn.Module):
         weights = self.alpha * present
         weights = weights / weights.sum().clamp_min(EPS)
         logits = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
-        return (logits[0] if len(logits) == 1 else logits[0] + logits[1]) + self.decoder.bias
+        return sum(logits[1:], start=logits[0]) + self.decoder.bias
 
 
 def _deployed(encoder: MixTransformer | SwinTransformer, stacked: bool) -> DeployedMit | DeployedSwin | StackedMit:
