@@ -23,14 +23,13 @@ TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
 MOST_MODALITIES = 4
 
 METRES, CELSIUS, COUNTS = "m", "degC", "counts"
-ANY_UNIT = None
-# Per modality its kinds, each with its unit; ``ANY_UNIT`` where the file may state its own. RGB has none.
+# Per modality its kinds, each with its unit; ``None`` where the file states its own. RGB has none.
 KINDS: Mapping[str, Mapping[str, str | None]] = {
     "rgb": {"srgb": ""},
     "depth": {"metric": METRES},
-    "thermal": {"radiometric": CELSIUS, "linear": ANY_UNIT},
+    "thermal": {"radiometric": CELSIUS, "linear": None},
 }
-FURTHER_KINDS: Mapping[str, str | None] = {"linear": ANY_UNIT}
+FURTHER_KINDS: Mapping[str, str | None] = {"linear": None}
 CHANNELS = ("value", "inverse", "contrast", "standard", "valid")
 
 _KEYS = {
@@ -199,7 +198,7 @@ def _modality_of_format_1(entry: object, where: str) -> Modality:
     if name not in MODALITIES:
         raise ValueError(f"{where}: expected one of {', '.join(MODALITIES)}")
     unit = _unit_of_kind(entry["kind"], KINDS[name], where)
-    return _checked_modality(entry, COUNTS if unit is ANY_UNIT else unit, where)
+    return _checked_modality(entry, COUNTS if unit is None else unit, where)
 
 
 def _modality(entry: object, where: str) -> Modality:
@@ -214,9 +213,9 @@ def _modality(entry: object, where: str) -> Modality:
     require_entries(entry, required, optional, where)
     unit = _unit_of_kind(entry["kind"], KINDS.get(name, FURTHER_KINDS), where)
     found = entry.get("unit", "")
-    if unit is not ANY_UNIT and found != unit:
+    if unit is not None and found != unit:
         raise ValueError(f"{where}: unit {found!r:.80}, expected {unit!r}")
-    if unit is ANY_UNIT and not (isinstance(found, str) and _UNIT.fullmatch(found)):
+    if unit is None and not (isinstance(found, str) and _UNIT.fullmatch(found)):
         raise ValueError(f"{where}: unit {found!r:.80}, expected text of 1 to 32 characters")
     return _checked_modality(entry, found, where)
 
