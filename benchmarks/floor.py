@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.cli import size
+from gemini_ros.core.conditions import conditions
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
 from gemini_ros.core.labels import LabelSet, load_label_set
@@ -116,8 +117,10 @@ def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -
 
         return find
 
-    kinds = (None, *(names if len(names) > 1 else ()))
-    return {f"{path.stem}{f' without {missing}' if missing else ''}": without(missing) for missing in kinds}
+    return {
+        f"{path.stem} {condition}" if missing else path.stem: without(missing)
+        for condition, missing in conditions(names).items()
+    }
 
 
 _Segment = Callable[[Frame], npt.NDArray[np.uint8]]

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from gemini_ros.core.conditions import conditions
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.inference import Segmenter
 from gemini_ros.inference.gate import CONFIDENT
 from gemini_ros.precision.examples import Example
-
-COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -50,18 +49,16 @@ def compare(reference: Segmenter, other: Segmenter, examples: Iterable[Example])
     """Both segmenters on the same frames, complete and with each of several modalities missing."""
     counts: dict[str, _Counts] = {}
     for example in examples:
-        for condition, frame in conditions(example.frame, reference.info.modality_names):
+        for condition, frame in views(example.frame, reference.info.modality_names):
             found = counts.setdefault(condition, _Counts(len(reference.info.label_set)))
             found.add(reference, other, replace(example, frame=frame))
     return [found.comparison(condition) for condition, found in counts.items()]
 
 
-def conditions(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str, Frame]]:
-    """The frame as it is, and without each of its modalities if there are several."""
-    yield COMPLETE, frame
-    if len(modalities) > 1:
-        for name in modalities:
-            yield f"without {name}", replace(frame, **{name: None})
+def views(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str, Frame]]:
+    """The frame as it is, and without each of its modalities if there are several, by name of the condition."""
+    for condition, missing in conditions(modalities).items():
+        yield condition, frame if missing is None else replace(frame, **{missing: None})
 
 
 class _Counts:

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gemini_ros.core.conditions import COMPLETE
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.metrics import Scores
 from gemini_ros.datasets.layout import load_layout
-
-COMPLETE = "complete"
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
-from gemini_ros.network.normalise import normalise
 from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.modalities import ThermalKind, described
 from gemini_ros.training.optimizer import adamw
-from gemini_ros.training.report import Panel, panel, shown_frames, write_report
-from gemini_ros.training.samples import Sample
+from gemini_ros.training.options import ScoringOptions
+from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.schedule import rate_factor
-from gemini_ros.training.scoring import COMPLETE, Tally, load_merging
+from gemini_ros.training.testing import Scorer, label_images
 from gemini_ros.training.weights import load_weights
 
 
@@ -80,8 +73,9 @@ class SegmentationTask(lightning.LightningModule):
         self.labels = load_label_set(label_set)
         self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
         self.modalities = described(modalities, thermal_kind)
-        self.normalise = nn.ModuleList(normalise(modality) for modality in self.modalities)
+        self.normalise = Normaliser(self.modalities)
         self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
+        self.scoring = ScoringOptions(tuple(test_scales), test_flip, test_merged)
         self.imagenet: str | None = None
         self.sources: list[str] = []
         if weights is not None:
@@ -92,11 +86,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def forward(self, sample: Sample) -> Prediction:
         """Predict a batch of samples (see ``training.data.ImageFolder``)."""
-        return self.network(self._normalised(sample), sample["present"])
-
-    def _normalised(self, sample: Sample) -> list[Tensor]:
-        steps = zip(self.network.modalities, self.normalise, strict=True)
-        return [step(sample[name], sample["present"][:, i]) for i, (name, step) in enumerate(steps)]
+        return self.network(self.normalise(sample), sample["present"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["imagenet"] = self.imagenet
@@ -141,7 +131,8 @@ class SegmentationTask(lightning.LightningModule):
         self.confusion = ConfusionMatrix(len(self.labels))
 
     def validation_step(self, sample: Sample, _index: int) -> None:
-        self.confusion.update(sample["labels"].cpu().numpy(), self._labels(sample))
+        truth = sample["labels"].cpu().numpy()
+        self.confusion.update(truth, label_images(self(sample).ensemble, truth.shape[1:]))
 
     def on_validation_epoch_end(self) -> None:
         # Every process has counted its share of the frames.
@@ -152,106 +143,14 @@ class SegmentationTask(lightning.LightningModule):
     def on_test_epoch_start(self) -> None:
         if self.trainer.world_size > 1:
             raise ValueError(f"train test in {self.trainer.world_size} processes, expected one: --trainer.devices 1")
-        self.tally = Tally(self.labels)
-        self.panels: list[Panel] = []
-        merged = self.hparams.test_merged
-        self.merging = load_merging(merged, self.labels) if merged else None
-        self.merged_tally = Tally(self.merging.label_set) if self.merging else None
+        records = self.trainer.datamodule.val.records
+        self.scorer = Scorer(self.network, self.normalise, self.labels, self.scoring, records)
 
     def test_step(self, sample: Sample, _index: int) -> None:
-        """Score with everything there, and with each modality missing; all frames together and by light level."""
-        records = self.trainer.datamodule.val.records
-        names = self.network.modalities
-        for missing in (None, *(range(len(names)) if len(names) > 1 else ())):
-            present = sample["present"].clone()
-            if missing is not None:
-                present[:, missing] = 0
-            logits = self._test_logits(sample | {"present": present})
-            condition = COMPLETE if missing is None else f"without {names[missing]}"
-            labels = self._count(condition, sample, records, logits)
-            if missing is None:
-                shown = shown_frames(len(records))
-                self.panels += [
-                    panel(sample, i, labels[i], records[index]["stem"])
-                    for i, index in enumerate(sample["index"].tolist())
-                    if index in shown
-                ]
-
-    def _count(self, condition: str, sample: Sample, records: Sequence[Mapping], logits: Tensor) -> np.ndarray:
-        """Add a batch to the scores; returns its labels, uint8 (B, H, W)."""
-        truth = sample["labels"].cpu().numpy()
-        labels, confidence = self._segment(sample, logits)
-        merged = self._merged(sample, logits) if self.merging else None
-        for i, index in enumerate(sample["index"].tolist()):
-            light = records[index].get("light", "any")
-            self.tally.add(condition, light, truth[i], labels[i], confidence[i])
-            if merged and self.merging and self.merged_tally:
-                self.merged_tally.add(condition, light, self.merging.truth(truth[i]), merged[0][i], merged[1][i])
-        return labels
+        self.scorer.add(sample)
 
     def on_test_epoch_end(self) -> None:
-        """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into the run's folder.
-
-        Beside each file of scores, ``frames.npz`` (``frames_NAME.npz``) holds the confusion matrix of every frame, for
-        ``core.metrics.paired_bootstrap``.
-        """
-        folder = Path(self.trainer.default_root_dir)
-        scores = self.tally.to_dict()
-        self._write_scores("", self.tally, scores)
-        if self.merged_tally:
-            self._write_scores(f"_{self.merged_tally.label_set.name}", self.merged_tally, self.merged_tally.to_dict())
-        write_report(folder, self.labels, scores, self.tally.counts(), self.panels)
-
-    def _write_scores(self, suffix: str, tally: Tally, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        folder = Path(self.trainer.default_root_dir)
-        with atomic_path(folder / f"frames{suffix}.npz") as part:
-            np.savez_compressed(part, counts=tally.frame_counts())
-        with atomic_path(folder / f"scores{suffix}.json") as part:
-            part.write_text(json.dumps(scores, indent=1))
-        for condition, by_light in scores.items():
-            for light, score in by_light.items():
-                self.log(f"{condition}/{light}{suffix}", score["miou"])
-
-    def _labels(self, sample: Sample) -> np.ndarray:
-        """Predicted labels uint8 (B, H, W) at the labels' own resolution."""
-        return self._upsampled(sample, self(sample).ensemble).argmax(1).to(torch.uint8).cpu().numpy()
-
-    def _segment(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Labels, and the confidence that the model file will give: uint8 (B, H, W), round(255 p) of p at 1/4."""
-        labels = self._upsampled(sample, logits).argmax(1)
-        confidence = self._upsampled(sample, logits.softmax(1).amax(1, keepdim=True))[:, 0].mul(255).round()
-        return labels.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
-
-    def _merged(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and confidence of the coarser classes, by sums of probabilities at the labels' own resolution."""
-        assert self.merging is not None
-        best = self.merging.probabilities(self._upsampled(sample, logits).softmax(1)).max(1)
-        confidence = best.values.mul(255).round().clamp(max=255)
-        return best.indices.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
-
-    def _test_logits(self, sample: Sample) -> Tensor:
-        """Logits (B, classes, H/4, W/4), or the logarithm of probabilities averaged over scales and mirror images."""
-        scales, flips = self.hparams.test_scales, (False, True) if self.hparams.test_flip else (False,)
-        if len(scales) * len(flips) == 1 and scales[0] == 1:
-            return self(sample).ensemble
-        images = self._normalised(sample)
-        height, width = images[0].shape[2:]
-        size = (height // 4, width // 4)
-        probabilities = torch.zeros(())
-        for scale, flip in itertools.product(scales, flips):
-            # The encoder halves five times.
-            scaled = [max(32, round(side * scale / 32) * 32) for side in (height, width)]
-            views = [F.interpolate(image, scaled, mode="bilinear", align_corners=False) for image in images]
-            if flip:
-                views = [view.flip(3) for view in views]
-            logits = self.network(views, sample["present"]).ensemble
-            logits = F.interpolate(logits.flip(3) if flip else logits, size, mode="bilinear", align_corners=False)
-            probabilities = probabilities + logits.softmax(1)
-        return (probabilities / (len(scales) * len(flips))).clamp_min(1e-12).log()
-
-    def _upsampled(self, sample: Sample, maps: Tensor) -> Tensor:
-        size = sample["labels"].shape[1:]
-        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        self.log_dict(self.scorer.write(Path(self.trainer.default_root_dir)))
 
     def configure_optimizers(self) -> dict:
         h = self.hparams

@@ -12,6 +12,7 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.testing import answers
 
 pytestmark = pytest.mark.torch
 
@@ -54,7 +55,7 @@ def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
     rgb = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
     with torch.inference_mode():
         sample = {"rgb": rgb, "present": torch.ones(1, 1), "labels": rgb[..., 0]}
-        labels, confidence = task._segment(sample, task(sample).ensemble)
+        labels, confidence = answers(task(sample).ensemble, (64, 96))
         expected = [output.numpy() for output in graph_of(task.network)(rgb, torch.ones(1))[:2]]
     assert labels.dtype == confidence.dtype == np.uint8 and labels.shape == (1, 64, 96)
     assert (labels == expected[0]).mean() > 0.999
