@@ -20,6 +20,7 @@ from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.data import SIMULATED, ImageFolder
+from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import load_weights
 
@@ -57,14 +58,15 @@ def export_checkpoint(
     golden = golden_frames(frames, modalities, layout)
     sources = task.sources or [layout.source]
     licence, commercial_use = licence_of(task, sources)
+    chosen = network_options(task.hparams)
     info = ModelInfo(
         label_set=task.labels,
         modalities=task.modalities,
         network_size=size or golden[0].size,
         architecture={
             "name": "GeminiFusion",
-            "encoder": task.hparams.encoder,
-            "fusion": task.hparams.fusion,
+            "encoder": chosen.encoder,
+            "fusion": chosen.fusion,
             **({"form": "stacked"} if stacked else {}),
         },
         training_data="; ".join(sources),
@@ -101,9 +103,9 @@ def golden_frames(folder: Path, modalities: tuple[str, ...], layout: Layout | st
 
 
 def load_task(checkpoint: Path) -> SegmentationTask:
-    """The task of a Lightning checkpoint, in evaluation mode."""
+    """The task of a Lightning checkpoint, in evaluation mode; its options are those of the network alone."""
     parameters = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
-    task = SegmentationTask(**{k: v for k, v in parameters.items() if not k.startswith("_")})
+    task = SegmentationTask(network_options(parameters))
     load_weights(task, checkpoint)
     return task.eval()
 
@@ -111,7 +113,7 @@ def load_task(checkpoint: Path) -> SegmentationTask:
 def layout_of(checkpoint: Path) -> Layout:
     """The layout of the data that a checkpoint was trained on last."""
     data = torch.load(checkpoint, map_location="cpu", weights_only=True).get("datamodule_hyper_parameters", {})
-    return load_layout(data.get("layout", SIMULATED))
+    return load_layout(layout_name(data))
 
 
 def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -> tuple[str, str]:

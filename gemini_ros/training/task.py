@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
@@ -15,9 +15,16 @@ from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.training.loss import SegmentationLoss
-from gemini_ros.training.modalities import ThermalKind, described
-from gemini_ros.training.optimizer import adamw
-from gemini_ros.training.options import ScoringOptions
+from gemini_ros.training.modalities import described
+from gemini_ros.training.optimizer import adamw, parameter_groups
+from gemini_ros.training.options import (
+    LossOptions,
+    NetworkOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+    ScoringOptions,
+    plain,
+)
 from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.testing import Scorer, label_images
@@ -27,55 +34,37 @@ from gemini_ros.training.weights import load_weights
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
-    ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is
-    taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its
-    loss is left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay``
-    and ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that
-    of the decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and
-    probabilities averaged, in ``train test`` alone; ``test_merged`` is a layout whose labels make coarser classes of
-    these, which are then scored too (``training.scoring``). ``weights`` is a checkpoint to start from, of the same
-    configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
-    for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
-    licence does, and so do the ``sources`` of all data that was learnt from. ``thermal_kind`` says what thermal images
-    are: degrees, or counts of a camera whose gain and offset nobody knows. ``channel_sparsity`` is of the fusion
-    ``channel_exchange`` alone, which exchanges nothing without it: the L1 penalty on its scales.
+    The loss is taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that
+    sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` is a checkpoint to start from, of
+    the same configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet
+    weights for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
+    licence does, and so do the ``sources`` of all data that was learnt from.
     """
 
     def __init__(
         self,
-        encoder: str,
-        modalities: list[str],
-        label_set: str,
-        fusion: str = "gemini",
-        learning_rate: float = 1e-3,
-        decoder_rate: float = 1.0,
-        weight_decay: float = 0.01,
-        warmup_steps: int = 200,
-        drop_path: float = 0.0,
-        dice_weight: float = 0.0,
-        class_weights: list[float] | None = None,
-        ohem_threshold: float | None = None,
-        single_output: bool = False,
-        decay: Literal["cosine", "poly", "constant"] = "cosine",
-        rate_stages: list[float] = [1.0],  # noqa: B006 (the command line's parser wants a list; it is not changed)
-        test_scales: list[float] = [1.0],  # noqa: B006
-        test_flip: bool = False,
+        network: NetworkOptions,
+        loss: LossOptions = LossOptions(),
+        optimizer: OptimizerOptions = OptimizerOptions(),
+        schedule: ScheduleOptions = ScheduleOptions(),
+        scoring: ScoringOptions = ScoringOptions(),
         weights: Path | None = None,
         imagenet: Path | None = None,
-        thermal_kind: ThermalKind = "radiometric",
-        channel_sparsity: float = 0.0,
-        test_merged: str | None = None,
     ) -> None:
         super().__init__()
         if weights is not None and imagenet is not None:
             raise ValueError("weights and imagenet: give one of them, a checkpoint replaces the whole encoder")
-        self.save_hyperparameters(ignore=["weights", "imagenet"])
-        self.labels = load_label_set(label_set)
-        self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
-        self.modalities = described(modalities, thermal_kind)
+        groups = {"network": network, "loss": loss, "optimizer": optimizer, "schedule": schedule, "scoring": scoring}
+        self.save_hyperparameters({name: plain(options) for name, options in groups.items()})
+        self.labels = load_label_set(network.label_set)
+        self.network = FusionSegmenter(
+            network.encoder, network.modalities, len(self.labels), network.fusion, network.drop_path
+        )
+        self.modalities = described(network.modalities, network.thermal_kind)
         self.normalise = Normaliser(self.modalities)
-        self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
-        self.scoring = ScoringOptions(tuple(test_scales), test_flip, test_merged)
+        self.loss = SegmentationLoss(len(self.labels), loss)
+        self.single_output = loss.single_output
+        self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
         self.sources: list[str] = []
         if weights is not None:
@@ -109,7 +98,7 @@ class SegmentationTask(lightning.LightningModule):
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
         present = sample["present"]
-        if self.hparams.single_output:
+        if self.single_output:
             together = ensemble(prediction.streams, self.network.alpha, present, detach=False)
             loss = self.loss(together, truth, present.amax(1))
         else:
@@ -123,9 +112,9 @@ class SegmentationTask(lightning.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.hparams.channel_sparsity:
+        if penalty := self.optimizer_options.channel_sparsity:
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            shrink_exchanged(self.network, rate * self.hparams.channel_sparsity)
+            shrink_exchanged(self.network, rate * penalty)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.labels))
@@ -153,21 +142,8 @@ class SegmentationTask(lightning.LightningModule):
         self.log_dict(self.scorer.write(Path(self.trainer.default_root_dir)))
 
     def configure_optimizers(self) -> dict:
-        h = self.hparams
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in self.network.named_parameters():
-            rate = h.learning_rate * (h.decoder_rate if name.startswith(("decoder", "alpha")) else 1.0)
-            decay = 0.0 if parameter.ndim < 2 else h.weight_decay
-            groups.setdefault((rate, decay), []).append(parameter)
-        optimizer = adamw(
-            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()],
-            self.device,
-            mixed=self.trainer.precision.endswith("mixed"),
-        )
+        groups = parameter_groups(self.network.named_parameters(), self.optimizer_options)
+        optimizer = adamw(groups, self.device, mixed=self.trainer.precision.endswith("mixed"))
         total = int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            return rate_factor(step, total, h.warmup_steps, h.decay, h.rate_stages)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total, self.schedule))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

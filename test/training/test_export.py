@@ -13,6 +13,7 @@ from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreemen
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.testing import answers
+from test.training.toy import nano
 
 pytestmark = pytest.mark.torch
 
@@ -50,7 +51,7 @@ def test_agreement_allows_rounding_and_nothing_else():
 
 
 def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
-    task = SegmentationTask("nano", ["rgb"], "warehouse").eval()
+    task = SegmentationTask(nano("rgb")).eval()
     task.network = network(0)
     rgb = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
     with torch.inference_mode():
@@ -64,10 +65,11 @@ def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
 
 def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
     """Only simulated data makes weights that are free of others' terms; a checkpoint names its data's layout."""
-    task = SegmentationTask("nano", ["rgb"], "warehouse")
+    task = SegmentationTask(nano("rgb"))
     for parameters, name, licence, commercial_use in (
         ({}, "simulated", "Apache-2.0", "yes"),
         ({"datamodule_hyper_parameters": {"layout": "simulated"}}, "simulated", "Apache-2.0", "yes"),
+        ({"datamodule_hyper_parameters": {"folders": {"layout": "mfnet_9"}}}, "mfnet_9", "IROS 2017", "unknown"),
         ({"datamodule_hyper_parameters": {"layout": "mfnet_9"}}, "mfnet_9", "Ha et al., IROS 2017", "unknown"),
     ):
         torch.save(parameters, tmp_path / "a.ckpt")

@@ -13,10 +13,10 @@ from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.training.data import SegmentationData
-from gemini_ros.training.options import ScoringOptions
+from gemini_ros.training.options import FolderOptions, ScoringOptions
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.testing import view_logits
-from test.training.toy import toy_sample
+from test.training.toy import nano, toy_sample
 
 pytestmark = pytest.mark.torch
 MAPPING = load_layout("nyudv2_13").images["labels"].mapping
@@ -24,7 +24,7 @@ MAPPING = load_layout("nyudv2_13").images["labels"].mapping
 
 def test_scores_of_several_views_are_the_mean_of_their_probabilities():
     sample = toy_sample()
-    task = SegmentationTask("nano", ["rgb", "depth"], "warehouse").eval()
+    task = SegmentationTask(nano("rgb", "depth")).eval()
     mirrored = {k: v.flip(2) if k != "present" else v for k, v in sample.items()}
 
     def found(**options):
@@ -52,9 +52,9 @@ def write_rooms(root, frames=5):
 def test_a_network_is_scored_in_its_own_classes_and_in_coarser_ones(tmp_path):
     root = write_rooms(tmp_path / "rooms")
     lightning.seed_everything(3)
-    task = SegmentationTask("nano", ["rgb", "depth"], "nyudv2_40", test_merged="nyudv2_13")
+    task = SegmentationTask(nano("rgb", "depth", label_set="nyudv2_40"), scoring=ScoringOptions(merged="nyudv2_13"))
     torch.nn.init.normal_(task.network.decoder.predict.weight, std=3)
-    data = SegmentationData(["rgb", "depth"], val_dir=root, layout="nyudv2_40", label_set="nyudv2_40")
+    data = SegmentationData(("rgb", "depth"), "nyudv2_40", FolderOptions("nyudv2_40", val=root))
     lightning.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path / "run"
     ).test(task, datamodule=data, verbose=False)

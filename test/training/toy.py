@@ -2,11 +2,19 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import lightning
 import numpy as np
 import torch
+
+from gemini_ros.training.options import NetworkOptions
+
+
+def nano(*modalities: str, label_set: str = "warehouse", **others: Any) -> NetworkOptions:
+    """The smallest network."""
+    return NetworkOptions("nano", modalities, label_set, **others)
 
 
 def save_checkpoint(task: lightning.LightningModule, path: Path) -> Path:
