@@ -434,8 +434,8 @@ def add_model_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def run_model_convert(args: argparse.Namespace) -> None:
+    from gemini_ros.datasets.examples import Source
     from gemini_ros.precision.convert import CALIBRATION_FRAMES, convert_model
-    from gemini_ros.precision.examples import Source
 
     found = convert_model(
         args.model,

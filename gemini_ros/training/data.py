@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import lightning
-import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from gemini_ros.bags.reader import is_bag
-from gemini_ros.core.files import atomic_path
-from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, load_label_set
-from gemini_ros.datasets.folder import SIMULATED, evenly_spread, find_frames, find_splits, source_of
-from gemini_ros.datasets.images import decoded, read_stored
-from gemini_ros.datasets.layout import ImageFormat, Layout, load_layout
+from gemini_ros.datasets.examples import FolderFrames
+from gemini_ros.datasets.folder import SIMULATED, evenly_spread, find_splits, source_of
+from gemini_ros.datasets.layout import Layout, load_layout
+from gemini_ros.datasets.unpacked import UnpackedFrames
 from gemini_ros.evaluation.frame_folder import LAYOUT as BAG_LAYOUT
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.bags import frames_of_bag
@@ -32,10 +28,8 @@ class ImageFolder(Dataset):
     """Samples of one folder (``training.samples``), with ``index`` into ``records``; or of a bag with label images, by
     layout ``recorded``.
 
-    Images of a layout that says so are unpacked once into plain arrays beside them (``.unpacked/``) and mapped into
-    memory, which all training processes share; others are read each time. Raises ``ValueError`` naming the first file
-    that is missing, or of another size or type, or whose labels are not of ``labels`` (by default: of the layout's
-    label set), and a layout of another label set.
+    Images of a layout that says so are unpacked once into plain arrays beside them (``datasets.unpacked``), which all
+    training processes share; others are read each time. Raises ``ValueError`` as ``FolderFrames`` does.
     """
 
     def __init__(
@@ -46,68 +40,24 @@ class ImageFolder(Dataset):
         *,
         layout: Layout | str | Path = SIMULATED,
         split: str | None = None,
-        labels: LabelSet | None = None,
+        label_set: LabelSet | None = None,
     ) -> None:
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
-        self.root = _folder(Path(root), layout)
-        self.modalities = tuple(modalities)
+        self.layout = layout if isinstance(layout, Layout) else load_layout(layout)
         self.augmentation = augmentation
-        self.layout = layout
-        kinds = (*self.modalities, "labels")
-        if absent := [kind for kind in kinds if kind not in self.layout.images]:
-            raise ValueError(f"layout {self.layout.name} has no {absent[0]}, expected {', '.join(self.layout.images)}")
-        own = load_label_set(self.layout.label_set) if self.layout.label_set else None
-        if labels and own and own.names != labels.names:
-            raise ValueError(f"layout {layout.name} has the labels of {own.name}, the model those of {labels.name}")
-        known = labels or own
-        self._classes = self.layout.images["labels"].class_table(len(known) if known else UNLABELLED)
-        self._frames = find_frames(self.root, self.layout, kinds, split)
-        self.records = [frame.record for frame in self._frames]
-        self._unpacked = {kind: self._unpack(kind, split) for kind in kinds} if self.layout.unpack else None
-        self._size = self._stored(0, kinds[0]).shape[1::-1] if self.layout.one_size else None
-        self._images(0)  # what is wrong with every frame shows here
+        kind = UnpackedFrames if self.layout.unpack else FolderFrames
+        self._frames = kind(_folder(Path(root), self.layout), self.layout, modalities, label_set=label_set, split=split)
+        self._frames.images(0)  # what is wrong with every frame shows here
+
+    @property
+    def records(self) -> Sequence[Mapping[str, str]]:
+        """What is known of each frame."""
+        return self._frames.records
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
-        return to_sample(self._images(index), self.modalities, self.augmentation, index)
-
-    def _images(self, index: int) -> dict[str, np.ndarray]:
-        """The images of a frame in its units, all of one size."""
-        files = self._frames[index].files
-        stored = {kind: self._stored(index, kind) for kind in files}
-        expected = self._size or next(iter(stored.values())).shape[1::-1]
-        for kind, image in stored.items():
-            _require_size(files[kind], image, expected)
-        try:
-            return {k: decoded(k, image, self.layout.images[k], self._classes) for k, image in stored.items()}
-        except ValueError as error:
-            raise ValueError(f"{files['labels']}: {error}") from error
-
-    def _stored(self, index: int, kind: str) -> np.ndarray:
-        if self._unpacked is not None:
-            return self._unpacked[kind][index]
-        return read_stored(self._frames[index].files[kind], kind, self.layout.images[kind])
-
-    def _unpack(self, kind: str, split: str | None) -> np.ndarray:
-        """All images of one kind as a memory-mapped array (frames, H, W[, 3]) of the numbers in the files."""
-        image = self.layout.images[kind]
-        encoding = None if image.encoding == "plain" else image.encoding
-        name = "_".join(
-            dict.fromkeys(filter(None, (*Path(image.path.text).parent.parts, kind, image.channel, encoding, split)))
-        )
-        folder = self.root / ".unpacked"
-        path, index = folder / f"{name}.npy", folder / f"{name}.json"
-        stems = [record["stem"] for record in self.records]
-        folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (path.is_file() and index.is_file() and json.loads(index.read_text()) == stems):
-                _write_unpacked([frame.files[kind] for frame in self._frames], kind, image, path)
-                with atomic_path(index) as part:
-                    part.write_text(json.dumps(stems))
-        return np.load(path, mmap_mode="r")
+        return to_sample(self._frames.images(index), self._frames.modalities, self.augmentation, index)
 
 
 class SegmentationData(lightning.LightningDataModule):
@@ -186,7 +136,7 @@ class SegmentationData(lightning.LightningDataModule):
         if layout.has_splits and split is None:
             there = ", ".join(find_splits(Path(folder), layout)) or "none"
             raise ValueError(f"{folder}: layout {layout.name} finds splits {there} there: give data.folders.{which}")
-        return ImageFolder(folder, self.modalities, augmentation, layout=layout, split=split, labels=self.labels)
+        return ImageFolder(folder, self.modalities, augmentation, layout=layout, split=split, label_set=self.labels)
 
     def train_dataloader(self) -> DataLoader:
         size, workers = self.loading.batch_size, self.loading.workers
@@ -217,23 +167,3 @@ def _folder(root: Path, layout: Layout) -> Path:
             f"{root}: a bag; expected a folder of layout {layout.name}, or data.folders.layout {BAG_LAYOUT}"
         )
     return frames_of_bag(root)
-
-
-def _write_unpacked(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:
-    with atomic_path(path) as part:
-        target = None
-        for i, file in enumerate(files):
-            stored = read_stored(file, kind, image)
-            if target is None:
-                target = np.lib.format.open_memmap(part, "w+", stored.dtype, (len(files), *stored.shape))
-            _require_size(file, stored, target.shape[2:0:-1])
-            target[i] = stored
-        assert target is not None
-        target.flush()
-
-
-def _require_size(file: Path, image: np.ndarray, expected: tuple[int, ...]) -> None:
-    """``expected`` is (width, height)."""
-    if image.shape[1::-1] != expected:
-        (width, height), (right, bottom) = image.shape[1::-1], expected
-        raise ValueError(f"{file}: size {width}x{height}, expected {right}x{bottom} as of the images before and beside")

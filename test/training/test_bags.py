@@ -22,7 +22,7 @@ def every_third_labelled(stream, index, message):
 
 def test_labelled_pairs_of_a_bag_are_samples(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", frames=10, tamper=every_third_labelled)
-    data = ImageFolder(bag, ("rgb", "depth"), layout="recorded", labels=load_label_set("warehouse"))
+    data = ImageFolder(bag, ("rgb", "depth"), layout="recorded", label_set=load_label_set("warehouse"))
     assert [int(record["stem"]) for record in data.records] == [START_NS + i * 100_000_000 for i in (0, 3, 6, 9)]
     with BagReader(bag) as reader:
         depth = [decode_image(reader.deserialize(m), "depth") for m in reader.messages([DEFAULT_TOPICS.depth])]

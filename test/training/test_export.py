@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.datasets import examples
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
+from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, golden_frames, layout_of, licence_of
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.testing import answers
-from test.training.toy import nano
+from test.evaluation.drive import write_drive
+from test.training.toy import nano, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -48,6 +50,23 @@ def test_agreement_allows_rounding_and_nothing_else():
     assert _agreement(graph_of(network(1)), frames, results) < 0.9
     wrong = [Segmentation(np.ascontiguousarray(labels[0].numpy()[:, ::-1]), confidence[0].numpy())]
     assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
+
+
+def test_golden_frames_are_the_only_ones_opened(tmp_path, monkeypatch):
+    """Of eight frames four, without their labels; nothing is unpacked."""
+    folder = write_folder(tmp_path / "set")
+    opened = []
+    read_stored = examples.read_stored
+    monkeypatch.setattr(examples, "read_stored", lambda path, *rest: opened.append(path) or read_stored(path, *rest))
+    golden = golden_frames(folder, ("rgb", "depth"))
+    assert len(golden) == 4 and len(opened) == 8 and len(set(opened)) == 8
+    assert all(set(frame.images()) == {"rgb", "depth"} for frame in golden)
+    assert not any(path.parent.name == "labels" for path in opened) and not (folder / ".unpacked").exists()
+
+
+def test_golden_frames_come_from_a_bag_too(tmp_path):
+    golden = golden_frames(write_drive(tmp_path / "drive.mcap", frames=3), ("rgb", "depth"))
+    assert [frame.stamp_ns - golden[0].stamp_ns for frame in golden] == [0, 0, 100_000_000, 200_000_000]
 
 
 def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():

@@ -19,6 +19,7 @@ from tensorboardX.proto.event_pb2 import Event
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
 from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.onnx import OnnxSegmenter
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.export import layout_of, load_task
@@ -58,7 +59,7 @@ def test_every_configuration_is_one(config, capsys):
     assert yaml.safe_load(capsys.readouterr().out)["model"]["optimizer"]["learning_rate"] > 0
 
 
-def test_fit_test_export_and_run(folder, tmp_path):
+def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
     """The whole way: the exported file gives the labels of the checkpoint, and carries its scores."""
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, "--trainer.max_steps=4", "--trainer.val_check_interval=2"]) == 0
@@ -78,7 +79,11 @@ def test_fit_test_export_and_run(folder, tmp_path):
 
     out = tmp_path / "toy.onnx"
     export = ["model", "export", str(checkpoint), "--frames", str(folder), "--out", str(out)]
-    assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+    closed = []
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxSegmenter, "close", closed.append)
+        assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+    assert len(closed) == 1
     segmenter = load_segmenter(out)
     assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
     with np.load(tmp_path / "toy.golden.npz") as golden:
