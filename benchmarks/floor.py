@@ -106,7 +106,7 @@ def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -
         raise ValueError(f"{path}: classes {own.names}, expected {labels.names} as the layout has them")
     free = labels.nav_table("free")
 
-    def without(missing: str | None) -> Finder:
+    def finder(missing: str | None) -> Finder:
         taken = [name for name in names if name != missing]
 
         def find(frame: Frame) -> npt.NDArray[np.bool_]:
@@ -116,7 +116,7 @@ def model_finders(path: Path, labels: LabelSet, network_size: tuple[int, int]) -
         return find
 
     return {
-        f"{path.stem} {condition}" if missing else path.stem: without(missing)
+        path.stem if missing is None else f"{path.stem} {condition}": finder(missing)
         for condition, missing in conditions(names).items()
     }
 

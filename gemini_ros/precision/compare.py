@@ -49,14 +49,14 @@ def compare(reference: Segmenter, other: Segmenter, examples: Iterable[Example])
     """Both segmenters on the same frames, complete and with each of several modalities missing."""
     counts: dict[str, _Counts] = {}
     for example in examples:
-        for condition, frame in views(example.frame, reference.info.modality_names):
+        for condition, frame in under_conditions(example.frame, reference.info.modality_names):
             found = counts.setdefault(condition, _Counts(len(reference.info.label_set)))
             found.add(reference, other, replace(example, frame=frame))
     return [found.comparison(condition) for condition, found in counts.items()]
 
 
-def views(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str, Frame]]:
-    """The frame as it is, and without each of its modalities if there are several, by name of the condition."""
+def under_conditions(frame: Frame, modalities: tuple[str, ...]) -> Iterator[tuple[str, Frame]]:
+    """The frame as it is, and without each of its modalities if there are several."""
     for condition, missing in conditions(modalities).items():
         yield condition, frame if missing is None else replace(frame, **{missing: None})
 

@@ -17,7 +17,7 @@ from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
 from gemini_ros.datasets.examples import Example, Source, read_examples
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
-from gemini_ros.precision.compare import Comparison, compare, views
+from gemini_ros.precision.compare import Comparison, compare, under_conditions
 from gemini_ros.precision.fp16 import to_fp16, with_fp16_rounded
 from gemini_ros.precision.graph import load_plain
 from gemini_ros.precision.int8 import to_int8
@@ -111,7 +111,7 @@ def converted(model: ModelProto, info: ModelInfo, examples: list[Example], keep:
 def feeds(info: ModelInfo, examples: Iterable[Example]) -> Iterator[Feeds]:
     """Inputs of the graph for each frame, complete and with each of several modalities missing."""
     for example in examples:
-        for _, frame in views(example.frame, info.modality_names):
+        for _, frame in under_conditions(example.frame, info.modality_names):
             there = frame.images()
             images = {
                 name: np.ascontiguousarray(there.get(name, np.zeros_like(image)))[None]
