@@ -28,8 +28,8 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
 from gemini_ros.core.ground_plane import LEAST_HEIGHT_M, segment_floor
 from gemini_ros.core.labels import LabelSet, load_label_set
-from gemini_ros.datasets.folder import find_frames
-from gemini_ros.datasets.images import read_image
+from gemini_ros.datasets.examples import FolderFrames
+from gemini_ros.datasets.folder import evenly_spread
 from gemini_ros.datasets.layout import Layout, load_layout
 
 SAMPLES = 2000
@@ -77,14 +77,12 @@ def frames(
     folder: Path, layout: Layout, labels: LabelSet, split: str | None = None, limit: int | None = None
 ) -> Iterator[tuple[Frame, npt.NDArray[np.uint8]]]:
     """Colour and depth, where the layout has them, and the true labels uint8 (H, W) of a folder's images."""
-    kinds = [kind for kind in ("rgb", "depth", "labels") if kind in layout.images]
-    found = find_frames(folder, layout, kinds, split)
-    classes = layout.images["labels"].class_table(len(labels))
-    chosen = np.unique(np.linspace(0, len(found) - 1, limit or len(found)).astype(int))
-    for number in chosen:
-        files = found[number].files
-        images = {kind: read_image(files[kind], kind, layout.images[kind], classes) for kind in kinds}
-        yield Frame(int(number), found[number].record["stem"], images.get("rgb"), images.get("depth")), images["labels"]
+    modalities = [kind for kind in ("rgb", "depth") if kind in layout.images]
+    found = FolderFrames(folder, layout, modalities, label_set=labels, split=split)
+    for number in evenly_spread(len(found), limit):
+        example = found.example(number)
+        assert example.labels is not None
+        yield example.frame, example.labels
 
 
 def plane_finder(camera: str, least_height_m: float = LEAST_HEIGHT_M) -> Finder:

@@ -43,6 +43,16 @@ from gemini_ros.network.fusion.channel_exchange import exchanged_share
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.callbacks import StopAtNan
 from gemini_ros.training.data import SegmentationData
+from gemini_ros.training.options import (
+    AugmentationOptions,
+    FolderOptions,
+    LoadingOptions,
+    LossOptions,
+    NetworkOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+    ScoringOptions,
+)
 from gemini_ros.training.task import SegmentationTask
 
 ENCODER, LABELS = "nano", "warehouse"
@@ -106,28 +116,21 @@ def train_and_score(run: Run, args: argparse.Namespace, folder: Path) -> dict[st
     torch.set_num_threads(1)
     lightning.seed_everything(run.seed, workers=True, verbose=False)
     both = len(run.modalities) == 2
+    sparsity = CHANNEL_SPARSITY if run.operator == "channel_exchange" else 0.0
     task = SegmentationTask(
-        ENCODER,
-        list(run.modalities),
-        LABELS,
-        run.operator,
-        RATE,
-        warmup_steps=WARMUP,
-        dice_weight=1.0,
-        test_scales=[0.5],
+        NetworkOptions(ENCODER, run.modalities, LABELS, run.operator),
+        LossOptions(dice=1.0),
+        OptimizerOptions(RATE, channel_sparsity=sparsity),
+        ScheduleOptions(WARMUP),
+        ScoringOptions(scales=(0.5,)),
         weights=args.weights,
-        channel_sparsity=CHANNEL_SPARSITY if run.operator == "channel_exchange" else 0.0,
     )
     data = EvenlySpread(
-        list(run.modalities),
-        [args.train],
-        args.val,
-        label_set=LABELS,
-        batch_size=BATCH,
-        crop_size=(WIDTH, HEIGHT),
-        scale_range=(0.5, 0.6),
-        modality_dropout=DROPOUT if both else (),
-        val_limit=args.frames,
+        run.modalities,
+        LABELS,
+        FolderOptions(train=(args.train,), val=args.val),
+        AugmentationOptions((WIDTH, HEIGHT), (0.5, 0.6), DROPOUT if both else ()),
+        LoadingOptions(BATCH, val_limit=args.frames),
     )
     trainer = lightning.Trainer(
         accelerator="cpu",

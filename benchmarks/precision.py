@@ -25,11 +25,11 @@ from typing import Any
 from onnx import ModelProto
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.datasets.examples import Source, read_examples
 from gemini_ros.inference import read_model_info
 from gemini_ros.inference.tensorrt.build import build_engine
 from gemini_ros.inference.tensorrt.library import load_library
 from gemini_ros.precision.convert import CALIBRATION_FRAMES, LIMITS, converted, losses, within
-from gemini_ros.precision.examples import Source, read_examples
 from gemini_ros.precision.graph import load_plain
 
 CAMERA = (640, 480)
@@ -82,7 +82,8 @@ def measure(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     info = read_model_info(path)
     plain = load_plain(path)
-    calibration = list(read_examples(Source(args.calibration, CALIBRATION_FRAMES, args.layout), info))
+    source = Source(args.calibration, CALIBRATION_FRAMES, args.layout)
+    calibration = list(read_examples(source, info.modality_names, info.label_set))
     result: dict[str, Any] = {}
     for precision in ("fp32", *LIMITS):
         file, scores = path, {}
@@ -102,7 +103,8 @@ def measure(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, Any
 
 
 def accuracy(reference: Path, model: ModelProto, precision: str, args: argparse.Namespace) -> dict[str, Any]:
-    examples = read_examples(Source(args.frames, args.count, args.layout), read_model_info(reference))
+    info = read_model_info(reference)
+    examples = read_examples(Source(args.frames, args.count, args.layout), info.modality_names, info.label_set)
     found = losses(reference, model, examples, threads=1)
     return {
         "conditions": {comparison.condition: comparison.to_dict() for comparison in found},

@@ -106,9 +106,10 @@ class Part:
     """One run of ``train fit``, by the configuration that it left behind."""
 
     def __init__(self, config: dict) -> None:
-        modalities = config["model"]["modalities"]
-        self.whole = config["data"]["scale_range"] == [1.0, 1.0]
-        linear = "_linear" if config["model"].get("thermal_kind") == "linear" else ""
+        network = config["model"]["network"]
+        modalities = network["modalities"]
+        self.whole = config["data"]["augmentation"]["scale_range"] == [1.0, 1.0]
+        linear = "_linear" if network["thermal_kind"] == "linear" else ""
         self.name = f"warehouse_rgb{''.join(m[0] for m in modalities[1:])}{linear}_nano"
         self.steps = config["trainer"]["max_steps"]
         self.title = f"{' and '.join(modalities)}, {'full' if self.whole else 'half'} size"

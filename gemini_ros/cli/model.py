@@ -108,8 +108,8 @@ def _add_convert(verbs: Subparsers) -> None:
 
 def run_convert(args: argparse.Namespace) -> None:
     from gemini_ros.core.resources import find_model
+    from gemini_ros.datasets.examples import Source
     from gemini_ros.precision.convert import CALIBRATION_FRAMES, convert_model
-    from gemini_ros.precision.examples import Source
 
     conversion = convert_model(
         find_model(args.model),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from gemini_ros.datasets.layout import Layout, PathPattern
@@ -64,6 +65,11 @@ def find_splits(root: Path, layout: Layout) -> list[str]:
     if "split" not in pattern.parts:
         return []
     return sorted({values["split"] for values, _ in pattern.files(root, {})})
+
+
+def evenly_spread(available: int, count: int | None) -> list[int]:
+    """Indices of ``count`` of the ``available`` frames, all of them for ``None`` or more than there are."""
+    return np.linspace(0, available - 1, min(count or available, available)).astype(int).tolist()
 
 
 def source_of(root: Path, layout: Layout) -> str:

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.messages import to_uint16
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.datasets.examples import BagFrames
 from gemini_ros.datasets.layout import load_layout
-from gemini_ros.pipeline.bag_walk import BagWalk
-from gemini_ros.pipeline.settings import DEFAULTS, make_settings
+from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.streams import find_topics
 
 LAYOUT = "recorded"
@@ -75,10 +74,8 @@ def write_frame_folder(
         modalities = tuple(stream for stream in MODALITIES if stream in topics.images())
         if "rgb" not in modalities:
             raise ValueError(f"{bag}: no colour image, which annotation needs; topics there: {reader.listing()}")
-        # Thermal makes the pair where all three are there; depth goes along as it does for the geometry.
-        pair = modalities if len(modalities) < 3 else ("rgb", "thermal")
-        walk = BagWalk(reader, pair, make_settings({"sync.slop_s": slop_s, "missing.policy": "hold"}))
-        truth = LabelImages(reader, topics.labels) if topics.labels else {}
+        frames = BagFrames(reader, modalities, slop_s=slop_s)
+        truth = frames.labels
         if labelled_only and not truth:
             raise ValueError(
                 f"{bag}: no label images; topics there: {reader.listing()}. Annotate its frames: gemini-ros dataset "
@@ -86,11 +83,8 @@ def write_frame_folder(
             )
         count: Counter[str] = Counter()
         newest_ns: int | None = None
-        for step in walk.frames():
+        for step in frames.steps():
             frame = step.frame
-            if set(frame.images()) != set(modalities):
-                count["incomplete"] += 1
-                continue
             if newest_ns is not None and frame.stamp_ns - newest_ns < every_s * 1e9:
                 continue
             if labelled_only and frame.stamp_ns not in truth:
@@ -105,8 +99,8 @@ def write_frame_folder(
             raise ValueError(
                 f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s{wanted}: give a larger --slop?"
             )
-        faults = tuple(f"{n} x {fault}" for fault, n in walk.faults.most_common())
-    return FrameFolder(out, count["frames"], count["labelled"], count["incomplete"], modalities, faults)
+        faults = tuple(f"{n} x {fault}" for fault, n in frames.faults.most_common())
+    return FrameFolder(out, count["frames"], count["labelled"], frames.incomplete, modalities, faults)
 
 
 def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:

@@ -37,11 +37,6 @@ def read_stored(path: Path, kind: str, image: ImageFormat) -> np.ndarray:
     return _numbers(path, kind, values // unit if unit > 1 else values, image)
 
 
-def read_image(path: Path, kind: str, image: ImageFormat, classes: np.ndarray) -> np.ndarray:
-    """A file in the units of a frame: ``read_stored``, then ``decoded``. Raises ``ValueError`` as they do."""
-    return decoded(kind, read_stored(path, kind, image), image, classes)
-
-
 def decoded(kind: str, stored: np.ndarray, image: ImageFormat, classes: np.ndarray) -> np.ndarray:
     """Stored numbers in the units of a frame: RGB as it is; metres and degrees Celsius float32 with NaN holes; labels
     uint8 by the table ``classes`` (``ImageFormat.class_table``). Raises ``ValueError`` for numbers that are no class.

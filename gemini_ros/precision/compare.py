@@ -9,9 +9,9 @@ from typing import Any
 from gemini_ros.core.conditions import conditions
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.datasets.examples import Example
 from gemini_ros.inference import Segmenter
 from gemini_ros.inference.gate import CONFIDENT
-from gemini_ros.precision.examples import Example
 
 
 @dataclass(frozen=True)

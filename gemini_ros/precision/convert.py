@@ -14,11 +14,11 @@ from onnx import ModelProto
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.datasets.examples import Example, Source, read_examples
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
 from gemini_ros.inference.segmenter import absent_image
 from gemini_ros.precision.compare import Comparison, compare, under_conditions
-from gemini_ros.precision.examples import Example, Source, read_examples
 from gemini_ros.precision.fp16 import to_fp16, with_fp16_rounded
 from gemini_ros.precision.graph import load_plain
 from gemini_ros.precision.int8 import to_int8
@@ -69,8 +69,9 @@ def convert_model(
         raise ValueError(f"{source}: already of {current}; expected a model file of fp32")
     frames, _ = read_golden(golden_path(source), info)
     info = replace(info, architecture={**info.architecture, "precision": precision})
-    model = converted(load_plain(source), info, list(read_examples(calibration, info)), keep)
-    comparisons = losses(source, model, read_examples(check, info))
+    measured, judged = (read_examples(of, info.modality_names, info.label_set) for of in (calibration, check))
+    model = converted(load_plain(source), info, list(measured), keep)
+    comparisons = losses(source, model, judged)
     require_within(LIMITS[precision], comparisons, str(out))
     data = model.SerializeToString()
     with atomic_path(out) as part:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,39 +12,26 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it must not 
 import albumentations
 
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.training.modalities import ThermalKind
+from gemini_ros.training.options import AugmentationOptions
 
 Images = dict[str, np.ndarray]
 
 
 class Augmentation:
-    """A random crop of ``crop_size`` (width, height) after scaling by ``scale_range``, a flip, sensor faults.
+    """A random crop after scaling, a flip, sensor faults, and at most one modality taken away.
 
-    At most one modality is taken away, each with its probability in ``modality_dropout``; empty, none is. Depth gets
-    noise of up to ``depth_noise`` x z^2 metres (z in metres), as a stereo camera's grows. With the probability
-    ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of the width. ``thermal_kind``
-    linear makes counts of degrees, with a gain and an offset of their own in every image.
-
-    Random numbers come from torch's generator, so that a seed and a worker are enough to repeat a run.
+    Depth noise grows as a stereo camera's does. Thermal counts, of the kind ``linear``, are made of degrees, with a
+    gain and an offset of their own in every image. Random numbers come from torch's generator, so that a seed and a
+    worker are enough to repeat a run.
     """
 
-    def __init__(
-        self,
-        crop_size: tuple[int, int],
-        scale_range: tuple[float, float],
-        modality_dropout: Sequence[float],
-        depth_noise: float = 0.0,
-        misregistration: float = 0.0,
-        thermal_kind: ThermalKind = "radiometric",
-    ) -> None:
-        if min(modality_dropout, default=0) < 0 or sum(modality_dropout) >= 1:
-            raise ValueError(f"modality_dropout {list(modality_dropout)}, expected probabilities with a sum below 1")
-        width, height = crop_size
-        low, high = scale_range
-        self.modality_dropout = modality_dropout
-        self.depth_noise = depth_noise
-        self.misregistration = misregistration
-        self.thermal_kind = thermal_kind
+    def __init__(self, options: AugmentationOptions) -> None:
+        dropout = options.modality_dropout
+        if min(dropout, default=0) < 0 or sum(dropout) >= 1:
+            raise ValueError(f"modality_dropout {list(dropout)}, expected probabilities with a sum below 1")
+        self.options = options
+        width, height = options.crop_size
+        low, high = options.scale_range
         self.geometry = albumentations.Compose(
             [
                 albumentations.RandomScale((low - 1, high - 1), p=1.0),
@@ -64,17 +50,18 @@ class Augmentation:
         moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"})
         result = {k: moved["image"] if k == "rgb" else moved[k] for k in images}
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
+        options = self.options
         for name in modalities:
             result[name] = faults[name](result[name], random)
-            if name == "depth" and self.depth_noise:
-                result[name] = _noisy(result[name], self.depth_noise, random)
-            if name == "thermal" and self.thermal_kind == "linear":
+            if name == "depth" and options.depth_noise:
+                result[name] = _noisy(result[name], options.depth_noise, random)
+            if name == "thermal" and options.thermal_kind == "linear":
                 result[name] = _counts(result[name], random)
-            if name != "rgb" and self.misregistration and random.random() < self.misregistration:
+            if name != "rgb" and options.misregistration and random.random() < options.misregistration:
                 result[name] = _shifted(result[name], max(1, result[name].shape[1] // 100), random)
         present = np.ones(len(modalities), np.float32)
-        lost = np.searchsorted(np.cumsum(self.modality_dropout), random.random(), side="right")
-        if lost < len(self.modality_dropout):
+        lost = np.searchsorted(np.cumsum(options.modality_dropout), random.random(), side="right")
+        if lost < len(options.modality_dropout):
             present[lost] = 0
         return result, present
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from torch.nn import functional as F
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.datasets.examples import Source, read_examples
+from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.gate import golden_path, write_golden
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.data import SIMULATED, ImageFolder
+from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import load_weights
 
@@ -45,26 +48,26 @@ def export_checkpoint(
     scores: Path | None = None,
     stacked: bool = False,
 ) -> None:
-    """Write ``out`` and ``out``'s golden file (four frames of the folder ``frames`` with their outputs).
+    """Write ``out`` and ``out``'s golden file (four frames of ``frames`` with their outputs).
 
-    The folder is of the layout that was trained on. ``size`` is the network's (width, height), by default that of the
-    frames; ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the file and the
-    checkpoint do not agree (``write_checked``).
+    ``frames`` is a folder of the layout that was trained on, or a bag. ``size`` is the network's (width, height), by
+    default that of the frames; ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the
+    file and the checkpoint do not agree (``write_checked``).
     """
     task = load_task(checkpoint)
-    modalities = task.network.modalities
     layout = layout_of(checkpoint)
-    golden = golden_frames(frames, modalities, layout)
+    golden = golden_frames(frames, task.network.modalities, layout)
     sources = task.sources or [layout.source]
     licence, commercial_use = licence_of(task, sources)
+    chosen = network_options(task.hparams)
     info = ModelInfo(
         label_set=task.labels,
         modalities=task.modalities,
         network_size=size or golden[0].size,
         architecture={
             "name": "GeminiFusion",
-            "encoder": task.hparams.encoder,
-            "fusion": task.hparams.fusion,
+            "encoder": chosen.encoder,
+            "fusion": chosen.fusion,
             **({"form": "stacked"} if stacked else {}),
         },
         training_data="; ".join(sources),
@@ -85,24 +88,24 @@ def write_checked(
     """
     with atomic_path(out) as part:
         write_model_file(network, info, part, stacked=stacked)
-        segmenter = load_segmenter(part, backend="onnxruntime")
-        results = [segmenter.segment(frame) for frame in frames]
+        with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
+            results = [segmenter.segment(frame) for frame in frames]
         graph = ModelFile(network, info.modalities, info.network_size).eval()
         if (share := _agreement(graph, info, frames, results)) < SMALLEST_AGREEMENT:
             raise ValueError(f"{out}: {share:.4f} of the labels agree with the network, expected {SMALLEST_AGREEMENT}")
         write_golden(golden_path(out), frames, results)
 
 
-def golden_frames(folder: Path, modalities: tuple[str, ...], layout: Layout | str = SIMULATED) -> list[Frame]:
-    """Frames of a data set, evenly spread over it."""
-    data = ImageFolder(folder, modalities, layout=layout)
-    return [_frame(data, int(i)) for i in np.linspace(0, len(data) - 1, GOLDEN_FRAMES)]
+def golden_frames(path: Path, modalities: tuple[str, ...], layout: Layout | str = SIMULATED) -> list[Frame]:
+    """Four frames of a data set or a bag, evenly spread over it; of one that has fewer, some come again."""
+    frames = [example.frame for example in read_examples(Source(path, GOLDEN_FRAMES, layout), modalities)]
+    return [frames[i * len(frames) // GOLDEN_FRAMES] for i in range(GOLDEN_FRAMES)]
 
 
 def load_task(checkpoint: Path) -> SegmentationTask:
-    """The task of a Lightning checkpoint, in evaluation mode."""
+    """The task of a Lightning checkpoint, in evaluation mode; its options are those of the network alone."""
     parameters = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
-    task = SegmentationTask(**{k: v for k, v in parameters.items() if not k.startswith("_")})
+    task = SegmentationTask(network_options(parameters))
     load_weights(task, checkpoint)
     return task.eval()
 
@@ -110,7 +113,7 @@ def load_task(checkpoint: Path) -> SegmentationTask:
 def layout_of(checkpoint: Path) -> Layout:
     """The layout of the data that a checkpoint was trained on last."""
     data = torch.load(checkpoint, map_location="cpu", weights_only=True).get("datamodule_hyper_parameters", {})
-    return load_layout(data.get("layout", SIMULATED))
+    return load_layout(layout_name(data))
 
 
 def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -> tuple[str, str]:
@@ -121,12 +124,6 @@ def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -
     if not terms:
         return LICENCE, "yes"
     return "; ".join(terms), "unknown" if task.imagenet is None else "no"
-
-
-def _frame(data: ImageFolder, index: int) -> Frame:
-    sample = data[index]
-    images = {name: sample[name].numpy() for name in data.modalities}
-    return Frame.from_images(index, data.records[index]["stem"], images)
 
 
 def _agreement(graph: ModelFile, info: ModelInfo, frames: list[Frame], results: list[Segmentation]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,16 +13,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
+from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
-
-NETWORK = ("encoder", "modalities", "label_set", "fusion", "thermal_kind")  # what a checkpoint cannot be given anew
 
 
 class _Cli(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("model.modalities", "data.modalities")
-        parser.link_arguments("model.label_set", "data.label_set")
-        parser.link_arguments("model.thermal_kind", "data.thermal_kind")
+        parser.link_arguments("model.network.modalities", "data.modalities")
+        parser.link_arguments("model.network.label_set", "data.label_set")
+        parser.link_arguments("model.network.thermal_kind", "data.augmentation.thermal_kind")
 
     def _parse_ckpt_path(self) -> None:
         """Refuse a checkpoint of another network; Lightning would replace what was asked for by what the file holds."""
@@ -29,10 +29,12 @@ class _Cli(LightningCLI):
         path = options.get("ckpt_path")
         if path is None or not Path(path).is_file():
             return
-        trained = torch.load(path, map_location="cpu", weights_only=True).get("hyper_parameters", {})
-        for name in NETWORK:
-            if name in trained and trained[name] != options.model[name]:
-                raise ValueError(f"{path}: {name} is {trained[name]}, the configuration says {options.model[name]}")
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        trained = asdict(network_options(stored["hyper_parameters"]))
+        asked = asdict(network_options({"network": options.model.network.as_dict()}))
+        for name, value in trained.items():
+            if name != "drop_path" and value != asked[name]:
+                raise ValueError(f"{path}: {name} is {value}, the configuration says {asked[name]}")
 
     def before_test(self) -> None:
         """Raise ``ValueError`` where weights by chance would be scored."""

@@ -17,7 +17,6 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import METRES, Modality, ModelInfo
 from gemini_ros.datasets.folder import SIMULATED
-from gemini_ros.datasets.layout import load_layout
 from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
@@ -113,7 +112,7 @@ def import_official(
 ) -> OfficialImport:
     """Write ``out`` and its golden file from an official RGB-D checkpoint (MiT or Swin); ``size`` is (width, height).
 
-    Golden frames are those of the data set folder ``frames`` of a ``layout``, or made up. Raises ``ValueError`` naming
+    Golden frames are those of ``frames``, a data set of a ``layout`` or a bag, or made up. Raises ``ValueError`` naming
     the first thing that does not fit, before anything is written.
     """
     label_set = load_label_set(labels)
@@ -136,7 +135,7 @@ def import_official(
         licence=f"{_CODE}; {_BACKBONES[backbone]}; training data: the terms of {data_set}",
         commercial_use="no",
     )
-    golden = golden_frames(frames, info.modality_names, load_layout(layout)) if frames else _made_up_frames(size)
+    golden = golden_frames(frames, info.modality_names, layout) if frames else _made_up_frames(size)
     write_checked(network, info, out, golden)
     return OfficialImport(out, info)
 

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.training.options import LossOptions
 
 LEAST_KEPT = 16  # at least one pixel of so many is learned from
 
 
 class SegmentationLoss(nn.Module):
-    """Cross entropy at labelled pixels, with what helps where classes are rare or pixels easy.
-
-    ``class_weights``: one factor for each class. ``ohem_threshold``: learn only from pixels whose true class has a
-    probability below it, and in any case from the hardest sixteenth (online hard example mining, arXiv:1604.03540).
-    ``dice_weight``: times the Dice loss (arXiv:1606.04797), added. Raises ``ValueError`` for options out of range.
-    """
+    """Cross entropy at labelled pixels, with what ``options`` add. Raises ``ValueError`` for options out of range."""
 
     class_weights: Tensor | None
 
-    def __init__(
-        self,
-        classes: int,
-        class_weights: Sequence[float] | None = None,
-        ohem_threshold: float | None = None,
-        dice_weight: float = 0.0,
-    ) -> None:
+    def __init__(self, classes: int, options: LossOptions = LossOptions()) -> None:
         super().__init__()
-        if class_weights is not None and (len(class_weights) != classes or min(class_weights) < 0):
-            raise ValueError(f"class_weights {list(class_weights)}, expected {classes} factors of at least 0")
-        if ohem_threshold is not None and not 0 < ohem_threshold <= 1:
-            raise ValueError(f"ohem_threshold {ohem_threshold}, expected a probability above 0")
-        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("class_weights", weights, persistent=False)
-        self.ohem_threshold = ohem_threshold
-        self.dice_weight = dice_weight
+        weights, threshold = options.class_weights, options.ohem_threshold
+        if weights is not None and (len(weights) != classes or min(weights) < 0):
+            raise ValueError(f"class_weights {list(weights)}, expected {classes} factors of at least 0")
+        if threshold is not None and not 0 < threshold <= 1:
+            raise ValueError(f"ohem_threshold {threshold}, expected a probability above 0")
+        factors = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.register_buffer("class_weights", factors, persistent=False)
+        self.ohem_threshold = threshold
+        self.dice = options.dice
 
     def forward(self, logits: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
         """Mean over the labelled pixels of the samples where ``asked`` (B,) is 1; 0 if there is none.
@@ -52,8 +42,8 @@ class SegmentationLoss(nn.Module):
         if self.class_weights is not None:
             kept = kept * self.class_weights[truth.clamp(max=len(self.class_weights) - 1)]
         loss = (per_pixel * kept).sum() / kept.sum().clamp_min(1e-6)
-        if self.dice_weight:
-            loss = loss + self.dice_weight * dice_loss(logits, truth, weight)
+        if self.dice:
+            loss = loss + self.dice * dice_loss(logits, truth, weight)
         return loss
 
     def _hard(self, per_pixel: Tensor, weight: Tensor) -> Tensor:

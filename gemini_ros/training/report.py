@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.datasets.folder import evenly_spread
 from gemini_ros.report.false_color import color_depth, color_thermal
 from gemini_ros.report.training_page import Panel, write_training_page
 from gemini_ros.training.samples import Sample
@@ -19,7 +20,7 @@ PANELS = 8
 
 def shown_frames(count: int) -> set[int]:
     """Indices of the frames to look at: evenly spread over ``count``."""
-    return set(np.linspace(0, count - 1, min(count, PANELS)).astype(int).tolist())
+    return set(evenly_spread(count, PANELS))
 
 
 def panel(sample: Sample, i: int, labels: npt.NDArray[np.uint8], title: str) -> Panel:

@@ -1,13 +1,15 @@
-"""A sample: the images of one frame as tensors, augmented."""
+"""A sample: the images of one frame as tensors, augmented, and what the network sees of a batch of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gemini_ros.core.model_info import Modality
+from gemini_ros.network.normalise import normalise
 from gemini_ros.training.augmentation import Augmentation
 
 Sample = dict[str, Tensor]
@@ -23,3 +25,15 @@ def to_sample(
         images, present = augmentation(dict(images), modalities)
     sample = {kind: torch.from_numpy(np.ascontiguousarray(image)) for kind, image in images.items()}
     return sample | {"present": torch.from_numpy(present), "index": torch.tensor(index)}
+
+
+class Normaliser(nn.ModuleList):
+    """From a batch of samples to the network's images, float32 (B, 3, H, W) in the order of ``modalities``."""
+
+    def __init__(self, modalities: Sequence[Modality]) -> None:
+        super().__init__(normalise(modality) for modality in modalities)
+        self.names = tuple(modality.name for modality in modalities)
+
+    def forward(self, sample: Sample) -> list[Tensor]:
+        steps = zip(self.names, self, strict=True)
+        return [step(sample[name], sample["present"][:, i]) for i, (name, step) in enumerate(steps)]

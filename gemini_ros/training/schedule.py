@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+
+from gemini_ros.training.options import ScheduleOptions
 
 DECAYS: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
@@ -15,16 +17,13 @@ DECAYS: Mapping[str, Callable[[float], float]] = MappingProxyType(
 )
 
 
-def rate_factor(step: int, total: int, warmup: int, decay: str = "cosine", stages: Sequence[float] = (1.0,)) -> float:
-    """Factor on the learning rate at ``step`` of ``total``.
-
-    Linear over the first ``warmup`` steps, then ``decay`` (a name of ``DECAYS``) to the end. ``stages`` are factors of
-    equally long parts of the training; the decay begins anew in each. Raises ``KeyError`` for an unknown decay.
-    """
+def rate_factor(step: int, total: int, options: ScheduleOptions) -> float:
+    """Factor on the learning rate at ``step`` of ``total``. Raises ``KeyError`` for a decay not in ``DECAYS``."""
+    warmup, stages = options.warmup_steps, options.stages
     if step < warmup:
         return stages[0] * (step + 1) / warmup
     length = total / len(stages)
     stage = min(int(step / length), len(stages) - 1)
     begin = max(stage * length, warmup if stage == 0 else 0)
     progress = (step - begin) / max(1.0, (stage + 1) * length - begin)
-    return stages[stage] * DECAYS[decay](min(1.0, progress))
+    return stages[stage] * DECAYS[options.decay](min(1.0, progress))

@@ -2,87 +2,69 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from gemini_ros.core.conditions import conditions
-from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
-from gemini_ros.network.normalise import normalise
 from gemini_ros.training.loss import SegmentationLoss
-from gemini_ros.training.modalities import ThermalKind, described
-from gemini_ros.training.optimizer import adamw
-from gemini_ros.training.report import Panel, panel, shown_frames, write_report
-from gemini_ros.training.samples import Sample
+from gemini_ros.training.modalities import described
+from gemini_ros.training.optimizer import adamw, parameter_groups
+from gemini_ros.training.options import (
+    LossOptions,
+    NetworkOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+    ScoringOptions,
+    plain,
+)
+from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.schedule import rate_factor
-from gemini_ros.training.scoring import Tally, load_merging
+from gemini_ros.training.testing import Scorer, label_images
 from gemini_ros.training.weights import load_weights
 
 
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
-    ``class_weights``, ``ohem_threshold`` and ``dice_weight`` are options of the loss (``training.loss``), which is
-    taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that sample: its
-    loss is left out. With ``single_output`` only the ensemble is asked, and the streams learn through it. ``decay``
-    and ``rate_stages`` are options of the learning rate (``training.schedule``), ``decoder_rate`` a factor on that
-    of the decoder. ``test_scales`` and ``test_flip``: images are also scored at these sizes and mirrored, and
-    probabilities averaged, in ``train test`` alone; ``test_merged`` is a layout whose labels make coarser classes of
-    these, which are then scored too (``training.scoring``). ``weights`` is a checkpoint to start from, of the same
-    configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet weights
-    for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
-    licence does, and so do the ``sources`` of all data that was learnt from. ``thermal_kind`` says what thermal images
-    are: degrees, or counts of a camera whose gain and offset nobody knows. ``channel_sparsity`` is of the fusion
-    ``channel_exchange`` alone, which exchanges nothing without it: the L1 penalty on its scales.
+    The loss is taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that
+    sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` is a checkpoint to start from, of
+    the same configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet
+    weights for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
+    licence does, and so do the ``sources`` of all data that was learnt from.
     """
 
     def __init__(
         self,
-        encoder: str,
-        modalities: list[str],
-        label_set: str,
-        fusion: str = "gemini",
-        learning_rate: float = 1e-3,
-        decoder_rate: float = 1.0,
-        weight_decay: float = 0.01,
-        warmup_steps: int = 200,
-        drop_path: float = 0.0,
-        dice_weight: float = 0.0,
-        class_weights: list[float] | None = None,
-        ohem_threshold: float | None = None,
-        single_output: bool = False,
-        decay: Literal["cosine", "poly", "constant"] = "cosine",
-        rate_stages: list[float] = [1.0],  # noqa: B006 (the command line's parser wants a list; it is not changed)
-        test_scales: list[float] = [1.0],  # noqa: B006
-        test_flip: bool = False,
+        network: NetworkOptions,
+        loss: LossOptions = LossOptions(),
+        optimizer: OptimizerOptions = OptimizerOptions(),
+        schedule: ScheduleOptions = ScheduleOptions(),
+        scoring: ScoringOptions = ScoringOptions(),
         weights: Path | None = None,
         imagenet: Path | None = None,
-        thermal_kind: ThermalKind = "radiometric",
-        channel_sparsity: float = 0.0,
-        test_merged: str | None = None,
     ) -> None:
         super().__init__()
         if weights is not None and imagenet is not None:
             raise ValueError("weights and imagenet: give one of them, a checkpoint replaces the whole encoder")
-        self.save_hyperparameters(ignore=["weights", "imagenet"])
-        self.labels = load_label_set(label_set)
-        self.network = FusionSegmenter(encoder, tuple(modalities), len(self.labels), fusion, drop_path)
-        self.modalities = described(modalities, thermal_kind)
-        self.normalise = nn.ModuleList(normalise(modality) for modality in self.modalities)
-        self.loss = SegmentationLoss(len(self.labels), class_weights, ohem_threshold, dice_weight)
+        groups = {"network": network, "loss": loss, "optimizer": optimizer, "schedule": schedule, "scoring": scoring}
+        self.save_hyperparameters({name: plain(options) for name, options in groups.items()})
+        self.labels = load_label_set(network.label_set)
+        self.network = FusionSegmenter(
+            network.encoder, network.modalities, len(self.labels), network.fusion, network.drop_path
+        )
+        self.modalities = described(network.modalities, network.thermal_kind)
+        self.normalise = Normaliser(self.modalities)
+        self.loss = SegmentationLoss(len(self.labels), loss)
+        self.single_output = loss.single_output
+        self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
         self.sources: list[str] = []
         if weights is not None:
@@ -93,11 +75,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def forward(self, sample: Sample) -> Prediction:
         """Predict a batch of samples (see ``training.data.ImageFolder``)."""
-        return self.network(self._normalised(sample), sample["present"])
-
-    def _normalised(self, sample: Sample) -> list[Tensor]:
-        steps = zip(self.network.modalities, self.normalise, strict=True)
-        return [step(sample[name], sample["present"][:, i]) for i, (name, step) in enumerate(steps)]
+        return self.network(self.normalise(sample), sample["present"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["imagenet"] = self.imagenet
@@ -120,7 +98,7 @@ class SegmentationTask(lightning.LightningModule):
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
         present = sample["present"]
-        if self.hparams.single_output:
+        if self.single_output:
             together = ensemble(prediction.streams, self.network.alpha, present, detach=False)
             loss = self.loss(together, truth, present.amax(1))
         else:
@@ -134,15 +112,16 @@ class SegmentationTask(lightning.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.hparams.channel_sparsity:
+        if penalty := self.optimizer_options.channel_sparsity:
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            shrink_exchanged(self.network, rate * self.hparams.channel_sparsity)
+            shrink_exchanged(self.network, rate * penalty)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(len(self.labels))
 
     def validation_step(self, sample: Sample, _index: int) -> None:
-        self.confusion.update(sample["labels"].cpu().numpy(), self._labels(sample))
+        truth = sample["labels"].cpu().numpy()
+        self.confusion.update(truth, label_images(self(sample).ensemble, truth.shape[1:]))
 
     def on_validation_epoch_end(self) -> None:
         # Every process has counted its share of the frames.
@@ -153,122 +132,18 @@ class SegmentationTask(lightning.LightningModule):
     def on_test_epoch_start(self) -> None:
         if self.trainer.world_size > 1:
             raise ValueError(f"train test in {self.trainer.world_size} processes, expected one: --trainer.devices 1")
-        self.tally = Tally(self.labels)
-        self.panels: list[Panel] = []
-        merged = self.hparams.test_merged
-        self.merging = load_merging(merged, self.labels) if merged else None
-        self.merged_tally = Tally(self.merging.label_set) if self.merging else None
+        records = self.trainer.datamodule.val.records
+        self.scorer = Scorer(self.network, self.normalise, self.labels, self.scoring, records)
 
     def test_step(self, sample: Sample, _index: int) -> None:
-        """Score with everything there, and with each modality missing; all frames together and by light level."""
-        records = self.trainer.datamodule.val.records
-        names = self.network.modalities
-        for condition, missing in conditions(names).items():
-            present = sample["present"].clone()
-            if missing is not None:
-                present[:, names.index(missing)] = 0
-            logits = self._test_logits(sample | {"present": present})
-            labels = self._count(condition, sample, records, logits)
-            if missing is None:
-                shown = shown_frames(len(records))
-                self.panels += [
-                    panel(sample, i, labels[i], records[index]["stem"])
-                    for i, index in enumerate(sample["index"].tolist())
-                    if index in shown
-                ]
-
-    def _count(self, condition: str, sample: Sample, records: Sequence[Mapping], logits: Tensor) -> np.ndarray:
-        """Add a batch to the scores; returns its labels, uint8 (B, H, W)."""
-        truth = sample["labels"].cpu().numpy()
-        labels, confidence = self._segment(sample, logits)
-        merged = self._merged(sample, logits) if self.merging else None
-        for i, index in enumerate(sample["index"].tolist()):
-            light = records[index].get("light", "any")
-            self.tally.add(condition, light, truth[i], labels[i], confidence[i])
-            if merged and self.merging and self.merged_tally:
-                self.merged_tally.add(condition, light, self.merging.truth(truth[i]), merged[0][i], merged[1][i])
-        return labels
+        self.scorer.add(sample)
 
     def on_test_epoch_end(self) -> None:
-        """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into the run's folder.
-
-        Beside each file of scores, ``frames.npz`` (``frames_NAME.npz``) holds the confusion matrix of every frame, for
-        ``core.metrics.paired_bootstrap``.
-        """
-        folder = Path(self.trainer.default_root_dir)
-        scores = self.tally.to_dict()
-        self._write_scores("", self.tally, scores)
-        if self.merged_tally:
-            self._write_scores(f"_{self.merged_tally.label_set.name}", self.merged_tally, self.merged_tally.to_dict())
-        write_report(folder, self.labels, scores, self.tally.counts(), self.panels)
-
-    def _write_scores(self, suffix: str, tally: Tally, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        folder = Path(self.trainer.default_root_dir)
-        with atomic_path(folder / f"frames{suffix}.npz") as part:
-            np.savez_compressed(part, counts=tally.frame_counts())
-        with atomic_path(folder / f"scores{suffix}.json") as part:
-            part.write_text(json.dumps(scores, indent=1))
-        for condition, by_light in scores.items():
-            for light, score in by_light.items():
-                self.log(f"{condition}/{light}{suffix}", score["miou"])
-
-    def _labels(self, sample: Sample) -> np.ndarray:
-        """Predicted labels uint8 (B, H, W) at the labels' own resolution."""
-        return self._upsampled(sample, self(sample).ensemble).argmax(1).to(torch.uint8).cpu().numpy()
-
-    def _segment(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Labels, and the confidence that the model file will give: uint8 (B, H, W), round(255 p) of p at 1/4."""
-        labels = self._upsampled(sample, logits).argmax(1)
-        confidence = self._upsampled(sample, logits.softmax(1).amax(1, keepdim=True))[:, 0].mul(255).round()
-        return labels.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
-
-    def _merged(self, sample: Sample, logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Labels and confidence of the coarser classes, by sums of probabilities at the labels' own resolution."""
-        assert self.merging is not None
-        best = self.merging.probabilities(self._upsampled(sample, logits).softmax(1)).max(1)
-        confidence = best.values.mul(255).round().clamp(max=255)
-        return best.indices.to(torch.uint8).cpu().numpy(), confidence.to(torch.uint8).cpu().numpy()
-
-    def _test_logits(self, sample: Sample) -> Tensor:
-        """Logits (B, classes, H/4, W/4), or the logarithm of probabilities averaged over scales and mirror images."""
-        scales, flips = self.hparams.test_scales, (False, True) if self.hparams.test_flip else (False,)
-        if len(scales) * len(flips) == 1 and scales[0] == 1:
-            return self(sample).ensemble
-        images = self._normalised(sample)
-        height, width = images[0].shape[2:]
-        size = (height // 4, width // 4)
-        probabilities = torch.zeros(())
-        for scale, flip in itertools.product(scales, flips):
-            # The encoder halves five times.
-            scaled = [max(32, round(side * scale / 32) * 32) for side in (height, width)]
-            views = [F.interpolate(image, scaled, mode="bilinear", align_corners=False) for image in images]
-            if flip:
-                views = [view.flip(3) for view in views]
-            logits = self.network(views, sample["present"]).ensemble
-            logits = F.interpolate(logits.flip(3) if flip else logits, size, mode="bilinear", align_corners=False)
-            probabilities = probabilities + logits.softmax(1)
-        return (probabilities / (len(scales) * len(flips))).clamp_min(1e-12).log()
-
-    def _upsampled(self, sample: Sample, maps: Tensor) -> Tensor:
-        size = sample["labels"].shape[1:]
-        return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        self.log_dict(self.scorer.write(Path(self.trainer.default_root_dir)))
 
     def configure_optimizers(self) -> dict:
-        h = self.hparams
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in self.network.named_parameters():
-            rate = h.learning_rate * (h.decoder_rate if name.startswith(("decoder", "alpha")) else 1.0)
-            decay = 0.0 if parameter.ndim < 2 else h.weight_decay
-            groups.setdefault((rate, decay), []).append(parameter)
-        optimizer = adamw(
-            [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()],
-            self.device,
-            mixed=self.trainer.precision.endswith("mixed"),
-        )
+        groups = parameter_groups(self.network.named_parameters(), self.optimizer_options)
+        optimizer = adamw(groups, self.device, mixed=self.trainer.precision.endswith("mixed"))
         total = int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            return rate_factor(step, total, h.warmup_steps, h.decay, h.rate_stages)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total, self.schedule))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

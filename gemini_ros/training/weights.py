@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import lightning
 import torch
 from torch import Tensor
 
 from gemini_ros.network.fusion import FusionOperator
 from gemini_ros.network.layers import ModalityNorm
-
-if TYPE_CHECKING:
-    from gemini_ros.training.task import SegmentationTask
-
+from gemini_ros.training.options import network_options
 
 CLASSIFIER = "network.decoder.predict."
 
 
-def load_weights(task: SegmentationTask, path: Path) -> None:
-    """Network weights of a Lightning checkpoint, of the same configuration or of one modality alone.
+def load_weights(task: lightning.LightningModule, path: Path) -> None:
+    """Give ``task`` the network weights of a checkpoint, of the same configuration or of one modality alone.
 
     A network of one modality is spread over a task of two: every stream gets its weights, which the streams share, and
     its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. A network
@@ -32,7 +29,7 @@ def load_weights(task: SegmentationTask, path: Path) -> None:
     alpha = state.get("network.alpha")
     if alpha is not None and len(alpha) == 1 < len(own["network.alpha"]):
         state = _spread(task, state)
-    if checkpoint["hyper_parameters"]["label_set"] != task.hparams["label_set"]:
+    if network_options(checkpoint["hyper_parameters"]).label_set != network_options(task.hparams).label_set:
         state = {name: own[name] if name.startswith(CLASSIFIER) else value for name, value in state.items()}
     for name, value in own.items():
         found = tuple(state[name].shape) if name in state else None
@@ -42,7 +39,7 @@ def load_weights(task: SegmentationTask, path: Path) -> None:
     task.on_load_checkpoint(checkpoint)
 
 
-def _spread(task: SegmentationTask, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _spread(task: lightning.LightningModule, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of one modality's network under the names of a network of several."""
     norms = {name for name, module in task.named_modules() if isinstance(module, ModalityNorm)}
     operators = [(name, module) for name, module in task.named_modules() if isinstance(module, FusionOperator)]

@@ -7,9 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -23,6 +24,8 @@ from gemini_ros.pipeline.sync import POLICIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CARDS = sorted((ROOT / "models").glob("*.md"))
+CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
@@ -120,8 +123,19 @@ def test_options_in_the_text_are_of_some_command(page: Path) -> None:
             assert option in known or of_training, f"{option} in `{code}`"
 
 
+def training_options_of(where: Callable[..., object], prefix: str) -> set[str]:
+    """What can be given to a class of the training, with the fields of its groups of options: ``model.loss.dice``."""
+    found = set()
+    for name, hint in get_type_hints(where.__init__).items():
+        if name != "return":
+            found.add(f"{prefix}.{name}")
+            groups = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)]
+            found |= {f"{prefix}.{name}.{field.name}" for group in groups for field in fields(group)}
+    return found
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *CARDS, *CONFIGURATIONS], ids=name_of)
 def test_overrides_of_the_training_exist(page: Path) -> None:
     import inspect
 
@@ -130,14 +144,16 @@ def test_overrides_of_the_training_exist(page: Path) -> None:
     from gemini_ros.training.data import SegmentationData
     from gemini_ros.training.task import SegmentationTask
 
-    known = {"config", "ckpt_path", "help"}
-    for group, where in (("model", SegmentationTask), ("data", SegmentationData), ("trainer", lightning.Trainer)):
-        known |= {f"{group}.{name}" for name in inspect.signature(where).parameters}
+    known = training_options_of(SegmentationTask, "model") | training_options_of(SegmentationData, "data")
+    assert {"model.loss.dice", "model.weights", "data.folders.train", "data.simulation.seed"} <= known
+    known |= {f"trainer.{name}" for name in inspect.signature(lightning.Trainer).parameters}
+    text = page.read_text(encoding="utf-8")
+    given = set(re.findall(r"(?<![\w.-])--((?:model|data)\.[\w.]*\w)", text))
+    dotted = {word for code in inline(page) for word in re.findall(r"^(?:model|data|trainer)\.[a-z_.]+(?= |$)", code)}
+    assert given | dotted <= known
     for words in in_blocks(page, "gemini-ros", "train"):
         options = {word[2:] for word in words if word.startswith("--")}
-        assert options <= known, shlex.join(words)
-    dotted = {code for code in inline(page) if re.fullmatch(r"(model|data|trainer)\.[a-z_]+", code)}
-    assert dotted <= known
+        assert options <= known | {"config", "ckpt_path", "help"}, shlex.join(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -132,8 +132,8 @@ def _in_precision(precision: str, folder: Path) -> Path:
     if precision == "fp32":
         return NANO
     pytest.importorskip("onnx", reason="the package onnx makes the fp16 and INT8 files: pip install onnx")
+    from gemini_ros.datasets.examples import Example
     from gemini_ros.precision.convert import converted
-    from gemini_ros.precision.examples import Example
     from gemini_ros.precision.graph import load_plain
 
     info = read_model_info(NANO)

@@ -139,9 +139,9 @@ def test_engine_inputs_have_their_names(model, names):
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_lower_precisions_answer_alike(model, names, precision, tmp_path):
     pytest.importorskip("rosbags")
+    from gemini_ros.datasets.examples import Example
     from gemini_ros.precision.compare import compare
     from gemini_ros.precision.convert import converted
-    from gemini_ros.precision.examples import Example
     from gemini_ros.precision.graph import load_plain
 
     info = read_model_info(model)

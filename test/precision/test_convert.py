@@ -11,11 +11,11 @@ pytest.importorskip("rosbags")
 
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
+from gemini_ros.datasets.examples import Example, Source, read_examples
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
 from gemini_ros.precision.compare import Comparison, compare
 from gemini_ros.precision.convert import LIMITS, convert_model, require_within
-from gemini_ros.precision.examples import Example, Source, read_examples
 from test.evaluation.drive import write_drive
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -31,7 +31,7 @@ def bag(tmp_path_factory):
 def model(tmp_path, bag):
     """The tiny model with a golden file beside it."""
     path = shutil.copy(TINY, tmp_path / "model.onnx")
-    frames = [e.frame for e in read_examples(Source(bag, 2), read_model_info(TINY))]
+    frames = [example.frame for example in read_examples(Source(bag, 2), ("rgb", "depth"))]
     segmenter = load_segmenter(path)
     write_golden(golden_path(path), frames, [segmenter.segment(frame) for frame in frames])
     return path
@@ -103,35 +103,3 @@ def test_comparison_is_exact():
     assert found.miou == pytest.approx(100 - found.miou_loss) and found.miou_loss > 0
     (unknown, *_) = compare(segmenter, other, [Example(frame, None)])
     assert unknown.miou is None and unknown.miou_loss == 0 and "no truth" in str(unknown)
-
-
-def test_frames_come_evenly_from_bags_and_folders(bag, tmp_path):
-    info = read_model_info(TINY)
-    every = list(read_examples(Source(bag), info))
-    assert len(every) == 6 and all(e.labels is not None and set(e.frame.images()) == {"rgb", "depth"} for e in every)
-    stamps = [e.frame.stamp_ns for e in every]
-    assert [e.frame.stamp_ns for e in read_examples(Source(bag, 3), info)] == stamps[::2]
-    folder = tmp_path / "folder"
-    assert main(["dataset", "from-bag", str(bag), "--out", str(folder)]) == 0
-    written = list(read_examples(Source(folder, layout="recorded"), info))
-    assert [int(e.frame.frame_id) for e in written] == stamps
-    for found, expected in zip(written, every, strict=True):
-        np.testing.assert_array_equal(found.frame.rgb, expected.frame.rgb)
-        np.testing.assert_allclose(found.frame.depth, expected.frame.depth, atol=6e-4)
-        np.testing.assert_array_equal(found.labels, expected.labels)
-    assert [e.frame.frame_id for e in read_examples(Source(folder, 2, "recorded"), info)] == [
-        str(stamps[0]),
-        str(stamps[-1]),
-    ]
-
-
-def test_sources_without_what_the_model_takes_are_named(tmp_path):
-    bag = write_drive(tmp_path / "no_depth.mcap", frames=2, streams=("rgb", "info"))
-    with pytest.raises(ValueError, match="no topic of depth"):
-        list(read_examples(Source(bag), read_model_info(TINY)))
-    with pytest.raises(ValueError, match="nowhere: no such folder"):
-        list(read_examples(Source(tmp_path / "nowhere"), read_model_info(TINY)))
-    with pytest.raises(ValueError, match="layout mfnet_9 has no depth"):
-        list(read_examples(Source(tmp_path, layout="mfnet_9"), read_model_info(TINY)))
-    with pytest.raises(ValueError, match="layout nyudv2_40 is of nyudv2_40, the model of warehouse"):
-        list(read_examples(Source(tmp_path, layout="nyudv2_40"), read_model_info(TINY)))

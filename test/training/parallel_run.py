@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler
 
 from gemini_ros.training.data import ImageFolder
+from gemini_ros.training.options import NetworkOptions, ScheduleOptions
 from gemini_ros.training.task import SegmentationTask
 
 GLOBAL_BATCH = 4
@@ -41,7 +42,9 @@ seen: list[list[int]] = []
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 world = int(os.environ.get("WORLD_SIZE", "1"))
 lightning.seed_everything(1, verbose=False)
-task = Recorded("nano", ["rgb", "depth"], "warehouse", warmup_steps=1).double()
+task = Recorded(
+    NetworkOptions("nano", ("rgb", "depth"), "warehouse"), schedule=ScheduleOptions(warmup_steps=1)
+).double()
 start = {name: value.clone() for name, value in task.network.state_dict().items()}
 data = ImageFolder(folder, ("rgb", "depth"))
 # With several processes Lightning puts this sampler in by itself; one process gets the same order from it.

@@ -7,8 +7,10 @@ import pytest
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS
 from gemini_ros.core.encodings import decode_image
+from gemini_ros.core.labels import load_label_set
 from gemini_ros.training.bags import frames_of_bag
 from gemini_ros.training.data import ImageFolder, SegmentationData
+from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions
 from test.evaluation.drive import BOX, FLOOR, START_NS, write_drive
 
 pytestmark = pytest.mark.torch
@@ -20,7 +22,7 @@ def every_third_labelled(stream, index, message):
 
 def test_labelled_pairs_of_a_bag_are_samples(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", frames=10, tamper=every_third_labelled)
-    data = ImageFolder(bag, ("rgb", "depth"), layout="recorded", n_classes=10)
+    data = ImageFolder(bag, ("rgb", "depth"), layout="recorded", label_set=load_label_set("warehouse"))
     assert [int(record["stem"]) for record in data.records] == [START_NS + i * 100_000_000 for i in (0, 3, 6, 9)]
     with BagReader(bag) as reader:
         depth = [decode_image(reader.deserialize(m), "depth") for m in reader.messages([DEFAULT_TOPICS.depth])]
@@ -47,7 +49,11 @@ def test_frames_are_written_once_and_again_when_the_bag_changes(tmp_path):
 def test_a_network_learns_from_bags(tmp_path):
     bags = [write_drive(tmp_path / f"{name}.mcap", frames=4) for name in "ab"]
     data = SegmentationData(
-        ["rgb", "depth"], bags, bags[0], layout="recorded", label_set="warehouse", batch_size=2, crop_size=(64, 64)
+        ("rgb", "depth"),
+        "warehouse",
+        FolderOptions("recorded", train=tuple(bags), val=bags[0]),
+        AugmentationOptions((64, 64)),
+        LoadingOptions(2),
     )
     data.setup("fit")
     lightning.seed_everything(0)
@@ -61,7 +67,11 @@ def test_a_network_learns_from_bags(tmp_path):
     ("streams", "layout", "message"),
     [
         (("rgb", "depth"), "recorded", r"drive\.mcap: no label images; topics there: .* Annotate its frames"),
-        (("rgb", "depth", "labels"), "simulated", r"drive\.mcap: a bag; expected a folder .* or data\.layout recorded"),
+        (
+            ("rgb", "depth", "labels"),
+            "simulated",
+            r"drive\.mcap: a bag; expected .* or data\.folders\.layout recorded",
+        ),
         (("depth", "labels"), "recorded", r"drive\.mcap: no colour image"),
     ],
 )

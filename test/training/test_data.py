@@ -12,16 +12,19 @@ import torch
 from gemini_ros.cli import main
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.training.data import ImageFolder, SegmentationData
+from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions
 from gemini_ros.training.task import SegmentationTask
 from test.datasets.trees import HEIGHT, LABELS, METRES, WIDTH, write_tree
-from test.training.toy import save_checkpoint
+from test.training.toy import nano, save_checkpoint
 
 pytestmark = pytest.mark.torch
-RGBD = ["rgb", "depth"]
+RGBD = ("rgb", "depth")
 
 
 def opened(stage, **options):
-    data = SegmentationData(**{"modalities": RGBD, "crop_size": (32, 16), "batch_size": 2} | options)
+    known = {"modalities": RGBD, "augmentation": AugmentationOptions((32, 16)), "loading": LoadingOptions(2)}
+    own = {name: options.pop(name) for name in ("modalities", "label_set") if name in options}
+    data = SegmentationData(**known | own, folders=FolderOptions(**options))
     data.setup(stage)
     return data
 
@@ -56,10 +59,12 @@ def test_any_folder_is_scored_at_the_labels_own_sizes(several_sizes, tmp_path, c
     """Untrained weights: what counts is that every labelled pixel of every image is scored, also of odd sizes."""
     common = ["--config=config/training/warehouse_rgbd_nano.yaml", "--trainer.enable_progress_bar=false"]
     place = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=false"]
-    data = [f"--data.root={several_sizes}", "--data.layout=sunrgbd_37", "--data.val_split=test"]
-    untrained = save_checkpoint(SegmentationTask("nano", ["rgb", "depth"], "sunrgbd_37"), tmp_path / "untrained.ckpt")
+    data = [f"--data.folders.root={several_sizes}", "--data.folders.layout=sunrgbd_37", "--data.folders.val_split=test"]
+    untrained = save_checkpoint(
+        SegmentationTask(nano("rgb", "depth", label_set="sunrgbd_37")), tmp_path / "untrained.ckpt"
+    )
     weights = f"--ckpt_path={untrained}"
-    assert main(["train", "test", *common, *place, *data, weights, "--model.label_set=sunrgbd_37"]) == 0
+    assert main(["train", "test", *common, *place, *data, weights, "--model.network.label_set=sunrgbd_37"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())["complete"]["all"]
     labels = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (several_sizes / "label37/test").iterdir()]
     assert scores["pixels"] == sum(np.count_nonzero(image) for image in labels) and len(scores["iou"]) == 37
@@ -89,16 +94,19 @@ def test_two_descriptions_of_one_folder_share_what_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"root": "R"}, r"layout sunrgbd_37 finds splits test, train there: give data\.train_split"),
-        ({"root": "R", "train_split": "train"}, r"give data\.val_split"),
-        ({"train_split": "train"}, r"training needs data\.train_dirs, or data\.root of a layout that has splits"),
-        ({"root": "R", "layout": "recorded"}, r"training needs data\.train_dirs"),
-        ({"train_dirs": ["R"], "train_split": "train"}, r"validation needs data\.val_dir, or data\.root"),
+        ({"root": "R"}, r"layout sunrgbd_37 finds splits test, train there: give data\.folders\.train_split"),
+        ({"root": "R", "train_split": "train"}, r"give data\.folders\.val_split"),
+        (
+            {"train_split": "train"},
+            r"training needs data\.folders\.train, or data\.folders\.root of a layout that has splits",
+        ),
+        ({"root": "R", "layout": "recorded"}, r"training needs data\.folders\.train"),
+        ({"train": ["R"], "train_split": "train"}, r"validation needs data\.folders\.val, or data\.folders\.root"),
         (
             {"root": "R", "train_split": "train", "label_set": "nyudv2_40"},
             "layout sunrgbd_37 has the labels of sunrgbd_37, the model those of nyudv2_40",
         ),
-        ({"root": "R", "train_split": "train", "modalities": ["rgb", "thermal"]}, "layout sunrgbd_37 has no thermal"),
+        ({"root": "R", "train_split": "train", "modalities": ("rgb", "thermal")}, "layout sunrgbd_37 has no thermal"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(several_sizes, options, message):

@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.datasets import examples
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, layout_of, licence_of
+from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, golden_frames, layout_of, licence_of
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.testing import answers
+from test.evaluation.drive import write_drive
+from test.training.toy import nano, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -48,13 +52,30 @@ def test_agreement_allows_rounding_and_nothing_else():
     assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
 
 
+def test_golden_frames_are_the_only_ones_opened(tmp_path, monkeypatch):
+    """Of eight frames four, without their labels; nothing is unpacked."""
+    folder = write_folder(tmp_path / "set")
+    opened = []
+    read_stored = examples.read_stored
+    monkeypatch.setattr(examples, "read_stored", lambda path, *rest: opened.append(path) or read_stored(path, *rest))
+    golden = golden_frames(folder, ("rgb", "depth"))
+    assert len(golden) == 4 and len(opened) == 8 and len(set(opened)) == 8
+    assert all(set(frame.images()) == {"rgb", "depth"} for frame in golden)
+    assert not any(path.parent.name == "labels" for path in opened) and not (folder / ".unpacked").exists()
+
+
+def test_golden_frames_come_from_a_bag_too(tmp_path):
+    golden = golden_frames(write_drive(tmp_path / "drive.mcap", frames=3), ("rgb", "depth"))
+    assert [frame.stamp_ns - golden[0].stamp_ns for frame in golden] == [0, 0, 100_000_000, 200_000_000]
+
+
 def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
-    task = SegmentationTask("nano", ["rgb"], "warehouse").eval()
+    task = SegmentationTask(nano("rgb")).eval()
     task.network = network(0)
     rgb = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8))
     with torch.inference_mode():
         sample = {"rgb": rgb, "present": torch.ones(1, 1), "labels": rgb[..., 0]}
-        labels, confidence = task._segment(sample, task(sample).ensemble)
+        labels, confidence = answers(task(sample).ensemble, (64, 96))
         expected = [output.numpy() for output in graph_of(task.network)(rgb, torch.ones(1))[:2]]
     assert labels.dtype == confidence.dtype == np.uint8 and labels.shape == (1, 64, 96)
     assert (labels == expected[0]).mean() > 0.999
@@ -63,10 +84,11 @@ def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():
 
 def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
     """Only simulated data makes weights that are free of others' terms; a checkpoint names its data's layout."""
-    task = SegmentationTask("nano", ["rgb"], "warehouse")
+    task = SegmentationTask(nano("rgb"))
     for parameters, name, licence, commercial_use in (
         ({}, "simulated", "Apache-2.0", "yes"),
         ({"datamodule_hyper_parameters": {"layout": "simulated"}}, "simulated", "Apache-2.0", "yes"),
+        ({"datamodule_hyper_parameters": {"folders": {"layout": "mfnet_9"}}}, "mfnet_9", "IROS 2017", "unknown"),
         ({"datamodule_hyper_parameters": {"layout": "mfnet_9"}}, "mfnet_9", "Ha et al., IROS 2017", "unknown"),
     ):
         torch.save(parameters, tmp_path / "a.ckpt")

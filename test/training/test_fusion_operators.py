@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.fusion_operators import OPERATORS, Run, allowed_steps, locked, main, make_one, runs
 from gemini_ros.training.task import SegmentationTask
-from test.training.toy import save_checkpoint, write_folder
+from test.training.toy import nano, save_checkpoint, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -17,7 +17,7 @@ def place(tmp_path_factory):
     """Arguments of a run of two steps on a toy data set, from a checkpoint of RGB alone."""
     root = tmp_path_factory.mktemp("operators")
     folder = write_folder(root / "set", frames=16)
-    weights = save_checkpoint(SegmentationTask("nano", ["rgb"], "warehouse"), root / "rgb.ckpt")
+    weights = save_checkpoint(SegmentationTask(nano("rgb")), root / "rgb.ckpt")
     return SimpleNamespace(weights=weights, train=folder, val=folder, frames=2, steps=2)
 
 

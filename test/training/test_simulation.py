@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from gemini_ros.simulation.cameras.handheld import render_place
 from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.export import load_task
+from gemini_ros.training.options import FolderOptions, LoadingOptions
 from gemini_ros.training.simulation import SimulatedFrames, Simulation
 from test.training.toy import write_folder
 
@@ -43,7 +45,7 @@ def test_places_are_rendered_too():
 @pytest.mark.slow
 def test_workers_share_the_scenes_and_batches_are_mixed():
     """Two spawned workers, each with its own graphics context."""
-    data = SegmentationData(["rgb", "depth"], val_dir="unused", batch_size=2, crop_size=(64, 32), workers=2)
+    data = SegmentationData(("rgb", "depth"), loading=LoadingOptions(2, workers=2))
     data.train = SimulatedFrames(SMALL, ("rgb", "depth"), None)
     torch.manual_seed(0)
     batches = list(itertools.islice(data.train_dataloader(), 4))
@@ -58,12 +60,12 @@ def test_a_network_learns_from_what_is_rendered(tmp_path):
     folder = write_folder(tmp_path / "set", frames=2)
     arguments = [
         "--config=config/training/warehouse_rgbd_nano.yaml",
-        "--data.train_dirs=null",
-        f"--data.val_dir={folder}",
+        "--data.folders.train=[]",
+        f"--data.folders.val={folder}",
         "--data.simulation={seed: 8, frames_per_scene: 2, size: [80, 60], mixed: 2}",
-        "--data.batch_size=2",
-        "--data.crop_size=[64,64]",
-        "--data.scale_range=[1.1,1.2]",
+        "--data.loading.batch_size=2",
+        "--data.augmentation.crop_size=[64,64]",
+        "--data.augmentation.scale_range=[1.1,1.2]",
         "--trainer.max_steps=2",
         "--trainer.val_check_interval=2",
         f"--trainer.default_root_dir={tmp_path}",
@@ -78,7 +80,10 @@ def test_a_network_learns_from_what_is_rendered(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train_dirs": ["x"]}, r"data\.simulation and folders to train on, expected one of them"),
+        (
+            {"folders": FolderOptions(train=(Path("x"),))},
+            r"data\.simulation and folders to train on, expected one of them",
+        ),
         (
             {"simulation": replace(SMALL, place="office"), "label_set": "warehouse"},
             r"data\.simulation has the labels of nav5, the model those of warehouse",
@@ -86,8 +91,8 @@ def test_a_network_learns_from_what_is_rendered(tmp_path):
         ({"label_set": "nyudv2_40"}, r"data\.simulation has the labels of warehouse, the model those of nyudv2_40"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(tmp_path, options, message):
-    data = SegmentationData(["rgb", "depth"], val_dir=tmp_path, **{"simulation": SMALL} | options)
+def test_settings_that_do_not_fit_are_refused(options, message):
+    data = SegmentationData(("rgb", "depth"), **{"simulation": SMALL} | options)
     with pytest.raises(ValueError, match=message):
         data.setup("fit")
 

@@ -7,9 +7,10 @@ import torch
 
 from gemini_ros.network.fusion.channel_exchange import exchanged_share
 from gemini_ros.training.loss import SegmentationLoss, dice_loss
+from gemini_ros.training.options import LossOptions, NetworkOptions, OptimizerOptions, ScheduleOptions
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.task import SegmentationTask
-from test.training.toy import save_checkpoint
+from test.training.toy import nano, save_checkpoint, toy_sample
 
 pytestmark = pytest.mark.torch
 
@@ -62,16 +63,17 @@ def test_cross_entropy_of_asked_labelled_hard_pixels(weights, threshold):
     true = logits.softmax(1).gather(1, truth.clamp(max=3)[:, None])[:, 0]
     kept = true < threshold if threshold else torch.ones_like(true)
     assert kept[0].sum() > 2
-    found = SegmentationLoss(4, weights, threshold)(logits, truth, asked)
+    options = LossOptions(class_weights=weights, ohem_threshold=threshold)
+    found = SegmentationLoss(4, options)(logits, truth, asked)
     assert found.item() == pytest.approx(loss_by_loops(logits, truth, asked, weights or [1.0] * 4, kept), rel=1e-5)
-    assert SegmentationLoss(4, weights, threshold)(logits, truth, torch.zeros(2)) == 0
+    assert SegmentationLoss(4, options)(logits, truth, torch.zeros(2)) == 0
 
 
 def test_where_all_is_easy_the_hardest_sixteenth_is_kept():
     truth = torch.zeros(1, 4, 8, dtype=torch.long)
     logits = torch.zeros(1, 2, 4, 8)
     logits[0, 0] = torch.arange(32).reshape(4, 8) / 10 + 5
-    found = SegmentationLoss(2, ohem_threshold=0.7)(logits, truth, torch.ones(1))
+    found = SegmentationLoss(2, LossOptions(ohem_threshold=0.7))(logits, truth, torch.ones(1))
     expected = torch.nn.functional.softplus(-torch.tensor([5.0, 5.1])).mean()
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 
@@ -79,7 +81,7 @@ def test_where_all_is_easy_the_hardest_sixteenth_is_kept():
 @pytest.mark.parametrize("options", [{"class_weights": [1.0]}, {"class_weights": [1, -1]}, {"ohem_threshold": 0.0}])
 def test_loss_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=r"(class_weights|ohem_threshold) .*, expected"):
-        SegmentationLoss(2, **options)
+        SegmentationLoss(2, LossOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -87,27 +89,17 @@ def test_loss_options_out_of_range_are_refused(options):
     [(0, 0.1), (9, 1.0), (10, 1.0), (29, 1 - 19 / 40), (50, 0.5), (75, 0.25), (99, 0.5 * (1 - 49 / 50))],
 )
 def test_rate_warms_up_and_decays_anew_in_each_stage(step, expected):
-    assert rate_factor(step, 100, 10, "poly", (1.0, 0.5)) == pytest.approx(expected)
+    assert rate_factor(step, 100, ScheduleOptions(10, "poly", (1.0, 0.5))) == pytest.approx(expected)
 
 
 def test_cosine_goes_from_one_to_zero_over_its_middle():
-    factors = [rate_factor(step, 110, 10) for step in (10, 60, 110)]
+    factors = [rate_factor(step, 110, ScheduleOptions(10)) for step in (10, 60, 110)]
     assert factors == pytest.approx([1, 0.5, 0], abs=1e-12)
-
-
-def toy_sample():
-    torch.manual_seed(1)
-    return {
-        "rgb": torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8),
-        "depth": torch.rand(2, 64, 96) * 5 + 0.2,
-        "labels": torch.randint(0, 10, (2, 64, 96), dtype=torch.uint8),
-        "present": torch.tensor([[1.0, 1.0], [1.0, 0.0]]),
-    }
 
 
 def test_single_output_teaches_the_streams_through_the_ensemble():
     """The same sample's gradient on the head is the ensemble's alone, and a stream that is absent gets none."""
-    task = SegmentationTask("nano", ["rgb", "depth"], "warehouse", single_output=True)
+    task = SegmentationTask(nano("rgb", "depth"), LossOptions(single_output=True))
     task.log = lambda *_args, **_kwargs: None
     task.training_step(toy_sample(), 0).backward()
     for name, parameter in task.network.named_parameters():
@@ -120,24 +112,11 @@ def test_single_output_teaches_the_streams_through_the_ensemble():
     assert not last_norm[1].weight.grad.any() and last_norm[0].weight.grad.any()
 
 
-def test_scores_of_several_views_are_the_mean_of_their_probabilities():
-    sample = toy_sample()
-    plain = SegmentationTask("nano", ["rgb", "depth"], "warehouse").eval()
-    both = SegmentationTask("nano", ["rgb", "depth"], "warehouse", test_flip=True).eval()
-    both.load_state_dict(plain.state_dict())
-    mirrored = {k: v.flip(2) if k != "present" else v for k, v in sample.items()}
-    with torch.inference_mode():
-        expected = (plain(sample).ensemble.softmax(1) + plain(mirrored).ensemble.flip(3).softmax(1)) / 2
-        torch.testing.assert_close(both._test_logits(sample).exp(), expected, rtol=1e-4, atol=1e-6)
-        larger = SegmentationTask("nano", ["rgb", "depth"], "warehouse", test_scales=[1.0, 1.5]).eval()
-        assert larger._test_logits(sample).shape == expected.shape
-
-
 @pytest.fixture
 def alone(tmp_path):
     """A network of RGB alone and its checkpoint."""
     torch.manual_seed(0)
-    task = SegmentationTask("nano", ["rgb"], "warehouse").eval()
+    task = SegmentationTask(nano("rgb")).eval()
     for name, parameter in task.named_parameters():
         torch.nn.init.normal_(parameter, float(".norm" in name and name.endswith("weight")), std=0.1)
     return task, save_checkpoint(task, tmp_path / "alone.ckpt")
@@ -153,7 +132,7 @@ def alone(tmp_path):
 def test_two_streams_start_as_the_network_of_one(alone, fusion, tolerance):
     """Each stream of the new network gives, for its own image, what the old one gave."""
     old, checkpoint = alone
-    new = SegmentationTask("nano", ["rgb", "depth"], "warehouse", fusion, weights=checkpoint).eval()
+    new = SegmentationTask(nano("rgb", "depth", fusion=fusion), weights=checkpoint).eval()
     images = [torch.randn(2, 3, 32, 64) for _ in range(2)]
     with torch.inference_mode():
         found = new.network(images).streams
@@ -165,7 +144,7 @@ def test_two_streams_start_as_the_network_of_one(alone, fusion, tolerance):
 
 def test_depth_alone_starts_as_the_network_of_rgb_alone(alone):
     old, checkpoint = alone
-    new = SegmentationTask("nano", ["depth"], "warehouse", weights=checkpoint).eval()
+    new = SegmentationTask(nano("depth"), weights=checkpoint).eval()
     image = torch.randn(2, 3, 32, 64)
     with torch.inference_mode():
         assert torch.equal(new.network([image]).ensemble, old.network([image]).ensemble)
@@ -176,7 +155,9 @@ def test_a_penalty_lets_channels_be_exchanged():
     """A step shrinks the scales of one half of each stream's channels by its learning rate times the penalty."""
     torch.manual_seed(0)
     task = SegmentationTask(
-        "nano", ["rgb", "depth"], "warehouse", "channel_exchange", warmup_steps=1, channel_sparsity=1e4
+        nano("rgb", "depth", fusion="channel_exchange"),
+        optimizer=OptimizerOptions(channel_sparsity=1e4),
+        schedule=ScheduleOptions(warmup_steps=1),
     )
     assert exchanged_share(task.network) == 0
     sample = toy_sample() | {"present": torch.ones(2, 2)}
@@ -191,6 +172,6 @@ def test_a_penalty_lets_channels_be_exchanged():
 
 
 def test_a_network_of_another_size_is_not_spread(tmp_path):
-    checkpoint = save_checkpoint(SegmentationTask("nano", ["rgb"], "warehouse"), tmp_path / "old.ckpt")
+    checkpoint = save_checkpoint(SegmentationTask(nano("rgb")), tmp_path / "old.ckpt")
     with pytest.raises(ValueError, match=r"old\.ckpt: network\.\S+ has shape \(\S+, .*\), expected"):
-        SegmentationTask("b0", ["rgb", "depth"], "warehouse", weights=checkpoint)
+        SegmentationTask(NetworkOptions("b0", ("rgb", "depth"), "warehouse"), weights=checkpoint)

@@ -19,11 +19,14 @@ from tensorboardX.proto.event_pb2 import Event
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
 from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.onnx import OnnxSegmenter
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.data import ImageFolder
-from gemini_ros.training.export import load_task
+from gemini_ros.training.export import layout_of, load_task
+from gemini_ros.training.options import AugmentationOptions, NetworkOptions
 from gemini_ros.training.task import SegmentationTask
-from test.training.toy import write_folder
+from gemini_ros.training.testing import label_images
+from test.training.toy import nano, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -36,10 +39,10 @@ def folder(tmp_path_factory):
 def arguments(folder, out):
     return [
         "--config=config/training/warehouse_rgbd_nano.yaml",
-        f"--data.train_dirs=['{folder}']",
-        f"--data.val_dir={folder}",
-        "--data.batch_size=4",
-        "--data.crop_size=[64,64]",
+        f"--data.folders.train=['{folder}']",
+        f"--data.folders.val={folder}",
+        "--data.loading.batch_size=4",
+        "--data.augmentation.crop_size=[64,64]",
         f"--trainer.default_root_dir={out}",
         f"--trainer.logger.init_args.save_dir={out}",
         "--trainer.enable_progress_bar=false",
@@ -53,10 +56,10 @@ def test_every_configuration_is_one(config, capsys):
     with pytest.raises(SystemExit) as end:
         main(["train", "fit", *base, f"--config={config}", "--print_config"])
     assert end.value.code == 0
-    assert yaml.safe_load(capsys.readouterr().out)["model"]["learning_rate"] > 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["optimizer"]["learning_rate"] > 0
 
 
-def test_fit_test_export_and_run(folder, tmp_path):
+def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
     """The whole way: the exported file gives the labels of the checkpoint, and carries its scores."""
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, "--trainer.max_steps=4", "--trainer.val_check_interval=2"]) == 0
@@ -76,7 +79,11 @@ def test_fit_test_export_and_run(folder, tmp_path):
 
     out = tmp_path / "toy.onnx"
     export = ["model", "export", str(checkpoint), "--frames", str(folder), "--out", str(out)]
-    assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+    closed = []
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxSegmenter, "close", closed.append)
+        assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+    assert len(closed) == 1
     segmenter = load_segmenter(out)
     assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
     with np.load(tmp_path / "toy.golden.npz") as golden:
@@ -89,25 +96,49 @@ def test_fit_test_export_and_run(folder, tmp_path):
     sample = ImageFolder(folder, ("rgb", "depth"))[2]
     batch = {name: sample[name][None] for name in ("rgb", "depth", "present", "labels")}
     with torch.inference_mode():
-        expected = load_task(checkpoint)._labels(batch)[0]
+        expected = label_images(load_task(checkpoint)(batch).ensemble, (64, 96))[0]
     found = segmenter.segment(Frame(0, "camera", rgb=sample["rgb"].numpy(), depth=sample["depth"].numpy()))
     assert (found.labels == expected).mean() > 0.99
 
 
 def test_options_hold_for_a_checkpoint_and_its_network_does_not_change(folder, tmp_path, capsys):
     common = arguments(folder, tmp_path)
-    assert main(["train", "fit", *common, *steps(1), "--model.learning_rate=1e-3"]) == 0
+    assert main(["train", "fit", *common, *steps(1), "--model.optimizer.learning_rate=1e-3"]) == 0
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     go_on = [*common, f"--ckpt_path={checkpoint}"]
-    assert main(["train", "test", *go_on, "--model.test_flip=true"]) == 0
-    assert main(["train", "fit", *go_on, *steps(2), "--model.learning_rate=1e-4"]) == 0
+    assert main(["train", "test", *go_on, "--model.scoring.flip=true"]) == 0
+    assert main(["train", "fit", *go_on, *steps(2), "--model.optimizer.learning_rate=1e-4"]) == 0
     stored = torch.load(max(tmp_path.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime), weights_only=True)
-    assert stored["hyper_parameters"]["learning_rate"] == 1e-4
+    assert stored["hyper_parameters"]["optimizer"]["learning_rate"] == 1e-4
     used = [yaml.safe_load(path.read_text())["model"] for path in tmp_path.rglob("config.yaml")]
-    assert any(options["test_flip"] for options in used)
+    assert any(options["scoring"]["flip"] for options in used)
     capsys.readouterr()
-    assert main(["train", "test", *go_on, "--model.fusion=sum"]) == 2
+    assert main(["train", "test", *go_on, "--model.network.fusion=sum"]) == 2
     assert f"{checkpoint}: fusion is gemini, the configuration says sum" in capsys.readouterr().err
+
+
+def flattened(checkpoint, old):
+    """The checkpoint as trainings wrote it when all options lay side by side."""
+    stored = torch.load(checkpoint, weights_only=True)
+    hyper_parameters = stored["hyper_parameters"].pop("network") | {"learning_rate": 0.1, "_instantiator": "lightning"}
+    stored |= {"hyper_parameters": hyper_parameters, "datamodule_hyper_parameters": {"layout": "simulated"}}
+    torch.save(stored, old)
+    return old
+
+
+def test_checkpoints_of_options_side_by_side_are_read(folder, tmp_path, capsys):
+    common = arguments(folder, tmp_path)
+    assert main(["train", "fit", *common, *steps(1)]) == 0
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    old = flattened(checkpoint, tmp_path / "old.ckpt")
+    assert main(["train", "test", *common, f"--ckpt_path={old}"]) == 0
+    assert main(["train", "fit", *common, *steps(2), f"--ckpt_path={old}"]) == 0
+    assert main(["train", "test", *common, f"--ckpt_path={old}", "--model.network.thermal_kind=linear"]) == 2
+    assert "old.ckpt: thermal_kind is radiometric, the configuration says linear" in capsys.readouterr().err
+    new = SegmentationTask(nano("rgb", "depth"), weights=old).network.state_dict()
+    for name, value in load_task(old).network.state_dict().items():
+        assert torch.equal(value, load_task(checkpoint).network.state_dict()[name]) and torch.equal(value, new[name])
+    assert layout_of(old).name == layout_of(checkpoint).name == "simulated"
 
 
 def test_weights_by_chance_are_not_scored(folder, tmp_path, capsys):
@@ -119,10 +150,10 @@ def test_weights_by_chance_are_not_scored(folder, tmp_path, capsys):
 def test_weights_of_another_configuration_are_refused(folder, tmp_path):
     common = arguments(folder, tmp_path)
     steps = ["--trainer.max_steps=1", "--trainer.val_check_interval=1"]
-    assert main(["train", "fit", *common, *steps, "--model.drop_path=0.1"]) == 0
+    assert main(["train", "fit", *common, *steps, "--model.network.drop_path=0.1"]) == 0
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     with pytest.raises(ValueError, match=r"has shape .*, expected"):
-        SegmentationTask("b0", ["rgb", "depth"], "warehouse", weights=checkpoint)
+        SegmentationTask(NetworkOptions("b0", ("rgb", "depth"), "warehouse"), weights=checkpoint)
 
 
 def test_folder_gives_units_and_holes(folder):
@@ -165,7 +196,7 @@ def test_augmentation_moves_everything_together():
     y, x = np.mgrid[:120, :160]
     labels = ((x // 16 + y // 16) % 4 * 50).astype(np.uint8)
     images = {"depth": labels.astype(np.float32) / 100 + 1, "thermal": labels.astype(np.float32), "labels": labels}
-    augmentation = Augmentation((64, 48), (0.5, 1.5), (0.0, 0.0))
+    augmentation = Augmentation(AugmentationOptions((64, 48), (0.5, 1.5), (0.0, 0.0)))
     for _ in range(20):
         moved, present = augmentation(images, ("depth", "thermal"))
         assert moved["labels"].shape == (48, 64)
@@ -181,7 +212,7 @@ def test_misregistration_moves_depth_alone_by_a_little():
     torch.manual_seed(0)
     y, x = np.mgrid[:100, :200]
     images = {"thermal": (1000.0 * y + 2 * x).astype(np.float32), "labels": (x % 7).astype(np.uint8)}
-    augmentation = Augmentation((200, 100), (1.0, 1.0), (), misregistration=1.0)
+    augmentation = Augmentation(AugmentationOptions((200, 100), (1.0, 1.0), (), misregistration=1.0))
     shifts = set()
     for _ in range(30):
         moved, _ = augmentation(images, ("thermal",))
@@ -206,7 +237,7 @@ def test_depth_noise_grows_with_the_square_of_the_distance():
     images = {"depth": depth, "labels": np.zeros(depth.shape, np.uint8)}
     deviation = {near: [], far: []}
     for _ in range(40):
-        moved, _ = Augmentation((100, 80), (1.0, 1.0), (), depth_noise=0.01)(images, ("depth",))
+        moved, _ = Augmentation(AugmentationOptions((100, 80), (1.0, 1.0), (), depth_noise=0.01))(images, ("depth",))
         for z, side in zip(sorted(deviation), sorted(np.split(moved["depth"], 2, 1), key=np.nanmean), strict=True):
             deviation[z].append(np.nanstd(side))
     assert np.mean(deviation[far]) / np.mean(deviation[near]) == pytest.approx(16, rel=0.05)
@@ -219,7 +250,7 @@ def test_degrees_become_counts_of_unknown_gain_and_offset():
     degrees = np.linspace(15, 35, 80 * 100, dtype=np.float32).reshape(80, 100)
     degrees[10:20] = np.nan
     images = {"thermal": degrees, "labels": np.zeros(degrees.shape, np.uint8)}
-    augmentation = Augmentation((100, 80), (1.0, 1.0), (), thermal_kind="linear")
+    augmentation = Augmentation(AugmentationOptions((100, 80), (1.0, 1.0), (), thermal_kind="linear"))
     gains, bits8 = [], 0
     for _ in range(30):
         counts = augmentation(images, ("thermal",))[0]["thermal"]
@@ -239,14 +270,14 @@ def test_modality_dropout_takes_each_away_as_often_as_asked():
         "depth": np.ones((16, 16), np.float32),
         "labels": np.zeros((16, 16), np.uint8),
     }
-    augmentation = Augmentation((16, 16), (1.0, 1.0), (0.2, 0.4))
+    augmentation = Augmentation(AugmentationOptions((16, 16), (1.0, 1.0), (0.2, 0.4)))
     present = np.array([augmentation(images, ("rgb", "depth"))[1] for _ in range(1000)])
     assert present.min(1).max() == 1 and present.max(1).min() == 1
     assert (1 - present).mean(0) == pytest.approx([0.2, 0.4], abs=0.06)
-    never = Augmentation((16, 16), (1.0, 1.0), ())
+    never = Augmentation(AugmentationOptions((16, 16), (1.0, 1.0), ()))
     assert all(never(images, ("rgb",))[1].tolist() == [1] for _ in range(20))
     with pytest.raises(ValueError, match="sum below 1"):
-        Augmentation((8, 8), (1.0, 1.0), (0.5, 0.6))
+        Augmentation(AugmentationOptions((8, 8), (1.0, 1.0), (0.5, 0.6)))
 
 
 def steps(count):
@@ -279,7 +310,7 @@ def test_tensorboard_reads_what_is_logged(folder, tmp_path):
     """Core-hours too, also of a training that never validates, and has nothing to validate on."""
     logger = ["--trainer.logger=TensorBoardLogger", f"--trainer.logger.save_dir={tmp_path}"]
     unvalidated = ["--trainer.max_steps=2", "--trainer.limit_val_batches=0", "--trainer.log_every_n_steps=1"]
-    unvalidated += ["--data.val_dir=null"]
+    unvalidated += ["--data.folders.val=null"]
     assert main(["train", "fit", *arguments(folder, tmp_path)[:-2], *logger, *unvalidated]) == 0
     data = next(tmp_path.rglob("events.out.tfevents.*")).read_bytes()
     found = {}
@@ -305,8 +336,8 @@ def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
     undone = [
         "--trainer.max_steps=2",
         "--trainer.val_check_interval=1",
-        "--model.learning_rate=30",
-        "--model.warmup_steps=2",
+        "--model.optimizer.learning_rate=30",
+        "--model.schedule.warmup_steps=2",
     ]
     assert main(["train", "fit", *arguments(folder, tmp_path), *undone, *both]) == 0
     with next(tmp_path.rglob("metrics.csv")).open(newline="") as log:
@@ -335,7 +366,11 @@ def test_mixed_precision_rounds_the_products_alone(folder, tmp_path):
 def test_a_loss_that_is_no_number_ends_the_training(folder, tmp_path, capsys):
     common = arguments(folder, tmp_path)
     options = ["--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=null"]
-    endless = ["--model.learning_rate=1e30", "--model.warmup_steps=1", "--trainer.limit_val_batches=0"]
+    endless = [
+        "--model.optimizer.learning_rate=1e30",
+        "--model.schedule.warmup_steps=1",
+        "--trainer.limit_val_batches=0",
+    ]
     assert main(["train", "fit", *common, *steps(8), *options, *endless]) == 2
     assert "the loss is nan, expected a finite number" in capsys.readouterr().err
 
@@ -373,7 +408,7 @@ def test_averaged_weights_are_what_a_checkpoint_holds(folder, tmp_path):
     assert main(["train", "fit", *common, *steps(2), *ema]) == 0
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     lightning.seed_everything(1)
-    first = SegmentationTask("nano", ["rgb", "depth"], "warehouse").network.state_dict()
+    first = SegmentationTask(nano("rgb", "depth")).network.state_dict()
     averaged = load_task(checkpoint).network.state_dict()
     trained = torch.load(checkpoint, weights_only=True)["current_model_state"]
     name = "decoder.fuse.weight"

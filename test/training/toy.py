@@ -1,11 +1,20 @@
-"""A data set of the simulator's layout, small and easy, and checkpoints without a training."""
+"""A data set of the simulator's layout, small and easy, a batch, and checkpoints without a training."""
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import lightning
 import numpy as np
+import torch
+
+from gemini_ros.training.options import NetworkOptions
+
+
+def nano(*modalities: str, label_set: str = "warehouse", **others: Any) -> NetworkOptions:
+    """The smallest network."""
+    return NetworkOptions("nano", modalities, label_set, **others)
 
 
 def save_checkpoint(task: lightning.LightningModule, path: Path) -> Path:
@@ -43,3 +52,14 @@ def write_folder(root: Path, frames: int = 8) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return root
+
+
+def toy_sample() -> dict[str, torch.Tensor]:
+    """Two samples of RGB and depth, 96x64; the second has no depth."""
+    torch.manual_seed(1)
+    return {
+        "rgb": torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8),
+        "depth": torch.rand(2, 64, 96) * 5 + 0.2,
+        "labels": torch.randint(0, 10, (2, 64, 96), dtype=torch.uint8),
+        "present": torch.tensor([[1.0, 1.0], [1.0, 0.0]]),
+    }

@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 
 import onnx
 
+from gemini_ros.datasets.examples import Example
 from gemini_ros.inference import read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden
 from gemini_ros.inference.tensorrt.build import BuildOptions, build_engine
@@ -19,7 +20,6 @@ from gemini_ros.inference.tensorrt.interface import EngineError
 from gemini_ros.inference.tensorrt.library import load_library
 from gemini_ros.inference.tensorrt.segmenter import load_engine
 from gemini_ros.precision.convert import converted
-from gemini_ros.precision.examples import Example
 from gemini_ros.precision.graph import load_plain
 
 ROOT = Path(__file__).resolve().parents[3]

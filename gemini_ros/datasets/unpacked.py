@@ -1,0 +1,70 @@
+"""Frames whose images are kept decoded beside themselves, so that many processes read them at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.datasets.examples import FolderFrames, require_size
+from gemini_ros.datasets.images import read_stored
+from gemini_ros.datasets.layout import ImageFormat, Layout
+
+
+class UnpackedFrames(FolderFrames):
+    """``FolderFrames`` with labels, unpacked once into plain arrays in ``.unpacked/`` and mapped into memory.
+
+    Needs images of one size. Raises ``ValueError`` as it does, while unpacking, for all files.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        modalities: Sequence[str],
+        *,
+        label_set: LabelSet | None = None,
+        split: str | None = None,
+    ) -> None:
+        super().__init__(root, layout, modalities, label_set=label_set, split=split)
+        self._arrays = {kind: self._unpack(kind, split) for kind in (*self.modalities, "labels")}
+
+    def _stored(self, index: int, kind: str) -> np.ndarray:
+        return self._arrays[kind][index]
+
+    def _unpack(self, kind: str, split: str | None) -> np.ndarray:
+        """All images of one kind as a memory-mapped array (frames, H, W[, 3]) of the numbers in the files."""
+        image = self.layout.images[kind]
+        encoding = None if image.encoding == "plain" else image.encoding
+        name = "_".join(
+            dict.fromkeys(filter(None, (*Path(image.path.text).parent.parts, kind, image.channel, encoding, split)))
+        )
+        folder = self.root / ".unpacked"
+        path, index = folder / f"{name}.npy", folder / f"{name}.json"
+        stems = [record["stem"] for record in self.records]
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (path.is_file() and index.is_file() and json.loads(index.read_text()) == stems):
+                _write([frame.files[kind] for frame in self._frames], kind, image, path)
+                with atomic_path(index) as part:
+                    part.write_text(json.dumps(stems))
+        return np.load(path, mmap_mode="r")
+
+
+def _write(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:
+    with atomic_path(path) as part:
+        target = None
+        for i, file in enumerate(files):
+            stored = read_stored(file, kind, image)
+            if target is None:
+                target = np.lib.format.open_memmap(part, "w+", stored.dtype, (len(files), *stored.shape))
+            require_size(file, stored, target.shape[2:0:-1])
+            target[i] = stored
+        assert target is not None
+        target.flush()

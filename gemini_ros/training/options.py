@@ -1,0 +1,158 @@
+"""The options of a training by subject, as ``--help`` and ``config/training/*.yaml`` group them.
+
+Checkpoints hold them as plain values (``plain``), since a checkpoint is read without running any code in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from gemini_ros.datasets.folder import SIMULATED
+from gemini_ros.training.modalities import ThermalKind
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What is trained: a ``network.model.FusionSegmenter``.
+
+    ``label_set`` is a name in ``config/labels`` or the path of a file. ``thermal_kind`` says what thermal images are:
+    degrees, or counts of a camera whose gain and offset nobody knows. ``drop_path`` is the rate of stochastic depth
+    (arXiv:1603.09382) in the last block of the encoder. All but it are the network's for good: weights of a network
+    trained with other ones do not fit.
+    """
+
+    encoder: str
+    modalities: tuple[str, ...]
+    label_set: str
+    fusion: str = "gemini"
+    thermal_kind: ThermalKind = "radiometric"
+    drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modalities", tuple(self.modalities))
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What is minimised at labelled pixels (``training.loss``): cross entropy, and what helps where classes are rare.
+
+    ``dice``: weight of the Dice loss (arXiv:1606.04797), added. ``class_weights``: one factor for each class.
+    ``ohem_threshold``: learn only from pixels whose true class has a probability below it, and in any case from the
+    hardest sixteenth (online hard example mining, arXiv:1604.03540). ``single_output``: only the ensemble is asked, and
+    the streams learn through it; else each stream is asked too, as in the paper.
+    """
+
+    dice: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    ohem_threshold: float | None = None
+    single_output: bool = False
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """AdamW (``training.optimizer``).
+
+    ``decoder_factor`` is times the learning rate for the decoder. ``weight_decay`` leaves biases and norms alone.
+    ``channel_sparsity`` is of the fusion ``channel_exchange`` alone, which exchanges nothing without it: the L1 penalty
+    on its scales.
+    """
+
+    learning_rate: float = 1e-3
+    decoder_factor: float = 1.0
+    weight_decay: float = 0.01
+    channel_sparsity: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """How the learning rate goes over a training (``training.schedule``).
+
+    Linear over the first ``warmup_steps``, then by ``decay`` to the end. ``stages`` are factors of equally long parts
+    of the training; the decay begins anew in each.
+    """
+
+    warmup_steps: int = 200
+    decay: Literal["cosine", "poly", "constant"] = "cosine"
+    stages: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How ``train test`` scores (``training.testing``).
+
+    Images are scored at these ``scales`` and, with ``flip``, mirrored too, and the probabilities of all views averaged.
+    ``merged`` is a layout whose labels make coarser classes of the model's, which are then scored as well.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    merged: str | None = None
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """Where the images are: folders of one ``layout`` (a name in ``config/datasets``, or the path of a YAML file).
+
+    ``train`` are the folders to learn from, ``val`` the one to score on; ``root`` stands for both where one folder
+    holds all. ``train_split`` and ``val_split`` say which part is which, where a folder of the layout holds several.
+    A bag with label images may stand for a folder of layout ``recorded``.
+    """
+
+    layout: str = SIMULATED
+    root: Path | None = None
+    train: tuple[Path, ...] = ()
+    val: Path | None = None
+    train_split: str | None = None
+    val_split: str | None = None
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """What is done to a frame before it is learnt from (``training.augmentation``).
+
+    A crop of ``crop_size`` (width, height) after scaling by ``scale_range``. ``modality_dropout`` holds, per modality,
+    how often it alone is taken away; empty, none is. Depth gets noise of up to ``depth_noise`` x z^2 metres (z in
+    metres). With the probability ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of
+    the width. ``thermal_kind`` is the network's.
+    """
+
+    crop_size: tuple[int, int] = (160, 120)
+    scale_range: tuple[float, float] = (0.5, 1.0)
+    modality_dropout: tuple[float, ...] = ()
+    depth_noise: float = 0.0
+    misregistration: float = 0.0
+    thermal_kind: ThermalKind = "radiometric"
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """How samples come: ``workers`` processes load batches of ``batch_size``.
+
+    Validation takes batches of ``val_batch_size``, where all images have one size, and while training ``val_limit``
+    frames, evenly spread.
+    """
+
+    batch_size: int = 16
+    val_batch_size: int = 4
+    val_limit: int | None = None
+    workers: int = 0
+
+
+def plain(options: Any) -> dict[str, Any]:
+    """A dataclass of options as a checkpoint may hold it: dictionaries, lists, text and numbers."""
+    return json.loads(json.dumps(asdict(options), default=str))
+
+
+def network_options(hyper_parameters: Mapping[str, Any]) -> NetworkOptions:
+    """The network of a checkpoint; in those written before there were groups, all options lie side by side."""
+    known = hyper_parameters.get("network", hyper_parameters)
+    return NetworkOptions(**{field.name: known[field.name] for field in fields(NetworkOptions) if field.name in known})
+
+
+def layout_name(hyper_parameters: Mapping[str, Any]) -> str:
+    """The layout of the data of a checkpoint, of the same two forms."""
+    return hyper_parameters.get("folders", hyper_parameters).get("layout", SIMULATED)
