@@ -91,7 +91,7 @@ def write_checked(
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
             results = [segmenter.segment(frame) for frame in frames]
         graph = ModelFile(network, info.modalities, info.network_size).eval()
-        if (share := _agreement(graph, info, frames, results)) < SMALLEST_AGREEMENT:
+        if (share := _agreement(graph, info.modality_names, frames, results)) < SMALLEST_AGREEMENT:
             raise ValueError(f"{out}: {share:.4f} of the labels agree with the network, expected {SMALLEST_AGREEMENT}")
         write_golden(golden_path(out), frames, results)
 
@@ -126,13 +126,15 @@ def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -
     return "; ".join(terms), "unknown" if task.imagenet is None else "no"
 
 
-def _agreement(graph: ModelFile, info: ModelInfo, frames: list[Frame], results: list[Segmentation]) -> float:
+def _agreement(
+    graph: ModelFile, names: Sequence[str], frames: Sequence[Frame], results: Sequence[Segmentation]
+) -> float:
     """Share of labels that agree in the frame where they differ most; frames have all modalities."""
     equal = []
     with torch.inference_mode():
         for frame, result in zip(frames, results, strict=True):
             given = frame.images()
-            images = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in info.modality_names]
+            images = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in names]
             labels, _, logits = graph(*images, torch.ones(len(images)))
             best = F.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False).topk(2, 1).values[0]
             undecided = best[0] - best[1] < UNDECIDED * logits.std()

@@ -45,11 +45,11 @@ def test_agreement_allows_rounding_and_nothing_else():
         labels, confidence, _ = graph_of(model)(torch.from_numpy(rgb)[None], torch.ones(1))
     assert len(labels.unique()) > 1
     results = [Segmentation(labels[0].numpy(), confidence[0].numpy())]
-    assert _agreement(graph_of(model), frames, results) == 1
-    assert _agreement(graph_of(rounded), frames, results) >= SMALLEST_AGREEMENT
-    assert _agreement(graph_of(network(1)), frames, results) < 0.9
+    assert _agreement(graph_of(model), ("rgb",), frames, results) == 1
+    assert _agreement(graph_of(rounded), ("rgb",), frames, results) >= SMALLEST_AGREEMENT
+    assert _agreement(graph_of(network(1)), ("rgb",), frames, results) < 0.9
     wrong = [Segmentation(np.ascontiguousarray(labels[0].numpy()[:, ::-1]), confidence[0].numpy())]
-    assert _agreement(graph_of(model), frames, wrong) < SMALLEST_AGREEMENT
+    assert _agreement(graph_of(model), ("rgb",), frames, wrong) < SMALLEST_AGREEMENT
 
 
 def test_golden_frames_are_the_only_ones_opened(tmp_path, monkeypatch):

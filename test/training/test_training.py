@@ -81,7 +81,7 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
     export = ["model", "export", str(checkpoint), "--frames", str(folder), "--out", str(out)]
     closed = []
     with monkeypatch.context() as patch:
-        patch.setattr(OnnxSegmenter, "close", closed.append)
+        patch.setattr(OnnxSegmenter, "close", lambda self: closed.append(self))
         assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
     assert len(closed) == 1
     segmenter = load_segmenter(out)
