@@ -49,6 +49,8 @@ def main(cameras: dict[str, dict[str, Any]]) -> None:
             start(node, stream, settings)
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
+        sys.stdout.write("publishing\n")
+        sys.stdout.flush()
         while not stop.is_set():
             executor.spin_once(timeout_sec=0.05)
         executor.remove_node(node)

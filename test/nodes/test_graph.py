@@ -25,8 +25,10 @@ pytestmark = pytest.mark.once
 @contextmanager
 def cameras(environment: dict[str, str], **streams: dict[str, Any]) -> Iterator[None]:
     command = [sys.executable, "-m", "test.nodes.faulty_cameras", json.dumps(streams)]
-    with subprocess.Popen(command, env=environment, cwd=ROOT) as running:
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "publishing\n"
             yield
         finally:
             running.terminate()
