@@ -13,6 +13,7 @@ from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.report.canvas import BAD
 from test.evaluation.drive import MOUNTING, write_drive
 
+pytestmark = pytest.mark.once
 MODELS = Path(__file__).parents[1] / "fixtures"
 RGB, RGB_DEPTH = MODELS / "tiny_rgb.onnx", MODELS / "tiny_rgb_depth.onnx"
 

@@ -15,6 +15,7 @@ from gemini_ros.demo.results import summarise_run
 from test.demo.runs import STAMPS, a_run, statistics
 from test.drives import START_NS, write_drive
 
+pytestmark = pytest.mark.once
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
 MODES = [{"seconds": 0.0, "mode": "normal"}, {"seconds": 0.45, "mode": "degrade:depth"}]
 

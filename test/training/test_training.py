@@ -136,8 +136,9 @@ def test_checkpoints_of_options_side_by_side_are_read(folder, tmp_path, capsys):
     assert main(["train", "test", *common, f"--ckpt_path={old}", "--model.network.thermal_kind=linear"]) == 2
     assert "old.ckpt: thermal_kind is radiometric, the configuration says linear" in capsys.readouterr().err
     new = SegmentationTask(nano("rgb", "depth"), weights=old).network.state_dict()
+    expected = load_task(checkpoint).network.state_dict()
     for name, value in load_task(old).network.state_dict().items():
-        assert torch.equal(value, load_task(checkpoint).network.state_dict()[name]) and torch.equal(value, new[name])
+        assert torch.equal(value, expected[name]) and torch.equal(value, new[name])
     assert layout_of(old).name == layout_of(checkpoint).name == "simulated"
 
 
