@@ -56,7 +56,10 @@ ARGUMENTS = (
 
 
 def parameters_of(params_file: str) -> set:
-    """Names of the parameters that a file of the user's sets; the shipped one sets nothing but defaults."""
+    """Names of the parameters that a file of the user's sets; the shipped one sets nothing but defaults.
+
+    Read here, since ros2 launch runs with ROS's own Python, which may lack what the package imports.
+    """
     if params_file == DEFAULTS:
         return set()
     path = Path(params_file).expanduser()

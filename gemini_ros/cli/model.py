@@ -58,7 +58,11 @@ def _add_export(verbs: Subparsers) -> None:
         "--scores", type=Path, metavar="JSON", help="output of `gemini-ros train test`, stored in the metadata"
     )
     parser.add_argument(
-        "--frames", type=Path, required=True, metavar="DIR", help="data set whose frames the export is checked on"
+        "--frames",
+        type=Path,
+        required=True,
+        metavar="DIR|BAG",
+        help="data set or bag to check the export on",
     )
 
 
@@ -139,7 +143,10 @@ def _add_import_official(verbs: Subparsers) -> None:
     )
     add_model_out(parser)
     parser.add_argument(
-        "--frames", type=Path, metavar="DIR", help="data set whose frames the file is checked on (default: synthetic)"
+        "--frames",
+        type=Path,
+        metavar="DIR|BAG",
+        help="data set or bag to check the file on (default: synthetic)",
     )
     add_layout(parser, "layout of --frames")
 

@@ -20,7 +20,7 @@ from gemini_ros.core.overlay import blend
 from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
 from gemini_ros.pipeline.bag_walk import BagWalk, Step, mounting_of
-from gemini_ros.pipeline.mapping import Mapping as Costmapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.report.canvas import fit, legend_entries
@@ -87,7 +87,7 @@ class _Column:
     heading: Heading
     label_set: LabelSet
     perceive: Perceive
-    costmap: Costmapping
+    costmap: Mapper
 
 
 def _load(model: str | Path, modalities: tuple[str, ...], threads: int | None) -> Segmenter:
@@ -140,7 +140,7 @@ def _columns(drive: _Drive, rgb: Segmenter, fusion: Segmenter) -> list[_Column]:
         return fusion.segment(frame), frame.depth
 
     return [
-        _Column(heading, label_set, perceive, Costmapping(_COSTMAP, label_set, drive.poses))
+        _Column(heading, label_set, perceive, Mapper(_COSTMAP, label_set, drive.poses))
         for heading, label_set, perceive in (
             (
                 Heading("RGB only", "network on the colour image; a flat floor is assumed"),

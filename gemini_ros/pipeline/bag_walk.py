@@ -19,15 +19,13 @@ from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.intake import Intake
-from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import BASE_FRAME, WAIT_NS, OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.pipeline.statistics import StageTimer
 from gemini_ros.pipeline.streams import find_topics, streams_of_bag
-from gemini_ros.pipeline.sync import Match
+from gemini_ros.pipeline.sync import POLL_NS, Match
 
-POLL_NS = 50_000_000
-"""Time passes in steps of this length for the matcher, live and offline."""
 _POLLS_IN_A_GAP = 1200
 
 
@@ -62,10 +60,9 @@ class Result(Step):
 class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
-    ``model_modalities``: what the model takes. ``keep_poses_ns``: for how long poses are remembered.
-    Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for
-    modalities that do not go together; on the way ``BagError`` where the bag is damaged. A message that cannot be used
-    is a counted drop, and each fault is kept in ``faults`` with how often it came.
+    ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. Raises ``BagError``
+    for a bag that lacks a topic, ``ValueError`` for modalities that do not go together; on the way ``BagError`` where
+    the bag is damaged. A message that cannot be used is a counted drop, and ``faults`` counts the reasons.
     """
 
     def __init__(
@@ -77,11 +74,9 @@ class BagWalk:
         keep_poses_ns: int = 10_000_000_000,
     ) -> None:
         self.topics = find_topics(reader)
-        self.settings = settings
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
         self.intake = Intake(required, extras, settings)
         self.poses = OdometryPoses(settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns)
-        self.has_odometry = self.topics.odom is not None
         self.faults = self.intake.faults
         self._reader = reader
 
@@ -109,7 +104,7 @@ class BagWalk:
                 try:
                     yield Step(self.intake.assemble(match), moment.mode, moment.now_ns)
                 except FrameError as error:
-                    self.intake.note(str(error))
+                    self.faults.note(str(error))
 
     def _handlers(self) -> dict[str, list[tuple[str, str]]]:
         """What each topic brings: the images of a stream, the camera_info of some, or odometry."""
@@ -129,7 +124,7 @@ class BagWalk:
             if kind == "image":
                 self.intake.refuse(stream, FrameError(str(error)), now_ns)
             else:
-                self.intake.note(str(error))
+                self.faults.note(str(error))
             return []
         if kind == "image":
             try:
@@ -139,7 +134,7 @@ class BagWalk:
         if kind == "info":
             self.intake.take_info(stream, message)
         elif fault := self.poses.take(message):
-            self.intake.note(f"{stored.topic}: {fault}")
+            self.faults.note(f"{stored.topic}: {fault}")
         return []
 
     def _moment(self, matches: list[Match], now_ns: int) -> Moment:
@@ -151,7 +146,7 @@ class BagRun:
 
     def __init__(self, reader: BagReader, segmenter: Segmenter, label_set: LabelSet, settings: Settings) -> None:
         self.walk = BagWalk(reader, segmenter.info.modality_names, settings)
-        self.costmap = Mapping(settings.costmap, label_set, self.walk.poses)
+        self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
         self.costmap.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
         self._waiting: deque[tuple[Segmented, Moment]] = deque()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.intake import Intake, Received
-from gemini_ros.pipeline.mapping import Mapping as Costmapping
-from gemini_ros.pipeline.statistics import Counters, LatencyStatistics, StageTimer
+from gemini_ros.pipeline.mapping import Mapper
+from gemini_ros.pipeline.statistics import Counters, FaultCounts, LatencyStatistics, StageTimer
 from gemini_ros.pipeline.sync import Match
 
-_FAULTS_KEPT, _NOTES_KEPT = 100, 20
+_NOTES_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ class FramePipeline:
     ``fault`` is why the last match became no labels, empty if it did; ``faults`` counts the reasons of a run.
     """
 
-    def __init__(self, intake: Intake, segmenter: Callable[[], Segmenter | None], costmap: Costmapping) -> None:
+    def __init__(self, intake: Intake, segmenter: Callable[[], Segmenter | None], costmap: Mapper) -> None:
         self.counters = Counters()
         self.latencies = LatencyStatistics()
         self.fault = ""
-        self.faults: Counter[str] = Counter()
+        self.faults = FaultCounts()
         self._intake, self._segmenter, self._costmap = intake, segmenter, costmap
         self._settling = threading.Lock()
         self._abandoned = False
@@ -62,8 +61,8 @@ class FramePipeline:
             with timer.stage("preprocess"):
                 frame = self._intake.assemble(match)
         except FrameError as error:
-            self._settle()
-            self._fail("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
+            if self._settle():
+                self._fail("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
             return None
         try:
             segmenter = self._segmenter()
@@ -116,8 +115,7 @@ class FramePipeline:
     def _fail(self, cause: str, text: str) -> None:
         self.counters.drop(cause)
         self.fault = text
-        if text in self.faults or len(self.faults) < _FAULTS_KEPT:
-            self.faults[text] += 1
+        self.faults.note(text)
 
 
 def _time_segment(timer: StageTimer, measured_ns: Mapping[str, int], whole_ns: int) -> None:

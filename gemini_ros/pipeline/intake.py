@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,8 @@ import numpy as np
 from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
 from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.statistics import FaultCounts
 from gemini_ros.pipeline.sync import Match, PairMatcher
-
-_FAULTS_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Intake:
             policy=settings.missing_policy,
         )
         self.streams = {name: ImageStream(name, settings) for name in names}
-        self.faults: Counter[str] = Counter()
+        self.faults = FaultCounts()
 
     def take(self, stream: str, message: Any, clock: Callable[[], int], received_ns: int) -> list[Match]:
         """The matches that a message settles. ``clock`` is the matcher's time, read once the image is decoded;
@@ -115,18 +113,13 @@ class Intake:
         source = self.streams[stream]
         source.take_info(message)
         if source.camera_fault:
-            self.note(f"{stream} camera_info: {source.camera_fault}")
+            self.faults.note(f"{stream} camera_info: {source.camera_fault}")
 
     def refuse(self, stream: str, error: FrameError, now_ns: int) -> None:
         """Count a message that came and is of no use."""
         self.matcher.drop(stream, error.cause, now_ns)
         if error.cause != "not_ready":
-            self.note(f"{stream}: {error}")
-
-    def note(self, fault: str) -> None:
-        """Count a fault. The figures in the sentences of a long run are without end: the first hundred are kept."""
-        if fault in self.faults or len(self.faults) < _FAULTS_KEPT:
-            self.faults[fault] += 1
+            self.faults.note(f"{stream}: {error}")
 
     def assemble(self, match: Match) -> Frame:
         """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""

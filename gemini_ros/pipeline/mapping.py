@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections import Counter
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
+from gemini_ros.pipeline.statistics import FaultCounts
 
 
-class Mapping:
+class Mapper:
     """Evidence of each frame into the grid: in the odometry's frame, or in base_link, where nothing accumulates.
 
     ``fault`` says why the last frame gave no evidence, ``warning`` what is less than it could be; both are empty when
@@ -25,8 +25,8 @@ class Mapping:
     def __init__(self, config: CostmapConfig, label_set: LabelSet, poses: PoseSource) -> None:
         self.fault = "no frame yet"
         self.warning = ""
-        self.faults: Counter[str] = Counter()
-        self.warnings: Counter[str] = Counter()
+        self.faults = FaultCounts()
+        self.warnings = FaultCounts()
         self.frame = BASE_FRAME
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
@@ -38,9 +38,9 @@ class Mapping:
         """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing."""
         self.fault = self._integrate(frame, segmentation)
         if self.fault:
-            self.faults[self.fault] += 1
+            self.faults.note(self.fault)
         elif self.warning:
-            self.warnings[self.warning] += 1
+            self.warnings.note(self.warning)
 
     def render(self, at_ns: int) -> tuple[Occupancy, str]:
         """The map at ``at_ns`` around the robot, and its frame."""

@@ -119,7 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "missing.policy",
         "degrade",
-        "What to do while a modality of the model is missing: `degrade` goes on with the rest, `hold` pauses the "
+        "What to do while a modality of the model is missing: `degrade` keeps running on the rest, `hold` pauses the "
         "output, `stop` also makes the whole costmap unknown at once and raises a diagnostics error.",
         choices=POLICIES,
         live=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ _MATCH_CAUSES = ("replaced", "failed", "not_ready", "invalid", "wrong_size", "sh
 # 2**_PRECISION buckets per power of two: a value is known to 1 part in 128, its bucket's middle to 1 in 256.
 _PRECISION = 7
 _LONGEST = (1 << 62) - 1
+_FAULTS_KEPT = 100
 
 
 class _MessageCounts(Protocol):
@@ -114,6 +116,15 @@ def message_identity(name: str, counts: _MessageCounts, waiting: int = 0) -> lis
         f"{name}: received {counts.received}, but in_pairs {counts.in_pairs} + singles {counts.singles} + dropped "
         f"{dict(counts.dropped)} + waiting {waiting} = {ended + waiting}"
     ]
+
+
+class FaultCounts(Counter[str]):
+    """How often each sentence came. Sentences with figures in them have no end: the first hundred are kept."""
+
+    def note(self, fault: str) -> None:
+        """Count a sentence, unless it is a new one beyond the hundredth."""
+        if fault in self or len(self) < _FAULTS_KEPT:
+            self[fault] += 1
 
 
 class StageTimer:

@@ -17,8 +17,10 @@ from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.statistics import CAUSES, message_identity
 from gemini_ros.pipeline.waiting import Message, Stream, StreamCounts, time_of
 
-__all__ = ["POLICIES", "Match", "PairMatcher", "StreamCounts"]
+__all__ = ["POLICIES", "POLL_NS", "Match", "PairMatcher", "StreamCounts"]
 
+POLL_NS = 50_000_000
+"""How often time passes for a matcher, live and offline."""
 _BEFORE_ALL = -(1 << 63)
 
 

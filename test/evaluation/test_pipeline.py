@@ -19,7 +19,7 @@ from gemini_ros.core.frames import Segmentation
 from gemini_ros.evaluation.pipeline import evaluate_bag
 from gemini_ros.inference import read_model_info
 from gemini_ros.pipeline.bag_walk import BagWalk
-from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.settings import make_settings
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, START_NS, view, write_drive
 from test.label_runs import differing_stamps, offline_labels
@@ -201,7 +201,7 @@ def test_map_of_perfect_labels(drive):
     """With the truth for labels the floor is free and the face of the box lethal, where they are in the world."""
     with BagReader(drive) as reader:
         walk = BagWalk(reader, ("rgb", "depth"), make_settings({"camera.in_base": list(MOUNTING)}))
-        costmap = Mapping(CostmapConfig(), read_model_info(RGB_DEPTH).label_set, walk.poses)
+        costmap = Mapper(CostmapConfig(), read_model_info(RGB_DEPTH).label_set, walk.poses)
         for step in walk.frames():
             pose = np.eye(4)
             pose[0, 3] = (step.frame.stamp_ns - START_NS) * 0.5e-9

@@ -11,6 +11,7 @@ from gemini_ros.pipeline.statistics import (
     CAUSES,
     STAGES,
     Counters,
+    FaultCounts,
     LatencyStatistics,
     StageTimer,
     message_identity,
@@ -128,3 +129,12 @@ def test_a_timer_adds_up_and_measures_through_errors():
     timer.add("network", 3)
     timer.add("network", 4)
     assert 20_000_000 <= timer.timings_ns["costmap"] < 2_000_000_000 and timer.timings_ns["network"] == 7
+
+
+def test_the_sentences_of_a_long_run_are_bounded():
+    faults = FaultCounts()
+    for i in range(1000):
+        faults.note(f"late by {i} ms")
+        faults.note("late by 3 ms")
+    assert len(faults) == 100
+    assert faults["late by 3 ms"] == 1001

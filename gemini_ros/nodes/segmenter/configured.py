@@ -15,7 +15,7 @@ from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
-from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.settings import Settings, label_set_for
 
 # What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
@@ -36,7 +36,7 @@ class Configured:
         label_set = label_set_for(self.info, settings)
         self.outputs = Outputs(node, label_set)
         self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
-        self.costmap = Mapping(settings.costmap, label_set, self.poses)
+        self.costmap = Mapper(settings.costmap, label_set, self.poses)
         self.loader: ModelLoader | None = None
         self.load()
 

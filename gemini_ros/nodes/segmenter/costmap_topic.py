@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.nodes.segmenter.outputs import Outputs
-from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.statistics import Counters
 
 
@@ -19,7 +19,7 @@ class CostmapTopic:
     the last subscriber has gone it is replaced by an unknown one: nobody is handed old free space.
     """
 
-    def __init__(self, costmap: Mapping, outputs: Outputs, now: Callable[[], int], counters: Counters) -> None:
+    def __init__(self, costmap: Mapper, outputs: Outputs, now: Callable[[], int], counters: Counters) -> None:
         self._costmap, self._outputs, self._now, self._counters = costmap, outputs, now, counters
         self._lock = threading.Lock()
         self._left_unknown = False

@@ -20,7 +20,7 @@ from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.pipeline.frame import FramePipeline
 from gemini_ros.pipeline.intake import Intake, Received
-from gemini_ros.pipeline.mapping import Mapping
+from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import PoseSource
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.slot import NewestSlot
@@ -38,7 +38,7 @@ class LivePipeline:
         required: tuple[str, ...],
         extras: tuple[str, ...],
         segmenter: Callable[[], Segmenter | None],
-        costmap: Mapping,
+        costmap: Mapper,
         poses: PoseSource,
         outputs: Outputs,
     ) -> None:
@@ -139,8 +139,9 @@ class LivePipeline:
             self._outputs.publish_images(frame, segmented.segmentation)
         self.frames.published()
         # A pose comes later than the image it belongs to: that is waiting, no work.
-        with timer.stage("queue"):
-            self._poses.wait(frame.stamp_ns)
+        if frame.depth is not None:
+            with timer.stage("queue"):
+                self._poses.wait(frame.stamp_ns)
         self.frames.map(segmented)
         with timer.stage("publish"):
             self.costmap_topic.publish(frame.stamp_ns)

@@ -28,8 +28,9 @@ from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.nodes.segmenter.parameters import declare, values_of
 from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
 from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
+from gemini_ros.pipeline.sync import POLL_NS
 
-_POLL_S = 0.05
+_POLL_S = POLL_NS / 1e9
 _COSTMAP_S = 0.2
 _DIAGNOSTICS_S = 1.0
 
