@@ -15,6 +15,8 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, require_rigid
 
 _MAX_CELLS_PER_SIDE = 2000
+AHEAD_NS = 100_000_000
+"""A stamp further than this ahead of the clock is not of this time line, and no evidence."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class SemanticCostmap:
     """The last frame that saw a cell says what it is, until that gets too old. Safe to use from several threads.
 
     Within a frame the worst of a cell's points decides (``EvidenceTable``); a newer frame replaces what it saw.
+    Evidence has two ages, and counts while both are short enough: by its stamp on the node's clock, and by its receipt
+    on a steady clock, which nobody sets. Where there is no steady clock (in a bag, under simulated time) both
+    times are of the node's.
     The grid is a window of fixed size around the camera, aligned to whole cells of the grid frame; what leaves it is
     forgotten. Nothing here repairs a wrong pose: without one do not call ``update``, and the map turns unknown.
     """
@@ -95,10 +100,11 @@ class SemanticCostmap:
         )
         self._lock = threading.Lock()
         self._ranks = np.zeros((config.cells, config.cells), np.uint8)
-        self._seen_ns = np.zeros((config.cells, config.cells), np.int64)
+        # When each cell was seen last, (2, cells, cells): by stamp, and by receipt.
+        self._seen_ns = np.zeros((2, config.cells, config.cells), np.int64)
         self._corner = (0, 0)
         self._newest_stamp_ns: int | None = None
-        self._evidence_ns: int | None = None
+        self._evidence_ns: tuple[int, int] | None = None
 
     def warm_up(self) -> str:
         """Compile (or load) the fast kernel, which takes seconds the first time; until then numpy does the work.
@@ -114,9 +120,11 @@ class SemanticCostmap:
         intrinsics: Intrinsics,
         grid_from_camera: Matrix,
         stamp_ns: int,
+        received_ns: int | None = None,
     ) -> None:
         """Take in one frame: labels and ``depth`` (H, W) in metres, seen from ``grid_from_camera`` (optical frame).
 
+        ``stamp_ns`` is when it was taken, on the node's clock; ``received_ns`` when it came, on the steady clock.
         No depth, or none that measures anything in the window, is no evidence: the map goes on ageing. A stamp before
         the last one is a new time line: the map is cleared first. Raises ``ValueError`` for sizes that differ or a pose
         that is none; the map is then as before.
@@ -134,8 +142,9 @@ class SemanticCostmap:
             self._move_to(corner)
             seen = frame != 0
             np.copyto(self._ranks, frame, where=seen)
-            np.copyto(self._seen_ns, stamp_ns, where=seen)
-            self._evidence_ns = stamp_ns
+            self._evidence_ns = (stamp_ns, stamp_ns if received_ns is None else received_ns)
+            for times, at_ns in zip(self._seen_ns, self._evidence_ns, strict=True):
+                np.copyto(times, at_ns, where=seen)
 
     def clear(self) -> None:
         """Forget everything: the map is unknown until the next evidence."""
@@ -143,20 +152,23 @@ class SemanticCostmap:
             self._forget()
             self._newest_stamp_ns = None
 
-    def render(self, now_ns: int, center_xy: tuple[float, float]) -> Occupancy:
+    def render(self, now_ns: int, center_xy: tuple[float, float], steady_ns: int | None = None) -> Occupancy:
         """The map at ``now_ns`` in the window around ``center_xy``, metres in the grid frame.
 
-        All unknown where the last evidence is further than ``timeout_s`` from ``now_ns``, in either direction.
+        ``steady_ns`` is the same instant on the steady clock. All unknown where the last evidence is older than
+        ``timeout_s``, or ahead by more than ``AHEAD_NS``.
         """
         if not np.isfinite(center_xy).all():
             raise ValueError(f"center_xy: {center_xy}, expected finite metres")
         n, resolution = self.config.cells, self.config.resolution_m
         corner = self._corner_around(*center_xy)
         data = np.full((n, n), -1, np.int8)
+        now = (now_ns, now_ns if steady_ns is None else steady_ns)
         with self._lock:
-            if self._evidence_ns is not None and abs(now_ns - self._evidence_ns) <= self.config.timeout_s * 1e9:
+            if self._evidence_ns is not None and _all_fresh(self._evidence_ns, now, self.config.timeout_s):
                 target, source = _overlap(corner, self._corner, n)
-                fresh = now_ns - self._seen_ns[source] <= self.config.decay_s * 1e9
+                fresh = _fresh(self._seen_ns[0][source], now[0], self.config.decay_s)
+                fresh &= _fresh(self._seen_ns[1][source], now[1], self.config.decay_s)
                 np.copyto(data[target], self._table.occupancy[self._ranks[source]], where=fresh)
         return Occupancy(data, resolution, (corner[0] * resolution, corner[1] * resolution), now_ns)
 
@@ -170,12 +182,23 @@ class SemanticCostmap:
             return
         target, source = _overlap(corner, self._corner, self.config.cells)
         ranks, seen_ns = np.zeros_like(self._ranks), np.zeros_like(self._seen_ns)
-        ranks[target], seen_ns[target] = self._ranks[source], self._seen_ns[source]
+        ranks[target] = self._ranks[source]
+        seen_ns[(slice(None), *target)] = self._seen_ns[(slice(None), *source)]
         self._ranks, self._seen_ns, self._corner = ranks, seen_ns, corner
 
     def _forget(self) -> None:
         self._ranks.fill(0)
         self._evidence_ns = None
+
+
+def _fresh(seen_ns: npt.NDArray[np.int64], now_ns: int, for_s: float) -> npt.NDArray[np.bool_]:
+    age_ns = now_ns - seen_ns
+    return (age_ns <= for_s * 1e9) & (age_ns >= -AHEAD_NS)
+
+
+def _all_fresh(seen_ns: tuple[int, int], now_ns: tuple[int, int], for_s: float) -> bool:
+    ages_ns = (now - seen for now, seen in zip(now_ns, seen_ns, strict=True))
+    return all(-AHEAD_NS <= age_ns <= for_s * 1e9 for age_ns in ages_ns)
 
 
 def _overlap(to: tuple[int, int], of: tuple[int, int], n: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -16,6 +16,8 @@ Matrix = npt.NDArray[np.float64]
 BODY_FROM_OPTICAL: Matrix = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float64)
 BODY_FROM_OPTICAL.flags.writeable = False
 
+MAX_POSITION_M = 1e7
+"""Further from its origin no robot gets; what says so was not measured."""
 _NORM_TOLERANCE = 1e-2
 _RIGID_TOLERANCE = 1e-4
 
@@ -23,17 +25,19 @@ _RIGID_TOLERANCE = 1e-4
 def from_xyz_quaternion(xyz: npt.ArrayLike, xyzw: npt.ArrayLike) -> Matrix:
     """Matrix of a translation in metres and a unit quaternion in the order of geometry_msgs/Quaternion.
 
-    Raises ``ValueError`` where a number is not finite or the norm is off 1 by more than rounding: what a message that
-    was never filled in holds is no pose.
+    Raises ``ValueError`` where a number is not finite, a position is beyond ``MAX_POSITION_M``, or the norm is off 1 by
+    more than rounding: what a message that was never filled in holds is no pose.
     """
     translation, quaternion = np.asarray(xyz, np.float64), np.asarray(xyzw, np.float64)
     if translation.shape != (3,) or quaternion.shape != (4,):
         raise ValueError(f"pose: shapes {translation.shape} and {quaternion.shape}, expected (3,) and (4,)")
-    norm = math.sqrt(float(quaternion @ quaternion))
-    if not (np.isfinite(translation).all() and abs(norm - 1) <= _NORM_TOLERANCE):
+    if not (np.abs(translation) <= MAX_POSITION_M).all():
+        raise ValueError(f"pose: position {translation.tolist()}, expected finite metres within {MAX_POSITION_M:g}")
+    norm = math.hypot(*quaternion.tolist())
+    if not abs(norm - 1) <= _NORM_TOLERANCE:
         raise ValueError(
-            f"pose: position {translation.tolist()}, quaternion {quaternion.tolist()}; expected finite numbers and "
-            f"norm 1, found {norm:.4g}: publish a normalised orientation (x, y, z, w)"
+            f"pose: quaternion {quaternion.tolist()} of norm {norm:.4g}, expected norm 1: publish a normalised "
+            "orientation (x, y, z, w)"
         )
     x, y, z, w = quaternion / norm
     matrix = np.eye(4)

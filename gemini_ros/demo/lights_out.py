@@ -20,6 +20,7 @@ from gemini_ros.core.overlay import blend
 from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
 from gemini_ros.pipeline.bag_walk import BagWalk, Step, mounting_of
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
@@ -191,7 +192,7 @@ def _panel(column: _Column, step: Step, mounting: npt.NDArray[np.float64]) -> Pa
     unlabelled = bool((segmentation.labels == UNLABELLED).all())
     return Panel(
         blend(frame.rgb, segmentation.labels, column.label_set, _ALPHA),
-        column.costmap.render(frame.stamp_ns)[0],
+        column.costmap.render(Instant.of(frame.stamp_ns))[0],
         column.costmap.robot,
         "nothing seen" if unlabelled else _verdict(obstacle),
         None if unlabelled else obstacle is not None,

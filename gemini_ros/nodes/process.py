@@ -38,6 +38,10 @@ class ProcessNode(Protocol):
         """True once the node has nothing left to do."""
         ...
 
+    def last_word(self, why: str) -> None:
+        """Say the most important before anything is released. Must not fail for what made the process end."""
+        ...
+
     def close(self) -> int:
         """Release everything, join the threads, and give the exit status. Called once."""
         ...
@@ -73,8 +77,13 @@ def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
     try:
         while not stop.is_set() and not node.finished:
             executor.spin_once(timeout_sec=_WAKE_S)
+        if stop.is_set():
+            node.last_word("a signal")
     except ExternalShutdownException:
         pass
+    except Exception as error:
+        node.last_word(f"{type(error).__name__}: {error}")
+        raise
     finally:
         status = node.close()
         executor.remove_node(node)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
@@ -75,8 +76,10 @@ class BagWalk:
     ) -> None:
         self.topics = find_topics(reader)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
-        self.intake = Intake(required, extras, settings)
-        self.poses = OdometryPoses(settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns)
+        self.poses = OdometryPoses(
+            settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns, settings.max_speed_mps
+        )
+        self.intake = Intake(required, extras, settings, self.poses.moved)
         self.faults = self.intake.faults
         self._reader = reader
 
@@ -128,7 +131,7 @@ class BagWalk:
             return []
         if kind == "image":
             try:
-                return self.intake.take(stream, message, lambda: now_ns, now_ns)
+                return self.intake.take(stream, message, lambda: now_ns, now_ns, Instant.of(now_ns))
             except FrameError:
                 return []  # counted by the intake
         if kind == "info":
@@ -177,12 +180,13 @@ class BagRun:
         while self._waiting:
             segmented, moment = self._waiting[0]
             frame = segmented.frame
-            if now_ns < moment.now_ns + WAIT_NS and self.walk.poses.awaits(frame.stamp_ns):
+            if now_ns < moment.now_ns + WAIT_NS and self.walk.poses.awaits(segmented.seen.time_ns):
                 return
             self._waiting.popleft()
-            self.pipeline.map(segmented)
+            now = Instant.of(now_ns)
+            self.pipeline.map(segmented, now)
             with segmented.timer.stage("costmap"):
-                occupancy, map_frame = self.costmap.render_frame(frame.stamp_ns, now_ns)
+                occupancy, map_frame = self.costmap.render_frame(segmented.seen, now)
             self.pipeline.counters.costmaps_published += 1
             timings_ns = segmented.timer.timings_ns
             segmented.timer.add("total", sum(timings_ns.values()))

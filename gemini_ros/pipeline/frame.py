@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.statistics import Counters, FaultCounts, LatencyStatistics, StageTimer
@@ -24,6 +25,7 @@ class Segmented:
     frame: Frame
     segmentation: Segmentation
     timer: StageTimer
+    seen: Seen
 
 
 class FramePipeline:
@@ -79,21 +81,23 @@ class FramePipeline:
         self.counters.inferences += 1
         _time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)
         self.fault = ""
-        return Segmented(frame, segmentation, timer)
+        receipt = min((item.receipt for item in images), default=Instant.of(match.time_ns))
+        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt))
 
     def published(self) -> None:
         """The labels of a frame have left."""
         self.counters.labels_published += 1
 
-    def map(self, segmented: Segmented) -> None:
+    def map(self, segmented: Segmented, now: Instant) -> None:
         """The frame as evidence into the map."""
         with segmented.timer.stage("costmap"):
-            self._costmap.integrate(segmented.frame, segmented.segmentation)
+            self._costmap.integrate(segmented.frame, segmented.segmentation, segmented.seen, now)
 
     def notes(self) -> list[str]:
         """What was not there or not usable in a run, and what follows; the commonest first."""
         costmap = self._costmap
         notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
+        notes += [f"costmap: cleared {n} x: {why}" for why, n in costmap.clearings.most_common()]
         notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
         faults = self._intake.faults + self.faults
         return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]

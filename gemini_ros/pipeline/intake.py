@@ -11,9 +11,13 @@ import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
+from gemini_ros.pipeline.clock import Instant
+from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.statistics import FaultCounts
 from gemini_ros.pipeline.sync import Match, PairMatcher
+
+_NEVER = Instant.of(0)
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Received:
     """A decoded image on its way through the matcher.
 
     ``image`` is the array of its modality (see ``Frame``); ``received_ns`` when its message came: by the monotonic
-    clock of a running node, by the receipt that a bag recorded. ``decode_ns`` is what decoding took.
+    clock of a running node, by the receipt that a bag recorded. ``decode_ns`` is what decoding took, ``receipt`` when
+    the message came as evidence counts it.
     """
 
     image: np.ndarray
@@ -29,6 +34,7 @@ class Received:
     intrinsics: Intrinsics | None
     received_ns: int
     decode_ns: int
+    receipt: Instant = _NEVER
 
 
 class ImageStream:
@@ -41,7 +47,7 @@ class ImageStream:
         self.camera_fault = "no camera_info"
         self._settings = settings
 
-    def decode(self, message: Any, received_ns: int) -> tuple[Received, int]:
+    def decode(self, message: Any, received_ns: int, receipt: Instant) -> tuple[Received, int]:
         """The image of a sensor_msgs/Image or CompressedImage, and the fingerprint of its content.
 
         Raises ``FrameError`` with the cause it is dropped under.
@@ -64,7 +70,7 @@ class ImageStream:
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
-        return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns), content
+        return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
 
     def take_info(self, message: Any) -> None:
         """Learn the camera from a sensor_msgs/CameraInfo; one that is unusable is told in ``camera_fault``."""
@@ -82,7 +88,9 @@ class Intake:
     ``faults`` counts the reasons. Not safe to use from several threads, but for ``assemble``.
     """
 
-    def __init__(self, required: Sequence[str], extras: Sequence[str], settings: Settings) -> None:
+    def __init__(
+        self, required: Sequence[str], extras: Sequence[str], settings: Settings, moved: Moved = lambda *_: None
+    ) -> None:
         names = (*required, *extras)
         self.matcher = PairMatcher(
             required,
@@ -91,18 +99,22 @@ class Intake:
             offsets_ns={name: settings.offsets_ns.get(name, 0) for name in names},
             missing_timeout_ns=settings.missing_timeout_ns,
             policy=settings.missing_policy,
+            repeated=settings.repeated,
+            moved=moved,
         )
         self.streams = {name: ImageStream(name, settings) for name in names}
         self.faults = FaultCounts()
 
-    def take(self, stream: str, message: Any, clock: Callable[[], int], received_ns: int) -> list[Match]:
+    def take(
+        self, stream: str, message: Any, clock: Callable[[], int], received_ns: int, receipt: Instant
+    ) -> list[Match]:
         """The matches that a message settles. ``clock`` is the matcher's time, read once the image is decoded;
-        ``received_ns`` that of ``Received``.
+        ``received_ns`` and ``receipt`` those of ``Received``.
 
         Raises ``FrameError`` once the message is counted as dropped.
         """
         try:
-            received, content = self.streams[stream].decode(message, received_ns)
+            received, content = self.streams[stream].decode(message, received_ns, receipt)
         except FrameError as error:
             self.refuse(stream, error, clock())
             raise

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import deque
 
 import numpy as np
 
-from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
+from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
+
+_NEWS_KEPT = 10
 
 
 class Mapper:
@@ -19,7 +23,8 @@ class Mapper:
 
     ``fault`` says why the last frame gave no evidence, ``warning`` what is less than it could be; both are empty when
     all is well. ``faults`` and ``warnings`` count the frames they came with. ``robot`` is x, y and yaw in ``frame``.
-    Safe to use from several threads.
+    The map is cleared where the clock jumps back and where the pose jumps: ``clearings`` counts why, and ``news`` holds
+    what nobody has been told yet. Safe to use from several threads.
     """
 
     def __init__(self, config: CostmapConfig, label_set: LabelSet, poses: PoseSource) -> None:
@@ -27,35 +32,62 @@ class Mapper:
         self.warning = ""
         self.faults = FaultCounts()
         self.warnings = FaultCounts()
+        self.clearings = FaultCounts()
+        self.news: deque[str] = deque(maxlen=_NEWS_KEPT)
         self.frame = BASE_FRAME
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
         self._costmap = SemanticCostmap(config, label_set)
+        self._origin_xy = (-config.size_m / 2, -config.size_m / 2)
         self._stopped = False
+        self._clock_ns: int | None = None
+        self._jumps = poses.jumps
 
-    def integrate(self, frame: Frame, segmentation: Segmentation) -> None:
-        """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing."""
-        self.fault = self._integrate(frame, segmentation)
+    def integrate(
+        self, frame: Frame, segmentation: Segmentation, seen: Seen | None = None, now: Instant | None = None
+    ) -> None:
+        """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing.
+
+        ``seen`` is when it was taken and came, ``now`` the present; without them all of it was at the frame's stamp.
+        """
+        seen = seen or Seen.of(frame.stamp_ns)
+        self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt)
         if self.fault:
             self.faults.note(self.fault)
         elif self.warning:
             self.warnings.note(self.warning)
 
-    def render(self, at_ns: int) -> tuple[Occupancy, str]:
-        """The map at ``at_ns`` around the robot, and its frame."""
-        with self._lock:
-            return self._costmap.render(at_ns, self.robot[:2]), self.frame
+    @property
+    def timeout_s(self) -> float:
+        """How long evidence counts."""
+        return self._costmap.config.timeout_s
 
-    def render_frame(self, stamp_ns: int, now_ns: int) -> tuple[Occupancy, str]:
-        """The map of a frame, at the frame's stamp; at ``now_ns`` where that is too far away to be evidence."""
+    def render(self, now: Instant) -> tuple[Occupancy, str]:
+        """The map as of ``now`` around the robot, and its frame."""
+        with self._lock:
+            self._follow_jumps(now)
+            return self._render(now), self.frame
+
+    def render_frame(self, seen: Seen, now: Instant) -> tuple[Occupancy, str]:
+        """The map of a frame, at its time and under its stamp; as of ``now`` where the frame is no evidence any more.
+
+        Images come irregularly: by receipt a cell may be ``AHEAD_NS`` older than by stamp.
+        """
         timeout_ns = self._costmap.config.timeout_s * 1e9
-        return self.render(stamp_ns if abs(now_ns - stamp_ns) <= timeout_ns else now_ns)
+        ages_ns = now.clock_ns - seen.time_ns, *(a - b for a, b in zip(now, seen.receipt, strict=True))
+        if not all(-AHEAD_NS <= age_ns <= timeout_ns for age_ns in ages_ns):
+            return self.render(now)
+        with self._lock:
+            self._follow_jumps(now)
+            occupancy = self._render(Instant(seen.time_ns, seen.receipt.steady_ns - AHEAD_NS))
+            return dataclasses.replace(occupancy, stamp_ns=seen.stamp_ns), self.frame
 
     def unknown(self, at_ns: int) -> tuple[Occupancy, str]:
-        """A map of the same place that knows nothing."""
-        occupancy, frame = self.render(at_ns)
-        return dataclasses.replace(occupancy, data=np.full_like(occupancy.data, -1)), frame
+        """A map of the same place that knows nothing; it takes no lock and cannot fail, as the last word of a node."""
+        config = self._costmap.config
+        data = np.full((config.cells, config.cells), -1, np.int8)
+        return Occupancy(data, config.resolution_m, self._origin_xy, at_ns), self.frame
 
     def reconfigure(self, config: CostmapConfig) -> None:
         """Start an empty map of another shape."""
@@ -89,21 +121,66 @@ class Mapper:
         with self._lock:
             self._stopped = False
 
-    def _integrate(self, frame: Frame, segmentation: Segmentation) -> str:
+    def _integrate(self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant) -> str:
+        with self._lock:
+            self._follow_jumps(now)
+        if fault := _time_fault(seen, now):
+            return fault
         if frame.depth is None:
             return "the frame has no depth: depth is missing, or not among the modalities"
         if frame.intrinsics is None:
             return "the camera's intrinsics are not known: publish a calibrated camera_info"
         try:
-            pose = self._poses.at(frame.stamp_ns, frame.frame_id)
+            pose = self._poses.at(seen.time_ns, frame.frame_id)
         except PoseUnknown as reason:
             return str(reason)
         self.warning = pose.warning
         with self._lock:
             if self._stopped:
                 return "stopped while a modality is missing"
+            self._follow_jumps(now)  # asking for the pose may have shown one
             if pose.frame == BASE_FRAME or pose.frame != self.frame:
                 self._costmap.clear()
             self.frame, self.robot = pose.frame, pose.robot
-            self._costmap.update(segmentation, frame.depth, frame.intrinsics, pose.grid_from_camera, frame.stamp_ns)
+            evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)
+            self._costmap.update(
+                segmentation,
+                frame.depth,
+                frame.intrinsics,
+                pose.grid_from_camera,
+                evidence_ns,
+                seen.receipt.steady_ns,
+            )
         return ""
+
+    def _render(self, at: Instant) -> Occupancy:
+        occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns)
+        self._origin_xy = occupancy.origin_xy
+        return occupancy
+
+    def _follow_jumps(self, now: Instant) -> None:
+        """What was seen before the clock or the pose jumped is of another time, or of another place."""
+        before_ns, self._clock_ns = self._clock_ns, now.clock_ns
+        if before_ns is not None and now.clock_ns < before_ns - AHEAD_NS:
+            self._clear(f"the clock jumped back by {(before_ns - now.clock_ns) / 1e9:.3g} s")
+        if self._jumps != self._poses.jumps:
+            self._jumps = self._poses.jumps
+            self._clear(self._poses.jump)
+
+    def _clear(self, why: str) -> None:
+        self._costmap.clear()
+        self.clearings.note(why)
+        self.news.append(f"the map was cleared: {why}")
+
+
+def _time_fault(seen: Seen, now: Instant) -> str:
+    """Why a frame is no evidence of the present: its stamp, or its receipt, is ahead of the clock."""
+    ahead_ns = seen.time_ns - seen.receipt.clock_ns
+    if ahead_ns > AHEAD_NS:
+        return (
+            f"the stamps of the images are {ahead_ns / 1e9:.3g} s ahead of the clock: synchronise the clocks of the "
+            "machines, or set sync.offset_s; for a bag, play it with --clock and set use_sim_time"
+        )
+    if seen.receipt.clock_ns > now.clock_ns + AHEAD_NS:
+        return "the frame came before the clock jumped back"
+    return ""

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.encodings import stamp_ns
-from gemini_ros.core.transforms import PoseBuffer, from_xyz_quaternion
+from gemini_ros.core.transforms import Matrix, PoseBuffer, from_xyz_quaternion
+from gemini_ros.pipeline.settings import DEFAULTS
 
 BASE_FRAME = "base_link"
 """REP 105"""
@@ -19,6 +20,11 @@ TOLERANCE_NS = 100_000_000
 WAIT_NS = 100_000_000
 """An image waits this long for a pose at or after its stamp, since odometry comes later than its images."""
 _SILENT_NS = 1_000_000_000
+_MAX_TURN_RADPS = 10.0
+# What a correction of the odometry, or the jitter of stamps, may move a pose by beside the speed.
+_SLACK_M, _SLACK_RAD = 0.1, 0.1
+# What odometry of a robot that stands may wander by.
+_STILL_M, _STILL_RAD = 0.05, 0.05
 
 
 class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
@@ -39,6 +45,15 @@ class CameraPose:
 
 
 class PoseSource(Protocol):
+    """``jumps`` counts how often the pose moved as no robot can; ``jump`` says how the last time."""
+
+    jumps: int
+    jump: str
+
+    def moved(self, since_ns: int, until_ns: int) -> bool | None:
+        """Whether the robot moved between two times; ``None`` where that is not known."""
+        ...
+
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         """The pose at ``stamp`` in nanoseconds, of what is known by now. Raises ``PoseUnknown``."""
         ...
@@ -50,6 +65,42 @@ class PoseSource(Protocol):
     def close(self) -> None: ...
 
 
+class Motion:
+    """Poses of base_link one after another, and whether a robot can have got from each to the next."""
+
+    def __init__(self, max_speed_mps: float) -> None:
+        self._max_speed_mps = max_speed_mps
+        self._last: tuple[int, Matrix] | None = None
+
+    def step(self, stamp: int, pose: Matrix) -> str:
+        """Take the next pose (4, 4); returns how it jumped, empty if it did not. An earlier stamp begins anew."""
+        last, self._last = self._last, (stamp, pose)
+        if last is None or stamp < last[0]:
+            return ""
+        elapsed_s = (stamp - last[0]) / 1e9
+        metres, radians = _difference(last[1], pose)
+        if metres <= _SLACK_M + self._max_speed_mps * elapsed_s and radians <= _SLACK_RAD + _MAX_TURN_RADPS * elapsed_s:
+            return ""
+        return (
+            f"the pose of {BASE_FRAME} jumped by {metres:.3g} m and {radians:.2g} rad in {elapsed_s:.3g} s "
+            f"(odometry.max_speed_mps is {self._max_speed_mps:g}): odometry must be continuous (REP 105)"
+        )
+
+
+def _difference(a: Matrix, b: Matrix) -> tuple[float, float]:
+    """Metres and radians between two poses."""
+    cosine = (np.trace(a[:3, :3].T @ b[:3, :3]) - 1) / 2
+    return float(np.linalg.norm(b[:3, 3] - a[:3, 3])), math.acos(float(np.clip(cosine, -1, 1)))
+
+
+def moved_between(a: Matrix | None, b: Matrix | None) -> bool | None:
+    """Whether a robot at these poses moved, beyond what odometry wanders by; ``None`` where one is not known."""
+    if a is None or b is None:
+        return None
+    metres, radians = _difference(a, b)
+    return metres > _STILL_M or radians > _STILL_RAD
+
+
 class OdometryPoses:
     """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in base_link; ``None`` = not known.
 
@@ -57,10 +108,16 @@ class OdometryPoses:
     """
 
     def __init__(
-        self, grid_frame: str, base_from_camera: npt.NDArray[np.float64] | None, keep_ns: int = 10_000_000_000
+        self,
+        grid_frame: str,
+        base_from_camera: npt.NDArray[np.float64] | None,
+        keep_ns: int = 10_000_000_000,
+        max_speed_mps: float = DEFAULTS.max_speed_mps,
     ) -> None:
+        self.jumps, self.jump = 0, ""
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
         self._buffer = PoseBuffer(keep_ns)
+        self._motion = Motion(max_speed_mps)
         self._newest_ns: int | None = None
         self._found_frame: str | None = None
         self._fault = ""
@@ -73,10 +130,20 @@ class OdometryPoses:
         except ValueError as error:
             self._fault = f"odometry is unusable ({error})"
             return self._fault
-        self._newest_ns = stamp_ns(message)
-        self._buffer.add(self._newest_ns, pose)
+        stamp = stamp_ns(message)
+        jump = self._motion.step(stamp, pose)
+        if jump:
+            self._buffer.clear()
+        self._newest_ns = stamp
+        self._buffer.add(stamp, pose)
         self._found_frame = message.header.frame_id
+        if jump:
+            self.jump = jump
+            self.jumps += 1
         return ""
+
+    def moved(self, since_ns: int, until_ns: int) -> bool | None:
+        return moved_between(self._buffer.at(since_ns, TOLERANCE_NS), self._buffer.at(until_ns, TOLERANCE_NS))
 
     def awaits(self, stamp: int) -> bool:
         """Whether more odometry will make the pose at ``stamp`` better; not where odometry has fallen silent."""

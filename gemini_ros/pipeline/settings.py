@@ -22,6 +22,7 @@ from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
 from gemini_ros.pipeline.presence import POLICIES
+from gemini_ros.pipeline.repeats import RULES
 
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
@@ -127,11 +128,27 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "missing.timeout_s",
         0.5,
-        "A modality without a usable image for this long is missing; frozen content counts as none.",
+        "A modality without a usable image for this long is missing; the images of a frozen camera count as none.",
         0.05,
         60.0,
         "s",
         live=True,
+    ),
+    Setting(
+        "presence.repeated",
+        "auto",
+        "What it means that an image has the content of one of the eight before it. `auto`: a frozen camera, where "
+        "odometry says that the robot moved meanwhile or where the stream was noisy before. `missing`: always a frozen "
+        "camera. `accept`: a still scene, as in a simulator without noise.",
+        choices=RULES,
+    ),
+    Setting(
+        "odometry.max_speed_mps",
+        5.0,
+        "A pose that the robot can only have reached faster than this is a jump: the map is cleared.",
+        0.1,
+        100.0,
+        "m/s",
     ),
     Setting(
         "camera.size",
@@ -246,6 +263,8 @@ class Settings:
     offsets_ns: Mapping[str, int]
     missing_policy: str
     missing_timeout_ns: int
+    repeated: str
+    max_speed_mps: float
     camera_size: tuple[int, int] | None
     camera_in_base: tuple[float, ...] | None
     label_set: str
@@ -288,6 +307,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in MODALITIES},
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
+        repeated=values["presence.repeated"],
+        max_speed_mps=values["odometry.max_speed_mps"],
         camera_size=_camera_size(values["camera.size"]),
         camera_in_base=_camera_in_base(values["camera.in_base"]),
         label_set=values["label_set"],

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gemini_ros.pipeline.presence import POLICIES, Presence
+from gemini_ros.pipeline.repeats import Moved, Repeats
 from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.statistics import CAUSES, message_identity
 from gemini_ros.pipeline.waiting import Message, Stream, StreamCounts, time_of
@@ -28,14 +29,20 @@ _BEFORE_ALL = -(1 << 63)
 class Match:
     """Messages of one instant.
 
-    ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present. ``items``
-    holds what was added, by stream. A ``pair`` has all required streams, a ``single`` lacks those in ``missing``.
+    ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present;
+    ``offset_ns`` is the clock offset of the same stream, and ``time_ns`` the stamp on the common clock. ``items`` holds
+    what was added, by stream. A ``pair`` has all required streams, a ``single`` lacks those in ``missing``.
     """
 
     stamp_ns: int
     items: Mapping[str, Any]
     kind: Literal["pair", "single"]
     missing: tuple[str, ...] = ()
+    offset_ns: int = 0
+
+    @property
+    def time_ns(self) -> int:
+        return self.stamp_ns + self.offset_ns
 
 
 class PairMatcher:
@@ -54,8 +61,9 @@ class PairMatcher:
     Streams are taken to be in order; disorder does no harm before the decision, what comes after it is ``late``.
     References without partner are dropped ``no_partner``.
 
-    **Missing.** A required stream without anything usable for ``missing_timeout_ns`` is missing; repeated content
-    (same ``fingerprint``) and repeated stamps are dropped ``duplicate`` and are not usable. The timeout must be
+    **Missing.** A required stream without anything usable for ``missing_timeout_ns`` is missing; the images
+    of a frozen camera (by ``fingerprint`` and ``moved``, under the rule ``repeated``, see ``Repeats``) and repeated
+    stamps are dropped ``duplicate`` and are not usable. The timeout must be
     longer than the period of the slowest stream. ``degrade``: messages of the other go out at once as singles; ``hold``
     and ``stop``: they are dropped ``no_partner`` (what tells the two apart is up to the caller). All is normal again
     with the third pair in a row, each within the timeout of the one before. The two before it are given out when
@@ -85,6 +93,8 @@ class PairMatcher:
         queue_size: int = 10,
         missing_timeout_ns: int = DEFAULTS.missing_timeout_ns,
         policy: str = DEFAULTS.missing_policy,
+        repeated: str = DEFAULTS.repeated,
+        moved: Moved = lambda *_: None,
         jump_ns: int = 1_000_000_000,
     ) -> None:
         names = (*required, *extras)
@@ -94,7 +104,7 @@ class PairMatcher:
             raise ValueError(f"offset of {', '.join(sorted(unknown))}: expected streams among {', '.join(names)}")
         if queue_size < 1 or jump_ns <= 0:
             raise ValueError(f"queue size {queue_size}, jump {jump_ns} ns: expected at least 1, and a positive jump")
-        self._streams = {name: Stream(name, int(offsets_ns.get(name, 0))) for name in names}
+        self._streams = {name: Stream(name, int(offsets_ns.get(name, 0)), Repeats(repeated, moved)) for name in names}
         self._required = [self._streams[name] for name in required]
         self._extras = [self._streams[name] for name in extras]
         self._reference = self._streams["rgb" if "rgb" in required else required[0]]
@@ -360,7 +370,7 @@ class PairMatcher:
                 stream.in_pairs += 1
         self._emitted_ns = head.time_ns
         items = MappingProxyType({stream.name: message.item for stream, message in chosen.items()})
-        matches.append(Match(head.stamp_ns, items, "single" if missing else "pair", missing))
+        matches.append(Match(head.stamp_ns, items, "single" if missing else "pair", missing, lead.offset_ns))
 
 
 def _check_cause(cause: str) -> None:

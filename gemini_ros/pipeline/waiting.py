@@ -10,6 +10,8 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from gemini_ros.pipeline.repeats import Repeats
+
 # The shortest of this many intervals in a row is taken for a bound of the next; before, anything may come any time.
 _RHYTHM = 8
 
@@ -39,7 +41,7 @@ time_of = attrgetter("time_ns")
 class Stream:
     """The waiting messages of one stream in the order of their stamps, and what is remembered of those gone."""
 
-    def __init__(self, name: str, offset_ns: int) -> None:
+    def __init__(self, name: str, offset_ns: int, repeats: Repeats) -> None:
         self.name = name
         self.offset_ns = offset_ns
         self.epoch = 0  # of the matcher's epochs of stamps, the latest this stream is known to have reached
@@ -48,6 +50,7 @@ class Stream:
         self.in_pairs = 0
         self.singles = 0
         self.dropped: Counter[str] = Counter()
+        self._repeats = repeats
         self._forget()
 
     def _forget(self) -> None:
@@ -56,12 +59,12 @@ class Stream:
         self.gone_ns: int | None = None  # newest that left; nothing older is taken any more
         self.shortest_ns = 0  # interval; 0 until the rhythm is known
         self._intervals: deque[int] = deque(maxlen=_RHYTHM)
-        self._fingerprint: int | None = None
 
     def restart(self) -> None:
         """Drop all that waits as ``time_jump`` and forget all earlier stamps and contents."""
         self.drop_all("time_jump")
         self._forget()
+        self._repeats.forget()
 
     def refusal(self, time_ns: int, fingerprint: int | None) -> str | None:
         """The cause for which a message that came cannot be used, or None; remembers stamp and content."""
@@ -69,10 +72,8 @@ class Stream:
             self.newest_ns = time_ns
         elif time_ns in (self.newest_ns, self.gone_ns) or any(m.time_ns == time_ns for m in self.waiting):
             return "duplicate"
-        if fingerprint is not None:
-            if fingerprint == self._fingerprint:
-                return "duplicate"
-            self._fingerprint = fingerprint
+        if fingerprint is not None and self._repeats.frozen(fingerprint, time_ns):
+            return "duplicate"
         return "late" if self.gone_ns is not None and time_ns < self.gone_ns else None
 
     def insert(self, message: Message) -> None:

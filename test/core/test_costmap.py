@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
+from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, SemanticCostmap
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelClass, LabelSet
 from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
@@ -64,17 +64,19 @@ def one_pixel(label: int, height: float, confidence: int = 255) -> int:
     return costmap.render(0, (0.1, 0.1)).data[N // 2, N // 2]
 
 
-def see(costmap, points, stamp_ns=0, column=0, row=0):
+def see(costmap, points, stamp_ns=0, column=0, row=0, received_ns=None):
     """One frame: ``points`` by (row, column) of the image, relative to its centre, as (label, height, confidence)."""
     labels, confidence, depth = full(FLOOR), full(255), full(NAN, np.float32)
     for (v, u), (label, height, conf) in points.items():
         labels[v + 1, u + 2], depth[v + 1, u + 2], confidence[v + 1, u + 2] = label, CAMERA_HEIGHT - height, conf
-    costmap.update(Segmentation(labels, confidence), depth, INTRINSICS, looking_down(column, row), stamp_ns)
+    pose = looking_down(column, row)
+    costmap.update(Segmentation(labels, confidence), depth, INTRINSICS, pose, stamp_ns, received_ns)
 
 
-def floor_everywhere(costmap, stamp_ns=0, label=FLOOR, **where):
+def floor_everywhere(costmap, stamp_ns=0, label=FLOOR, received_ns=None, **where):
     depth = full(CAMERA_HEIGHT, np.float32)
-    costmap.update(Segmentation(full(label), full(255)), depth, INTRINSICS, looking_down(**where), stamp_ns)
+    said = Segmentation(full(label), full(255))
+    costmap.update(said, depth, INTRINSICS, looking_down(**where), stamp_ns, received_ns)
 
 
 def test_exact_map_of_one_frame():
@@ -181,12 +183,32 @@ def test_a_cell_not_seen_any_more_is_unknown_after_its_decay(label):
     assert costmap.render(3 * S + 1, (0.1, 0.1)).data[4, 4] == -1
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_all_is_unknown_once_the_last_evidence_is_older_than_the_timeout(sign):
+@pytest.mark.parametrize(("last", "first"), [(S, S + 1), (-AHEAD_NS, -AHEAD_NS - 1)])
+def test_all_is_unknown_once_the_last_evidence_is_older_than_the_timeout_or_ahead(last, first):
     costmap = SemanticCostmap(CONFIG, LABELS)
     floor_everywhere(costmap, stamp_ns=10 * S)
-    assert (costmap.render(10 * S + sign * S, (0, 0)).data == 0).sum() == 15
-    assert (costmap.render(10 * S + sign * (S + 1), (0, 0)).data == -1).all()
+    assert (costmap.render(10 * S + last, (0, 0)).data == 0).sum() == 15
+    assert (costmap.render(10 * S + first, (0, 0)).data == -1).all()
+
+
+def test_both_ages_have_to_hold():
+    """By stamp the map is fresh; by receipt on the steady clock it turns unknown after timeout and decay."""
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    floor_everywhere(costmap, stamp_ns=10 * S, received_ns=500 * S)
+    assert (costmap.render(10 * S, (0, 0), 501 * S).data == 0).any()
+    assert (costmap.render(10 * S, (0, 0), 501 * S + 1).data == -1).all()
+    for later in (1, 2, 3):
+        see(costmap, {(0, 1): (FLOOR, 0.0, 255)}, stamp_ns=10 * S, received_ns=(500 + later) * S)
+    assert (costmap.render(10 * S, (0, 0), 503 * S).data == 0).sum() == 15
+    assert (costmap.render(10 * S, (0, 0), 503 * S + 1).data == 0).sum() == 1
+
+
+def test_ages_move_with_the_window():
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    floor_everywhere(costmap, stamp_ns=10 * S, received_ns=500 * S)
+    floor_everywhere(costmap, stamp_ns=10 * S, received_ns=503 * S, column=1)
+    known = [(costmap.render(10 * S, (0.3, 0.1), 503 * S + late).data == 0).sum() for late in (0, 1)]
+    assert known == [18, 15]
 
 
 def no_measurement(costmap, stamp_ns):

@@ -19,6 +19,7 @@ from gemini_ros.core.frames import Segmentation
 from gemini_ros.evaluation.pipeline import evaluate_bag
 from gemini_ros.inference import read_model_info
 from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.settings import make_settings
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, START_NS, view, write_drive
@@ -208,7 +209,7 @@ def test_map_of_perfect_labels(drive):
             _, labels = view(pose)
             said = Segmentation(labels, np.full(labels.shape, 255, np.uint8))
             costmap.integrate(step.frame, said)
-            occupancy, frame = costmap.render(step.frame.stamp_ns)
+            occupancy, frame = costmap.render(Instant.of(step.frame.stamp_ns))
     assert not costmap.faults and frame == "odom"
     rows, columns = np.nonzero(occupancy.data == 100)
     x = occupancy.origin_xy[0] + (columns + 0.5) * occupancy.resolution_m

@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from gemini_ros.core.frames import FrameError
 from gemini_ros.nodes.segmenter import simple_filter
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter, SimpleFilter
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.settings import make_settings
 from test.nodes.rig import stamp
@@ -43,7 +44,9 @@ class World:
         self.inputs = {"rgb": Source(), "depth": Source()}
         self.matches: list[tuple[str, int, tuple[str, ...]]] = []
         self.intake = Intake(["rgb", "depth"], [], make_settings({"sync.slop_s": 0.01}))
-        self.filter = PairFilter(self.intake, self.inputs, lambda: self.now_ns, lambda: self.ready)
+        self.filter = PairFilter(
+            self.intake, self.inputs, lambda: self.now_ns, lambda: self.ready, lambda: Instant.of(self.now_ns)
+        )
         self.filter.registerCallback(lambda m, tag: self.matches.append((tag, m.stamp_ns, m.missing)), "seen")
 
     def send(self, stream: str, stamp_ns: int, encoding: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gemini_ros.pipeline.repeats import Repeats
 from gemini_ros.pipeline.waiting import Message, Stream
 
 
@@ -14,7 +15,7 @@ def offer(stream: Stream, time_ns: int) -> str | None:
 
 def test_a_stamp_that_left_is_a_duplicate_when_it_comes_again():
     """The newest one, the one that waits, and the one that is gone; only what is older than that is late."""
-    stream = Stream("depth", 0)
+    stream = Stream("depth", 0, Repeats("auto", lambda *_: None))
     for time_ns in (100, 133, 166):
         assert offer(stream, time_ns) is None
     assert stream.take().time_ns == 100

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gemini_ros.core.frames import FrameError
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.sync import Match
 
@@ -40,14 +41,20 @@ class PairFilter(SimpleFilter):
     """Signals every ``Match`` that the messages of its inputs settle.
 
     Decoding and every drop are the intake's. ``clock`` is the time the matcher lives in; while ``ready`` says no,
-    messages are counted ``not_ready`` and not decoded. All of it belongs to one executor thread.
+    messages are counted ``not_ready`` and not decoded. ``now`` is the moment of a receipt. All of it belongs to one
+    executor thread.
     """
 
     def __init__(
-        self, intake: Intake, inputs: Mapping[str, Input], clock: Callable[[], int], ready: Callable[[], bool]
+        self,
+        intake: Intake,
+        inputs: Mapping[str, Input],
+        clock: Callable[[], int],
+        ready: Callable[[], bool],
+        now: Callable[[], Instant],
     ) -> None:
         super().__init__()
-        self._intake, self._inputs, self._clock, self._ready = intake, inputs, clock, ready
+        self._intake, self._inputs, self._clock, self._ready, self._now = intake, inputs, clock, ready, now
         for stream, source in inputs.items():
             source.source.registerCallback(self._take, stream)
 
@@ -56,14 +63,14 @@ class PairFilter(SimpleFilter):
         self._signal(self._intake.matcher.poll(self._clock()))
 
     def _take(self, message: Any, stream: str) -> None:
-        received_ns = time.monotonic_ns()
+        received_ns, receipt = time.monotonic_ns(), self._now()
         source = self._inputs[stream]
         source.note_receipt(message, received_ns)
         if not self._ready():
             self._intake.refuse(stream, FrameError("the model is not loaded yet", "not_ready"), self._clock())
             return
         try:
-            matches = self._intake.take(stream, message, self._clock, received_ns)
+            matches = self._intake.take(stream, message, self._clock, received_ns, receipt)
         except FrameError as error:
             source.note_error(error)
         else:

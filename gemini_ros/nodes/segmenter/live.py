@@ -13,6 +13,7 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.costmap_topic import CostmapTopic
 from gemini_ros.nodes.segmenter.diagnostics import Complaints
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
@@ -42,8 +43,8 @@ class LivePipeline:
         poses: PoseSource,
         outputs: Outputs,
     ) -> None:
-        now = _now_of(node)
-        self._intake = Intake(required, extras, settings)
+        self.now = NodeTime(node.get_clock())
+        self._intake = Intake(required, extras, settings, poses.moved)
         self.matcher = self._intake.matcher
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
@@ -51,14 +52,21 @@ class LivePipeline:
             stream: ImageInput(node, self._intake, stream, settings.transports[stream])
             for stream in self._intake.streams
         }
-        self.costmap_topic = CostmapTopic(costmap, outputs, now, self.counters)
+        self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
         self._costmap, self._poses, self._outputs = costmap, poses, outputs
         self._logger = node.get_logger()
         self._complaints = Complaints(self._logger)
         self._slot: NewestSlot[tuple[Match, int]] = NewestSlot()
-        self._filter = PairFilter(self._intake, self.inputs, NodeClock(now), lambda: segmenter() is not None)
+        self._filter = PairFilter(
+            self._intake,
+            self.inputs,
+            NodeClock(lambda: self.now().clock_ns),
+            lambda: segmenter() is not None,
+            self.now,
+        )
         self._filter.registerCallback(self._submit)
         self._mode = ""
+        self.polled_ns = time.monotonic_ns()
         self.worker = threading.Thread(target=self._work, name="worker", daemon=True)
         self.worker.start()
 
@@ -69,11 +77,19 @@ class LivePipeline:
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""
+        self.polled_ns = time.monotonic_ns()
         self._filter.poll()
         self._follow_mode()
 
+    def age(self, period_ns: int) -> None:
+        """Let the map age: publish it anew unless that happened less than ``period_ns`` ago. For another thread."""
+        self.costmap_topic.publish_if_older(period_ns)
+        while self._costmap.news:
+            self._logger.warning(self._costmap.news.popleft())
+
     def stop(self, timeout_s: float) -> None:
         """Unsubscribe, give the frame under way ``timeout_s`` to finish, count what is left over as ``shutdown``."""
+        self.costmap_topic.close()
         for source in self.inputs.values():
             source.close()
         if self._slot.close() is not None:
@@ -83,7 +99,6 @@ class LivePipeline:
             self._logger.warning(f"the frame under way took longer than {timeout_s:g} s and is dropped")
         self.matcher.flush("shutdown")
         self._costmap.stop()
-        self.costmap_topic.close()
         self._costmap.resume()
 
     def broken_identities(self) -> list[str]:
@@ -141,15 +156,11 @@ class LivePipeline:
         # A pose comes later than the image it belongs to: that is waiting, no work.
         if frame.depth is not None:
             with timer.stage("queue"):
-                self._poses.wait(frame.stamp_ns)
-        self.frames.map(segmented)
+                self._poses.wait(segmented.seen.time_ns)
+        self.frames.map(segmented, self.now())
         with timer.stage("publish"):
-            self.costmap_topic.publish(frame.stamp_ns)
+            self.costmap_topic.publish(segmented.seen)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
         before_ns = sum(item.decode_ns for item in images if item is not last)
         timer.add("total", time.monotonic_ns() - last.received_ns + before_ns)
         self.latencies.record_frame(timer.timings_ns)
-
-
-def _now_of(node: Node) -> Callable[[], int]:
-    return lambda: node.get_clock().now().nanoseconds

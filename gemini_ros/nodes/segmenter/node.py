@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,17 @@ from rclpy.parameter import Parameter
 from gemini_ros.core.files import atomic_path
 from gemini_ros.nodes.process import run
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
-from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
+from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array, mode_status
 from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.nodes.segmenter.parameters import declare, values_of
 from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
+from gemini_ros.nodes.segmenter.ticker import Ticker
 from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
 from gemini_ros.pipeline.sync import POLL_NS
 
 _POLL_S = POLL_NS / 1e9
 _COSTMAP_S = 0.2
+_AGE_S = 0.05
 _DIAGNOSTICS_S = 1.0
 
 Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
@@ -69,7 +72,8 @@ class SegmenterNode(LifecycleNode):
         self._report = Report()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_DIAGNOSTICS_S, self.publish_diagnostics, clock=self._steady)
+        self._reporting = threading.Lock()
+        self._ticker = Ticker({self._age: _AGE_S, self.publish_diagnostics: _DIAGNOSTICS_S}, self.get_logger())
         self._start = self.create_timer(0.0, self._autostart, clock=self._steady)
 
     # -- life cycle
@@ -112,10 +116,7 @@ class SegmenterNode(LifecycleNode):
             configured.poses,
             configured.outputs,
         )
-        self._active_timers = [
-            self.create_timer(_POLL_S, self._poll, clock=self._steady),
-            self.create_timer(_COSTMAP_S, self._age_costmap, clock=self._steady),
-        ]
+        self._active_timers = [self.create_timer(_POLL_S, self._poll, clock=self._steady)]
         return super().on_activate(state)
 
     @_reported
@@ -160,6 +161,14 @@ class SegmenterNode(LifecycleNode):
     def _build_only(self) -> bool:
         return self.get_parameter("engine.build_only").value
 
+    def last_word(self, why: str) -> None:
+        """Before anything else at the end of the process: an unknown map and an ERROR, which need no rendering."""
+        self._ticker.stop()
+        if self._pipeline is not None:
+            self._pipeline.costmap_topic.close()
+        status = mode_status("failed", f"the node ends: {why}", {})
+        self._diagnostics.publish(diagnostic_array(self.get_name(), [status], self.get_clock().now().nanoseconds))
+
     def close(self) -> int:
         """Release everything; the exit status: 1 where a message is unaccounted for, or an engine alone was wanted."""
         loaded = self._configured is not None and self._configured.segmenter() is not None
@@ -170,6 +179,7 @@ class SegmenterNode(LifecycleNode):
         return 1 if self._broken or lacking else 0
 
     def destroy_node(self) -> None:
+        self._ticker.stop()
         # rclpy leaves the state machine to the garbage collector, and with it the middleware's shared memory.
         self._state_machine.destroy_when_not_in_use()
         super().destroy_node()
@@ -219,16 +229,18 @@ class SegmenterNode(LifecycleNode):
     def _mode(self) -> object:
         return mode_report(self._configured, self._pipeline, self._refusal).values["mode"]
 
-    def _age_costmap(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.costmap_topic.publish_if_older(round(_COSTMAP_S * 1e9))
+    def _age(self) -> None:
+        pipeline = self._pipeline
+        if pipeline is not None:
+            pipeline.age(round(_COSTMAP_S * 1e9))
 
     def publish_diagnostics(self) -> None:
         """Say how things are: every second, and at once after a transition or a change of mode."""
-        now_ns = self.get_clock().now().nanoseconds
-        statuses = self._report.statuses(self._configured, self._pipeline, self._refusal, now_ns)
-        self._said_mode = self._mode()
-        self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
+        with self._reporting:
+            now_ns = self.get_clock().now().nanoseconds
+            statuses = self._report.statuses(self._configured, self._pipeline, self._refusal, now_ns)
+            self._said_mode = self._mode()
+            self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
 
     def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = {parameter.name: parameter.value for parameter in parameters}

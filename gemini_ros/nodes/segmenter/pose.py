@@ -22,11 +22,14 @@ from gemini_ros.pipeline.pose import (
     TOLERANCE_NS,
     WAIT_NS,
     CameraPose,
+    Motion,
     OdometryPoses,
     PoseSource,
     PoseUnknown,
+    moved_between,
     planar,
 )
+from gemini_ros.pipeline.settings import DEFAULTS
 
 tf2_ros: Any = importlib.import_module("tf2_ros") if find_spec("tf2_ros") else None
 
@@ -34,8 +37,15 @@ tf2_ros: Any = importlib.import_module("tf2_ros") if find_spec("tf2_ros") else N
 class OdometryPose(OdometryPoses):
     """nav_msgs/Odometry on ``odom`` and the mounting of the camera in base_link, ``None`` where it is not known."""
 
-    def __init__(self, node: Node, grid_frame: str, mounting: tuple[float, ...] | None) -> None:
-        super().__init__(grid_frame, None if mounting is None else camera_in_base(mounting))
+    def __init__(
+        self,
+        node: Node,
+        grid_frame: str,
+        mounting: tuple[float, ...] | None,
+        max_speed_mps: float = DEFAULTS.max_speed_mps,
+    ) -> None:
+        base_from_camera = None if mounting is None else camera_in_base(mounting)
+        super().__init__(grid_frame, base_from_camera, max_speed_mps=max_speed_mps)
         self._node = node
         self._came = threading.Condition()
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -61,7 +71,9 @@ class TfPose:
     Where TF does not know ``costmap.frame`` at all the grid is in base_link.
     """
 
-    def __init__(self, node: Node, grid_frame: str) -> None:
+    def __init__(self, node: Node, grid_frame: str, max_speed_mps: float = DEFAULTS.max_speed_mps) -> None:
+        self.jumps, self.jump = 0, ""
+        self._motion = Motion(max_speed_mps)
         self._grid_frame = grid_frame
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
@@ -71,6 +83,9 @@ class TfPose:
         try:
             base = self._lookup(self._grid_frame, BASE_FRAME, stamp)
             self._grid_seen = True
+            if jump := self._motion.step(stamp, base):
+                self.jump = jump
+                self.jumps += 1
         except tf2_ros.TransformException as error:
             if self._grid_seen:
                 raise PoseUnknown(f"TF {self._grid_frame} from {BASE_FRAME}: {error}") from error
@@ -85,6 +100,12 @@ class TfPose:
         if self._grid_seen:
             wait = Duration(nanoseconds=WAIT_NS)
             self._buffer.can_transform(self._grid_frame, BASE_FRAME, Time(nanoseconds=stamp), wait)
+
+    def moved(self, since_ns: int, until_ns: int) -> bool | None:
+        try:
+            return moved_between(*(self._lookup(self._grid_frame, BASE_FRAME, at) for at in (since_ns, until_ns)))
+        except tf2_ros.TransformException:
+            return None
 
     def close(self) -> None:
         self._listener.unregister()
@@ -109,8 +130,10 @@ class TfPose:
         return from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
 
 
-def pose_source(node: Node, grid_frame: str, mounting: tuple[float, ...] | None) -> PoseSource:
+def pose_source(
+    node: Node, grid_frame: str, mounting: tuple[float, ...] | None, max_speed_mps: float = DEFAULTS.max_speed_mps
+) -> PoseSource:
     """The mounting parameter decides for odometry; without it TF is used where tf2_ros is installed."""
     if mounting is None and tf2_ros is not None:
-        return TfPose(node, grid_frame)
-    return OdometryPose(node, grid_frame, mounting)
+        return TfPose(node, grid_frame, max_speed_mps)
+    return OdometryPose(node, grid_frame, mounting, max_speed_mps)

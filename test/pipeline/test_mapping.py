@@ -1,0 +1,158 @@
+"""When a frame is evidence, and when what it said is forgotten: clocks that jump, stamps ahead, poses that jump."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
+from gemini_ros.core.labels import LabelClass, LabelSet
+from gemini_ros.pipeline.clock import Instant, Seen
+from gemini_ros.pipeline.mapping import Mapper
+from gemini_ros.pipeline.pose import OdometryPoses
+
+S = 1_000_000_000
+SIZE = (6, 8)
+LABELS = LabelSet("test", "this test", 255, (LabelClass(0, "floor", (1, 1, 1), "free", 0, False),))
+DOWN = np.array([[1, 0, 0, 0.0], [0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
+"""Straight down from 1 m."""
+
+
+class World:
+    """A mapper whose camera looks at a floor, with odometry at the origin from ``first_s`` on."""
+
+    def __init__(self, first_s: float = 0.0, until_s: float = 30.0) -> None:
+        self.poses = OdometryPoses("odom", DOWN, keep_ns=1000 * S)
+        for tenth in range(round(first_s * 10), round(until_s * 10)):
+            assert self.poses.take(odometry(tenth / 10, 0.0, 0.0)) == ""
+        self.mapper = Mapper(CostmapConfig(), LABELS, self.poses)
+
+    def see(self, stamp_s: float, receipt: tuple[float, float], now: tuple[float, float] | None = None, offset_s=0.0):
+        depth = np.ones(SIZE, np.float32)
+        frame = Frame.from_images(ns(stamp_s), "camera", {"depth": depth}, Intrinsics(8, 6, 8.0, 8.0, 3.5, 2.5))
+        said = Segmentation(np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8))
+        seen = Seen(ns(stamp_s), ns(stamp_s + offset_s), instant(*receipt))
+        self.mapper.integrate(frame, said, seen, instant(*(now or receipt)))
+        return seen
+
+    def free(self, clock_s: float, steady_s: float) -> int:
+        return int((self.mapper.render(instant(clock_s, steady_s))[0].data == 0).sum())
+
+
+def odometry(stamp_s: float, x: float, yaw: float) -> Any:
+    """What the pipeline reads of a nav_msgs/Odometry."""
+    stamp = SimpleNamespace(sec=ns(stamp_s) // S, nanosec=ns(stamp_s) % S)
+    orientation = SimpleNamespace(x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2))
+    pose = SimpleNamespace(position=SimpleNamespace(x=x, y=0.0, z=0.0), orientation=orientation)
+    header = SimpleNamespace(stamp=stamp, frame_id="odom")
+    return SimpleNamespace(header=header, child_frame_id="base_link", pose=SimpleNamespace(pose=pose))
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * S)
+
+
+def instant(clock_s: float, steady_s: float) -> Instant:
+    return Instant(ns(clock_s), ns(steady_s))
+
+
+def test_a_stamp_ahead_of_the_clock_is_no_evidence_then_or_later():
+    world = World()
+    world.see(10.0, (5.0, 100.0))
+    assert "5 s ahead of the clock" in world.mapper.fault
+    assert [world.free(clock, 95 + clock) for clock in (5.0, 9.5, 10.0, 10.1)] == [0, 0, 0, 0]
+    world.see(10.2, (10.15, 105.0))
+    assert world.mapper.fault == ""
+    assert world.free(10.2, 105.05) > 0
+
+
+def test_a_clock_that_stands_or_is_set_keeps_nothing_alive():
+    """The steady clock goes on: a second after the last receipt nothing is known, whatever the node's clock says."""
+    world = World()
+    world.see(10.0, (10.0, 100.0))
+    assert world.free(10.0, 101.0) > 0
+    assert world.free(10.0, 101.1) == 0
+    assert world.free(10.5, 100.5) > 0
+
+
+def test_the_map_is_cleared_when_the_clock_jumps_back_and_does_not_rise_again():
+    world = World()
+    world.see(10.0, (10.0, 10.0))
+    assert world.free(10.05, 10.05) > 0
+    assert world.free(3.0, 3.0) == 0
+    assert [world.free(clock, clock) for clock in (9.95, 10.0, 10.1)] == [0, 0, 0]
+    assert list(world.mapper.news) == ["the map was cleared: the clock jumped back by 7.05 s"]
+
+
+def test_a_frame_from_before_the_jump_is_no_evidence_after_it():
+    world = World()
+    world.see(10.0, (10.0, 10.0), now=(3.0, 3.0))
+    assert world.mapper.fault == "the frame came before the clock jumped back"
+    assert [world.free(clock, clock) for clock in (3.0, 10.0)] == [0, 0]
+
+
+def test_two_readings_of_the_clock_in_turn_are_no_jump():
+    world = World()
+    world.see(10.0, (10.0, 10.0), now=(10.06, 10.06))
+    assert world.free(10.0, 10.0) > 0
+    assert not world.mapper.news
+
+
+def test_the_pose_is_that_of_the_corrected_stamp_and_the_header_keeps_the_raw_one():
+    world = World(until_s=0.0)
+    for tenth in range(100, 120):
+        world.poses.take(odometry(tenth / 10, 2.0 * (tenth - 100) / 10, 0.0))
+    seen = world.see(11.0, (11.5, 11.5), offset_s=0.5)
+    assert world.mapper.robot[0] == pytest.approx(3.0)
+    occupancy, frame = world.mapper.render_frame(seen, instant(11.5, 11.5))
+    assert (occupancy.stamp_ns, frame) == (ns(11.0), "odom")
+    assert (occupancy.data == 0).any()
+
+
+@pytest.mark.parametrize("step_m", [2.0, 100.0])
+def test_odometry_that_jumps_clears_the_map_and_is_said(step_m):
+    world = World(until_s=10.1)
+    world.see(10.0, (10.0, 10.0))
+    assert world.free(10.0, 10.0) > 0
+    world.poses.take(odometry(10.1, step_m, 0.0))
+    assert world.free(10.1, 10.1) == 0
+    assert f"jumped by {step_m:g} m" in world.mapper.news[0]
+    world.see(10.1, (10.1, 10.1))
+    assert world.free(10.1, 10.1) > 0
+
+
+def test_odometry_that_turns_on_the_spot_in_one_message_jumps_too():
+    world = World(until_s=10.1)
+    world.see(10.0, (10.0, 10.0))
+    world.poses.take(odometry(10.1, 0.0, 2.0))
+    assert world.free(10.1, 10.1) == 0
+
+
+@pytest.mark.parametrize("x", [1e308, 1e15, -1.1e7, float("nan"), float("inf")])
+def test_a_position_that_no_robot_reaches_is_refused_with_its_reason(x):
+    world = World(until_s=10.1)
+    assert "within 1e+07" in world.poses.take(odometry(10.1, x, 0.0))
+    world.see(10.05, (10.05, 10.05))
+    assert world.free(10.05, 10.05) > 0
+
+
+def test_an_orientation_of_another_norm_is_refused_with_its_reason():
+    world = World()
+    message = odometry(30.0, 0.0, 0.0)
+    message.pose.pose.orientation.w = 1e300
+    assert "norm 1e+300" in world.poses.take(message)
+
+
+def test_the_last_map_is_unknown_and_where_the_map_was():
+    world = World()
+    world.see(10.0, (10.0, 10.0))
+    rendered, frame = world.mapper.render(instant(10.0, 10.0))
+    last, last_frame = world.mapper.unknown(ns(10.5))
+    assert (last.data == -1).all()
+    assert (last.origin_xy, last.stamp_ns, last_frame) == (rendered.origin_xy, ns(10.5), frame)
+    assert last.data.shape == rendered.data.shape
