@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.pipeline.intake import Received, assemble
+from gemini_ros.pipeline.clock import Instant
+from gemini_ros.pipeline.intake import Intake, Received, assemble
+from gemini_ros.pipeline.settings import DEFAULTS, make_settings
 from gemini_ros.pipeline.sync import Match
 
 CAMERA = Intrinsics(6, 4, 5.0, 5.0, 2.5, 1.5)
@@ -60,3 +65,77 @@ def test_an_array_of_a_wrong_type_is_invalid():
     with pytest.raises(FrameError, match="depth: float64") as error:
         assemble(Match(7, {"depth": received(DEPTH.astype(np.float64))}, "pair"), rgb_frame_id="")
     assert error.value.cause == "invalid"
+
+
+def image(stamp_ns: int, encoding: str, size: tuple[int, int], frame_id: str) -> Any:
+    """What the pipeline reads of a sensor_msgs/Image full of ones."""
+    width, height = size
+    pixel = {"rgb8": 3, "16UC1": 2}[encoding]
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=stamp_ns), frame_id=frame_id)
+    data = bytes([1]) * (width * height * pixel)
+    return SimpleNamespace(
+        header=header, encoding=encoding, width=width, height=height, step=width * pixel, is_bigendian=0, data=data
+    )
+
+
+def camera_info(size: tuple[int, int], frame_id: str) -> Any:
+    return SimpleNamespace(
+        header=SimpleNamespace(frame_id=frame_id), width=size[0], height=size[1], k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1]
+    )
+
+
+def taken(intake: Intake, stream: str, message: Any, at_ns: int):
+    return intake.take(stream, message, lambda: at_ns, at_ns, Instant.of(at_ns))
+
+
+def test_the_grid_is_that_of_rgb():
+    """Its camera_info and frame serve the frame, whatever depth says of itself; without RGB they still do."""
+    intake = Intake(("rgb", "depth"), (), make_settings({"missing.timeout_s": 0.1}))
+    intake.take_info("rgb", camera_info((6, 4), "info_frame"))
+    assert intake.streams["rgb"].frame_id == "info_frame"
+    intake.take_info("depth", camera_info((6, 4), "depth_frame"))
+    assert intake.streams["depth"].intrinsics is not None
+    taken(intake, "rgb", image(5, "rgb8", (6, 4), "color_frame"), 5)
+    (match,) = taken(intake, "depth", image(5, "16UC1", (6, 4), "depth_frame"), 6)
+    frame = intake.assemble(match)
+    assert (frame.frame_id, frame.size, frame.intrinsics) == ("color_frame", (6, 4), intake.streams["rgb"].intrinsics)
+    alone = Match(7, {"depth": match.items["depth"]}, "single", ("rgb",))
+    assert intake.assemble(alone).frame_id == "color_frame"
+    assert intake.assemble(alone).intrinsics == intake.streams["rgb"].intrinsics
+
+
+def test_without_an_rgb_stream_depth_is_the_grid():
+    intake = Intake(("depth",), (), DEFAULTS)
+    assert intake.streams["depth"].frame_id == ""
+    (match,) = taken(intake, "depth", image(5, "16UC1", (6, 4), "depth_frame"), 6)
+    assert intake.assemble(match).frame_id == "depth_frame"
+
+
+def test_an_uncalibrated_camera_info_is_noted_and_takes_the_old_one_away():
+    intake = Intake(("rgb",), (), DEFAULTS)
+    assert intake.streams["rgb"].camera_fault == "no camera_info"
+    intake.take_info("rgb", camera_info((6, 4), "camera"))
+    assert intake.streams["rgb"].camera_fault == ""
+    bad = camera_info((6, 4), "camera")
+    bad.k = [0.0] * 9
+    intake.take_info("rgb", bad)
+    assert intake.streams["rgb"].intrinsics is None
+    assert [fault.startswith("rgb camera_info: camera_info: ") for fault, _ in intake.faults.most_common()] == [True]
+
+
+def test_what_is_refused_is_counted_and_noted_but_for_a_model_that_is_not_ready():
+    intake = Intake(("rgb",), (), make_settings({"camera.size": "8x4"}))
+    with pytest.raises(FrameError, match=r"6x4, camera.size is 8x4") as error:
+        taken(intake, "rgb", image(5, "rgb8", (6, 4), "camera"), 6)
+    assert error.value.cause == "wrong_size"
+    intake.refuse("rgb", FrameError("the model is not loaded yet", "not_ready"), 7)
+    intake.refuse("rgb", FrameError("damaged"), 8)
+    assert intake.matcher.counts["rgb"].dropped == {"wrong_size": 1, "not_ready": 1, "invalid": 1}
+    assert [fault.split(",")[0] for fault, _ in intake.faults.most_common()] == ["rgb: 6x4", "rgb: damaged"]
+
+
+def test_thermal_scale_and_offset_are_those_of_the_settings():
+    intake = Intake(("thermal",), (), make_settings({"thermal.scale": 0.5, "thermal.offset": -100.0}))
+    (match,) = taken(intake, "thermal", image(5, "16UC1", (6, 4), "camera"), 6)
+    assert match.items["thermal"].image[0, 0] == 257 * 0.5 - 100
+    assert (match.items["thermal"].received_ns, match.items["thermal"].receipt) == (6, Instant.of(6))

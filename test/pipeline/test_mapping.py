@@ -156,3 +156,42 @@ def test_the_last_map_is_unknown_and_where_the_map_was():
     assert (last.data == -1).all()
     assert (last.origin_xy, last.stamp_ns, last_frame) == (rendered.origin_xy, ns(10.5), frame)
     assert last.data.shape == rendered.data.shape
+
+
+def test_the_map_is_empty_while_the_policy_stops():
+    world = World()
+    world.see(10.0, (10.0, 10.0))
+    assert not world.mapper.follow("degrade:rgb")
+    assert world.free(10.0, 10.0) > 0
+    assert world.mapper.follow("stop:depth")
+    assert world.free(10.0, 10.0) == 0
+    assert not world.mapper.follow("stop:rgb+depth")
+    world.see(10.1, (10.1, 10.1))
+    assert world.mapper.fault == "stopped while a modality is missing"
+    assert not world.mapper.follow("normal")
+    world.see(10.2, (10.2, 10.2))
+    assert world.free(10.2, 10.2) > 0
+
+
+def test_another_shape_starts_an_empty_map():
+    world = World()
+    world.see(10.0, (10.0, 10.0))
+    world.mapper.reconfigure(CostmapConfig(size_m=4.0, resolution_m=0.1))
+    occupancy, _ = world.mapper.render(instant(10.0, 10.0))
+    assert occupancy.data.shape == (40, 40)
+    assert (occupancy.data == -1).all()
+    world.see(10.1, (10.1, 10.1))
+    assert world.free(10.1, 10.1) > 0
+
+
+def test_the_robot_has_a_heading():
+    world = World(until_s=0.0)
+    world.poses.take(odometry(10.0, 1.0, 0.5))
+    world.see(10.0, (10.0, 10.0))
+    assert world.mapper.robot == pytest.approx((1.0, 0.0, 0.5))
+
+
+def test_a_pose_is_awaited_until_there_is_one_at_the_stamp_and_not_where_odometry_is_silent():
+    poses = World(until_s=10.1).poses
+    assert [poses.awaits(ns(at)) for at in (9.9, 10.0, 10.01, 11.0, 11.01)] == [False, False, True, True, False]
+    assert not OdometryPoses("odom", DOWN).awaits(ns(1.0))

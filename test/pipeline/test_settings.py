@@ -1,0 +1,190 @@
+"""Every setting arrives under its own name, checked; parameter files and NAME=VALUE give the same values."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.resources import find_model, find_resource
+from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.pipeline.settings import (
+    DEFAULTS,
+    SETTINGS,
+    defaults,
+    label_set_for,
+    make_settings,
+    parse_assignment,
+    read_parameter_file,
+    refused_change,
+)
+
+OTHERS = [
+    ("model", "other", "model", "other"),
+    ("backend", "onnxruntime", "backend", "onnxruntime"),
+    ("modalities", ["rgb", "thermal"], "modalities", ("rgb", "thermal")),
+    ("autostart", False, "autostart", False),
+    ("use_lifecycle_manager", True, "autostart", False),
+    ("sync.slop_s", 0.03, "slop_ns", 30_000_000),
+    ("missing.policy", "hold", "missing_policy", "hold"),
+    ("missing.timeout_s", 0.75, "missing_timeout_ns", 750_000_000),
+    ("presence.repeated", "accept", "repeated", "accept"),
+    ("odometry.max_speed_mps", 2.5, "max_speed_mps", 2.5),
+    ("camera.size", "640x480", "camera_size", (640, 480)),
+    ("camera.size", "16384x1", "camera_size", (16384, 1)),
+    ("camera.in_base", [1.0, 2.0, 3.0, 0.1, 0.2, 0.3], "camera_in_base", (1.0, 2.0, 3.0, 0.1, 0.2, 0.3)),
+    ("label_set", "coco", "label_set", "coco"),
+    ("engine.build", False, "engine_build", False),
+    ("engine.build_only", True, "build_only", True),
+    ("engine.cache_dir", "/somewhere", "cache_dir", Path("/somewhere")),
+    ("engine.cache_dir", "~/there", "cache_dir", Path.home() / "there"),
+    ("min_rate_hz", 7.0, "min_rate_hz", 7.0),
+    ("costmap.frame", "map", "costmap_frame", "map"),
+    ("thermal.scale", 0.04, "thermal_scale", 0.04),
+    ("thermal.offset", -100.0, "thermal_offset", -100.0),
+    ("statistics_file", "/x.json", "statistics_file", Path("/x.json")),
+]
+COSTMAP = {
+    "size_m": 8.0,
+    "resolution_m": 0.1,
+    "min_height_m": 0.2,
+    "max_height_m": 1.5,
+    "decay_s": 2.0,
+    "timeout_s": 3.0,
+}
+
+
+@pytest.mark.parametrize(("name", "value", "field", "expected"), OTHERS)
+def test_a_setting_arrives_under_its_own_name_alone(name, value, field, expected):
+    changed = make_settings({name: value})
+    assert getattr(changed, field) == expected
+    beside = {"engine.build_only": "backend"}.get(name)
+    for other in dataclasses.fields(DEFAULTS):
+        if other.name not in (field, beside):
+            assert getattr(changed, other.name) == getattr(DEFAULTS, other.name)
+
+
+def test_settings_of_streams_and_of_the_map():
+    made = make_settings({"depth.image_transport": "compressedDepth", "sync.offset_s.thermal": -0.25})
+    assert made.transports == {"rgb": "raw", "depth": "compressedDepth", "thermal": "raw"}
+    assert made.offsets_ns == {"rgb": 0, "depth": 0, "thermal": -250_000_000}
+    assert make_settings({f"costmap.{name}": value for name, value in COSTMAP.items()}).costmap == CostmapConfig(
+        **COSTMAP
+    )
+
+
+def test_what_nothing_is_set_means():
+    assert (DEFAULTS.camera_size, DEFAULTS.camera_in_base, DEFAULTS.modalities, DEFAULTS.cache_dir) == (None,) * 4
+    assert (DEFAULTS.backend, DEFAULTS.statistics_file, DEFAULTS.label_set) == ("auto", None, "")
+    assert make_settings(defaults()) == DEFAULTS
+
+
+@pytest.mark.parametrize(("backend", "loaded"), [("auto", "tensorrt"), ("tensorrt_rtx", "tensorrt_rtx")])
+def test_an_engine_alone_needs_a_backend_that_has_one(backend, loaded):
+    assert make_settings({"backend": backend, "engine.build_only": True}).backend == loaded
+    with pytest.raises(ValueError, match=r"^engine.build_only: backend onnxruntime has no engine; take tensorrt$"):
+        make_settings({"backend": "onnxruntime", "engine.build_only": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("camera.size", "640", "camera.size: '640', expected WIDTHxHEIGHT such as 640x480, or nothing"),
+        ("camera.size", "0x480", "camera.size: '0x480', expected"),
+        ("camera.size", "640x0", "camera.size: '640x0', expected"),
+        ("camera.size", "16385x480", "camera.size: '16385x480', expected"),
+        ("camera.size", "640x16385", "camera.size: '640x16385', expected"),
+        ("camera.size", "-1x480", "camera.size: '-1x480', expected"),
+        ("camera.in_base", [1.0], "camera.in_base: [1.0], expected six finite numbers x y z roll pitch yaw, or none"),
+        ("camera.in_base", [0.0] * 5 + [float("nan")], "camera.in_base: [0.0, 0.0, 0.0, 0.0, 0.0, nan], expected six"),
+        ("modalities", ["rgb", "rgb"], "modalities: ['rgb', 'rgb'], expected [auto] or different ones of rgb, depth"),
+        ("modalities", [], "modalities: [], expected [auto]"),
+        ("costmap.frame", "", "costmap.frame: empty, expected the frame of the odometry, as a rule odom"),
+        ("missing.policy", "panic", "missing.policy: 'panic', expected one of degrade, hold, stop"),
+        ("sync.slop_s", 1.5, "sync.slop_s: 1.5, expected 0 to 1"),
+        ("sync.slop_s", float("nan"), "sync.slop_s: nan, expected a finite number"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_was_expected(name, value, said):
+    with pytest.raises(ValueError) as error:
+        make_settings({name: value})
+    assert str(error.value).startswith(said)
+
+
+def test_what_may_change_while_configured():
+    live = [setting.name for setting in SETTINGS if setting.live]
+    assert "sync.slop_s" in live and "model" not in live
+    assert refused_change(live, configured=True) is None
+    assert refused_change(["model"], configured=False) is None
+    refusal = refused_change(["model", "backend", "sync.slop_s", "another.nodes"], configured=True)
+    assert refusal == "model, backend: read when the node is configured; deactivate and clean up first"
+
+
+def test_a_file_and_assignments_give_the_same(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters:\n    sync: {slop_s: 0.04}\n    use_sim_time: true\n    of_another_node: 1\n"
+        "segmenter:\n  ros__parameters:\n    modalities: [rgb, depth]\n    qos_overrides./x.depth: 3\n"
+        "/segmenter:\n  ros__parameters:\n    autostart: false\n"
+    )
+    said = [parse_assignment(text) for text in ("sync.slop_s=0.04", "modalities=[rgb, depth]", "autostart=false")]
+    assert read_parameter_file(path) == dict(said)
+    assert make_settings(read_parameter_file(path)).modalities == ("rgb", "depth")
+
+
+def test_whole_numbers_will_do_in_an_assignment():
+    assert parse_assignment("costmap.size_m=10") == ("costmap.size_m", 10.0)
+    assert parse_assignment("camera.in_base=[1, 2, 3, 0, 0, 0]") == ("camera.in_base", [1.0, 2.0, 3.0, 0.0, 0.0, 0.0])
+    assert parse_assignment("model=10") == ("model", "10")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: [", ": not YAML: while parsing"),
+        ("- 1", ": list, expected nodes with ros__parameters, as for ros2 launch"),
+        ("segmenter: 3", ": segmenter: expected ros__parameters with names and values"),
+        ("segmenter: {ros__parameters: 3}", ": segmenter: expected ros__parameters with names and values"),
+        (
+            "segmenter: {ros__parameters: {sync.slp_s: 0.1}}",
+            ": segmenter: no parameter sync.slp_s; did you mean sync.slop_s?",
+        ),
+        ("segmenter: {ros__parameters: {zzz: 0.1}}", "no parameter zzz; docs/topics_and_parameters.md lists them"),
+        ("/**: {ros__parameters: {sync.slp_s: 0.1}}", ": /**: no parameter sync.slp_s; did you mean sync.slop_s?"),
+        ("segmenter: {ros__parameters: {costmap.size_m: 10}}", ": write 10.0"),
+    ],
+)
+def test_a_bad_file_is_named_with_the_cure(tmp_path, content, said):
+    path = tmp_path / "robot.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError) as error:
+        read_parameter_file(path)
+    assert str(error.value).startswith(str(path))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sync.slop_s", "'sync.slop_s', expected NAME=VALUE such as sync.slop_s=0.03"),
+        ("sync.slp_s=1", "no setting sync.slp_s; did you mean sync.slop_s?"),
+        ("sync.slop_s=[", "sync.slop_s: '[' is no value of YAML"),
+        ("autostart=3", "--set"),
+    ],
+)
+def test_a_bad_assignment_is_named(text, said):
+    with pytest.raises(ValueError) as error:
+        parse_assignment(text)
+    assert said in str(error.value)
+
+
+def test_another_label_set_gives_the_models_classes_another_meaning(tmp_path):
+    info = read_model_info(find_model("warehouse_rgbd_nano"))
+    assert label_set_for(info, DEFAULTS) == info.label_set
+    text = find_resource("config/labels/warehouse.yaml").read_text().replace("nav: free", "nav: unknown")
+    (tmp_path / "mine.yaml").write_text(text)
+    found = label_set_for(info, make_settings({"label_set": str(tmp_path / "mine.yaml")}))
+    assert [each.name for each in found.classes] == [each.name for each in info.label_set.classes]
+    assert not any(each.nav == "free" for each in found.classes)
