@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file
+from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file, image_file_size
 
 CENTIKELVIN_SCALE = 0.01
 CENTIKELVIN_OFFSET = -273.15
@@ -101,6 +101,15 @@ def decode_image(
     if modality == "thermal":
         return _celsius(values, thermal_scale, thermal_offset)
     return values
+
+
+def image_size(message: Any) -> tuple[int, int]:
+    """(width, height) of an Image or CompressedImage by its header; nothing is decoded. Raises ``FrameError``."""
+    if hasattr(message, "encoding"):
+        return message.width, message.height
+    data = np.frombuffer(message.data, np.uint8)
+    header = _COMPRESSED_DEPTH_HEADER.size if "compressedDepth" in message.format else 0
+    return image_file_size(data[header:])[1]
 
 
 def fingerprint(message: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.repeats import Moved
@@ -18,6 +19,8 @@ from gemini_ros.pipeline.statistics import FaultCounts
 from gemini_ros.pipeline.sync import Match, PairMatcher
 
 _NEVER = Instant.of(0)
+_LARGER = 4
+"""Times the pixels of what is known; less is decoded and judged as an image."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +48,49 @@ class ImageStream:
         self.frame_id = ""
         self.intrinsics: Intrinsics | None = None
         self.camera_fault = "no camera_info"
+        self.size: tuple[int, int] | None = None
         self._settings = settings
 
     def decode(self, message: Any, received_ns: int, receipt: Instant) -> tuple[Received, int]:
         """The image of a sensor_msgs/Image or CompressedImage, and the fingerprint of its content.
 
-        Raises ``FrameError`` with the cause it is dropped under.
+        Raises ``FrameError`` with the cause the message is dropped under; for its size before anything is decoded.
         """
         start_ns = time.monotonic_ns()
+        self._check_size(image_size(message))
         image = decode_image(
             message,
             self.name,
             thermal_scale=self._settings.thermal_scale,
             thermal_offset=self._settings.thermal_offset,
         )
-        height, width = image.shape[:2]
-        expected = self._settings.camera_size
-        if expected is not None and (width, height) != expected:
-            raise FrameError(
-                f"{width}x{height}, camera.size is {expected[0]}x{expected[1]}: set the camera's resolution, or the "
-                "parameter",
-                "wrong_size",
-            )
+        self.size = image.shape[1], image.shape[0]
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        """A few bytes may claim any size: what is much larger than all that is known is not worth decoding."""
+        expected = self._settings.camera_size
+        if expected is not None and size != expected:
+            raise FrameError(
+                f"{_text(size)}, camera.size is {_text(expected)}: set the camera's resolution, or the parameter",
+                "wrong_size",
+            )
+        known = {"the image before it": self.size, "its camera_info": self._info_size}
+        sizes = {name: known_size for name, known_size in known.items() if known_size is not None}
+        largest = max(sizes, key=lambda name: math.prod(sizes[name]), default=None)
+        if largest is not None and math.prod(size) > _LARGER * math.prod(sizes[largest]):
+            raise FrameError(
+                f"{_text(size)}, {largest} is {_text(sizes[largest])}: set the camera's resolution, or activate the "
+                "node anew",
+                "wrong_size",
+            )
+
+    @property
+    def _info_size(self) -> tuple[int, int] | None:
+        return None if self.intrinsics is None else (self.intrinsics.width, self.intrinsics.height)
 
     def take_info(self, message: Any) -> None:
         """Learn the camera from a sensor_msgs/CameraInfo; one that is unusable is told in ``camera_fault``."""
@@ -139,6 +159,10 @@ class Intake:
         if rgb is None:
             return assemble(match, rgb_frame_id="")
         return assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None = None) -> Frame:

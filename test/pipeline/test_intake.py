@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,3 +140,32 @@ def test_thermal_scale_and_offset_are_those_of_the_settings():
     (match,) = taken(intake, "thermal", image(5, "16UC1", (6, 4), "camera"), 6)
     assert match.items["thermal"].image[0, 0] == 257 * 0.5 - 100
     assert (match.items["thermal"].received_ns, match.items["thermal"].receipt) == (6, Instant.of(6))
+
+
+def png_of(size: tuple[int, int]) -> Any:
+    """A CompressedImage of a few bytes whose header claims ``size``; it can't be decoded."""
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", *size) + bytes(9)
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=9), frame_id="camera")
+    return SimpleNamespace(header=header, format="png", data=data)
+
+
+@pytest.mark.parametrize("learnt", ["image", "camera_info"])
+def test_a_size_far_beyond_what_is_known_is_refused_before_it_is_decoded(learnt):
+    intake = Intake(("rgb", "depth"), (), DEFAULTS)
+    if learnt == "image":
+        taken(intake, "rgb", image(5, "rgb8", (6, 4), "camera"), 5)
+    else:
+        intake.take_info("rgb", camera_info((6, 4), "camera"))
+    with pytest.raises(FrameError, match=r"^4096x4096, (the image before it|its camera_info) is 6x4: ") as error:
+        taken(intake, "rgb", png_of((4096, 4096)), 6)
+    assert error.value.cause == "wrong_size"
+    with pytest.raises(FrameError, match="corrupt") as error:  # not too large: it is read, and found to be damaged
+        taken(intake, "rgb", png_of((12, 8)), 7)
+    assert error.value.cause == "invalid"
+    assert intake.matcher.counts["rgb"].dropped == {"wrong_size": 1, "invalid": 1}
+
+
+def test_camera_size_is_compared_before_anything_is_decoded():
+    intake = Intake(("rgb",), (), make_settings({"camera.size": "640x480"}))
+    with pytest.raises(FrameError, match=r"^8192x8192, camera.size is 640x480: "):
+        taken(intake, "rgb", png_of((8192, 8192)), 6)
