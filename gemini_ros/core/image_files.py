@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from gemini_ros.core.frames import FrameError
 
-MAX_PIXELS = 32 * 1024 * 1024
-"""Larger images (than 8K UHD) are refused before anything is allocated."""
+MAX_PIXELS = 64 * 1024 * 1024
+"""Larger images are refused before anything is allocated."""
 
 JPEG_START = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_model
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
-from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.inference.model_file import read_model_info, sha256_of
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
@@ -31,6 +31,7 @@ class Configured:
         self.settings = settings
         self.model_path = find_model(settings.model)
         self.info: ModelInfo = read_model_info(self.model_path)
+        self.model_sha256 = sha256_of(self.model_path)
         self.required = self.info.modality_names
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
         label_set = label_set_for(self.info, settings)
@@ -45,7 +46,7 @@ class Configured:
     def load(self) -> None:
         """Start to load the model, unless that has happened."""
         if self.loader is None:
-            self.loader = ModelLoader(self.model_path, self.settings, self.costmap.warm_up)
+            self.loader = ModelLoader(self.model_path, self.model_sha256, self.settings, self.costmap.warm_up)
 
     def unload(self, user: threading.Thread | None = None) -> None:
         """Give back the network and the GPU's memory, when ``user`` has come out of it."""

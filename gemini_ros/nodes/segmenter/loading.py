@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gemini_ros.inference.load import load_segmenter
+from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.settings import Settings
 
@@ -26,14 +27,15 @@ def _threads() -> int | None:
 class ModelLoader:
     """A thread that loads the model and then runs ``prepare``; ``segmenter`` is there, or ``error`` says why not.
 
+    A file that is not the one of ``sha256`` is not loaded: labels, outputs and map were made for that one.
     ``progress`` is the share (0-1) of what is under way, and what that is.
     """
 
-    def __init__(self, path: Path, settings: Settings, prepare: Callable[[], None]) -> None:
+    def __init__(self, path: Path, sha256: str, settings: Settings, prepare: Callable[[], None]) -> None:
         self.segmenter: Segmenter | None = None
         self.error = ""
         self.progress = 0.0, "looking for the backend"
-        self._path, self._settings, self._prepare = path, settings, prepare
+        self._path, self._sha256, self._settings, self._prepare = path, sha256, settings, prepare
         self._started_ns = time.monotonic_ns()
         self._abandoned = threading.Event()
         self._checked = threading.Event()
@@ -80,6 +82,12 @@ class ModelLoader:
                 build=self._settings.engine_build,
                 progress=self._note,
             )
+            if sha256_of(self._path) != self._sha256:
+                segmenter.close()
+                raise ValueError(
+                    f"model {self._path}: the file has changed since the node was configured; clean up and configure "
+                    "the node again"
+                )
             self._prepare()
         except (ValueError, OSError) as error:  # said in full sentences
             self.error = str(error)

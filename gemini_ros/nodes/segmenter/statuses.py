@@ -13,7 +13,6 @@ from collections import deque
 from typing import Any
 
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
-from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.nodes import transport
 from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
@@ -86,7 +85,7 @@ def statistics(pipeline: LivePipeline, configured: Configured | None, broken: li
         latencies=pipeline.latencies,
         backend=_backend(configured),
         mode_changes=[ModeChange(at_ns / 1e9, mode) for at_ns, mode in pipeline.matcher.mode_changes],
-        model_sha256=sha256_of(configured.model_path) if configured is not None else "",
+        model_sha256=configured.model_sha256 if configured is not None else "",
         notes=pipeline.frames.notes(),
     )
     return {
