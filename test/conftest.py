@@ -79,17 +79,24 @@ def no_gpu() -> None:
 
 
 @pytest.fixture
-def ros_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def ros_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """``private_ros`` for one test."""
+    with private_ros(tmp_path) as environment:
+        yield environment
+
+
+@contextmanager
+def private_ros(folder: Path) -> Iterator[dict[str, str]]:
     """This process's environment, set so that ROS started in it or with it meets nobody but this test's processes.
 
     Gives a copy for ``subprocess``. A fresh domain each time, because a killed process leaves shared memory behind
     that the next one on its domain would pick up. rclpy in this process must be started (``rclpy.init``) inside the
     test or in a fixture that asks for this one.
     """
-    log_dir = tmp_path / "ros_log"
+    log_dir = folder / "ros_log"
     log_dir.mkdir()
     profile = str(find_resource("config/fastdds.xml"))
-    with private_domain() as domain:
+    with private_domain() as domain, pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in {
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",

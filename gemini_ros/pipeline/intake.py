@@ -57,7 +57,7 @@ class ImageStream:
         Raises ``FrameError`` with the cause the message is dropped under; for its size before anything is decoded.
         """
         start_ns = time.monotonic_ns()
-        self._check_size(image_size(message))
+        self._check_size(image_size(message), compressed=hasattr(message, "format"))
         image = decode_image(
             message,
             self.name,
@@ -70,8 +70,8 @@ class ImageStream:
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
 
-    def _check_size(self, size: tuple[int, int]) -> None:
-        """A few bytes may claim any size: what is much larger than all that is known is not worth decoding."""
+    def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
+        """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
         expected = self._settings.camera_size
         if expected is not None and size != expected:
             raise FrameError(
@@ -81,7 +81,7 @@ class ImageStream:
         known = {"the image before it": self.size, "its camera_info": self._info_size}
         sizes = {name: known_size for name, known_size in known.items() if known_size is not None}
         largest = max(sizes, key=lambda name: math.prod(sizes[name]), default=None)
-        if largest is not None and math.prod(size) > _LARGER * math.prod(sizes[largest]):
+        if compressed and largest is not None and math.prod(size) > _LARGER * math.prod(sizes[largest]):
             raise FrameError(
                 f"{_text(size)}, {largest} is {_text(sizes[largest])}: set the camera's resolution, or activate the "
                 "node anew",
