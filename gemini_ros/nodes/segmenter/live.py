@@ -43,6 +43,7 @@ class LivePipeline:
         outputs: Outputs,
     ) -> None:
         now = _now_of(node)
+        self.required = required
         self._intake = Intake(required, extras, settings)
         self.matcher = self._intake.matcher
         self.frames = FramePipeline(self._intake, segmenter, costmap)
