@@ -114,8 +114,10 @@ class SemanticCostmap:
         intrinsics: Intrinsics,
         grid_from_camera: Matrix,
         stamp_ns: int,
-    ) -> None:
+    ) -> bool:
         """Take in one frame: labels and ``depth`` (H, W) in metres, seen from ``grid_from_camera`` (optical frame).
+
+        Returns whether it makes any cell known, free or not.
 
         No depth, or none that measures anything in the window, is no evidence: the map goes on ageing. A stamp before
         the last one is a new time line: the map is cleared first. Raises ``ValueError`` for sizes that differ or a pose
@@ -130,12 +132,13 @@ class SemanticCostmap:
                 self._forget()
             self._newest_stamp_ns = stamp_ns
             if frame is None or not frame.any():
-                return
+                return False
             self._move_to(corner)
             seen = frame != 0
             np.copyto(self._ranks, frame, where=seen)
             np.copyto(self._seen_ns, stamp_ns, where=seen)
             self._evidence_ns = stamp_ns
+            return bool((self._table.occupancy >= 0)[frame].any())
 
     def clear(self) -> None:
         """Forget everything: the map is unknown until the next evidence."""

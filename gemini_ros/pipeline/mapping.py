@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 
 import numpy as np
 
 from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
+from gemini_ros.core.evidence import MIN_RANGE_M
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.measured import no_evidence, too_little
 from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
 
@@ -33,14 +36,26 @@ class Mapper:
         self._lock = threading.Lock()
         self._costmap = SemanticCostmap(config, label_set)
         self._stopped = False
+        self._integrated_ns = 0
+        self._warm = False
 
     def integrate(self, frame: Frame, segmentation: Segmentation) -> None:
         """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing."""
-        self.fault = self._integrate(frame, segmentation)
+        self._integrated_ns = time.monotonic_ns()
+        kind, self.fault = self._integrate(frame, segmentation)
         if self.fault:
-            self.faults.note(self.fault)
+            self.faults.note(self.fault, kind)
         elif self.warning:
             self.warnings.note(self.warning)
+
+    def status(self, now_ns: int) -> tuple[bool, str]:
+        """Whether the map knows any cell at ``now_ns``, and what there is to say: why not, or what is less than it
+        could be; empty when all is well."""
+        known = bool((self.render(now_ns)[0].data >= 0).any())
+        said = self.fault or ("" if known else "no evidence within costmap.timeout_s")
+        if not known and self._integrated_ns and (age_s := (time.monotonic_ns() - self._integrated_ns) / 1e9) > 1:
+            said = f"no frame for {age_s:.0f} s" + (f"; the last gave nothing: {self.fault}" if self.fault else "")
+        return known, "; ".join(text for text in (said, self.warning) if text)
 
     def render(self, at_ns: int) -> tuple[Occupancy, str]:
         """The map at ``at_ns`` around the robot, and its frame."""
@@ -58,15 +73,18 @@ class Mapper:
         return dataclasses.replace(occupancy, data=np.full_like(occupancy.data, -1)), frame
 
     def reconfigure(self, config: CostmapConfig) -> None:
-        """Start an empty map of another shape."""
+        """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it."""
         replacement = SemanticCostmap(config, self._label_set)
-        replacement.warm_up()
         with self._lock:
             self._costmap = replacement
+        if self._warm:
+            replacement.warm_up()
 
     def warm_up(self) -> None:
         """Compile (or load) the kernels, see ``SemanticCostmap.warm_up``."""
         self._costmap.warm_up()
+        self._warm = True
+        self._costmap.warm_up()  # of the map that took its place meanwhile; compiled by now
 
     def follow(self, mode: str) -> bool:
         """Empty and without evidence while the matcher's mode is ``stop:...``; whether that began."""
@@ -89,21 +107,30 @@ class Mapper:
         with self._lock:
             self._stopped = False
 
-    def _integrate(self, frame: Frame, segmentation: Segmentation) -> str:
-        if frame.depth is None:
-            return "the frame has no depth: depth is missing, or not among the modalities"
-        if frame.intrinsics is None:
-            return "the camera's intrinsics are not known: publish a calibrated camera_info"
-        try:
-            pose = self._poses.at(frame.stamp_ns, frame.frame_id)
-        except PoseUnknown as reason:
-            return str(reason)
+    def _integrate(self, frame: Frame, segmentation: Segmentation) -> tuple[str, str]:
+        """The kind of sentence, where those of a kind differ in figures alone, and why the frame is no evidence."""
+        faults, pose, depth, intrinsics = [], None, frame.depth, frame.intrinsics
+        if depth is None:
+            faults.append("the frame has no depth: depth is missing, does not pair, or is not among the modalities")
+        if intrinsics is None:
+            faults.append("the camera's intrinsics are not known: publish a calibrated camera_info")
+        if depth is not None:  # without depth nobody has waited for the pose
+            try:
+                pose = self._poses.at(frame.stamp_ns, frame.frame_id)
+            except PoseUnknown as reason:
+                faults.append(str(reason))
+        if depth is None or intrinsics is None or pose is None:
+            return "", "; ".join(faults)
         self.warning = pose.warning
         with self._lock:
             if self._stopped:
-                return "stopped while a modality is missing"
+                return "", "stopped while a modality is missing"
             if pose.frame == BASE_FRAME or pose.frame != self.frame:
                 self._costmap.clear()
             self.frame, self.robot = pose.frame, pose.robot
-            self._costmap.update(segmentation, frame.depth, frame.intrinsics, pose.grid_from_camera, frame.stamp_ns)
-        return ""
+            known = self._costmap.update(segmentation, depth, intrinsics, pose.grid_from_camera, frame.stamp_ns)
+            config = self._costmap.config
+        fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
+        if not known and not fault:
+            fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
+        return "measures nothing", fault

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rclpy.node import Node
 
@@ -37,6 +37,7 @@ class LivePipeline:
         settings: Settings,
         required: tuple[str, ...],
         extras: tuple[str, ...],
+        ranges: Mapping[str, tuple[float, float]],
         segmenter: Callable[[], Segmenter | None],
         costmap: Mapper,
         poses: PoseSource,
@@ -44,7 +45,7 @@ class LivePipeline:
     ) -> None:
         now = _now_of(node)
         self.required = required
-        self._intake = Intake(required, extras, settings)
+        self._intake = Intake(required, extras, settings, ranges)
         self.matcher = self._intake.matcher
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies

@@ -21,7 +21,6 @@ from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
-_SILENT_S = 2.0
 _RATE_S = 0.5
 _SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
@@ -192,9 +191,11 @@ def _model(configured: Configured, rates_hz: Rates | None) -> Status:
 
 
 def _input_faults(source: ImageInput) -> list[str]:
-    faults = [source.recent_error(), source.images.camera_fault]
-    if source.silent_for_s() > _SILENT_S:
+    faults = [*source.recent_errors(), source.images.camera_fault]
+    if source.silent:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
+    else:
+        faults.append(source.images.image_fault)
     return [fault for fault in faults if fault]
 
 
@@ -212,20 +213,20 @@ def _latency(pipeline: LivePipeline) -> Status:
 
 def _costmap(configured: Configured, pipeline: LivePipeline, now_ns: int) -> Status:
     costmap = configured.costmap
-    stamps = [source.last_stamp_ns for source in pipeline.inputs.values() if source.last_stamp_ns is not None]
-    behind_s = (now_ns - max(stamps, default=now_ns)) / 1e9
-    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
-    if costmap.fault:
-        return Status("costmap", WARN, f"unknown: {costmap.fault}", figures)
-    silent = all(source.silent_for_s() > _SILENT_S for source in pipeline.inputs.values())
-    if abs(behind_s) > configured.settings.costmap.timeout_s and not silent:
+    known, said = costmap.status(now_ns)
+    faults = [said] if said else []
+    living = [source for source in pipeline.inputs.values() if source.last_receipt_ns and not source.silent]
+    behind_s = min((source.last_lag_ns / 1e9 for source in living), key=abs, default=0.0)
+    if abs(behind_s) > configured.settings.costmap.timeout_s:
         direction = "behind" if behind_s > 0 else "ahead of"
-        message = (
-            f"unknown: the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag "
-            "with --clock and set use_sim_time, or synchronise the clocks of the machines"
+        faults.insert(
+            0,
+            f"the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag with --clock "
+            "and set use_sim_time, or synchronise the clocks of the machines",
         )
-        return Status("costmap", WARN, message, figures)
-    return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
+    unknown = "" if known and not costmap.fault else "unknown: "
+    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
+    return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
 
 
 def _transport(pipeline: LivePipeline) -> Status:
@@ -238,7 +239,7 @@ def _transport(pipeline: LivePipeline) -> Status:
             figures[f"period_ms_{stream}"] = source.gaps.period_ns / 1e6
         if lost > _LOSS_THAT_MATTERS * (received + lost):
             faults.append(transport.loss_message(stream, lost, received, source.transport))
-        elif not received and source.silent_for_s() > _SILENT_S and source.publisher_count():
+        elif not received and source.silent and source.publisher_count():
             faults.append(
                 f"{stream}: {source.topic} has a publisher, but nothing arrives. If it is sending: "
                 f"{transport.cure(source.transport)}"
