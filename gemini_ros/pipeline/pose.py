@@ -19,6 +19,7 @@ TOLERANCE_NS = 100_000_000
 WAIT_NS = 100_000_000
 """An image waits this long for a pose at or after its stamp, since odometry comes later than its images."""
 _SILENT_NS = 1_000_000_000
+_SOURCES_KEPT = 8
 
 
 class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
@@ -29,7 +30,8 @@ class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
 class CameraPose:
     """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of base_link in it.
 
-    ``warning`` says why the grid moves with the robot where it does; such a grid must not accumulate.
+    ``warning`` says what is doubtful about the pose, and why the grid moves with the robot where it does; such a grid
+    must not accumulate.
     """
 
     frame: str
@@ -62,7 +64,7 @@ class OdometryPoses:
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
         self._buffer = PoseBuffer(keep_ns)
         self._newest_ns: int | None = None
-        self._found_frame: str | None = None
+        self._sources: dict[tuple[str, str], int] = {}  # frame_id and child_frame_id with their newest stamp
         self._fault = ""
 
     def take(self, message: Any) -> str:
@@ -74,9 +76,38 @@ class OdometryPoses:
             self._fault = f"odometry is unusable ({error})"
             return self._fault
         self._newest_ns = stamp_ns(message)
-        self._buffer.add(self._newest_ns, pose)
-        self._found_frame = message.header.frame_id
+        source = message.header.frame_id, message.child_frame_id
+        self._sources = dict([*self._sources.items(), (source, self._newest_ns)][-_SOURCES_KEPT:])
+        if not self._misfit(*source):
+            self._buffer.add(self._newest_ns, pose)
         return ""
+
+    def _misfit(self, frame: str, child: str) -> str:
+        """Why odometry of these frames says nothing of where base_link is in the grid; empty if it does."""
+        if frame != self._grid_frame:
+            return f"odometry is in frame {frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
+        if "camera" in child or "optical" in child:
+            return (
+                f"odometry is the pose of {child!r}, expected {BASE_FRAME}: publish the odometry of the robot's base, "
+                "with its child_frame_id"
+            )
+        return ""
+
+    def _judge(self) -> str:
+        """What is doubtful about the odometry of the last second. Raises ``PoseUnknown`` where none of it fits."""
+        newest_ns, sources = self._newest_ns or 0, self._sources
+        recent = [source for source, at_ns in sources.items() if abs(newest_ns - at_ns) <= _SILENT_NS]
+        misfits = [text for source in recent if (text := self._misfit(*source))]
+        if len(misfits) == len(recent):
+            raise PoseUnknown("; ".join(misfits))
+        doubts = misfits
+        if len(recent) > 1:
+            names = " and ".join(sorted(f"{child or 'no child_frame_id'} in {frame}" for frame, child in recent))
+            doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
+        odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
+        if odd and not misfits:
+            doubts.append(f"odometry is the pose of {odd[0]!r}, taken for {BASE_FRAME}: set its child_frame_id")
+        return "; ".join(doubts)
 
     def awaits(self, stamp: int) -> bool:
         """Whether more odometry will make the pose at ``stamp`` better; not where odometry has fallen silent."""
@@ -89,20 +120,17 @@ class OdometryPoses:
                 f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from {BASE_FRAME} "
                 "on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
             )
-        if self._found_frame is None:
+        if not self._sources:
             warning = f"{self._fault or 'no odometry'}: the grid is in {BASE_FRAME} and does not accumulate"
             return CameraPose(BASE_FRAME, self._base_from_camera, (0.0, 0.0, 0.0), warning)
-        if self._found_frame != self._grid_frame:
-            raise PoseUnknown(
-                f"odometry is in frame {self._found_frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
-            )
+        warning = self._judge()
         grid_from_base = self._buffer.at(stamp, TOLERANCE_NS)
         if grid_from_base is None:
             raise PoseUnknown(
                 f"no odometry within {TOLERANCE_NS / 1e9:g} s of the image: publish it at 20 Hz or more, stamped with "
                 "the clock of the camera"
             )
-        return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base))
+        return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base), warning)
 
     def wait(self, stamp: int) -> None:
         """Nothing to wait for: whoever calls ``take`` decides by ``awaits`` when to ask."""
