@@ -119,9 +119,9 @@ class Mapper:
                 pose = self._poses.at(frame.stamp_ns, frame.frame_id)
             except PoseUnknown as reason:
                 faults.append(str(reason))
+        self.warning = pose.warning if pose is not None else ""
         if depth is None or intrinsics is None or pose is None:
             return "", "; ".join(faults)
-        self.warning = pose.warning
         with self._lock:
             if self._stopped:
                 return "", "stopped while a modality is missing"
@@ -131,6 +131,6 @@ class Mapper:
             known = self._costmap.update(segmentation, depth, intrinsics, pose.grid_from_camera, frame.stamp_ns)
             config = self._costmap.config
         fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
-        if not known and not fault:
-            fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
-        return "measures nothing", fault
+        if known or fault:
+            return "too little", fault
+        return "no evidence", no_evidence(depth, intrinsics, pose.grid_from_camera, config)

@@ -46,7 +46,7 @@ class Report:
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline, now_ns)]
-            statuses.append(_transport(pipeline))
+            statuses += [_transport(pipeline), _graph(pipeline)]
         return statuses
 
     def _inputs(self, pipeline: LivePipeline, now_ns: int) -> list[Status]:
@@ -227,6 +227,11 @@ def _costmap(configured: Configured, pipeline: LivePipeline, now_ns: int) -> Sta
     unknown = "" if known and not costmap.fault else "unknown: "
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
     return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
+
+
+def _graph(pipeline: LivePipeline) -> Status:
+    faults = pipeline.duplicates()
+    return Status("graph", WARN if faults else OK, "; ".join(faults) or "at most one publisher on each input")
 
 
 def _transport(pipeline: LivePipeline) -> Status:
