@@ -121,10 +121,12 @@ class SemanticCostmap:
         grid_from_camera: Matrix,
         stamp_ns: int,
         received_ns: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Take in one frame: labels and ``depth`` (H, W) in metres, seen from ``grid_from_camera`` (optical frame).
 
         ``stamp_ns`` is when it was taken, on the node's clock; ``received_ns`` when it came, on the steady clock.
+        Returns whether it makes any cell known, free or not.
+
         No depth, or none that measures anything in the window, is no evidence: the map goes on ageing. A stamp before
         the last one is a new time line: the map is cleared first. Raises ``ValueError`` for sizes that differ or a pose
         that is none; the map is then as before.
@@ -138,13 +140,14 @@ class SemanticCostmap:
                 self._forget()
             self._newest_stamp_ns = stamp_ns
             if frame is None or not frame.any():
-                return
+                return False
             self._move_to(corner)
             seen = frame != 0
             np.copyto(self._ranks, frame, where=seen)
             self._evidence_ns = (stamp_ns, stamp_ns if received_ns is None else received_ns)
             for times, at_ns in zip(self._seen_ns, self._evidence_ns, strict=True):
                 np.copyto(times, at_ns, where=seen)
+            return bool((self._table.occupancy >= 0)[frame].any())
 
     def clear(self) -> None:
         """Forget everything: the map is unknown until the next evidence."""

@@ -124,10 +124,10 @@ def stamp_ns(message: Any) -> int:
 
 
 def intrinsics_from_camera_info(message: Any) -> Intrinsics:
-    """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros)."""
-    k = message.k
+    """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros) and for no camera."""
+    k, size = message.k, (int(message.width), int(message.height))
     try:
-        return Intrinsics(int(message.width), int(message.height), float(k[0]), float(k[4]), float(k[2]), float(k[5]))
+        return Intrinsics(*size, float(k[0]), float(k[4]), float(k[2]), float(k[5])).require_plausible()
     except ValueError as error:
         raise FrameError(f"camera_info: {error}") from error
 

@@ -55,6 +55,22 @@ class Intrinsics:
                 "lengths: publish a calibrated camera_info"
             )
 
+    def require_plausible(self) -> Intrinsics:
+        """Itself, if a camera can be like this: angles of view of 0.6 to 168 degrees, the axis near the image.
+
+        Raises ``ValueError`` with what else the numbers may be.
+        """
+        for focal, center, size, axis in (
+            (self.fx, self.cx, self.width, "x"),
+            (self.fy, self.cy, self.height, "y"),
+        ):
+            if not (0.05 * size <= focal <= 100 * size and abs(center - size / 2) <= 10 * size):
+                raise ValueError(
+                    f"f{axis} {focal:g}, c{axis} {center:g} for {self.width}x{self.height} pixels are no camera's: "
+                    "publish the camera matrix K in pixels, not in millimetres or shares of the image"
+                )
+        return self
+
     def scaled(self, width: int, height: int) -> Intrinsics:
         """The same camera seen through an image resized to ``width`` x ``height`` (pixel centres at half integers)."""
         sx, sy = width / self.width, height / self.height

@@ -117,6 +117,11 @@ class ModelInfo:
         return tuple(m.name for m in self.modalities)
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The valid range of each modality that measures something, RGB left out, in its unit."""
+        return {m.name: m.range for m in self.modalities if m.unit}
+
+    @property
     def temperature(self) -> float:
         """What logits are divided by before the softmax of the confidence; 1 without a calibration."""
         return 1.0 if self.calibration is None else self.calibration.temperature

@@ -6,8 +6,9 @@ The same every time. Where the node waits, for a pose or for time to pass, the w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
@@ -61,7 +62,8 @@ class Result(Step):
 class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
-    ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. Raises ``BagError``
+    ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. ``ranges``: see
+    ``Intake``. Raises ``BagError``
     for a bag that lacks a topic, ``ValueError`` for modalities that do not go together; on the way ``BagError`` where
     the bag is damaged. A message that cannot be used is a counted drop, and ``faults`` counts the reasons.
     """
@@ -73,13 +75,14 @@ class BagWalk:
         settings: Settings = DEFAULTS,
         *,
         keep_poses_ns: int = 10_000_000_000,
+        ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> None:
         self.topics = find_topics(reader)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
         self.poses = OdometryPoses(
             settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns, settings.max_speed_mps
         )
-        self.intake = Intake(required, extras, settings, self.poses.moved)
+        self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
         self.faults = self.intake.faults
         self._reader = reader
 
@@ -148,7 +151,7 @@ class BagRun:
     """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there."""
 
     def __init__(self, reader: BagReader, segmenter: Segmenter, label_set: LabelSet, settings: Settings) -> None:
-        self.walk = BagWalk(reader, segmenter.info.modality_names, settings)
+        self.walk = BagWalk(reader, segmenter.info.modality_names, settings, ranges=segmenter.info.ranges)
         self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
         self.costmap.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
+from gemini_ros.core.measured import too_little
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import Settings
@@ -21,6 +23,7 @@ from gemini_ros.pipeline.sync import Match, PairMatcher
 _NEVER = Instant.of(0)
 _LARGER = 4
 """Times the pixels of what is known; less is decoded and judged as an image."""
+_UNITS = {"depth": "m", "thermal": "°C"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,10 @@ class Received:
 class ImageStream:
     """What is known of one stream of images: its frame, its camera, and how its messages are read."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, valid_range: tuple[float, float] | None = None) -> None:
         self.name = name
+        self.image_fault = ""
+        self._valid_range = valid_range
         self.frame_id = ""
         self.intrinsics: Intrinsics | None = None
         self.camera_fault = "no camera_info"
@@ -65,6 +70,9 @@ class ImageStream:
             thermal_offset=self._settings.thermal_offset,
         )
         self.size = image.shape[1], image.shape[0]
+        if self._valid_range is not None:
+            unit = _UNITS.get(self.name, "")
+            self.image_fault = too_little(self.name, image, *self._valid_range, unit, "which the model takes")
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
@@ -105,11 +113,18 @@ class ImageStream:
 class Intake:
     """The images of all streams into the matcher. Every message that cannot be used is counted here, with its reason.
 
-    ``faults`` counts the reasons. Not safe to use from several threads, but for ``assemble``.
+    ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``faults`` counts the reasons, and
+    the images that measure next to nothing, which go on their way. Not safe to use from several threads, but for
+    ``assemble``.
     """
 
     def __init__(
-        self, required: Sequence[str], extras: Sequence[str], settings: Settings, moved: Moved = lambda *_: None
+        self,
+        required: Sequence[str],
+        extras: Sequence[str],
+        settings: Settings,
+        moved: Moved = lambda *_: None,
+        ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> None:
         names = (*required, *extras)
         self.matcher = PairMatcher(
@@ -122,7 +137,7 @@ class Intake:
             repeated=settings.repeated,
             moved=moved,
         )
-        self.streams = {name: ImageStream(name, settings) for name in names}
+        self.streams = {name: ImageStream(name, settings, ranges.get(name)) for name in names}
         self.faults = FaultCounts()
 
     def take(
@@ -138,6 +153,8 @@ class Intake:
         except FrameError as error:
             self.refuse(stream, error, clock())
             raise
+        if fault := self.streams[stream].image_fault:
+            self.faults.note(fault, f"{stream} measures nothing")
         return self.matcher.add(stream, stamp_ns(message), received, clock(), content)
 
     def take_info(self, stream: str, message: Any) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections import deque
 
 import numpy as np
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
+from gemini_ros.core.evidence import MIN_RANGE_M
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.measured import no_evidence, too_little
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
@@ -43,6 +46,8 @@ class Mapper:
         self._stopped = False
         self._clock_ns: int | None = None
         self._jumps = poses.jumps
+        self._integrated_ns = 0
+        self._warm = False
 
     def integrate(
         self, frame: Frame, segmentation: Segmentation, seen: Seen | None = None, now: Instant | None = None
@@ -52,9 +57,10 @@ class Mapper:
         ``seen`` is when it was taken and came, ``now`` the present; without them all of it was at the frame's stamp.
         """
         seen = seen or Seen.of(frame.stamp_ns)
-        self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt)
+        self._integrated_ns = time.monotonic_ns()
+        kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt)
         if self.fault:
-            self.faults.note(self.fault)
+            self.faults.note(self.fault, kind)
         elif self.warning:
             self.warnings.note(self.warning)
 
@@ -62,6 +68,15 @@ class Mapper:
     def timeout_s(self) -> float:
         """How long evidence counts."""
         return self._costmap.config.timeout_s
+
+    def status(self, now: Instant) -> tuple[bool, str]:
+        """Whether the map knows any cell as of ``now``, and what there is to say: why not, or what is less than it
+        could be; empty when all is well."""
+        known = bool((self.render(now)[0].data >= 0).any())
+        said = self.fault or ("" if known else "no evidence within costmap.timeout_s")
+        if not known and self._integrated_ns and (age_s := (time.monotonic_ns() - self._integrated_ns) / 1e9) > 1:
+            said = f"no frame for {age_s:.0f} s" + (f"; the last gave nothing: {self.fault}" if self.fault else "")
+        return known, "; ".join(text for text in (said, self.warning) if text)
 
     def render(self, now: Instant) -> tuple[Occupancy, str]:
         """The map as of ``now`` around the robot, and its frame."""
@@ -90,15 +105,18 @@ class Mapper:
         return Occupancy(data, config.resolution_m, self._origin_xy, at_ns), self.frame
 
     def reconfigure(self, config: CostmapConfig) -> None:
-        """Start an empty map of another shape."""
+        """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it."""
         replacement = SemanticCostmap(config, self._label_set)
-        replacement.warm_up()
         with self._lock:
             self._costmap = replacement
+        if self._warm:
+            replacement.warm_up()
 
     def warm_up(self) -> None:
         """Compile (or load) the kernels, see ``SemanticCostmap.warm_up``."""
         self._costmap.warm_up()
+        self._warm = True
+        self._costmap.warm_up()  # of the map that took its place meanwhile; compiled by now
 
     def follow(self, mode: str) -> bool:
         """Empty and without evidence while the matcher's mode is ``stop:...``; whether that began."""
@@ -121,37 +139,42 @@ class Mapper:
         with self._lock:
             self._stopped = False
 
-    def _integrate(self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant) -> str:
+    def _integrate(self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant) -> tuple[str, str]:
+        """The kind of sentence, where those of a kind differ in figures alone, and why the frame is no evidence."""
         with self._lock:
             self._follow_jumps(now)
-        if fault := _time_fault(seen, now):
-            return fault
-        if frame.depth is None:
-            return "the frame has no depth: depth is missing, or not among the modalities"
-        if frame.intrinsics is None:
-            return "the camera's intrinsics are not known: publish a calibrated camera_info"
-        try:
-            pose = self._poses.at(seen.time_ns, frame.frame_id)
-        except PoseUnknown as reason:
-            return str(reason)
-        self.warning = pose.warning
+        faults, pose, depth, intrinsics = [], None, frame.depth, frame.intrinsics
+        kind, text = _time_fault(seen, now)
+        if text:
+            faults.append(text)
+        if depth is None:
+            faults.append("the frame has no depth: depth is missing, does not pair, or is not among the modalities")
+        if intrinsics is None:
+            faults.append("the camera's intrinsics are not known: publish a calibrated camera_info")
+        if depth is not None and not kind:  # without depth nobody has waited for the pose
+            try:
+                pose = self._poses.at(seen.time_ns, frame.frame_id)
+            except PoseUnknown as reason:
+                faults.append(str(reason))
+        self.warning = pose.warning if pose is not None else ""
+        if depth is None or intrinsics is None or pose is None:
+            return kind, "; ".join(faults)
         with self._lock:
             if self._stopped:
-                return "stopped while a modality is missing"
+                return "", "stopped while a modality is missing"
             self._follow_jumps(now)  # asking for the pose may have shown one
             if pose.frame == BASE_FRAME or pose.frame != self.frame:
                 self._costmap.clear()
             self.frame, self.robot = pose.frame, pose.robot
             evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)
-            self._costmap.update(
-                segmentation,
-                frame.depth,
-                frame.intrinsics,
-                pose.grid_from_camera,
-                evidence_ns,
-                seen.receipt.steady_ns,
+            known = self._costmap.update(
+                segmentation, depth, intrinsics, pose.grid_from_camera, evidence_ns, seen.receipt.steady_ns
             )
-        return ""
+            config = self._costmap.config
+        fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
+        if known or fault:
+            return "too little", fault
+        return "no evidence", no_evidence(depth, intrinsics, pose.grid_from_camera, config)
 
     def _render(self, at: Instant) -> Occupancy:
         occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns)
@@ -173,14 +196,14 @@ class Mapper:
         self.news.append(f"the map was cleared: {why}")
 
 
-def _time_fault(seen: Seen, now: Instant) -> str:
-    """Why a frame is no evidence of the present: its stamp, or its receipt, is ahead of the clock."""
+def _time_fault(seen: Seen, now: Instant) -> tuple[str, str]:
+    """The kind of fault, and why a frame is no evidence of the present: stamp or receipt are ahead of the clock."""
     ahead_ns = seen.time_ns - seen.receipt.clock_ns
     if ahead_ns > AHEAD_NS:
-        return (
+        return "ahead", (
             f"the stamps of the images are {ahead_ns / 1e9:.3g} s ahead of the clock: synchronise the clocks of the "
             "machines, or set sync.offset_s; for a bag, play it with --clock and set use_sim_time"
         )
     if seen.receipt.clock_ns > now.clock_ns + AHEAD_NS:
-        return "the frame came before the clock jumped back"
-    return ""
+        return "jump", "the frame came before the clock jumped back"
+    return "", ""

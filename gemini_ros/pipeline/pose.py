@@ -25,6 +25,7 @@ _MAX_TURN_RADPS = 10.0
 _SLACK_M, _SLACK_RAD = 0.1, 0.1
 # What odometry of a robot that stands may wander by.
 _STILL_M, _STILL_RAD = 0.05, 0.05
+_SOURCES_KEPT = 8
 
 
 class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
@@ -35,7 +36,8 @@ class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
 class CameraPose:
     """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of base_link in it.
 
-    ``warning`` says why the grid moves with the robot where it does; such a grid must not accumulate.
+    ``warning`` says what is doubtful about the pose, and why the grid moves with the robot where it does; such a grid
+    must not accumulate.
     """
 
     frame: str
@@ -119,7 +121,7 @@ class OdometryPoses:
         self._buffer = PoseBuffer(keep_ns)
         self._motion = Motion(max_speed_mps)
         self._newest_ns: int | None = None
-        self._found_frame: str | None = None
+        self._sources: dict[tuple[str, str], int] = {}  # frame_id and child_frame_id with their newest stamp
         self._fault = ""
 
     def take(self, message: Any) -> str:
@@ -131,12 +133,15 @@ class OdometryPoses:
             self._fault = f"odometry is unusable ({error})"
             return self._fault
         stamp = stamp_ns(message)
+        source = message.header.frame_id, message.child_frame_id
+        self._newest_ns = stamp
+        self._sources = dict([*self._sources.items(), (source, stamp)][-_SOURCES_KEPT:])
+        if self._misfit(*source):
+            return ""
         jump = self._motion.step(stamp, pose)
         if jump:
             self._buffer.clear()
-        self._newest_ns = stamp
         self._buffer.add(stamp, pose)
-        self._found_frame = message.header.frame_id
         if jump:
             self.jump = jump
             self.jumps += 1
@@ -144,6 +149,33 @@ class OdometryPoses:
 
     def moved(self, since_ns: int, until_ns: int) -> bool | None:
         return moved_between(self._buffer.at(since_ns, TOLERANCE_NS), self._buffer.at(until_ns, TOLERANCE_NS))
+
+    def _misfit(self, frame: str, child: str) -> str:
+        """Why odometry of these frames says nothing of where base_link is in the grid; empty if it does."""
+        if frame != self._grid_frame:
+            return f"odometry is in frame {frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
+        if "camera" in child or "optical" in child:
+            return (
+                f"odometry is the pose of {child!r}, expected {BASE_FRAME}: publish the odometry of the robot's base, "
+                "with its child_frame_id"
+            )
+        return ""
+
+    def _judge(self) -> str:
+        """What is doubtful about the odometry of the last second. Raises ``PoseUnknown`` where none of it fits."""
+        newest_ns, sources = self._newest_ns or 0, self._sources
+        recent = [source for source, at_ns in sources.items() if abs(newest_ns - at_ns) <= _SILENT_NS]
+        misfits = [text for source in recent if (text := self._misfit(*source))]
+        if len(misfits) == len(recent):
+            raise PoseUnknown("; ".join(misfits))
+        doubts = misfits
+        if len(recent) > 1:
+            names = " and ".join(sorted(f"{child or 'no child_frame_id'} in {frame}" for frame, child in recent))
+            doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
+        odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
+        if odd and not misfits:
+            doubts.append(f"odometry is the pose of {odd[0]!r}, taken for {BASE_FRAME}: set its child_frame_id")
+        return "; ".join(doubts)
 
     def awaits(self, stamp: int) -> bool:
         """Whether more odometry will make the pose at ``stamp`` better; not where odometry has fallen silent."""
@@ -156,20 +188,17 @@ class OdometryPoses:
                 f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from {BASE_FRAME} "
                 "on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
             )
-        if self._found_frame is None:
+        if not self._sources:
             warning = f"{self._fault or 'no odometry'}: the grid is in {BASE_FRAME} and does not accumulate"
             return CameraPose(BASE_FRAME, self._base_from_camera, (0.0, 0.0, 0.0), warning)
-        if self._found_frame != self._grid_frame:
-            raise PoseUnknown(
-                f"odometry is in frame {self._found_frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
-            )
+        warning = self._judge()
         grid_from_base = self._buffer.at(stamp, TOLERANCE_NS)
         if grid_from_base is None:
             raise PoseUnknown(
                 f"no odometry within {TOLERANCE_NS / 1e9:g} s of the image: publish it at 20 Hz or more, stamped with "
                 "the clock of the camera"
             )
-        return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base))
+        return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base), warning)
 
     def wait(self, stamp: int) -> None:
         """Nothing to wait for: whoever calls ``take`` decides by ``awaits`` when to ask."""

@@ -57,9 +57,11 @@ class Presence:
         """Whether a stream was expected and is silent for too long."""
         return self._deadlines.get(name, now_ns + 1) <= now_ns
 
-    def watch(self, now_ns: int) -> None:
-        """Notice what went missing."""
+    def watch(self, now_ns: int, unpaired: str = "") -> None:
+        """Notice what went missing; a stream that lives and never pairs (``unpaired``) is as good as missing."""
         missing = tuple(name for name in self._required if self.missing(name, now_ns))
+        if not missing and unpaired:
+            missing = (unpaired,)
         if missing:
             self.absent = missing
         self._update_mode(now_ns)

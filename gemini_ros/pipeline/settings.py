@@ -26,6 +26,8 @@ from gemini_ros.pipeline.repeats import RULES
 
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
+MAX_SLOP_S = 1.0
+MAX_OFFSET_S = 10.0
 _COSTMAP = CostmapConfig()
 
 
@@ -80,8 +82,8 @@ def _offset(stream: str) -> Setting:
         0.0,
         f"Added to the stamps of {stream} before they are compared: the clock offset of its camera. Outputs keep the "
         "raw stamp.",
-        -10.0,
-        10.0,
+        -MAX_OFFSET_S,
+        MAX_OFFSET_S,
         "s",
     )
 
@@ -114,7 +116,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *(_transport(stream) for stream in MODALITIES),
     Setting(
-        "sync.slop_s", 0.02, "Stamps at most this far apart make a pair, bounds included.", 0.0, 1.0, "s", live=True
+        "sync.slop_s",
+        0.02,
+        "Stamps at most this far apart make a pair, bounds included.",
+        0.0,
+        MAX_SLOP_S,
+        "s",
+        live=True,
     ),
     *(_offset(stream) for stream in MODALITIES),
     Setting(
@@ -186,7 +194,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "min_rate_hz",
         2.0,
-        "Fewer frames segmented per second than this, where as many arrive, are a diagnostics error.",
+        "Fewer frames segmented per second than this, where every camera brings as many, are a diagnostics error.",
         0.0,
         1000.0,
         "Hz",

@@ -121,8 +121,17 @@ def message_identity(name: str, counts: _MessageCounts, waiting: int = 0) -> lis
 class FaultCounts(Counter[str]):
     """How often each sentence came. Sentences with figures in them have no end: the first hundred are kept."""
 
-    def note(self, fault: str) -> None:
-        """Count a sentence, unless it is a new one beyond the hundredth."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, str] = {}
+
+    def note(self, fault: str, kind: str = "") -> None:
+        """Count a sentence, unless it is a new one beyond the hundredth.
+
+        Those of one ``kind``, which differ in their figures, count as the first of them.
+        """
+        if kind:
+            fault = self._first.setdefault(kind, fault)
         if fault in self or len(self) < _FAULTS_KEPT:
             self[fault] += 1
 

@@ -16,6 +16,7 @@ from gemini_ros.pipeline.presence import POLICIES, Presence
 from gemini_ros.pipeline.repeats import Moved, Repeats
 from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.statistics import CAUSES, message_identity
+from gemini_ros.pipeline.unpaired import PairWatch, Unpaired
 from gemini_ros.pipeline.waiting import Message, Stream, StreamCounts, time_of
 
 __all__ = ["POLICIES", "POLL_NS", "Match", "PairMatcher", "StreamCounts"]
@@ -69,6 +70,9 @@ class PairMatcher:
     with the third pair in a row, each within the timeout of the one before. The two before it are given out when
     degraded, where references that find no partner meanwhile stay singles, and dropped ``not_ready`` otherwise.
 
+    **Unpaired.** Where both required streams come and none pairs for a second (and three messages of each), the partner
+    counts as missing, by the same policy and with the same return; ``unpaired`` has the distance of their stamps.
+
     **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is soon due.
 
     **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` a missing timeout
@@ -110,6 +114,9 @@ class PairMatcher:
         self._reference = self._streams["rgb" if "rgb" in required else required[0]]
         self._partner = next((stream for stream in self._required if stream is not self._reference), None)
         self._presence = Presence(required, missing_timeout_ns, policy)
+        self._watches = {name: PairWatch() for name in names if name != self._reference.name}
+        self.unpaired_ever: dict[str, Unpaired] = {}
+        """The latest of each stream that did not pair, to the end of the run."""
         self._queue_size, self._jump_ns = queue_size, jump_ns
         self.reconfigure(slop_ns=slop_ns, missing_timeout_ns=missing_timeout_ns, policy=policy)
         self._now_ns = _BEFORE_ALL
@@ -149,6 +156,19 @@ class PairMatcher:
         """How many messages of each stream wait."""
         return {name: len(stream.waiting) for name, stream in self._streams.items()}
 
+    @property
+    def unpaired(self) -> dict[str, Unpaired]:
+        """The streams that come, as the reference does, and do not pair with it; extras included."""
+        found = {}
+        for name, watch in self._watches.items():
+            lasting_ns = watch.lasting_ns(self._now_ns)
+            if lasting_ns and watch.nearest_ns is not None:
+                offset_ns = self._streams[name].offset_ns
+                found[name] = Unpaired(
+                    name, self._reference.name, lasting_ns, watch.nearest_ns, self._slop_ns, offset_ns
+                )
+        return found
+
     def check_identities(self) -> list[str]:
         """A sentence for each stream whose messages do not add up; empty when all do."""
         return [
@@ -170,6 +190,7 @@ class PairMatcher:
             cause = "late"
         if cause != "duplicate":  # even what is late shows that the stream lives
             self._presence.note(stream, now_ns)
+            self._measure(source, time_ns)
         if cause:
             source.dropped[cause] += 1
         else:
@@ -228,6 +249,8 @@ class PairMatcher:
         self._emitted_ns = None
         self._presence.restart(self._now_ns, now_ns)
         self._now_ns = now_ns
+        for watch in self._watches.values():
+            watch.begin()
         for stream in self._streams.values():
             stream.restart()
 
@@ -246,10 +269,27 @@ class PairMatcher:
         """
         return ahead_ns > self._jump_ns >= lead.waiting[-1].time_ns - lead.waiting[0].time_ns
 
+    # Streams that do not pair
+
+    def _measure(self, source: Stream, time_ns: int) -> None:
+        """How far a message that came is from the nearest of the other stream."""
+        for name, watch in self._watches.items():
+            if source is self._reference:
+                watch.note(True, self._streams[name].distance_ns(time_ns, self._jump_ns), self._now_ns)
+            elif source.name == name:
+                to_reference_ns = self._reference.distance_ns(time_ns, self._jump_ns)
+                watch.note(False, None if to_reference_ns is None else -to_reference_ns, self._now_ns)
+
     # Matching
 
     def _advance(self, matches: list[Match]) -> None:
-        self._presence.watch(self._now_ns)
+        for name, watch in self._watches.items():
+            if not all(self._presence.alive(of, self._now_ns) for of in (name, self._reference.name)):
+                watch.begin()
+        unpaired = self.unpaired
+        self.unpaired_ever |= unpaired
+        partner = self._partner.name if self._partner else ""
+        self._presence.watch(self._now_ns, partner if partner in unpaired else "")
         while self._settle_oldest(matches):
             pass
 
@@ -347,6 +387,9 @@ class PairMatcher:
         for stream, message in chosen.items():
             while stream.waiting[0] is not message:
                 self._part_with_oldest(stream, "no_partner", matches)
+        if self._reference in chosen:
+            for stream in chosen.keys() - {self._reference}:
+                self._watches[stream.name].begin()
         complete = all(stream in chosen for stream in self._required)
         if complete and not self._presence.admits_pair(self._now_ns):
             for stream in self._required:

@@ -88,6 +88,14 @@ class Stream:
         self.latest_ns = message.time_ns
         self.waiting.append(message)
 
+    def distance_ns(self, time_ns: int, far_ns: int) -> int | None:
+        """From ``time_ns`` to the nearest message still known; to the newest where that is beyond ``far_ns``."""
+        known = [t for t in (self.gone_ns, self.latest_ns, *(m.time_ns for m in self.waiting)) if t is not None]
+        if not known:
+            return None
+        nearest_ns = min((t - time_ns for t in known), key=abs)
+        return nearest_ns if abs(nearest_ns) <= far_ns else known[-1] - time_ns
+
     def take(self) -> Message:
         """Remove the oldest waiting message."""
         message = self.waiting.pop(0)

@@ -449,6 +449,28 @@ def test_intrinsics():
         intrinsics_from_camera_info(changed(info, width=0))
 
 
+@pytest.mark.parametrize(
+    ("fx", "fy", "cx", "cy", "told"),
+    [
+        (1e-3, 1e-3, 320, 240, "fx 0.001"),
+        (0.78, 1.04, 0.5, 0.5, "fx 0.78"),
+        (500, 1e9, 320, 240, r"fy 1e\+09"),
+        (500, 500, 1e6, 240, r"cx 1e\+06"),
+        (500, 500, 320, -1e6, r"cy -1e\+06"),
+    ],
+)
+def test_intrinsics_of_no_camera_are_refused(fx, fy, cx, cy, told):
+    info = SimpleNamespace(width=640, height=480, k=[fx, 0, cx, 0, fy, cy, 0, 0, 1])
+    with pytest.raises(FrameError, match=f"camera_info: .*{told}.*640x480 pixels are no camera's: publish .*in pixels"):
+        intrinsics_from_camera_info(info)
+
+
+@pytest.mark.parametrize("focal", [40.0, 40000.0], ids=["fisheye", "telephoto"])
+def test_intrinsics_of_extreme_lenses_are_read(focal):
+    info = SimpleNamespace(width=640, height=480, k=[focal, 0, 320, 0, focal, 240, 0, 0, 1])
+    assert intrinsics_from_camera_info(info).fx == focal
+
+
 def test_messages_of_rclpy():
     sensor_msgs = pytest.importorskip("sensor_msgs.msg", reason="needs the ROS messages")
     message = sensor_msgs.Image(height=3, width=5, encoding="16UC1", step=10)

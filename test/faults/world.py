@@ -134,7 +134,8 @@ class World:
         for came, known in self.seen.maps:
             before = bisect_right(self.seen.good, came)
             age_s = came - self.seen.good[before - 1]
-            assert not known or age_s <= TIMEOUT_S + _AGE_TOLERANCE_S * slack(), f"{known} known cells, {age_s:.2f} s old"
+            allowed_s = TIMEOUT_S + _AGE_TOLERANCE_S * slack()
+            assert not known or age_s <= allowed_s, f"{known} known cells, {age_s:.2f} s old"
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import array
 import inspect
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sensor_msgs.msg import Image
 
 from gemini_ros.core.frames import FrameError
@@ -103,6 +105,61 @@ def test_the_clock_takes_advances_and_leaves_jumps():
     times = iter([50, 60, 75, 10, 12, 5 * 10**9, 5 * 10**9 + 7, 5 * 10**9 + 7])
     clock = NodeClock(lambda: next(times))
     assert [clock() for _ in range(7)] == [10, 25, 25, 27, 27, 34, 34]
+
+
+class CoarseClock:
+    """A steady clock, and a node's clock that follows it in steps."""
+
+    def __init__(self, step_ns: int) -> None:
+        self.steady_ns, self._step_ns = 0, step_ns
+
+    def now(self) -> int:
+        return self.steady_ns // self._step_ns * self._step_ns
+
+    def walk(self, clock: NodeClock, until_ns: int) -> list[int]:
+        times = []
+        while self.steady_ns < until_ns:
+            self.steady_ns += 50 * MS
+            times.append(clock())
+        return times
+
+
+@pytest.mark.parametrize("step_ms", [200, 700, 2000, 5000])
+def test_between_the_steps_of_a_coarse_clock_time_is_steady(step_ms: int):
+    world = CoarseClock(step_ms * MS)
+    clock = NodeClock(world.now, steady=lambda: world.steady_ns)
+    begun = world.walk(clock, 2 * step_ms * MS)
+    times = begun[-1:] + world.walk(clock, 6 * step_ms * MS)
+    assert all(0 <= after - before <= 50 * MS for before, after in itertools.pairwise(times))
+    assert times[-1] - times[0] == pytest.approx(4 * step_ms * MS, rel=0.05)
+
+
+def test_a_coarse_clock_that_stops_lets_one_step_pass():
+    world = CoarseClock(2000 * MS)
+    clock = NodeClock(lambda: min(world.now(), 6000 * MS), steady=lambda: world.steady_ns)
+    stopped = world.walk(clock, 6000 * MS)[-1]
+    assert world.walk(clock, 60_000 * MS)[-1] == stopped + 2000 * MS
+
+
+def test_a_seek_of_a_fine_clock_lets_no_time_pass():
+    world = CoarseClock(10 * MS)
+    clock = NodeClock(lambda: world.now() + (world.steady_ns > 1000 * MS) * 10**12, steady=lambda: world.steady_ns)
+    assert world.walk(clock, 1500 * MS)[-1] == 1450 * MS
+
+
+def test_a_dead_camera_is_missing_and_a_live_one_is_not_under_a_coarse_clock():
+    world, clock_world = World(), CoarseClock(2000 * MS)
+    clock = NodeClock(clock_world.now, steady=lambda: clock_world.steady_ns)
+    modes = []
+    for i in range(200):
+        clock_world.steady_ns += 50 * MS
+        world.now_ns = clock()
+        world.send("rgb", i * 50 * MS)
+        if i < 120:
+            world.send("depth", i * 50 * MS)
+        modes.append(world.intake.matcher.mode)
+    assert set(modes[2:120]) == {"normal"}
+    assert set(modes[135:]) == {"degrade:depth"}
 
 
 def test_message_filters_is_used_where_it_is_installed(tmp_path):

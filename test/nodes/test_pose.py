@@ -11,9 +11,10 @@ import pytest
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 
-from gemini_ros.core.transforms import from_xyz_rpy
+from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
 from gemini_ros.nodes.segmenter import pose
 from gemini_ros.nodes.segmenter.pose import OdometryPose, PoseUnknown, TfPose, pose_source
+from gemini_ros.pipeline.pose import OdometryPoses
 from test.nodes.rig import robot, stamp
 
 MOUNTING = (0.3, 0.1, 0.5, 0.0, 0.0, 0.0)
@@ -207,3 +208,49 @@ def test_the_mounting_decides_for_odometry_and_its_absence_for_tf(r, tf):
 def test_without_tf2_ros_it_is_odometry(r, monkeypatch):
     monkeypatch.setattr(pose, "tf2_ros", None)
     assert isinstance(pose_source(r.node, "odom", None), OdometryPose)
+
+
+def odometries(*sources: tuple[str, str], mounting=MOUNTING) -> OdometryPoses:
+    """What several publishers send in turns: each at its own place, one every 10 ms up to the first second."""
+    poses = OdometryPoses("odom", camera_in_base(mounting))
+    for i in range(101):
+        frame, child = sources[i % len(sources)]
+        message = odometry(i * SECOND // 100, float(i % len(sources)), frame)
+        message.child_frame_id = child
+        assert poses.take(message) == ""
+    return poses
+
+
+def test_odometry_in_alternating_frames_is_told_and_never_mixed():
+    found = odometries(("odom", "base_link"), ("map", "base_link")).at(SECOND // 2, "camera")
+    assert found.robot[0] == 0.0, "the other frame is a metre off"
+    assert "odometry is in frame 'map', costmap.frame is 'odom'" in found.warning
+    assert "let one node publish it, and remap the other" in found.warning
+
+
+def test_an_odometry_in_another_frame_is_forgotten_a_second_after_it_stopped():
+    poses = odometries(("odom", "base_link"), ("map", "base_link"))
+    for i in range(100, 250):
+        poses.take(odometry(i * SECOND // 100, 0.0, "odom"))
+    # The helper's messages have no child_frame_id, those before had.
+    assert poses.at(2 * SECOND, "camera").warning == ""
+
+
+def test_the_odometry_of_a_camera_is_no_pose_of_the_base():
+    with pytest.raises(PoseUnknown, match=r"odometry is the pose of 'zed_camera_link', expected base_link: publish"):
+        odometries(("odom", "zed_camera_link")).at(SECOND // 2, "camera")
+    found = odometries(("odom", "base_link"), ("odom", "camera_link")).at(SECOND // 2, "camera")
+    assert found.robot[0] == 0.0
+    assert "odometry is the pose of 'camera_link'" in found.warning
+
+
+@pytest.mark.parametrize(("child", "told"), [("", False), ("robot1/base_footprint", False), ("imu_link", True)])
+def test_an_odd_child_frame_is_doubtful(child, told):
+    warning = odometries(("odom", child)).at(SECOND // 2, "camera").warning
+    assert ("set its child_frame_id" in warning) == told
+    assert bool(warning) == told
+
+
+def test_no_end_of_frames_is_no_end_of_memory():
+    poses = odometries(*((f"odom{i}", "base_link") for i in range(50)), ("odom", "base_link"))
+    assert len(poses._sources) <= 8

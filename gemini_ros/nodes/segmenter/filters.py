@@ -20,6 +20,8 @@ if TYPE_CHECKING or find_spec("message_filters") is None:
 else:
     from message_filters import SimpleFilter, Subscriber
 
+_COARSE_NS = 100_000_000
+
 __all__ = ["Input", "NodeClock", "PairFilter", "SimpleFilter", "Subscriber"]
 
 
@@ -84,17 +86,30 @@ class PairFilter(SimpleFilter):
 class NodeClock:
     """Nanoseconds that never go back: the advances of a node's clock, without its jumps.
 
-    Timeouts follow ``/clock`` at any replay rate, stand still with it, and survive a bag that starts over.
+    Timeouts follow ``/clock`` at any replay rate, stand still with it, and survive a bag that starts over. Between the
+    steps of a coarse ``/clock`` (one in 2 s, say) they run on the steady clock, for as long as the last step took: a
+    camera that dies is noticed, and one that lives is not called dead by the step.
     """
 
-    def __init__(self, now: Callable[[], int], jump_ns: int = 1_000_000_000) -> None:
-        self._now, self._jump_ns = now, jump_ns
-        self._last = now()
+    def __init__(
+        self,
+        now: Callable[[], int],
+        jump_ns: int = 1_000_000_000,
+        steady: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._now, self._jump_ns, self._steady = now, jump_ns, steady
+        self._last, self._changed_ns = now(), steady()
         self._elapsed = 0
+        self._step_ns = 0  # how much of the next step may pass before it comes
 
     def __call__(self) -> int:
-        now = self._now()
-        advance, self._last = now - self._last, now
-        if 0 < advance <= self._jump_ns:
-            self._elapsed += advance
+        now, steady_ns = self._now(), self._steady()
+        advance, lasted_ns = now - self._last, steady_ns - self._changed_ns
+        grown = min(lasted_ns, self._step_ns)
+        if not advance:
+            return self._elapsed + grown
+        self._elapsed += max(advance, grown) if 0 < advance <= self._jump_ns else grown
+        self._last, self._changed_ns = now, steady_ns
+        step_ns = min(advance, lasted_ns)
+        self._step_ns = step_ns if step_ns > _COARSE_NS else 0
         return self._elapsed

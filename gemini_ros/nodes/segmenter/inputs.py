@@ -24,6 +24,7 @@ except ModuleNotFoundError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+_SILENT_S = 2.0
 _OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
 
@@ -37,9 +38,11 @@ class ImageInput:
         self.images, self.transport = intake.streams[stream], transport
         self.gaps = StampGaps()
         self._complaints = Complaints(node.get_logger())
-        self._error = ("", 0)
+        self._errors: dict[str, tuple[str, int]] = {}
         self.last_stamp_ns: int | None = None
         self.last_receipt_ns: int | None = None
+        self.last_lag_ns = 0
+        """How far the last stamp was behind the node's clock when its image came."""
         self._node = node
         self._since_ns = time.monotonic_ns()
         # The suffix goes after the remapping, as image_transport does it: a robot remaps the base name alone.
@@ -64,21 +67,27 @@ class ImageInput:
     def note_receipt(self, message: Any, received_ns: int) -> None:
         """A message arrived, of use or not."""
         self.last_stamp_ns, self.last_receipt_ns = stamp_ns(message), received_ns
+        self.last_lag_ns = self._node.get_clock().now().nanoseconds - self.last_stamp_ns
         self.gaps.add(self.last_stamp_ns)
 
     def note_error(self, error: FrameError) -> None:
-        """A message was of no use: kept for the diagnostics, and logged."""
-        self._error = (str(error), time.monotonic_ns())
+        """A message was of no use: kept for the diagnostics, the latest of each cause, and logged."""
+        self._errors[error.cause] = (str(error), time.monotonic_ns())
         self._complaints.say(error.cause, f"{self.images.name}: {error}")
 
-    def recent_error(self) -> str:
-        """Why a message of the last three seconds was of no use; empty if none was."""
-        text, at_ns = self._error
-        return text if time.monotonic_ns() - at_ns < 3_000_000_000 else ""
+    def recent_errors(self) -> list[str]:
+        """Why messages of the last three seconds were of no use."""
+        now_ns = time.monotonic_ns()
+        return [text for text, at_ns in self._errors.values() if now_ns - at_ns < 3_000_000_000]
 
     def silent_for_s(self) -> float:
         """Seconds since the last message, or since the subscription where there was none."""
         return (time.monotonic_ns() - (self.last_receipt_ns or self._since_ns)) / 1e9
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing came for two seconds."""
+        return self.silent_for_s() > _SILENT_S
 
     def publisher_count(self) -> int:
         return self._node.count_publishers(self.topic)

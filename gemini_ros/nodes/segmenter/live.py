@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rclpy.node import Node
 
@@ -16,13 +16,14 @@ from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.costmap_topic import CostmapTopic
 from gemini_ros.nodes.segmenter.diagnostics import Complaints
+from gemini_ros.nodes.segmenter.duplicates import duplicates
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.pipeline.frame import FramePipeline
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.pose import PoseSource
+from gemini_ros.pipeline.pose import OdometryPoses, PoseSource
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.slot import NewestSlot
 from gemini_ros.pipeline.statistics import StageTimer
@@ -38,13 +39,15 @@ class LivePipeline:
         settings: Settings,
         required: tuple[str, ...],
         extras: tuple[str, ...],
+        ranges: Mapping[str, tuple[float, float]],
         segmenter: Callable[[], Segmenter | None],
         costmap: Mapper,
         poses: PoseSource,
         outputs: Outputs,
     ) -> None:
         self.now = NodeTime(node.get_clock())
-        self._intake = Intake(required, extras, settings, poses.moved)
+        self.required = required
+        self._intake = Intake(required, extras, settings, poses.moved, ranges)
         self.matcher = self._intake.matcher
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
@@ -54,6 +57,7 @@ class LivePipeline:
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
         self._costmap, self._poses, self._outputs = costmap, poses, outputs
+        self._node = node
         self._logger = node.get_logger()
         self._complaints = Complaints(self._logger)
         self._slot: NewestSlot[tuple[Match, int]] = NewestSlot()
@@ -74,6 +78,17 @@ class LivePipeline:
     def worker_fault(self) -> str:
         """Why the last match became no labels; empty if it did."""
         return self.frames.fault
+
+    def duplicates(self) -> list[str]:
+        """What is there twice among the publishers of the node's topics, with the cure."""
+        resolve = self._node.resolve_topic_name
+        topics = [source.topic for source in self.inputs.values()]
+        topics += [resolve(f"{stream}/camera_info") for stream in self.inputs]
+        if isinstance(self._poses, OdometryPoses):
+            topics.append(resolve("odom"))
+        if self._node.get_parameter("use_sim_time").value:
+            topics.append("/clock")
+        return duplicates(self._node, topics)
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""

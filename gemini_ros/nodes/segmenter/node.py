@@ -111,6 +111,7 @@ class SegmenterNode(LifecycleNode):
             configured.settings,
             configured.required,
             configured.extras,
+            configured.info.ranges,
             configured.segmenter,
             configured.costmap,
             configured.poses,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.nodes import transport
@@ -20,7 +20,6 @@ from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
-_SILENT_S = 2.0
 _RATE_S = 0.5
 _SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
@@ -41,11 +40,12 @@ class Report:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
         statuses = [mode_report(configured, pipeline, refusal)]
         if configured is not None:
-            statuses.append(_model(configured, self._speed.rates_hz(pipeline)))
+            ready = pipeline if configured.segmenter() is not None else None
+            statuses.append(_model(configured, self._speed.rates_hz(ready)))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
-            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline, now_ns)]
-            statuses.append(_transport(pipeline))
+            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline)]
+            statuses += [_transport(pipeline), _graph(pipeline)]
         return statuses
 
     def _inputs(self, pipeline: LivePipeline, now_ns: int) -> list[Status]:
@@ -62,7 +62,11 @@ class Report:
             if source.last_stamp_ns is not None:
                 figures["stamp_age_s"] = (now_ns - source.last_stamp_ns) / 1e9
             totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}
-            statuses.append(input_status(stream, totals, counts.dropped, _input_faults(source), figures))
+            faults = _input_faults(source)
+            if unpaired := pipeline.matcher.unpaired.get(stream):
+                figures["nearest_ms"] = unpaired.nearest_ns / 1e6
+                faults.append(str(unpaired))
+            statuses.append(input_status(stream, totals, counts.dropped, faults, figures))
         return statuses
 
     def _reckon_rates(self, pipeline: LivePipeline) -> None:
@@ -116,34 +120,47 @@ def mode_report(configured: Configured | None, pipeline: LivePipeline | None, re
         return mode_status("loading", text, figures)
     if pipeline is None:
         return mode_status("inactive", "configured, not active", figures)
-    return mode_status(pipeline.matcher.mode, "not every modality has come yet", figures)
+    mode = pipeline.matcher.mode
+    missing = mode.partition(":")[2].split("+")
+    unpaired = "; ".join(str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in missing)
+    return mode_status(mode, "not every modality has come yet", figures, unpaired)
+
+
+class Rates(NamedTuple):
+    """Per second: what the slowest camera brings, frames offered to the network, and frames that it finishes."""
+
+    brought: float
+    offered: float
+    segmented: float
 
 
 class Speed:
-    """How many frames come to the network per second, and how many it finishes, over the last seconds."""
+    """The ``Rates`` of the last seconds."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int, int]] = deque()
+        self._seen: deque[tuple[float, tuple[int, ...]]] = deque()
 
-    def rates_hz(self, pipeline: LivePipeline | None) -> tuple[float, float] | None:
-        """Frames offered and segmented per second; ``None`` until that can be told."""
+    def rates_hz(self, pipeline: LivePipeline | None) -> Rates | None:
+        """``None`` until that can be told."""
         if pipeline is None:
             self._seen.clear()
             return None
-        counters, now = pipeline.counters, time.monotonic()
-        offered = counters.pairs + counters.singles
-        if self._seen and offered < self._seen[-1][1]:
+        counters, counts, now = pipeline.counters, pipeline.matcher.counts, time.monotonic()
+        received = (counts[stream].received for stream in pipeline.required)
+        totals = (counters.pairs + counters.singles, counters.inferences, *received)
+        if self._seen and totals[0] < self._seen[-1][1][0]:
             self._seen.clear()
-        self._seen.append((now, offered, counters.inferences))
+        self._seen.append((now, totals))
         while len(self._seen) > 2 and now - self._seen[1][0] >= _SPEED_OVER_S:
             self._seen.popleft()
-        start, offered_then, inferences_then = self._seen[0]
+        start, before = self._seen[0]
         if now - start < _SPEED_OVER_S:
             return None
-        return (offered - offered_then) / (now - start), (counters.inferences - inferences_then) / (now - start)
+        offered, segmented, *brought = ((n - m) / (now - start) for n, m in zip(totals, before, strict=True))
+        return Rates(min(brought), offered, segmented)
 
 
-def _model(configured: Configured, rates_hz: tuple[float, float] | None) -> Status:
+def _model(configured: Configured, rates_hz: Rates | None) -> Status:
     """What runs the model: a fallback is a warning for as long as it lasts, too few frames a second are an error."""
     info, segmenter = configured.info, configured.segmenter()
     figures = {
@@ -163,18 +180,21 @@ def _model(configured: Configured, rates_hz: tuple[float, float] | None) -> Stat
     message = f"runs on {segmenter.backend}{f': {segmenter.reason}' if fallback else ''}"
     least_hz = configured.settings.min_rate_hz
     if rates_hz is not None:
-        offered_hz, segmented_hz = rates_hz
-        figures["segmented_hz"] = segmented_hz
-        if segmented_hz < least_hz <= offered_hz:
-            slow = f"{segmented_hz:.1f} frames per second, expected min_rate_hz {least_hz:g}"
+        figures["segmented_hz"] = rates_hz.segmented
+        if rates_hz.segmented < least_hz <= max(rates_hz.offered, rates_hz.brought):
+            slow = f"{rates_hz.segmented:.1f} frames per second, expected min_rate_hz {least_hz:g}"
+            if rates_hz.offered < least_hz:
+                slow += f" (every camera brings {rates_hz.brought:.1f}, but few make a frame: see mode and inputs)"
             return Status("model", ERROR, f"{slow}: {message}", figures)
     return Status("model", WARN if fallback else OK, message, figures)
 
 
 def _input_faults(source: ImageInput) -> list[str]:
-    faults = [source.recent_error(), source.images.camera_fault]
-    if source.silent_for_s() > _SILENT_S:
+    faults = [*source.recent_errors(), source.images.camera_fault]
+    if source.silent:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
+    else:
+        faults.append(source.images.image_fault)
     return [fault for fault in faults if fault]
 
 
@@ -190,22 +210,30 @@ def _latency(pipeline: LivePipeline) -> Status:
     )
 
 
-def _costmap(configured: Configured, pipeline: LivePipeline, now_ns: int) -> Status:
+def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
     costmap = configured.costmap
-    stamps = [source.last_stamp_ns for source in pipeline.inputs.values() if source.last_stamp_ns is not None]
-    behind_s = (now_ns - max(stamps, default=now_ns)) / 1e9
-    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
-    if costmap.fault:
-        return Status("costmap", WARN, f"unknown: {costmap.fault}", figures)
-    silent = all(source.silent_for_s() > _SILENT_S for source in pipeline.inputs.values())
-    if abs(behind_s) > configured.settings.costmap.timeout_s and not silent:
+    known, said = costmap.status(pipeline.now())
+    faults = [said] if said else []
+    if pipeline.costmap_topic.clock_stands:
+        known = False
+        faults.insert(0, "/clock brings nothing new: start what publishes it again, or set use_sim_time to false")
+    living = [source for source in pipeline.inputs.values() if source.last_receipt_ns and not source.silent]
+    behind_s = min((source.last_lag_ns / 1e9 for source in living), key=abs, default=0.0)
+    if abs(behind_s) > configured.settings.costmap.timeout_s:
         direction = "behind" if behind_s > 0 else "ahead of"
-        message = (
-            f"unknown: the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag "
-            "with --clock and set use_sim_time, or synchronise the clocks of the machines"
+        faults.insert(
+            0,
+            f"the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag with --clock "
+            "and set use_sim_time, or synchronise the clocks of the machines",
         )
-        return Status("costmap", WARN, message, figures)
-    return Status("costmap", WARN if costmap.warning else OK, costmap.warning or "mapping", figures)
+    unknown = "" if known and not costmap.fault else "unknown: "
+    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
+    return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
+
+
+def _graph(pipeline: LivePipeline) -> Status:
+    faults = pipeline.duplicates()
+    return Status("graph", WARN if faults else OK, "; ".join(faults) or "at most one publisher on each input")
 
 
 def _transport(pipeline: LivePipeline) -> Status:
@@ -218,7 +246,7 @@ def _transport(pipeline: LivePipeline) -> Status:
             figures[f"period_ms_{stream}"] = source.gaps.period_ns / 1e6
         if lost > _LOSS_THAT_MATTERS * (received + lost):
             faults.append(transport.loss_message(stream, lost, received, source.transport))
-        elif not received and source.silent_for_s() > _SILENT_S and source.publisher_count():
+        elif not received and source.silent and source.publisher_count():
             faults.append(
                 f"{stream}: {source.topic} has a publisher, but nothing arrives. If it is sending: "
                 f"{transport.cure(source.transport)}"
