@@ -14,10 +14,11 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
     ParameterUninitializedException,
 )
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
+from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.nodes.tool import stop_on_signals
 
 # How long a signal can go unnoticed; rcl waits in C, where Python's handlers do not run.
@@ -68,7 +69,7 @@ def run(node_factory: Callable[[], ProcessNode], args: list[str] | None = None) 
 
 def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
     node = node_factory()
-    executor = SingleThreadedExecutor()
+    executor = MessageExecutor()
     executor.add_node(node)  # type: ignore[arg-type]
     try:
         while not stop.is_set() and not node.finished:

@@ -19,8 +19,10 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.nodes.executor import answer_every_request, checked_clock
 from gemini_ros.nodes.process import run
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
 from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
@@ -58,6 +60,7 @@ class SegmenterNode(LifecycleNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("segmenter", **kwargs)
+        answer_every_request(self)
         declare(self)
         self.add_on_set_parameters_callback(self._parameters_changing)
         self._configured: Configured | None = None
@@ -168,6 +171,11 @@ class SegmenterNode(LifecycleNode):
             self.get_logger().error(f"no engine: {self._configured.loader.error or 'interrupted'}")
         self._release()
         return 1 if self._broken or lacking else 0
+
+    def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """rclpy's; /clock, which rclpy subscribes to by it, is checked first."""
+        callback = checked_clock(callback) if msg_type is ClockMessage else callback
+        return super().create_subscription(msg_type, topic, callback, *args, **kwargs)
 
     def destroy_node(self) -> None:
         # rclpy leaves the state machine to the garbage collector, and with it the middleware's shared memory.
