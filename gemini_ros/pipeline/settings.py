@@ -25,6 +25,8 @@ from gemini_ros.pipeline.presence import POLICIES
 
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
+_EVERY_NODE = "/**"
+_OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _COSTMAP = CostmapConfig()
 
 
@@ -260,12 +262,12 @@ class Settings:
     statistics_file: Path | None
 
 
-def refused_change(names: Iterable[str], configured: bool) -> str | None:
-    """Why these parameters may not change now, or ``None``."""
-    fixed = [name for name in names if configured and name in _BY_NAME and not _BY_NAME[name].live]
-    if not fixed:
+def refused_change(changed: Mapping[str, Any], present: Mapping[str, Any] | None) -> str | None:
+    """Why these parameters may not get these values now, or ``None``. ``present`` are the values of a configured node."""
+    fixed = [name for name in changed if name in _BY_NAME and not _BY_NAME[name].live]
+    if present is None or not (others := [name for name in fixed if changed[name] != present[name]]):
         return None
-    return f"{', '.join(fixed)}: read when the node is configured; deactivate and clean up first"
+    return f"{', '.join(others)}: read when the node is configured; deactivate and clean up first"
 
 
 def settings_from_values(values: Mapping[str, Any]) -> Settings:
@@ -341,11 +343,13 @@ def _camera_size(text: str) -> tuple[int, int] | None:
 
 
 def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
-    if not values:
-        return None
-    if len(values) != 6 or not all(math.isfinite(value) for value in values):
-        raise ValueError(f"camera.in_base: {list(values)}, expected six finite numbers x y z roll pitch yaw, or none")
-    return tuple(values)
+    # Of a node's parameters it alone comes with any type: rclpy sees none in an empty array.
+    numbers = isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
+    if not numbers or len(values) not in (0, 6):
+        raise ValueError(
+            f"camera.in_base: {values!r}, expected six finite numbers x y z roll pitch yaw with decimal points, or none"
+        )
+    return tuple(values) or None
 
 
 def _frame(name: str) -> str:
@@ -377,24 +381,33 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     where it cannot be read.
     """
     path = Path(path).expanduser()
-    try:
-        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(nodes, dict):
-        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
+    nodes = _read_nodes(path)
     values: dict[str, Any] = {}
-    for node in ("/**", NODE, f"/{NODE}"):
-        section = nodes.get(node) or {}
-        parameters = section.get("ros__parameters") if isinstance(section, dict) else None
-        if section and not isinstance(parameters, dict):
-            raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
-        for name, value in _flat(parameters or {}):
+    for node in (_EVERY_NODE, NODE, f"/{NODE}"):
+        for name, value in _flat(_parameters(nodes, node, path)):
             if name in _BY_NAME:
                 values[name] = _typed(_BY_NAME[name], value, str(path))
-            elif name != "use_sim_time" and not name.startswith("qos_overrides.") and (hint := _near(name, node)):
+            elif hint := hint_for_unknown(name, shared=node == _EVERY_NODE):
                 raise ValueError(f"{path}: {node}: no parameter {name}{hint}")
     return values
+
+
+def names_for_every_node(path: str | Path) -> set[str]:
+    """Names under ``/**`` of a file of ROS parameters, those of other nodes among them. Errors as above."""
+    return {name for name, _ in _flat(_parameters(_read_nodes(Path(path)), _EVERY_NODE, path))}
+
+
+def hint_for_unknown(name: str, *, shared: bool) -> str:
+    """What to say after a name that is no setting; empty where another node, or rclpy itself, may want it.
+
+    ``shared``: it stands under ``/**``, where only a close miss is refused.
+    """
+    if name.startswith(_OF_EVERY_NODE):
+        return ""
+    nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.8)
+    if nearest:
+        return f"; did you mean {nearest[0]}?"
+    return "" if shared else "; docs/topics_and_parameters.md lists them"
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -406,7 +419,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise ValueError(f"{text!r}, expected NAME=VALUE such as sync.slop_s=0.03")
     if name not in _BY_NAME:
-        raise ValueError(f"no setting {name}{_near(name, NODE)}")
+        raise ValueError(f"no setting {name}{hint_for_unknown(name, shared=False)}")
     setting = _BY_NAME[name]
     if isinstance(setting.default, str):
         return name, word
@@ -421,6 +434,24 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return name, _typed(setting, value, "--set")
 
 
+def _read_nodes(path: Path) -> dict[str, Any]:
+    try:
+        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(nodes, dict):
+        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
+    return nodes
+
+
+def _parameters(nodes: Mapping[str, Any], node: str, path: str | Path) -> Mapping[Any, Any]:
+    section = nodes.get(node) or {}
+    parameters = section.get("ros__parameters") if isinstance(section, dict) else None
+    if section and not isinstance(parameters, dict):
+        raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
+    return parameters or {}
+
+
 def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """``{"a": {"b": 1}}`` as ``a.b``: in ROS's files both forms name one parameter."""
     for name, value in parameters.items():
@@ -428,14 +459,6 @@ def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _near(name: str, node: str) -> str:
-    """The nearest name as a hint; under ``/**`` nothing where none is near."""
-    nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.8)
-    if nearest:
-        return f"; did you mean {nearest[0]}?"
-    return "" if node == "/**" else "; docs/topics_and_parameters.md lists them"
 
 
 def _typed(setting: Setting, value: Any, where: str) -> Any:

@@ -27,7 +27,7 @@ from gemini_ros.nodes.process import run
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
 from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
 from gemini_ros.nodes.segmenter.live import LivePipeline
-from gemini_ros.nodes.segmenter.parameters import declare, values_of
+from gemini_ros.nodes.segmenter.parameters import declare, plain_values, values_of
 from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
 from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
 from gemini_ros.pipeline.sync import POLL_NS
@@ -61,7 +61,7 @@ class SegmenterNode(LifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("segmenter", **kwargs)
         answer_every_request(self)
-        declare(self)
+        declare(self, sys.argv)
         self.add_on_set_parameters_callback(self._parameters_changing)
         self._configured: Configured | None = None
         self._pipeline: LivePipeline | None = None
@@ -239,11 +239,11 @@ class SegmenterNode(LifecycleNode):
         self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
 
     def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {parameter.name: parameter.value for parameter in parameters}
-        refusal = refused_change(changed, self._configured is not None)
+        changed, present = plain_values(parameters), values_of(self)
+        refusal = refused_change(changed, present if self._configured is not None else None)
         if refusal is None:
             try:
-                self._apply(settings_from_values({**values_of(self), **changed}))
+                self._apply(settings_from_values({**present, **changed}))
             except ValueError as error:
                 refusal = str(error)
         return SetParametersResult(successful=refusal is None, reason=refusal or "")
