@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -263,7 +263,7 @@ class Settings:
 
 
 def refused_change(changed: Mapping[str, Any], present: Mapping[str, Any] | None) -> str | None:
-    """Why these parameters may not get these values now, or ``None``. ``present`` are the values of a configured node."""
+    """Why these parameters may not get these values now, or ``None``; ``present`` are those of a configured node."""
     fixed = [name for name in changed if name in _BY_NAME and not _BY_NAME[name].live]
     if present is None or not (others := [name for name in fixed if changed[name] != present[name]]):
         return None

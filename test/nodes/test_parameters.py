@@ -98,7 +98,8 @@ def test_only_live_parameters_change_while_configured():
     live = {"costmap.decay_s": 1.0, "sync.slop_s": 0.1, "missing.policy": "stop", "use_sim_time": True}
     assert refused_change({"model": "other", **live}, None) is None
     assert refused_change({"modalities": ["auto"], "camera.in_base": (), **live}, DEFAULTS) is None
-    assert "model: read when the node is configured" in refused_change({"model": "other", **live}, DEFAULTS)
+    refusal = refused_change({"model": "other", **live}, DEFAULTS) or ""
+    assert refusal.startswith("model: read when the node is configured")
 
 
 @contextmanager
@@ -150,7 +151,7 @@ def test_an_unset_mounting_has_a_value_so_that_all_parameters_can_be_asked_for_a
     ],
 )
 def test_a_name_that_is_no_parameter_is_refused(ros_environment, name, told):
-    with pytest.raises(InvalidParameterValueException, match=re.escape(told)), declared(**{name: 1.0}):
+    with pytest.raises(InvalidParameterValueException, match=re.escape(told)), declared((), **{name: 1.0}):
         pass
 
 

@@ -34,7 +34,7 @@ def declare(node: Node, arguments: Sequence[str] = ()) -> None:
 def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
     files = [value for option, value in pairwise(arguments) if option == "--params-file"]
     shared = {name for file in files for name in names_for_every_node(file)}
-    for name, parameter in node._parameter_overrides.items():  # noqa: SLF001 (rclpy has no other way to them)
+    for name, parameter in node._parameter_overrides.items():
         if node.has_parameter(name) or not (hint := hint_for_unknown(name, shared=False)):
             continue
         if name not in shared or hint_for_unknown(name, shared=True):
