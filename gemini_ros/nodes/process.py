@@ -19,7 +19,7 @@ from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
 from gemini_ros.nodes.executor import MessageExecutor
-from gemini_ros.nodes.tool import stop_on_signals
+from gemini_ros.nodes.tool import launcher_gone, stop_on_signals
 
 # How long a signal can go unnoticed; rcl waits in C, where Python's handlers do not run.
 _WAKE_S = 0.1
@@ -72,7 +72,7 @@ def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
     executor = MessageExecutor()
     executor.add_node(node)  # type: ignore[arg-type]
     try:
-        while not stop.is_set() and not node.finished:
+        while not stop.is_set() and not node.finished and not launcher_gone():
             executor.spin_once(timeout_sec=_WAKE_S)
     except ExternalShutdownException:
         pass

@@ -95,7 +95,7 @@ def test_cleaning_up_while_the_model_loads(gate):
         r.until(lambda: r.says("mode", "configured, not active"))
 
 
-def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch):
+def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch, capfd):
     def load(*_args, **_kwargs):
         raise RuntimeError("out of memory")
 
@@ -105,6 +105,8 @@ def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch):
         r.send_until(lambda: r.says("mode", "failed: RuntimeError: out of memory"), "rgb", "depth")
         assert r.level("mode") == 2
         assert r.heard["labels"] == []
+        r.spin(0.3)
+    assert capfd.readouterr().err.count("[segmenter]: the model did not load: RuntimeError: out of memory") == 1
 
 
 def test_a_frame_that_takes_too_long_is_left_behind_and_counted(monkeypatch, tmp_path):

@@ -27,6 +27,7 @@ from gemini_ros.nodes.process import run
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
 from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
 from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.parameters import declare, plain_values, values_of
 from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
 from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
@@ -35,6 +36,9 @@ from gemini_ros.pipeline.sync import POLL_NS
 _POLL_S = POLL_NS / 1e9
 _COSTMAP_S = 0.2
 _DIAGNOSTICS_S = 1.0
+# replay.launch.py waits for these in the log.
+LOADED = "the model is loaded"
+NOT_LOADED = "the model did not load"
 
 Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
 
@@ -68,6 +72,7 @@ class SegmenterNode(LifecycleNode):
         self._refusal = ""
         self._broken: list[str] = []
         self._said_mode: object = ""
+        self._said_loader: ModelLoader | None = None
         self._active_timers: list[Any] = []
         self._report = Report()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -220,9 +225,20 @@ class SegmenterNode(LifecycleNode):
         if self._pipeline is None:
             return
         self._pipeline.poll()
+        self._say_once_loaded()
         mode = self._mode()
         if mode != self._said_mode:
             self.publish_diagnostics()
+
+    def _say_once_loaded(self) -> None:
+        loader = self._configured.loader if self._configured is not None else None
+        if loader is None or loader.loading or loader is self._said_loader:
+            return
+        self._said_loader = loader
+        if loader.segmenter is not None:
+            self.get_logger().info(f"{LOADED}, it runs on {loader.segmenter.backend}")
+        else:
+            self.get_logger().error(f"{NOT_LOADED}: {loader.error}")
 
     def _mode(self) -> object:
         return mode_report(self._configured, self._pipeline, self._refusal).values["mode"]
