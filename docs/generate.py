@@ -45,7 +45,7 @@ INPUTS = {
     "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
     "Celsius; 32FC1 in degrees Celsius.",
     "thermal/camera_info": "Taken where RGB has none.",
-    "odom": "Odometry of `base_link`. With TF as the source of poses it is not subscribed to.",
+    "odom": "Odometry of `costmap.base_frame`. With TF it is used where TF does not know `costmap.frame`.",
 }
 OUTPUTS = {
     "~/labels": "Class of each pixel, mono8; 255 = unlabelled. Once per inference.",

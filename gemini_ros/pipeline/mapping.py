@@ -10,12 +10,12 @@ import numpy as np
 from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
+from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
 
 
 class Mapper:
-    """Evidence of each frame into the grid: in the odometry's frame, or in base_link, where nothing accumulates.
+    """Evidence of each frame into the grid: in the odometry's frame, or in the robot's, where nothing accumulates.
 
     ``fault`` says why the last frame gave no evidence, ``warning`` what is less than it could be; both are empty when
     all is well. ``faults`` and ``warnings`` count the frames they came with. ``robot`` is x, y and yaw in ``frame``.
@@ -27,7 +27,7 @@ class Mapper:
         self.warning = ""
         self.faults = FaultCounts()
         self.warnings = FaultCounts()
-        self.frame = BASE_FRAME
+        self.frame = poses.base_frame
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class Mapper:
         with self._lock:
             if self._stopped:
                 return "stopped while a modality is missing"
-            if pose.frame == BASE_FRAME or pose.frame != self.frame:
+            if pose.frame == self._poses.base_frame or pose.frame != self.frame:
                 self._costmap.clear()
             self.frame, self.robot = pose.frame, pose.robot
             self._costmap.update(segmentation, frame.depth, frame.intrinsics, pose.grid_from_camera, frame.stamp_ns)

@@ -27,7 +27,7 @@ class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
 
 @dataclass(frozen=True)
 class CameraPose:
-    """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of base_link in it.
+    """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of the base in it.
 
     ``warning`` says why the grid moves with the robot where it does; such a grid must not accumulate.
     """
@@ -39,6 +39,10 @@ class CameraPose:
 
 
 class PoseSource(Protocol):
+    """``base_frame`` is the robot's own frame: a grid in it moves with the robot."""
+
+    base_frame: str
+
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         """The pose at ``stamp`` in nanoseconds, of what is known by now. Raises ``PoseUnknown``."""
         ...
@@ -51,14 +55,20 @@ class PoseSource(Protocol):
 
 
 class OdometryPoses:
-    """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in base_link; ``None`` = not known.
+    """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in ``base_frame``; ``None`` = not known.
 
-    As long as there was no odometry at all the grid is in base_link. The poses of the last ``keep_ns`` are known.
+    As long as there was no odometry at all the grid is in ``base_frame``. The poses of the last ``keep_ns`` are known.
     """
 
     def __init__(
-        self, grid_frame: str, base_from_camera: npt.NDArray[np.float64] | None, keep_ns: int = 10_000_000_000
+        self,
+        grid_frame: str,
+        base_from_camera: npt.NDArray[np.float64] | None,
+        keep_ns: int = 10_000_000_000,
+        *,
+        base_frame: str = BASE_FRAME,
     ) -> None:
+        self.base_frame = base_frame
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
         self._buffer = PoseBuffer(keep_ns)
         self._newest_ns: int | None = None
@@ -86,12 +96,12 @@ class OdometryPoses:
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         if self._base_from_camera is None:
             raise PoseUnknown(
-                f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from {BASE_FRAME} "
-                "on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
+                f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from "
+                f"{self.base_frame} on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
             )
         if self._found_frame is None:
-            warning = f"{self._fault or 'no odometry'}: the grid is in {BASE_FRAME} and does not accumulate"
-            return CameraPose(BASE_FRAME, self._base_from_camera, (0.0, 0.0, 0.0), warning)
+            warning = f"{self._fault or 'no odometry'}: the grid is in {self.base_frame} and does not accumulate"
+            return CameraPose(self.base_frame, self._base_from_camera, (0.0, 0.0, 0.0), warning)
         if self._found_frame != self._grid_frame:
             raise PoseUnknown(
                 f"odometry is in frame {self._found_frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"

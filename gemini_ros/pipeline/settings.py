@@ -144,8 +144,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "camera.in_base",
         (),
-        "Mounting of the camera body (x forward) in base_link: x y z in metres, roll pitch yaw in radians. Empty: the "
-        "transform of TF is used where tf2_ros is installed.",
+        "Mounting of the camera body (x forward) in `costmap.base_frame`: x y z in metres, roll pitch yaw in radians. "
+        "Empty: the transform of TF is used where tf2_ros is installed.",
     ),
     Setting(
         "label_set",
@@ -180,6 +180,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("costmap.size_m", _COSTMAP.size_m, "Edge of the square grid around the robot.", 1.0, 100.0, "m", live=True),
     Setting("costmap.resolution_m", _COSTMAP.resolution_m, "Edge of a cell.", 0.01, 1.0, "m", live=True),
     Setting("costmap.frame", "odom", "Frame of the grid: that of the odometry (REP 105)."),
+    Setting("costmap.base_frame", "base_link", "Frame of the robot, where the grid is centred (REP 105)."),
     Setting(
         "costmap.min_height_m",
         _COSTMAP.min_height_m,
@@ -257,6 +258,7 @@ class Settings:
     min_rate_hz: float
     costmap: CostmapConfig
     costmap_frame: str
+    base_frame: str
     thermal_scale: float
     thermal_offset: float
     statistics_file: Path | None
@@ -298,7 +300,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         cache_dir=_path(values["engine.cache_dir"]),
         min_rate_hz=values["min_rate_hz"],
         costmap=_costmap(values),
-        costmap_frame=_frame(values["costmap.frame"]),
+        costmap_frame=_frame(values, "costmap.frame", "the frame of the odometry, as a rule odom"),
+        base_frame=_frame(values, "costmap.base_frame", "the frame of the robot, as a rule base_link"),
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
         statistics_file=_path(values["statistics_file"]),
@@ -352,10 +355,10 @@ def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
     return tuple(values) or None
 
 
-def _frame(name: str) -> str:
-    if not name:
-        raise ValueError("costmap.frame: empty, expected the frame of the odometry, as a rule odom")
-    return name
+def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
+    if not values[name]:
+        raise ValueError(f"{name}: empty, expected {expected}")
+    return values[name]
 
 
 def _costmap(values: Mapping[str, Any]) -> CostmapConfig:

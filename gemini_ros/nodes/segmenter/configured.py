@@ -35,7 +35,7 @@ class Configured:
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
         label_set = label_set_for(self.info, settings)
         self.outputs = Outputs(node, label_set)
-        self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base)
+        self.poses: PoseSource = pose_source(node, settings.costmap_frame, settings.camera_in_base, settings.base_frame)
         self.costmap = Mapper(settings.costmap, label_set, self.poses)
         self.loader: ModelLoader | None = None
         self.load()
