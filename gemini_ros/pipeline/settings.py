@@ -110,8 +110,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "use_lifecycle_manager",
         False,
-        "A lifecycle manager drives the transitions; `autostart` is ignored. No bond is made: give the manager "
-        "`bond_timeout: 0.0`.",
+        "A lifecycle manager drives the transitions; `autostart` is ignored. It watches the node by the heartbeat of a "
+        "bond, which is sent where the package `bond` is installed; elsewhere give it `bond_timeout: 0.0`.",
     ),
     *(_transport(stream) for stream in MODALITIES),
     Setting(

@@ -24,6 +24,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from gemini_ros.core.files import atomic_path
 from gemini_ros.nodes.executor import answer_every_request, checked_clock
 from gemini_ros.nodes.process import run
+from gemini_ros.nodes.segmenter import bond
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
 from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array
 from gemini_ros.nodes.segmenter.live import LivePipeline
@@ -74,6 +75,7 @@ class SegmenterNode(LifecycleNode):
         self._said_mode: object = ""
         self._said_loader: ModelLoader | None = None
         self._active_timers: list[Any] = []
+        self._heartbeat: bond.Heartbeat | None = None
         self._report = Report()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -124,6 +126,8 @@ class SegmenterNode(LifecycleNode):
             self.create_timer(_POLL_S, self._poll, clock=self._steady),
             self.create_timer(_COSTMAP_S, self._age_costmap, clock=self._steady),
         ]
+        if (message_type := bond.installed()) is not None:
+            self._heartbeat = bond.Heartbeat(self, self._steady, message_type, self._runs)
         return super().on_activate(state)
 
     @_reported
@@ -151,7 +155,11 @@ class SegmenterNode(LifecycleNode):
         if self._build_only:
             self.trigger_configure()
         elif self.get_parameter("use_lifecycle_manager").value:
-            self.get_logger().info("waiting for the lifecycle manager; it needs bond_timeout: 0.0, no bond is made")
+            self.get_logger().info("waiting for the lifecycle manager")
+            if bond.installed() is None:
+                self.get_logger().warning(
+                    "bond is not installed: the manager needs bond_timeout: 0.0, and watches nothing"
+                )
         elif self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -197,6 +205,9 @@ class SegmenterNode(LifecycleNode):
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is None:
             return
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+            self._heartbeat = None
         for timer in self._active_timers:
             self.destroy_timer(timer)
         self._active_timers = []
@@ -229,6 +240,9 @@ class SegmenterNode(LifecycleNode):
         mode = self._mode()
         if mode != self._said_mode:
             self.publish_diagnostics()
+
+    def _runs(self) -> bool:
+        return self._pipeline is not None and not self._pipeline.hangs
 
     def _say_once_loaded(self) -> None:
         loader = self._configured.loader if self._configured is not None else None
