@@ -45,7 +45,7 @@ INPUTS = {
     "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
     "Celsius; 32FC1 in degrees Celsius.",
     "thermal/camera_info": "Taken where RGB has none.",
-    "odom": "Odometry of `base_link`. With TF as the source of poses it is not subscribed to.",
+    "odom": "Odometry of `costmap.base_frame`. With TF it is used where TF does not know `costmap.frame`.",
 }
 OUTPUTS = {
     "~/labels": "Class of each pixel, mono8; 255 = unlabelled. Once per inference.",
@@ -56,6 +56,7 @@ OUTPUTS = {
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
+WHERE_INSTALLED = ("bond",)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def page() -> str:
         "### Published",
         _topics(publishers, OUTPUTS),
         "Images carry the stamp and frame of the RGB image they were made from; where RGB is missing, the stamp of the "
-        "image used and the frame of the RGB camera.",
+        "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
+        "bond/msg/Status on `bond`, see [costmap](costmap.md).",
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",
@@ -112,7 +114,9 @@ def interface() -> tuple[list[Topic], list[Topic]]:
         ]
         node.close()
         node.destroy_node()
-    subscriptions, publishers = ([topic for topic in ends if topic.name not in OF_RCLPY] for ends in found)
+    subscriptions, publishers = (
+        [topic for topic in ends if topic.name not in (*OF_RCLPY, *WHERE_INSTALLED)] for ends in found
+    )
     return subscriptions, publishers
 
 

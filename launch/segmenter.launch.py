@@ -13,6 +13,7 @@ from launch import LaunchDescription
 
 SHARE = Path(__file__).resolve().parents[1]
 DEFAULTS = str(SHARE / "config/segmenter.yaml")
+NODE = "segmenter"
 CAMERAS = ("realsense", "orbbec", "zed", "oakd", "custom")
 # Jazzy and before, Kilted and later.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -38,11 +39,15 @@ ARGUMENTS = (
         default_value="",
         description="auto, onnxruntime, tensorrt, tensorrt_rtx. Empty: what params_file says, else the camera's file.",
     ),
-    DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node and its topics."),
+    DeclareLaunchArgument(
+        "namespace",
+        default_value="",
+        description="Namespace of the node, its outputs, services and bond. Inputs keep the camera file's topic names.",
+    ),
     DeclareLaunchArgument(
         "params_file",
         default_value=DEFAULTS,
-        description="YAML file with the node's parameters; mounting and costmap are set there.",
+        description="YAML file with the node's parameters, under segmenter or /**; mounting and costmap are set there.",
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", description="Take the time from /clock: simulation, or a bag that plays."
@@ -65,8 +70,31 @@ def parameters_of(params_file: str) -> set:
     path = Path(params_file).expanduser()
     if not path.is_file():
         raise RuntimeError(f"params_file {params_file!r}: no such file")
-    nodes = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return {name for node in nodes.values() for name in flat_names((node or {}).get("ros__parameters") or {})}
+    nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sections = list(sections_of(nodes)) if isinstance(nodes, dict) else []
+    if not sections:
+        raise RuntimeError(
+            f"params_file {params_file!r}: no parameters for {NODE}, expected ros__parameters under {NODE} or /**. "
+            "An included launch file takes over the params_file of the one that includes it: pass it its own, "
+            f"launch_arguments={{'params_file': ...}}, such as {DEFAULTS}"
+        )
+    return {name for parameters in sections for name in flat_names(parameters)}
+
+
+def sections_of(nodes: dict):
+    """The parameters under the keys that reach the node: ``/**``, its name, its name in a namespace."""
+    for key, value in nodes.items():
+        if isinstance(value, dict) and "ros__parameters" not in value:
+            yield from sections_of(value)
+        elif isinstance(value, dict) and str(key).rsplit("/", 1)[-1] in (NODE, "*", "**"):
+            yield value["ros__parameters"] or {}
+
+
+def truth_of(given: dict, name: str) -> bool:
+    """A launch argument that is true or false, in whichever case; Nav2's launch files write ``True``."""
+    if given[name].lower() not in ("true", "false"):
+        raise RuntimeError(f"{name}:={given[name]}, expected true or false")
+    return given[name].lower() == "true"
 
 
 def flat_names(parameters: dict, prefix: str = "") -> list:
@@ -94,11 +122,11 @@ def segmenter(context, *_args, **_kwargs) -> list:
     of_camera["backend"] = backend
     users = parameters_of(given["params_file"])
     parameters = {name: value for name, value in of_camera.items() if name not in users}
-    parameters["use_sim_time"] = given["use_sim_time"] == "true"
+    parameters["use_sim_time"] = truth_of(given, "use_sim_time")
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
     if given["modalities"]:
         parameters["modalities"] = [name.strip() for name in given["modalities"].split(",")]
-    build_only = given["build_only"] == "true"
+    build_only = truth_of(given, "build_only")
     if build_only:
         parameters["engine.build_only"] = True
     remappings = [("odom", odom)]
@@ -107,10 +135,12 @@ def segmenter(context, *_args, **_kwargs) -> list:
     node = Node(
         package="gemini_ros",
         executable="segmenter",
-        name="segmenter",
+        name=NODE,
         namespace=given["namespace"],
         parameters=[given["params_file"], parameters],
         remappings=remappings,
+        # ros2 launch leaves its processes behind when it gets SIGTERM or SIGKILL: the node ends when this one has.
+        additional_env={"GEMINI_ROS_LAUNCH_PID": str(os.getpid())},
         output="screen",
     )
     profile = str(SHARE / "config/fastdds.xml")

@@ -14,11 +14,12 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
     ParameterUninitializedException,
 )
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
-from gemini_ros.nodes.tool import stop_on_signals
+from gemini_ros.nodes.executor import MessageExecutor
+from gemini_ros.nodes.tool import launcher_gone, stop_on_signals
 
 # How long a signal can go unnoticed; rcl waits in C, where Python's handlers do not run.
 _WAKE_S = 0.1
@@ -72,10 +73,10 @@ def run(node_factory: Callable[[], ProcessNode], args: list[str] | None = None) 
 
 def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
     node = node_factory()
-    executor = SingleThreadedExecutor()
+    executor = MessageExecutor()
     executor.add_node(node)  # type: ignore[arg-type]
     try:
-        while not stop.is_set() and not node.finished:
+        while not stop.is_set() and not node.finished and not launcher_gone():
             executor.spin_once(timeout_sec=_WAKE_S)
         if stop.is_set():
             node.last_word("a signal")

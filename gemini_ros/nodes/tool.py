@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import rclpy
 from rclpy.context import Context
@@ -27,6 +29,12 @@ def tool_node(name: str) -> Iterator[Node]:
             node.destroy_node()
     finally:
         context.try_shutdown()
+
+
+def launcher_gone() -> bool:
+    """Whether the ``ros2 launch`` that started this process is no more: it takes nobody along on SIGTERM or SIGKILL."""
+    launcher = os.environ.get("GEMINI_ROS_LAUNCH_PID", "")
+    return launcher.isdecimal() and not Path(f"/proc/{launcher}").exists()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.pose import BASE_FRAME, WAIT_NS, OdometryPoses
+from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.pipeline.statistics import StageTimer
 from gemini_ros.pipeline.streams import find_topics, streams_of_bag
@@ -80,7 +80,11 @@ class BagWalk:
         self.topics = find_topics(reader)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
         self.poses = OdometryPoses(
-            settings.costmap_frame, mounting_of(reader, settings), keep_poses_ns, settings.max_speed_mps
+            settings.costmap_frame,
+            mounting_of(reader, settings),
+            keep_poses_ns,
+            settings.max_speed_mps,
+            base_frame=settings.base_frame,
         )
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
         self.faults = self.intake.faults
@@ -199,8 +203,8 @@ class BagRun:
 
 
 def mounting_of(reader: BagReader, settings: Settings) -> Matrix | None:
-    """The camera's optical frame in base_link (4, 4): as set, else by the bag's ``/tf_static``, else ``None``."""
+    """The camera's optical frame in the base (4, 4): as set, else by the bag's ``/tf_static``, else ``None``."""
     if settings.camera_in_base is not None:
         return camera_in_base(settings.camera_in_base)
     rgb = find_topics(reader).rgb
-    return None if rgb is None else camera_mounting(reader, rgb, BASE_FRAME)
+    return None if rgb is None else camera_mounting(reader, rgb, settings.base_frame)

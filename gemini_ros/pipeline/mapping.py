@@ -15,14 +15,14 @@ from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import no_evidence, too_little
 from gemini_ros.pipeline.clock import Instant, Seen
-from gemini_ros.pipeline.pose import BASE_FRAME, PoseSource, PoseUnknown
+from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
 
 _NEWS_KEPT = 10
 
 
 class Mapper:
-    """Evidence of each frame into the grid: in the odometry's frame, or in base_link, where nothing accumulates.
+    """Evidence of each frame into the grid: in the odometry's frame, or in the robot's, where nothing accumulates.
 
     ``fault`` says why the last frame gave no evidence, ``warning`` what is less than it could be; both are empty when
     all is well. ``faults`` and ``warnings`` count the frames they came with. ``robot`` is x, y and yaw in ``frame``.
@@ -37,7 +37,7 @@ class Mapper:
         self.warnings = FaultCounts()
         self.clearings = FaultCounts()
         self.news: deque[str] = deque(maxlen=_NEWS_KEPT)
-        self.frame = BASE_FRAME
+        self.frame = poses.base_frame
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
@@ -163,7 +163,7 @@ class Mapper:
             if self._stopped:
                 return "", "stopped while a modality is missing"
             self._follow_jumps(now)  # asking for the pose may have shown one
-            if pose.frame == BASE_FRAME or pose.frame != self.frame:
+            if pose.frame == self._poses.base_frame or pose.frame != self.frame:
                 self._costmap.clear()
             self.frame, self.robot = pose.frame, pose.robot
             evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)

@@ -34,7 +34,7 @@ class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
 
 @dataclass(frozen=True)
 class CameraPose:
-    """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of base_link in it.
+    """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of the base in it.
 
     ``warning`` says what is doubtful about the pose, and why the grid moves with the robot where it does; such a grid
     must not accumulate.
@@ -47,8 +47,11 @@ class CameraPose:
 
 
 class PoseSource(Protocol):
-    """``jumps`` counts how often the pose moved as no robot can; ``jump`` says how the last time."""
+    """``base_frame`` is the robot's own frame: a grid in it moves with the robot. ``jumps`` counts how often the pose
+    moved as no robot can; ``jump`` says how the last time.
+    """
 
+    base_frame: str
     jumps: int
     jump: str
 
@@ -84,7 +87,7 @@ class Motion:
         if metres <= _SLACK_M + self._max_speed_mps * elapsed_s and radians <= _SLACK_RAD + _MAX_TURN_RADPS * elapsed_s:
             return ""
         return (
-            f"the pose of {BASE_FRAME} jumped by {metres:.3g} m and {radians:.2g} rad in {elapsed_s:.3g} s "
+            f"the pose of the robot jumped by {metres:.3g} m and {radians:.2g} rad in {elapsed_s:.3g} s "
             f"(odometry.max_speed_mps is {self._max_speed_mps:g}): odometry must be continuous (REP 105)"
         )
 
@@ -104,9 +107,9 @@ def moved_between(a: Matrix | None, b: Matrix | None) -> bool | None:
 
 
 class OdometryPoses:
-    """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in base_link; ``None`` = not known.
+    """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in ``base_frame``; ``None`` = not known.
 
-    As long as there was no odometry at all the grid is in base_link. The poses of the last ``keep_ns`` are known.
+    As long as there was no odometry at all the grid is in ``base_frame``. The poses of the last ``keep_ns`` are known.
     """
 
     def __init__(
@@ -115,7 +118,10 @@ class OdometryPoses:
         base_from_camera: npt.NDArray[np.float64] | None,
         keep_ns: int = 10_000_000_000,
         max_speed_mps: float = DEFAULTS.max_speed_mps,
+        *,
+        base_frame: str = BASE_FRAME,
     ) -> None:
+        self.base_frame = base_frame
         self.jumps, self.jump = 0, ""
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
         self._buffer = PoseBuffer(keep_ns)
@@ -156,7 +162,7 @@ class OdometryPoses:
             return f"odometry is in frame {frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
         if "camera" in child or "optical" in child:
             return (
-                f"odometry is the pose of {child!r}, expected {BASE_FRAME}: publish the odometry of the robot's base, "
+                f"odometry is the pose of {child!r}, expected {self.base_frame}: publish the odometry of the robot's base, "
                 "with its child_frame_id"
             )
         return ""
@@ -174,7 +180,7 @@ class OdometryPoses:
             doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
         odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
         if odd and not misfits:
-            doubts.append(f"odometry is the pose of {odd[0]!r}, taken for {BASE_FRAME}: set its child_frame_id")
+            doubts.append(f"odometry is the pose of {odd[0]!r}, taken for {self.base_frame}: set its child_frame_id")
         return "; ".join(doubts)
 
     def awaits(self, stamp: int) -> bool:
@@ -185,12 +191,12 @@ class OdometryPoses:
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         if self._base_from_camera is None:
             raise PoseUnknown(
-                f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from {BASE_FRAME} "
-                "on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
+                f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from "
+                f"{self.base_frame} on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
             )
         if not self._sources:
-            warning = f"{self._fault or 'no odometry'}: the grid is in {BASE_FRAME} and does not accumulate"
-            return CameraPose(BASE_FRAME, self._base_from_camera, (0.0, 0.0, 0.0), warning)
+            warning = f"{self._fault or 'no odometry'}: the grid is in {self.base_frame} and does not accumulate"
+            return CameraPose(self.base_frame, self._base_from_camera, (0.0, 0.0, 0.0), warning)
         warning = self._judge()
         grid_from_base = self._buffer.at(stamp, TOLERANCE_NS)
         if grid_from_base is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
 MAX_OFFSET_S = 10.0
+_EVERY_NODE = "/**"
+_OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _COSTMAP = CostmapConfig()
 
 
@@ -111,8 +113,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "use_lifecycle_manager",
         False,
-        "A lifecycle manager drives the transitions; `autostart` is ignored. No bond is made: give the manager "
-        "`bond_timeout: 0.0`.",
+        "A lifecycle manager drives the transitions; `autostart` is ignored. It watches the node by the heartbeat of a "
+        "bond, which is sent where the package `bond` is installed; elsewhere give it `bond_timeout: 0.0`.",
     ),
     *(_transport(stream) for stream in MODALITIES),
     Setting(
@@ -167,8 +169,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "camera.in_base",
         (),
-        "Mounting of the camera body (x forward) in base_link: x y z in metres, roll pitch yaw in radians. Empty: the "
-        "transform of TF is used where tf2_ros is installed.",
+        "Mounting of the camera body (x forward) in `costmap.base_frame`: x y z in metres, roll pitch yaw in radians. "
+        "Empty: the transform of TF is used where tf2_ros is installed.",
     ),
     Setting(
         "label_set",
@@ -203,6 +205,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("costmap.size_m", _COSTMAP.size_m, "Edge of the square grid around the robot.", 1.0, 100.0, "m", live=True),
     Setting("costmap.resolution_m", _COSTMAP.resolution_m, "Edge of a cell.", 0.01, 1.0, "m", live=True),
     Setting("costmap.frame", "odom", "Frame of the grid: that of the odometry (REP 105)."),
+    Setting("costmap.base_frame", "base_link", "Frame of the robot, where the grid is centred (REP 105)."),
     Setting(
         "costmap.min_height_m",
         _COSTMAP.min_height_m,
@@ -282,17 +285,18 @@ class Settings:
     min_rate_hz: float
     costmap: CostmapConfig
     costmap_frame: str
+    base_frame: str
     thermal_scale: float
     thermal_offset: float
     statistics_file: Path | None
 
 
-def refused_change(names: Iterable[str], configured: bool) -> str | None:
-    """Why these parameters may not change now, or ``None``."""
-    fixed = [name for name in names if configured and name in _BY_NAME and not _BY_NAME[name].live]
-    if not fixed:
+def refused_change(changed: Mapping[str, Any], present: Mapping[str, Any] | None) -> str | None:
+    """Why these parameters may not get these values now, or ``None``; ``present`` are those of a configured node."""
+    fixed = [name for name in changed if name in _BY_NAME and not _BY_NAME[name].live]
+    if present is None or not (others := [name for name in fixed if changed[name] != present[name]]):
         return None
-    return f"{', '.join(fixed)}: read when the node is configured; deactivate and clean up first"
+    return f"{', '.join(others)}: read when the node is configured; deactivate and clean up first"
 
 
 def settings_from_values(values: Mapping[str, Any]) -> Settings:
@@ -325,7 +329,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         cache_dir=_path(values["engine.cache_dir"]),
         min_rate_hz=values["min_rate_hz"],
         costmap=_costmap(values),
-        costmap_frame=_frame(values["costmap.frame"]),
+        costmap_frame=_frame(values, "costmap.frame", "the frame of the odometry, as a rule odom"),
+        base_frame=_frame(values, "costmap.base_frame", "the frame of the robot, as a rule base_link"),
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
         statistics_file=_path(values["statistics_file"]),
@@ -370,17 +375,19 @@ def _camera_size(text: str) -> tuple[int, int] | None:
 
 
 def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
-    if not values:
-        return None
-    if len(values) != 6 or not all(math.isfinite(value) for value in values):
-        raise ValueError(f"camera.in_base: {list(values)}, expected six finite numbers x y z roll pitch yaw, or none")
-    return tuple(values)
+    # Of a node's parameters it alone comes with any type: rclpy sees none in an empty array.
+    numbers = isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
+    if not numbers or len(values) not in (0, 6):
+        raise ValueError(
+            f"camera.in_base: {values!r}, expected six finite numbers x y z roll pitch yaw with decimal points, or none"
+        )
+    return tuple(values) or None
 
 
-def _frame(name: str) -> str:
-    if not name:
-        raise ValueError("costmap.frame: empty, expected the frame of the odometry, as a rule odom")
-    return name
+def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
+    if not values[name]:
+        raise ValueError(f"{name}: empty, expected {expected}")
+    return values[name]
 
 
 def _costmap(values: Mapping[str, Any]) -> CostmapConfig:
@@ -406,24 +413,33 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     where it cannot be read.
     """
     path = Path(path).expanduser()
-    try:
-        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(nodes, dict):
-        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
+    nodes = _read_nodes(path)
     values: dict[str, Any] = {}
-    for node in ("/**", NODE, f"/{NODE}"):
-        section = nodes.get(node) or {}
-        parameters = section.get("ros__parameters") if isinstance(section, dict) else None
-        if section and not isinstance(parameters, dict):
-            raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
-        for name, value in _flat(parameters or {}):
+    for node in (_EVERY_NODE, NODE, f"/{NODE}"):
+        for name, value in _flat(_parameters(nodes, node, path)):
             if name in _BY_NAME:
                 values[name] = _typed(_BY_NAME[name], value, str(path))
-            elif name != "use_sim_time" and not name.startswith("qos_overrides.") and (hint := _near(name, node)):
+            elif hint := hint_for_unknown(name, shared=node == _EVERY_NODE):
                 raise ValueError(f"{path}: {node}: no parameter {name}{hint}")
     return values
+
+
+def names_for_every_node(path: str | Path) -> set[str]:
+    """Names under ``/**`` of a file of ROS parameters, those of other nodes among them. Errors as above."""
+    return {name for name, _ in _flat(_parameters(_read_nodes(Path(path)), _EVERY_NODE, path))}
+
+
+def hint_for_unknown(name: str, *, shared: bool) -> str:
+    """What to say after a name that is no setting; empty where another node, or rclpy itself, may want it.
+
+    ``shared``: it stands under ``/**``, where only a close miss is refused.
+    """
+    if name.startswith(_OF_EVERY_NODE):
+        return ""
+    nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.8)
+    if nearest:
+        return f"; did you mean {nearest[0]}?"
+    return "" if shared else "; docs/topics_and_parameters.md lists them"
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -435,7 +451,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise ValueError(f"{text!r}, expected NAME=VALUE such as sync.slop_s=0.03")
     if name not in _BY_NAME:
-        raise ValueError(f"no setting {name}{_near(name, NODE)}")
+        raise ValueError(f"no setting {name}{hint_for_unknown(name, shared=False)}")
     setting = _BY_NAME[name]
     if isinstance(setting.default, str):
         return name, word
@@ -450,6 +466,24 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return name, _typed(setting, value, "--set")
 
 
+def _read_nodes(path: Path) -> dict[str, Any]:
+    try:
+        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(nodes, dict):
+        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
+    return nodes
+
+
+def _parameters(nodes: Mapping[str, Any], node: str, path: str | Path) -> Mapping[Any, Any]:
+    section = nodes.get(node) or {}
+    parameters = section.get("ros__parameters") if isinstance(section, dict) else None
+    if section and not isinstance(parameters, dict):
+        raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
+    return parameters or {}
+
+
 def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """``{"a": {"b": 1}}`` as ``a.b``: in ROS's files both forms name one parameter."""
     for name, value in parameters.items():
@@ -457,14 +491,6 @@ def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _near(name: str, node: str) -> str:
-    """The nearest name as a hint; under ``/**`` nothing where none is near."""
-    nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.8)
-    if nearest:
-        return f"; did you mean {nearest[0]}?"
-    return "" if node == "/**" else "; docs/topics_and_parameters.md lists them"
 
 
 def _typed(setting: Setting, value: Any, where: str) -> Any:

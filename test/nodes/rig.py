@@ -27,6 +27,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.nodes.segmenter import SegmenterNode
 from gemini_ros.nodes.segmenter import node as segmenter
 
@@ -146,24 +147,24 @@ class Robot:
 
     def change(self, transition: str) -> bool:
         """Ask for a transition as a lifecycle manager does; whether it succeeded."""
-        return self._call(
+        return self.call(
             ChangeState, "change_state", ChangeState.Request(transition=Transition(label=transition))
         ).success
 
     def state(self) -> str:
-        return self._call(GetState, "get_state", GetState.Request()).current_state.label
+        return self.call(GetState, "get_state", GetState.Request()).current_state.label
 
     def set(self, **values: Any) -> str:
         """Set parameters, ``__`` for a dot; why it was refused, empty if it was not."""
         parameters = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
         ]
-        answer = self._call(
+        answer = self.call(
             SetParametersAtomically, "set_parameters_atomically", SetParametersAtomically.Request(parameters=parameters)
         )
         return "" if answer.result.successful else answer.result.reason or "refused"
 
-    def _call(self, kind: type, name: str, request: Any) -> Any:
+    def call(self, kind: type, name: str, request: Any) -> Any:
         client = self.node.create_client(kind, f"segmenter/{name}")
         try:
             self.until(client.service_is_ready, f"for the service {name}")
@@ -249,7 +250,7 @@ class LiveNode:
         rclpy.init(args=[], context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = SegmenterNode(context=self.context, parameter_overrides=overrides)
-        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor = MessageExecutor(context=self.context)
         self.executor.add_node(self.node)
         self._stop = Event()
         self._thread = Thread(target=self._spin)

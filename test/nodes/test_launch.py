@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +15,8 @@ import yaml
 
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.resources import find_resource
+from gemini_ros.nodes.segmenter import node as segmenter
+from gemini_ros.nodes.tool import launcher_gone
 from gemini_ros.pipeline.settings import SETTINGS, TRANSPORTS
 
 LAUNCH = find_resource("launch")
@@ -149,6 +152,68 @@ def test_the_camera_file_gives_way_to_what_the_users_file_says(launch, tmp_path)
     assert node.parameters[1]["backend"] == "onnxruntime"
     with pytest.raises(RuntimeError, match=r"params_file 'nowhere\.yaml': no such file"):
         started(params_file="nowhere.yaml")
+
+
+def test_a_file_without_parameters_for_the_node_is_refused(launch, tmp_path):
+    """An included launch file inherits the params_file of its parent: Nav2's, for one."""
+    file = tmp_path / "nav2.yaml"
+    file.write_text("planner_server: {ros__parameters: {backend: none}}\nsegmentor: {ros__parameters: {backend: b}}\n")
+    with pytest.raises(RuntimeError, match=r"no parameters for segmenter, expected .*'params_file'"):
+        started(params_file=str(file))
+    for key in ("/front/segmenter: {ros__parameters: {backend: b}}", "front: {segmenter: {ros__parameters: }}"):
+        file.write_text(f"planner_server: {{ros__parameters: {{backend: none}}}}\n{key}\n")
+        node, _ = started(params_file=str(file))
+        assert ("backend" in node.parameters[1]) == ("backend: b" not in key)
+
+
+def test_booleans_are_taken_in_any_case_and_nothing_else(launch):
+    for text, value in (("True", True), ("true", True), ("FALSE", False)):
+        node, _ = started(use_sim_time=text, build_only=text)
+        assert (node.parameters[1]["use_sim_time"], node.parameters[1].get("engine.build_only", False)) == (
+            value,
+            value,
+        )
+    for name in ("use_sim_time", "build_only"):
+        with pytest.raises(RuntimeError, match=f"{name}:=yes, expected true or false"):
+            started(**{name: "yes"})
+
+
+def test_the_node_ends_with_the_launch(launch, monkeypatch):
+    node, _ = started()
+    assert not launcher_gone()
+    monkeypatch.setenv("GEMINI_ROS_LAUNCH_PID", node.additional_env["GEMINI_ROS_LAUNCH_PID"])
+    assert not launcher_gone()
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    monkeypatch.setenv("GEMINI_ROS_LAUNCH_PID", str(gone.pid))
+    assert launcher_gone()
+
+
+def test_replay_plays_when_the_model_is_loaded(launch, tmp_path):
+    file = run("replay.launch.py")
+    assert (file["LOADED"].decode(), file["NOT_LOADED"].decode()) == (segmenter.LOADED, segmenter.NOT_LOADED)
+    (waiting,) = file["player"]({"bag": str(tmp_path), "rate": "2.0"})
+    heard = waiting.args[0].on_stderr
+    assert heard(SimpleNamespace(text=b"[INFO] mode loading\n")) is None
+    (player,) = heard(SimpleNamespace(text=b"[INFO] the model is loaded, it runs on onnxruntime\n"))
+    assert player.cmd == ["ros2", "bag", "play", str(tmp_path), "--clock", "100", "--rate", "2.0"]
+    assert heard(SimpleNamespace(text=b"[INFO] the model is loaded\n")) is None
+    with pytest.raises(RuntimeError, match="did not load"):
+        heard(SimpleNamespace(text=b"[ERROR] the model did not load: no memory\n"))
+
+
+def test_replay_fails_where_there_is_no_bag_or_the_player_fails(launch):
+    file = run("replay.launch.py")
+    with pytest.raises(RuntimeError, match=r"bag 'nowhere\.mcap': no such file"):
+        file["player"]({"bag": "nowhere.mcap", "rate": "1.0"})
+    running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
+    over = SimpleNamespace(returncode=0, process_name="ros2-2")
+    (shutdown,) = file["ended"](over, running)
+    assert shutdown.event.reason == "ros2-2 is done"
+    failed = SimpleNamespace(returncode=1, process_name="ros2-2")
+    with pytest.raises(RuntimeError, match="ros2-2 ended with status 1"):
+        file["ended"](failed, running)
+    assert file["ended"](failed, ending) is None
 
 
 def test_an_unknown_camera_is_refused(launch):

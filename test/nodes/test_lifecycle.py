@@ -15,7 +15,7 @@ from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
 from gemini_ros.nodes.segmenter import loading, statuses
-from test.nodes.rig import MODELS, live_node, robot
+from test.nodes.rig import MODELS, MOUNTING, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
 
@@ -95,7 +95,7 @@ def test_cleaning_up_while_the_model_loads(gate):
         r.until(lambda: r.says("mode", "configured, not active"))
 
 
-def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch):
+def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch, capfd):
     def load(*_args, **_kwargs):
         raise RuntimeError("out of memory")
 
@@ -105,6 +105,8 @@ def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch):
         r.send_until(lambda: r.says("mode", "failed: RuntimeError: out of memory"), "rgb", "depth")
         assert r.level("mode") == 2
         assert r.heard["labels"] == []
+        r.spin(0.3)
+    assert capfd.readouterr().err.count("[segmenter]: the model did not load: RuntimeError: out of memory") == 1
 
 
 def test_a_frame_that_takes_too_long_is_left_behind_and_counted(monkeypatch, tmp_path):
@@ -194,6 +196,7 @@ def test_parameters_change_while_active_or_are_refused():
         r.send_until(lambda: r.heard["costmap"][-1].info.width == 40, "rgb", "depth")
         assert r.heard["costmap"][-1].info.resolution == pytest.approx(0.1)
         assert "model: read when the node is configured" in r.set(model="other", costmap__size_m=5.0)
+        assert r.set(model=str(MODELS / "tiny_rgb_depth.onnx"), modalities=["auto"], camera__in_base=MOUNTING) == ""
         assert "expected one of degrade, hold, stop" in r.set(missing__policy="guess")
         assert "costmap.max_height_m" in r.set(costmap__min_height_m=3.0)
         before = len(r.heard["costmap"])

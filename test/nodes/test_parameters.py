@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import rclpy
 import yaml
 from rclpy.context import Context
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -91,24 +95,34 @@ def test_what_cannot_be_is_refused_with_its_name(changes: dict[str, Any], told: 
 
 
 def test_only_live_parameters_change_while_configured():
-    assert refused_change(["model", "costmap.decay_s"], configured=False) is None
-    assert refused_change(["costmap.decay_s", "sync.slop_s", "missing.policy", "use_sim_time"], configured=True) is None
-    assert "model: read when the node is configured" in refused_change(["sync.slop_s", "model"], configured=True)
+    live = {"costmap.decay_s": 1.0, "sync.slop_s": 0.1, "missing.policy": "stop", "use_sim_time": True}
+    assert refused_change({"model": "other", **live}, None) is None
+    assert refused_change({"modalities": ["auto"], "camera.in_base": (), **live}, DEFAULTS) is None
+    refusal = refused_change({"model": "other", **live}, DEFAULTS) or ""
+    assert refusal.startswith("model: read when the node is configured")
+
+
+@contextmanager
+def declared(arguments: Sequence[str] = (), **overrides: Any) -> Iterator[Node]:
+    context = Context()
+    rclpy.init(args=[], context=context)
+    given = [Parameter(name.replace("__", "."), value=value) for name, value in overrides.items()]
+    node = Node("declared", context=context, parameter_overrides=given, start_parameter_services=False)
+    try:
+        declare(node, arguments)
+        yield node
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
 
 
 @pytest.fixture
 def node(ros_environment):
-    context = Context()
-    rclpy.init(args=[], context=context)
-    overrides = [Parameter("costmap.size_m", value=4.0)]
-    made = Node("declared", context=context, parameter_overrides=overrides, start_parameter_services=False)
-    yield made
-    made.destroy_node()
-    context.try_shutdown()
+    with declared(costmap__size_m=4.0) as made:
+        yield made
 
 
 def test_declared_with_type_range_and_description(node: Node):
-    declare(node)
     assert values_of(node) == {**DEFAULTS, "costmap.size_m": 4.0}
     for parameter in SETTINGS:
         descriptor = node.describe_parameter(parameter.name)
@@ -119,3 +133,34 @@ def test_declared_with_type_range_and_description(node: Node):
     assert not node.set_parameters([Parameter("costmap.size_m", value=1000.0)])[0].successful
     assert not node.set_parameters([Parameter("costmap.size_m", value="wide")])[0].successful
     assert node.set_parameters([Parameter("camera.in_base", value=[0.0] * 6)])[0].successful
+
+
+def test_an_unset_mounting_has_a_value_so_that_all_parameters_can_be_asked_for_at_once(node: Node):
+    """rclpy answers a request for many with nothing if one is unset; `ros2 param dump` asks for all."""
+    assert node.get_parameter("camera.in_base").get_parameter_value().double_array_value.tolist() == []
+    assert node.get_parameter("camera.in_base").type_ == Parameter.Type.DOUBLE_ARRAY
+    # As `ros2 param load` sends what was dumped.
+    assert node.set_parameters([Parameter("camera.in_base", value=[])])[0].successful
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("costmap__sizem", "no parameter costmap.sizem; did you mean costmap.size_m?"),
+        ("wheels", "no parameter wheels; docs/topics_and_parameters.md lists them"),
+    ],
+)
+def test_a_name_that_is_no_parameter_is_refused(ros_environment, name, told):
+    with pytest.raises(InvalidParameterValueException, match=re.escape(told)), declared((), **{name: 1.0}):
+        pass
+
+
+def test_under_the_key_of_all_nodes_only_a_close_miss_is_refused(ros_environment, tmp_path, capfd):
+    file = tmp_path / "robot.yaml"
+    arguments = ["segmenter", "--ros-args", "--params-file", str(file)]
+    file.write_text("/**: {ros__parameters: {wheels: 4.0, costmap: {sizem: 4.0}, qos_overrides: {a: 1}}}\n")
+    with declared(arguments, wheels=4.0, qos_overrides__a=1):
+        pass
+    assert "wheels, under /** of a parameter file, is no parameter of this node" in capfd.readouterr().err
+    with pytest.raises(InvalidParameterValueException, match="did you mean"), declared(arguments, costmap__sizem=4.0):
+        pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
 from threading import Timer
 from types import SimpleNamespace
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
+from rclpy.clock import ClockType
+from rclpy.time import Time as RosTime
 
 from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
 from gemini_ros.nodes.segmenter import pose
@@ -124,6 +128,9 @@ class Buffer:
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], dict[int, float]] = {}
 
+    def clear(self) -> None:
+        self.known = {}
+
     def can_transform(self, target: str, source: str, time, timeout) -> bool:
         self.waited = (target, source, time.nanoseconds, timeout.nanoseconds)
         return time.nanoseconds in self.known.get((target, source), {})
@@ -154,54 +161,128 @@ def tf(monkeypatch) -> SimpleNamespace:
     return module
 
 
-def test_tf_gives_camera_and_robot_at_the_stamp(tf):
-    source = TfPose(None, "odom")
-    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+@pytest.fixture
+def tf_pose(r, tf) -> Iterator[Callable[..., TfPose]]:
+    made: list[TfPose] = []
+
+    def make(*frames: str) -> TfPose:
+        made.append(TfPose(r.node, "odom", *frames))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+def test_tf_gives_camera_and_robot_at_the_stamp(tf_pose):
+    source = tf_pose()
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
     found = source.at(SECOND, "camera")
     assert (found.frame, found.robot, found.warning) == ("odom", (3.0, 0.0, 0.0), "")
     np.testing.assert_allclose(found.grid_from_camera, from_xyz_rpy(3.5, 0, 0, 0, 0, 0))
 
 
-def test_tf_is_waited_for_once_it_knows_the_grid(tf):
-    source = TfPose(None, "odom")
+def test_tf_is_waited_for_once_it_knows_the_grid(tf_pose):
+    source = tf_pose()
     source.wait(SECOND)
-    assert not hasattr(source._buffer, "waited")
-    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    assert not hasattr(source._tf.buffer, "waited")
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
     source.at(SECOND, "camera")
     source.wait(SECOND + 1)
-    assert source._buffer.waited == ("odom", "base_link", SECOND + 1, SECOND // 10)
+    assert source._tf.buffer.waited == ("odom", "base_link", SECOND + 1, SECOND // 10)
 
 
-def test_tf_holds_the_latest_transform_for_a_tenth_of_a_second(tf):
-    source = TfPose(None, "odom")
-    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+def test_tf_holds_the_latest_transform_for_a_tenth_of_a_second(tf_pose):
+    source = tf_pose()
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
     assert source.at(SECOND + SECOND // 10, "camera").robot == (3.0, 0.0, 0.0)
     with pytest.raises(PoseUnknown, match="into the future"):
         source.at(SECOND + SECOND // 10 + 1, "camera")
 
 
-def test_tf_without_odometry_falls_back_to_the_robot_until_it_was_there(tf):
-    source = TfPose(None, "odom")
-    source._buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
+def test_tf_without_odometry_falls_back_to_the_robot_until_it_was_there(tf_pose):
+    source = tf_pose()
+    source._tf.buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
     found = source.at(SECOND, "camera")
     assert found.frame == "base_link"
     assert "does not accumulate" in found.warning
-    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
     assert source.at(SECOND, "camera").frame == "odom"
-    source._buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
+    source._tf.buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
     with pytest.raises(PoseUnknown, match="odom is not known"):
         source.at(SECOND, "camera")
 
 
-def test_tf_without_the_camera_names_the_cure(tf):
-    source = TfPose(None, "odom")
-    source._buffer.known = {("odom", "base_link"): {SECOND: 3.0}}
+def test_tf_without_the_camera_names_the_cure(tf_pose):
+    source = tf_pose()
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}}
     with pytest.raises(PoseUnknown, match=r"TF odom from 'camera': .* or set camera.in_base"):
         source.at(SECOND, "camera")
 
 
+def test_where_tf_knows_no_odometry_the_motion_is_that_of_the_topic(r, tf_pose):
+    """Our own bags: /odom and /tf_static, and no transform from odom."""
+    source = tf_pose()
+    source._tf.buffer.known = {("base_link", "camera"): {SECOND: 0.5}}
+    heard(r, [odometry(SECOND, 1.0)], source, SECOND)
+    found = source.at(SECOND, "camera")
+    assert (found.frame, found.warning, found.robot) == ("odom", "", pytest.approx((1.0, 2.0, 0.0)))
+    np.testing.assert_allclose(found.grid_from_camera, from_xyz_rpy(1.5, 2.0, 0, 0, 0, 0))
+
+
+def test_tf_that_is_late_at_the_start_is_late_and_not_unknown(tf_pose):
+    """The grid must not begin in the robot's frame, only to be thrown away."""
+    source = tf_pose()
+    source._tf.buffer.known = {
+        ("odom", "base_link"): {SECOND: 3.0},
+        ("odom", "camera"): {SECOND: 3.5},
+        ("base_link", "camera"): {2 * SECOND: 0.5},
+    }
+    with pytest.raises(
+        PoseUnknown, match=r"TF odom from base_link has nothing near the image's stamp: into the future"
+    ):
+        source.at(2 * SECOND, "camera")
+
+
+def test_the_robots_frame_is_a_parameter(tf_pose):
+    source = tf_pose("base_footprint")
+    source._tf.buffer.known = {("odom", "base_footprint"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    assert source.at(SECOND, "camera").robot == (3.0, 0.0, 0.0)
+    source = tf_pose("base_footprint")
+    source._tf.buffer.known = {("base_footprint", "camera"): {SECOND: 0.5}}
+    found = source.at(SECOND, "camera")
+    assert found.frame == "base_footprint"
+    assert "TF odom from base_footprint is not known, no odometry: the grid is in base_footprint" in found.warning
+
+
+def test_tf_forgets_when_the_clock_jumps_back(r, tf_pose):
+    source = tf_pose()
+    clock = r.node.get_clock()
+    clock._set_ros_time_is_active(True)
+    clock.set_ros_time_override(RosTime(seconds=10, clock_type=ClockType.ROS_TIME))
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}}
+    clock.set_ros_time_override(RosTime(seconds=11, clock_type=ClockType.ROS_TIME))
+    assert source._tf.buffer.known
+    clock.set_ros_time_override(RosTime(seconds=10.9, clock_type=ClockType.ROS_TIME))
+    assert not source._tf.buffer.known
+
+
+def test_tf_gives_back_what_it_took(r, tf):
+    before = sorted(r.node.get_node_names())
+    clock, entities = r.node.get_clock(), len(list(r.node.subscriptions))
+    source = TfPose(r.node, "odom")
+    assert "robot_tf" in r.node.get_node_names()
+    source.close()
+    r.until(lambda: sorted(r.node.get_node_names()) == before)
+    assert len(list(r.node.subscriptions)) == entities
+    assert "tf" not in [thread.name for thread in threading.enumerate()]
+    clock._set_ros_time_is_active(True)  # a jump: nobody hears it any more
+
+
 def test_the_mounting_decides_for_odometry_and_its_absence_for_tf(r, tf):
-    assert isinstance(pose_source(r.node, "odom", None), TfPose)
+    source = pose_source(r.node, "odom", None)
+    assert isinstance(source, TfPose)
+    source.close()
     assert isinstance(pose_source(r.node, "odom", MOUNTING), OdometryPose)
 
 

@@ -133,6 +133,17 @@ def test_a_robot_gets_everything_it_imports() -> None:
     assert missing == set()
 
 
+def test_a_robot_gets_nothing_that_nobody_uses() -> None:
+    ros = {element.text or "" for element in manifest().iter("exec_depend")}
+    where_installed = re.findall(
+        r'import_module\("(\w+)', "".join(map(Path.read_text, ROOT.glob("gemini_ros/**/*.py")))
+    )
+    used = {APT_KEYS.get(name, name) for name in (*imported("gemini_ros", "launch"), *where_installed)}
+    # The middleware, the services of the life cycle, and the tools of TF that publish a mounting.
+    unseen = {"rmw_fastrtps_cpp", "lifecycle_msgs", "tf2_ros"}
+    assert {name for name in ros - used if not name.startswith("python3-")} <= unseen
+
+
 def test_pip_gets_everything_that_is_imported() -> None:
     brought = names(declared())
     ros = {element for element in depends() if not element.startswith("python3-")} | {"tf2_ros"}

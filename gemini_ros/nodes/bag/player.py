@@ -1,6 +1,6 @@
 """Play a bag into ROS: raw CDR at the pace it was recorded, with ``/clock``, loops and gaps.
 
-A tool for demonstrations and tests where ROS's own commands are not installed; with them, ``ros2 bag play --clock``
+A tool for demonstrations and tests where ROS's own commands are not installed; with them, ``ros2 bag play BAG --clock``
 does the same work.
 """
 

@@ -37,7 +37,7 @@ class Configured:
         label_set = label_set_for(self.info, settings)
         self.outputs = Outputs(node, label_set)
         self.poses: PoseSource = pose_source(
-            node, settings.costmap_frame, settings.camera_in_base, settings.max_speed_mps
+            node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps
         )
         self.costmap = Mapper(settings.costmap, label_set, self.poses)
         self.loader: ModelLoader | None = None

@@ -29,6 +29,9 @@ from gemini_ros.pipeline.slot import NewestSlot
 from gemini_ros.pipeline.statistics import StageTimer
 from gemini_ros.pipeline.sync import Match
 
+HANG_S = 2.0
+"""A frame that takes longer than this hangs: no network that a robot could use needs as long."""
+
 
 class LivePipeline:
     """Subscribes when made; ``stop`` ends it, after which every message and match is accounted for."""
@@ -71,6 +74,7 @@ class LivePipeline:
         self._filter.registerCallback(self._submit)
         self._mode = ""
         self.polled_ns = time.monotonic_ns()
+        self._busy_since_ns: int | None = None
         self.worker = threading.Thread(target=self._work, name="worker", daemon=True)
         self.worker.start()
 
@@ -89,6 +93,12 @@ class LivePipeline:
         if self._node.get_parameter("use_sim_time").value:
             topics.append("/clock")
         return duplicates(self._node, topics)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the worker has ended, or has been on one frame for longer than ``HANG_S``."""
+        since_ns = self._busy_since_ns
+        return not self.worker.is_alive() or (since_ns is not None and time.monotonic_ns() - since_ns > HANG_S * 1e9)
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""
@@ -148,10 +158,12 @@ class LivePipeline:
             if taken is None:
                 continue
             self.frames.begin()
+            self._busy_since_ns = time.monotonic_ns()
             try:
                 self._process(*taken)
             except Exception as error:  # noqa: BLE001 (one frame must not end the node; the identities tell)
                 self.frames.fault = f"{type(error).__name__}: {error}"
+            self._busy_since_ns = None
             if self.frames.fault:
                 self._complaints.say("worker", self.frames.fault)
 

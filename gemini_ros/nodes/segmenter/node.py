@@ -20,13 +20,17 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.nodes.executor import answer_every_request, checked_clock
 from gemini_ros.nodes.process import run
+from gemini_ros.nodes.segmenter import bond
 from gemini_ros.nodes.segmenter.configured import JOIN_S, Configured
 from gemini_ros.nodes.segmenter.diagnostics import diagnostic_array, mode_status
 from gemini_ros.nodes.segmenter.live import LivePipeline
-from gemini_ros.nodes.segmenter.parameters import declare, values_of
+from gemini_ros.nodes.segmenter.loading import ModelLoader
+from gemini_ros.nodes.segmenter.parameters import declare, plain_values, values_of
 from gemini_ros.nodes.segmenter.statuses import Report, mode_report, statistics
 from gemini_ros.nodes.segmenter.ticker import Ticker
 from gemini_ros.pipeline.settings import Settings, refused_change, settings_from_values
@@ -36,6 +40,9 @@ _POLL_S = POLL_NS / 1e9
 _COSTMAP_S = 0.2
 _AGE_S = 0.05
 _DIAGNOSTICS_S = 1.0
+# replay.launch.py waits for these in the log.
+LOADED = "the model is loaded"
+NOT_LOADED = "the model did not load"
 
 Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
 
@@ -61,14 +68,17 @@ class SegmenterNode(LifecycleNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("segmenter", **kwargs)
-        declare(self)
+        answer_every_request(self)
+        declare(self, sys.argv)
         self.add_on_set_parameters_callback(self._parameters_changing)
         self._configured: Configured | None = None
         self._pipeline: LivePipeline | None = None
         self._refusal = ""
         self._broken: list[str] = []
         self._said_mode: object = ""
+        self._said_loader: ModelLoader | None = None
         self._active_timers: list[Any] = []
+        self._heartbeat: bond.Heartbeat | None = None
         self._report = Report()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -118,6 +128,8 @@ class SegmenterNode(LifecycleNode):
             configured.outputs,
         )
         self._active_timers = [self.create_timer(_POLL_S, self._poll, clock=self._steady)]
+        if (message_type := bond.installed()) is not None:
+            self._heartbeat = bond.Heartbeat(self, self._steady, message_type, self._runs)
         return super().on_activate(state)
 
     @_reported
@@ -145,7 +157,11 @@ class SegmenterNode(LifecycleNode):
         if self._build_only:
             self.trigger_configure()
         elif self.get_parameter("use_lifecycle_manager").value:
-            self.get_logger().info("waiting for the lifecycle manager; it needs bond_timeout: 0.0, no bond is made")
+            self.get_logger().info("waiting for the lifecycle manager")
+            if bond.installed() is None:
+                self.get_logger().warning(
+                    "bond is not installed: the manager needs bond_timeout: 0.0, and watches nothing"
+                )
         elif self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -179,6 +195,11 @@ class SegmenterNode(LifecycleNode):
         self._release()
         return 1 if self._broken or lacking else 0
 
+    def create_subscription(self, msg_type: Any, topic: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """rclpy's; /clock, which rclpy subscribes to by it, is checked first."""
+        callback = checked_clock(callback) if msg_type is ClockMessage else callback
+        return super().create_subscription(msg_type, topic, callback, *args, **kwargs)
+
     def destroy_node(self) -> None:
         self._ticker.stop()
         # rclpy leaves the state machine to the garbage collector, and with it the middleware's shared memory.
@@ -195,6 +216,9 @@ class SegmenterNode(LifecycleNode):
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is None:
             return
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+            self._heartbeat = None
         for timer in self._active_timers:
             self.destroy_timer(timer)
         self._active_timers = []
@@ -223,9 +247,23 @@ class SegmenterNode(LifecycleNode):
         if self._pipeline is None:
             return
         self._pipeline.poll()
+        self._say_once_loaded()
         mode = self._mode()
         if mode != self._said_mode:
             self.publish_diagnostics()
+
+    def _runs(self) -> bool:
+        return self._pipeline is not None and not self._pipeline.hangs
+
+    def _say_once_loaded(self) -> None:
+        loader = self._configured.loader if self._configured is not None else None
+        if loader is None or loader.loading or loader is self._said_loader:
+            return
+        self._said_loader = loader
+        if loader.segmenter is not None:
+            self.get_logger().info(f"{LOADED}, it runs on {loader.segmenter.backend}")
+        else:
+            self.get_logger().error(f"{NOT_LOADED}: {loader.error}")
 
     def _mode(self) -> object:
         return mode_report(self._configured, self._pipeline, self._refusal).values["mode"]
@@ -244,11 +282,11 @@ class SegmenterNode(LifecycleNode):
             self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
 
     def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {parameter.name: parameter.value for parameter in parameters}
-        refusal = refused_change(changed, self._configured is not None)
+        changed, present = plain_values(parameters), values_of(self)
+        refusal = refused_change(changed, present if self._configured is not None else None)
         if refusal is None:
             try:
-                self._apply(settings_from_values({**values_of(self), **changed}))
+                self._apply(settings_from_values({**present, **changed}))
             except ValueError as error:
                 refusal = str(error)
         return SetParametersResult(successful=refusal is None, reason=refusal or "")

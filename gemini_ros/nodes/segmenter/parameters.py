@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
-from rclpy.exceptions import ParameterUninitializedException
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from gemini_ros.pipeline.settings import SETTINGS, Setting
+from gemini_ros.pipeline.settings import SETTINGS, Setting, hint_for_unknown, names_for_every_node
+
+_NUMBERS = {setting.name for setting in SETTINGS if setting.default == ()}
 
 
-def declare(node: Node) -> None:
-    """Declare every setting on ``node``; a wrong type in a parameter file raises rclpy's exception here."""
+def declare(node: Node, arguments: Sequence[str] = ()) -> None:
+    """Declare every setting on ``node``, and refuse what a parameter file or ``-p`` gives that is none.
+
+    ``arguments`` are those of the process: their ``--params-file`` tell what stands under ``/**`` for other nodes too.
+    Raises rclpy's exceptions for a wrong type, and for an unknown name.
+    """
     for setting in SETTINGS:
-        # rclpy sees no type in an empty array: that one is declared by its type and stays unset.
-        default = setting.default if setting.default != () else rclpy.Parameter.Type.DOUBLE_ARRAY
-        node.declare_parameter(setting.name, default, descriptor(setting))
+        node.declare_parameter(setting.name, setting.default, descriptor(setting))
+        if setting.default == () and not node.get_parameter(setting.name).value:
+            # rclpy sees no type in an empty array, be it the default or one of a file.
+            node.set_parameters([Parameter(setting.name, Parameter.Type.DOUBLE_ARRAY, [])])
+    _refuse_unknown(node, arguments)
+
+
+def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
+    files = [value for option, value in pairwise(arguments) if option == "--params-file"]
+    shared = {name for file in files for name in names_for_every_node(file)}
+    for name, parameter in node._parameter_overrides.items():
+        if node.has_parameter(name) or not (hint := hint_for_unknown(name, shared=False)):
+            continue
+        if name not in shared or hint_for_unknown(name, shared=True):
+            raise InvalidParameterValueException(name, parameter.value, f"no parameter {name}{hint}")
+        node.get_logger().warning(f"{name}, under /** of a parameter file, is no parameter of this node")
 
 
 def descriptor(setting: Setting) -> ParameterDescriptor:
     """rcl_interfaces/ParameterDescriptor; the choices of a string go to ``additional_constraints``."""
-    found = ParameterDescriptor(description=setting.description)
+    found = ParameterDescriptor(description=setting.description, dynamic_typing=setting.default == ())
     if setting.low is not None and setting.high is not None:
         found.floating_point_range = [FloatingPointRange(from_value=setting.low, to_value=setting.high)]
     if setting.choices:
@@ -32,10 +54,11 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
 
 def values_of(node: Node) -> dict[str, Any]:
     """The present value of every setting by its name."""
-    values = {}
-    for setting in SETTINGS:
-        try:
-            values[setting.name] = node.get_parameter(setting.name).value
-        except ParameterUninitializedException:
-            values[setting.name] = setting.default
-    return values
+    return plain_values(node.get_parameter(setting.name) for setting in SETTINGS)
+
+
+def plain_values(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """Values by name; numbers as a tuple, whichever of its sequences rclpy has them in."""
+    values = {parameter.name: parameter.value for parameter in parameters}
+    numbers = [name for name, value in values.items() if name in _NUMBERS and isinstance(value, (list, array))]
+    return values | {name: tuple(values[name]) for name in numbers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import threading
 from importlib.util import find_spec
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from nav_msgs.msg import Odometry
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.transforms import camera_in_base, from_xyz_quaternion
+from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.pipeline.pose import (
     BASE_FRAME,
     TOLERANCE_NS,
@@ -35,17 +39,18 @@ tf2_ros: Any = importlib.import_module("tf2_ros") if find_spec("tf2_ros") else N
 
 
 class OdometryPose(OdometryPoses):
-    """nav_msgs/Odometry on ``odom`` and the mounting of the camera in base_link, ``None`` where it is not known."""
+    """nav_msgs/Odometry on ``odom`` and the camera's mounting in ``base_frame``, ``None`` where it is not known."""
 
     def __init__(
         self,
         node: Node,
         grid_frame: str,
         mounting: tuple[float, ...] | None,
+        base_frame: str = BASE_FRAME,
         max_speed_mps: float = DEFAULTS.max_speed_mps,
     ) -> None:
         base_from_camera = None if mounting is None else camera_in_base(mounting)
-        super().__init__(grid_frame, base_from_camera, max_speed_mps=max_speed_mps)
+        super().__init__(grid_frame, base_from_camera, max_speed_mps=max_speed_mps, base_frame=base_frame)
         self._node = node
         self._came = threading.Condition()
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -65,50 +70,105 @@ class OdometryPose(OdometryPoses):
             self._came.notify_all()
 
 
-class TfPose:
-    """TF: ``costmap.frame`` from the camera's frame at the stamp; base_link is the robot's centre.
+class TfListener:
+    """What TF says, in ``buffer``, heard by a node and a thread of its own beside ``node``.
 
-    Where TF does not know ``costmap.frame`` at all the grid is in base_link.
+    An executor looks at all entities of its nodes for each message. This one has two subscriptions, and the images need
+    not wait. The buffer is emptied when the clock of ``node`` jumps back: tf2 refuses what is older than it has.
     """
 
-    def __init__(self, node: Node, grid_frame: str, max_speed_mps: float = DEFAULTS.max_speed_mps) -> None:
-        self.jumps, self.jump = 0, ""
-        self._motion = Motion(max_speed_mps)
-        self._grid_frame = grid_frame
-        self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+    def __init__(self, node: Node) -> None:
+        self.buffer = tf2_ros.Buffer()
+        remappings = [f"{topic}:={node.resolve_topic_name(topic)}" for topic in ("/tf", "/tf_static")]
+        self._node = Node(
+            f"{node.get_name()}_tf",
+            namespace=node.get_namespace(),
+            context=node.context,
+            use_global_arguments=False,
+            cli_args=["--ros-args", *(word for remapping in remappings for word in ("-r", remapping))],
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._listener = tf2_ros.TransformListener(self.buffer, self._node)
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        self._jumps = node.get_clock().create_jump_callback(back, post_callback=lambda _: self.buffer.clear())
+        self._executor = MessageExecutor(context=node.context)
+        self._executor.add_node(self._node)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="tf", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._jumps.unregister()
+        self._listener.unregister()
+        self._executor.shutdown(timeout_sec=0.5)
+        self._node.destroy_node()
+
+    def _listen(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            pass
+
+
+class TfPose(OdometryPose):
+    """TF: ``costmap.frame`` from the camera's frame at the stamp; ``base_frame`` is the robot's centre.
+
+    Where TF does not know ``costmap.frame`` the mounting comes from TF and the motion from odometry, see
+    ``OdometryPoses``.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        grid_frame: str,
+        base_frame: str = BASE_FRAME,
+        max_speed_mps: float = DEFAULTS.max_speed_mps,
+    ) -> None:
+        super().__init__(node, grid_frame, None, base_frame, max_speed_mps)
+        self._tf_motion = Motion(max_speed_mps)
+        self._tf = TfListener(node)
         self._grid_seen = False
 
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
+        motion = f"TF {self._grid_frame} from {self.base_frame}"
         try:
-            base = self._lookup(self._grid_frame, BASE_FRAME, stamp)
+            base = self._lookup(self._grid_frame, self.base_frame, stamp)
+        except tf2_ros.ExtrapolationException as error:
             self._grid_seen = True
-            if jump := self._motion.step(stamp, base):
-                self.jump = jump
-                self.jumps += 1
+            raise PoseUnknown(f"{motion} has nothing near the image's stamp: {error}") from error
         except tf2_ros.TransformException as error:
             if self._grid_seen:
-                raise PoseUnknown(f"TF {self._grid_frame} from {BASE_FRAME}: {error}") from error
-            warning = (
-                f"TF knows no {self._grid_frame} from {BASE_FRAME} ({error}): the grid is in {BASE_FRAME} and does not "
-                "accumulate"
-            )
-            return CameraPose(BASE_FRAME, self._camera(BASE_FRAME, camera_frame, stamp), (0.0, 0.0, 0.0), warning)
+                raise PoseUnknown(f"{motion}: {error}") from error
+            self._base_from_camera = self._camera(self.base_frame, camera_frame, stamp)
+            found = super().at(stamp, camera_frame)
+            warning = found.warning and f"{motion} is not known, {found.warning}"
+            return dataclasses.replace(found, warning=warning)
+        self._grid_seen = True
+        if jump := self._tf_motion.step(stamp, base):
+            self.jump = jump
+            self.jumps += 1
         return CameraPose(self._grid_frame, self._camera(self._grid_frame, camera_frame, stamp), planar(base))
 
     def wait(self, stamp: int) -> None:
-        if self._grid_seen:
-            wait = Duration(nanoseconds=WAIT_NS)
-            self._buffer.can_transform(self._grid_frame, BASE_FRAME, Time(nanoseconds=stamp), wait)
+        if not self._grid_seen:
+            super().wait(stamp)
+            return
+        wait = Duration(nanoseconds=WAIT_NS)
+        self._tf.buffer.can_transform(self._grid_frame, self.base_frame, Time(nanoseconds=stamp), wait)
 
     def moved(self, since_ns: int, until_ns: int) -> bool | None:
         try:
-            return moved_between(*(self._lookup(self._grid_frame, BASE_FRAME, at) for at in (since_ns, until_ns)))
-        except tf2_ros.TransformException:
-            return None
+            return moved_between(*(self._lookup(self._grid_frame, self.base_frame, at) for at in (since_ns, until_ns)))
+        except (tf2_ros.TransformException, PoseUnknown):
+            return super().moved(since_ns, until_ns)
 
     def close(self) -> None:
-        self._listener.unregister()
+        self._tf.close()
+        super().close()
 
     def _camera(self, target: str, camera_frame: str, stamp: int) -> npt.NDArray[np.float64]:
         try:
@@ -121,19 +181,26 @@ class TfPose:
     def _lookup(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
         """The transform at ``stamp``; the latest one where TF has not got that far, if it is near enough."""
         try:
-            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
+            found = self._tf.buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
         except tf2_ros.ExtrapolationException:
-            found = self._buffer.lookup_transform(target, source, Time())
+            found = self._tf.buffer.lookup_transform(target, source, Time())
             if abs(stamp_ns(found) - stamp) > TOLERANCE_NS:
                 raise
         t, q = found.transform.translation, found.transform.rotation
-        return from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        try:
+            return from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        except ValueError as error:
+            raise PoseUnknown(f"TF {target} from {source}: {error}") from error
 
 
 def pose_source(
-    node: Node, grid_frame: str, mounting: tuple[float, ...] | None, max_speed_mps: float = DEFAULTS.max_speed_mps
+    node: Node,
+    grid_frame: str,
+    mounting: tuple[float, ...] | None,
+    base_frame: str = BASE_FRAME,
+    max_speed_mps: float = DEFAULTS.max_speed_mps,
 ) -> PoseSource:
     """The mounting parameter decides for odometry; without it TF is used where tf2_ros is installed."""
     if mounting is None and tf2_ros is not None:
-        return TfPose(node, grid_frame, max_speed_mps)
-    return OdometryPose(node, grid_frame, mounting, max_speed_mps)
+        return TfPose(node, grid_frame, base_frame, max_speed_mps)
+    return OdometryPose(node, grid_frame, mounting, base_frame, max_speed_mps)

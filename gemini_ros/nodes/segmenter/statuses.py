@@ -17,7 +17,7 @@ from gemini_ros.nodes import transport
 from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
-from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.nodes.segmenter.live import HANG_S, LivePipeline
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
 _RATE_S = 0.5
@@ -199,8 +199,10 @@ def _input_faults(source: ImageInput) -> list[str]:
 
 
 def _pipeline(pipeline: LivePipeline) -> Status:
-    fault = pipeline.worker_fault
-    return Status("pipeline", WARN if fault else OK, fault or "running", dataclasses.asdict(pipeline.counters))
+    fault, figures = pipeline.worker_fault, dataclasses.asdict(pipeline.counters)
+    if pipeline.hangs:
+        return Status("pipeline", ERROR, f"it hangs: one frame has taken more than {HANG_S:g} s", figures)
+    return Status("pipeline", WARN if fault else OK, fault or "running", figures)
 
 
 def _latency(pipeline: LivePipeline) -> Status:
