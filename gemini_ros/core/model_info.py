@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gemini_ros.core.documents import parse_json
+from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import MODALITIES, require_modality_name
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
@@ -146,7 +146,11 @@ class ModelInfo:
 
 def parse_model_info(text: str, where: str) -> ModelInfo:
     """Check the metadata of any format. Raises ``ValueError`` naming the file, what was found and what was expected."""
-    data = parse_json(text, f"{where}: metadata {METADATA_KEY}")
+    try:
+        data = parse_json(text, where)
+    except ValueError as error:
+        cause = one_line(error.__cause__ or error)
+        raise ValueError(f"{where}: metadata {METADATA_KEY} is not JSON: {cause}") from error
     found = data.get("format") if isinstance(data, dict) else type(data).__name__
     if type(found) is not int or found not in FORMATS:
         known = " or ".join(map(str, FORMATS))
