@@ -1,9 +1,10 @@
-"""A test that would wait for ever fails instead."""
+"""Tests of what must end soon and take little memory."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -23,3 +24,13 @@ def at_most_5_s() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], int]]:
+    """Gives a function that says how many bytes Python and numpy have held at most since the block began."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

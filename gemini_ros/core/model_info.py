@@ -22,6 +22,8 @@ METADATA_KEY = "gemini_ros"
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
 MOST_MODALITIES = 4
+MOST_NETWORK_PIXELS = 2048 * 1536
+"""A network of this size takes 250 MB for its images; one of 8192x8192 would take 5 GB."""
 
 METRES, CELSIUS, COUNTS = "m", "degC", "counts"
 # Per modality its kinds, each with its unit; ``None`` where the file states its own. RGB has none.
@@ -158,8 +160,12 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
     require_entries(data, _KEYS, _OPTIONAL_KEYS if found >= 2 else set(), f"{where}: metadata")
     modalities = _modalities(data["modalities"], found, where)
     size = data["network_size"]
-    if not (isinstance(size, list) and len(size) == 2 and all(type(v) is int and 32 <= v <= 8192 for v in size)):
-        raise ValueError(f"{where}: network_size {size!r:.80}, expected [width, height] of 32-8192")
+    sides = isinstance(size, list) and len(size) == 2 and all(type(v) is int and 32 <= v <= 8192 for v in size)
+    if not sides or size[0] * size[1] > MOST_NETWORK_PIXELS:
+        raise ValueError(
+            f"{where}: network_size {size!r:.80}, expected [width, height] of 32-8192 and at most "
+            f"{MOST_NETWORK_PIXELS} pixels"
+        )
     for key, kind in (("architecture", dict), ("scores", dict), ("training_data", str), ("licence", str)):
         if not isinstance(data[key], kind):
             raise ValueError(f"{where}: {key} is {type(data[key]).__name__}, expected {kind.__name__}")
