@@ -18,8 +18,9 @@ from gemini_ros.bags.reader import BagError
 from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS, NOTES_TOPIC
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET
+from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.core.image_files import JPEG_START, decode_image_file
+from gemini_ros.core.image_files import JPEG_START, MAX_OTHER_PIXELS, decode_image_file, other_image_size
 
 START_NS = 1_700_000_000_000_000_000
 """Stamp of the first frame: fixed, so that equal images make equal bags."""
@@ -157,7 +158,7 @@ def _paired_stems(
 
 def _read(path: Path, stream: str) -> _File:
     """Read an image; PNG and JPEG with all checks that a message gets, other formats as OpenCV reads them."""
-    data = path.read_bytes()
+    data = read_file(path)
     decode = decode_image_file if path.suffix.lower() in (".png", ".jpg", ".jpeg") else _decode_other
     try:
         values = decode(np.frombuffer(data, np.uint8), color=stream == "rgb")
@@ -170,7 +171,10 @@ def _read(path: Path, stream: str) -> _File:
 
 
 def _decode_other(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray:
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR if color else cv2.IMREAD_UNCHANGED) if data.size else None
+    size = other_image_size(data)
+    if size is not None and not 0 < size[0] * size[1] <= MAX_OTHER_PIXELS:
+        raise FrameError(f"image of {size[0]}x{size[1]}, expected at most {MAX_OTHER_PIXELS} pixels: store it as PNG")
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR if color else cv2.IMREAD_UNCHANGED) if size else None
     if image is None:
         raise FrameError("an image that cannot be decoded: it is empty, truncated or corrupt")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color else image

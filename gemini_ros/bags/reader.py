@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lz4.frame import LZ4FrameDecompressor
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2 import reader as bag_directory
+from rosbags.rosbag2 import storage_mcap
+from rosbags.rosbag2.storage_mcap import zstd
 from rosbags.typesys import Stores, get_typestore
 
 _STORAGES = (".mcap", ".db3")
+# Recorders write chunks of up to some MB, and a message that is larger by itself.
+_MOST_CHUNK_BYTES = 1 << 26
 
 
 class BagError(ValueError):
     """A bag that cannot be read or written, or lacks what is asked of it."""
+
+
+class _TooLargeError(ValueError):
+    """Compressed data that would take more memory than any recorder's."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,8 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (BagError, FileNotFoundError, PermissionError):
         raise
+    except _TooLargeError as error:
+        raise BagError(f"{path}: {error}") from error
     except Exception as error:
         # The library parses most records without checking them: damage ends in any error of struct, the compressors,
         # SQLite, YAML, the decoding of text, arithmetic.
@@ -166,3 +178,44 @@ def _check_is_bag(path: Path) -> None:
         raise BagError(f"{path}: not a bag: the content is no {'MCAP' if path.suffix == '.mcap' else 'SQLite'}")
     if path.suffix == ".mcap" and len(start) == 25 and start[17:] != b"\x04\x00\x00\x00ros2":
         raise BagError(f"{path}: an MCAP file, but of another profile: expected ros2, as `ros2 bag record` writes it")
+
+
+class _BoundedZstd:
+    """The library's zstd, which unpacks no more than a chunk may hold, whatever the data say of themselves."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(zstd, name)
+
+    @staticmethod
+    def decompress(data: bytes) -> bytes:
+        """As ``zstd.decompress``, of frames one after the other."""
+        whole = b""
+        while data:
+            # What a frame says of its size is taken at once, so that is asked first.
+            _require_room(len(whole) + (zstd.get_frame_info(data).decompressed_size or 0))
+            decompressor = zstd.ZstdDecompressor()
+            whole += decompressor.decompress(data, max_length=_MOST_CHUNK_BYTES + 1 - len(whole))
+            _require_room(len(whole))
+            if not decompressor.eof:
+                raise ValueError("compressed data end too early")
+            data = decompressor.unused_data
+        return whole
+
+
+def _decompress_lz4(data: bytes) -> bytes:
+    decompressor = LZ4FrameDecompressor()
+    whole = decompressor.decompress(data, max_length=_MOST_CHUNK_BYTES + 1)
+    _require_room(len(whole))
+    if not decompressor.eof:
+        raise ValueError("compressed data end too early")
+    return whole
+
+
+def _require_room(size: int) -> None:
+    if size > _MOST_CHUNK_BYTES:
+        raise _TooLargeError(f"a chunk of more than {_MOST_CHUNK_BYTES} bytes unpacked, which no recorder writes")
+
+
+# The library itself has no limit.
+storage_mcap.zstd = bag_directory.zstd = _BoundedZstd()  # type: ignore[assignment]
+storage_mcap.lz4_decompress = _decompress_lz4

@@ -203,9 +203,10 @@ def run_benchmark(args: argparse.Namespace) -> None:
 
 
 def run_info(args: argparse.Namespace) -> None:
+    from gemini_ros.core.documents import parse_json
     from gemini_ros.core.resources import find_model
     from gemini_ros.inference.model_file import read_metadata, read_model_info
 
     path = find_model(args.model)
     read_model_info(path)
-    print(json.dumps(json.loads(read_metadata(path)), indent=2))
+    print(json.dumps(parse_json(read_metadata(path), str(path)), indent=2))

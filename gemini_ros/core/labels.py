@@ -98,6 +98,9 @@ class LabelSet:
 def label_set_from_dict(data: object, where: str) -> LabelSet:
     """Check and build a label set. Raises ``ValueError`` naming the first thing wrong."""
     data = require_entries(data, _SET_KEYS, set(), where)
+    for key in ("name", "source"):
+        if not isinstance(data[key], str):
+            raise ValueError(f"{where}: {key} {data[key]!r:.80}, expected text")
     classes = data["classes"]
     if not isinstance(classes, list) or not 1 <= len(classes) <= 255:
         raise ValueError(f"{where}: classes must be a list of 1 to 255 entries, found {classes!r:.80}")
@@ -107,7 +110,7 @@ def label_set_from_dict(data: object, where: str) -> LabelSet:
         raise ValueError(f"{where}: class names must be unique, found {names}")
     if data["ignore_index"] != 255:
         raise ValueError(f"{where}: ignore_index {data['ignore_index']!r}, expected 255")
-    return LabelSet(str(data["name"]), str(data["source"]), 255, checked)
+    return LabelSet(data["name"], data["source"], 255, checked)
 
 
 def load_label_set(name_or_path: str | Path) -> LabelSet:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import MODALITIES, require_modality_name
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
@@ -21,6 +22,8 @@ METADATA_KEY = "gemini_ros"
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
 MOST_MODALITIES = 4
+MOST_NETWORK_PIXELS = 2048 * 1536
+"""A network of this size takes 250 MB for its images; one of 8192x8192 would take 5 GB."""
 
 METRES, CELSIUS, COUNTS = "m", "degC", "counts"
 # Per modality its kinds, each with its unit; ``None`` where the file states its own. RGB has none.
@@ -151,9 +154,10 @@ class ModelInfo:
 def parse_model_info(text: str, where: str) -> ModelInfo:
     """Check the metadata of any format. Raises ``ValueError`` naming the file, what was found and what was expected."""
     try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{where}: metadata {METADATA_KEY} is not JSON: {error}") from error
+        data = parse_json(text, where)
+    except ValueError as error:
+        cause = one_line(error.__cause__ or error)
+        raise ValueError(f"{where}: metadata {METADATA_KEY} is not JSON: {cause}") from error
     found = data.get("format") if isinstance(data, dict) else type(data).__name__
     if type(found) is not int or found not in FORMATS:
         known = " or ".join(map(str, FORMATS))
@@ -161,8 +165,12 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
     require_entries(data, _KEYS, _OPTIONAL_KEYS if found >= 2 else set(), f"{where}: metadata")
     modalities = _modalities(data["modalities"], found, where)
     size = data["network_size"]
-    if not (isinstance(size, list) and len(size) == 2 and all(type(v) is int and 32 <= v <= 8192 for v in size)):
-        raise ValueError(f"{where}: network_size {size!r:.80}, expected [width, height] of 32-8192")
+    sides = isinstance(size, list) and len(size) == 2 and all(type(v) is int and 32 <= v <= 8192 for v in size)
+    if not sides or size[0] * size[1] > MOST_NETWORK_PIXELS:
+        raise ValueError(
+            f"{where}: network_size {size!r:.80}, expected [width, height] of 32-8192 and at most "
+            f"{MOST_NETWORK_PIXELS} pixels"
+        )
     for key, kind in (("architecture", dict), ("scores", dict), ("training_data", str), ("licence", str)):
         if not isinstance(data[key], kind):
             raise ValueError(f"{where}: {key} is {type(data[key]).__name__}, expected {kind.__name__}")

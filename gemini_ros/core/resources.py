@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gemini_ros.core.documents import read_yaml
 
 PACKAGE = "gemini_ros"
 OVERRIDE = "GEMINI_ROS_SHARE"
@@ -77,11 +77,9 @@ def load_yaml(name_or_path: str | Path, folder: str, what: str) -> tuple[Any, st
         path = find_resource(f"config/{folder}/{name_or_path}.yaml")
     where = f"{what} {path}"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")), where
+        return read_yaml(path, where), where
     except FileNotFoundError as error:
         raise ValueError(f"{where}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where}: not YAML: {error}") from error
 
 
 def _ament_share() -> Path | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from gemini_ros.core.documents import read_csv, read_text, read_yaml
 from gemini_ros.datasets.layout import Layout, PathPattern
 
 SIMULATED = "simulated"  # the layout of the simulator's folders
@@ -86,10 +85,7 @@ def source_of(root: Path, layout: Layout) -> str:
 def description(root: Path) -> dict[str, Any]:
     """What the folder's ``dataset.yaml`` says, empty where there is none."""
     file = root / "dataset.yaml"
-    try:
-        described = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not YAML: {error}") from error
+    described = read_yaml(file) if file.is_file() else None
     return described if isinstance(described, dict) else {}
 
 
@@ -118,7 +114,7 @@ def _by_list(root: Path, layout: Layout, known: Mapping[str, str]) -> tuple[list
     records: dict[tuple[str, ...], dict[str, str]] = {}
     labels, problems = layout.images["labels"].path, []
     for values, path in lists:
-        rows = _rows(path) if path.suffix == ".csv" else _lines(path, layout)
+        rows = read_csv(path) if path.suffix == ".csv" else _lines(path, layout)
         for row in ({**row, **values} for row in rows):
             if lacking := sorted(layout.parts - row.keys()):
                 problems.append(f"{path}: {dict(row)} does not say {', '.join(lacking)} of the frame")
@@ -132,15 +128,10 @@ def _by_list(root: Path, layout: Layout, known: Mapping[str, str]) -> tuple[list
     return list(records.values()), problems
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def _lines(path: Path, layout: Layout) -> list[dict[str, str]]:
     """A line is a stem, or begins with the path of one of the frame's images."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         if words := line.split():
             matches = (image.path.match(words[0]) for image in layout.images.values())
             rows.append(next((m for m in matches if m is not None), {"stem": words[0]}))

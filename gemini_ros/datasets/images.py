@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.datasets.layout import CHANNELS, ImageFormat
@@ -24,7 +25,7 @@ def read_stored(path: Path, kind: str, image: ImageFormat) -> np.ndarray:
     file, what was found and what was expected.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
     try:
@@ -69,8 +70,11 @@ def _numbers(path: Path, kind: str, values: np.ndarray, image: ImageFormat) -> n
     if image.encoding == "24_bits_rgb":
         if values.ndim != 3 or values.shape[2] < 3:
             raise ValueError(f"{path}: {found}; expected {kind} as 24 bits in red, green and blue")
-        blue, green, red = (values[..., i].astype(np.uint32) for i in range(3))
-        return red + 256 * green + 65536 * blue
+        number = values[..., CHANNELS["blue"]].astype(np.uint32)
+        for name in ("green", "red"):
+            number <<= 8
+            number |= values[..., CHANNELS[name]]
+        return number
     if image.channel is not None and values.ndim == 3:
         index = CHANNELS[image.channel]
         if index >= values.shape[2]:

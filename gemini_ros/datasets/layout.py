@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.resources import load_yaml
 
@@ -161,8 +161,8 @@ def load_layout(name_or_path: str | Path) -> Layout:
 
 def layout_from_dict(data: object, where: str) -> Layout:
     """Check and build a description."""
-    entries = _entries(data, _LAYOUT_KEYS, set(), where)
-    images = _entries(entries["images"], set(), set(KINDS), f"{where}: images")
+    entries = require_entries(data, _LAYOUT_KEYS, set(), where)
+    images = require_entries(entries["images"], set(), set(KINDS), f"{where}: images")
     formats = {kind: _image_format(kind, images[kind], f"{where}: {kind}") for kind in KINDS if kind in images}
     if "labels" not in formats or len(formats) < 2:
         raise ValueError(
@@ -196,18 +196,18 @@ def layout_from_dict(data: object, where: str) -> Layout:
 
 def _image_format(kind: str, data: object, where: str) -> ImageFormat:
     required, optional = _IMAGE_KEYS[kind]
-    entries = _entries(data, required, optional, where)
+    entries = require_entries(data, required, optional, where)
     stored_type, channel = entries.get("type", "uint8"), entries.get("channel")
     encoding, hole = entries.get("encoding", "plain"), entries.get("hole")
     first_class, mapping = entries.get("first_class", 0), entries.get("map")
     numbers = [entries.get("scale", 1.0), entries.get("offset", 0.0)]
     for key, found, expected in (
         ("encoding", encoding, tuple(ENCODINGS)),
-        ("type", stored_type, ENCODINGS.get(encoding, ())),
+        ("type", stored_type, ENCODINGS.get(encoding, ()) if isinstance(encoding, str) else ()),
         ("channel", channel, (None, *CHANNELS)),
     ):
         if found not in expected:
-            raise ValueError(f"{where}: {key} {found!r}, expected one of {', '.join(map(str, expected))}")
+            raise ValueError(f"{where}: {key} {found!r:.80}, expected one of {', '.join(map(str, expected))}")
     if any(type(number) not in (int, float) or not np.isfinite(number) for number in numbers) or numbers[0] == 0:
         raise ValueError(f"{where}: scale and offset {numbers}, expected finite numbers, the scale not 0")
     if type(hole) is not int and hole is not None:
@@ -234,12 +234,3 @@ def _path(text: object, where: str) -> PathPattern:
         return PathPattern(text)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-
-
-def _entries(data: object, required: set[str], optional: set[str], where: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise ValueError(f"{where}: expected a mapping, found {type(data).__name__}")
-    if not required <= set(data) <= required | optional:
-        keys = f"keys {sorted(map(str, data))}, expected {sorted(required)}"
-        raise ValueError(f"{where}: {keys}" + (f" and any of {sorted(optional)}" if optional else ""))
-    return data

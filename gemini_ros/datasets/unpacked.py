@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gemini_ros.core.files import atomic_path
+from gemini_ros.core.documents import read_json
+from gemini_ros.core.files import atomic_path, locked
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.datasets.examples import FolderFrames, require_size
 from gemini_ros.datasets.images import read_stored
@@ -48,13 +48,20 @@ class UnpackedFrames(FolderFrames):
         path, index = folder / f"{name}.npy", folder / f"{name}.json"
         stems = [record["stem"] for record in self.records]
         folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (path.is_file() and index.is_file() and json.loads(index.read_text()) == stems):
+        with locked(folder / "lock"):
+            if not (path.is_file() and index.is_file() and _stems(index) == stems):
                 _write([frame.files[kind] for frame in self._frames], kind, image, path)
                 with atomic_path(index) as part:
                     part.write_text(json.dumps(stems))
         return np.load(path, mmap_mode="r")
+
+
+def _stems(index: Path) -> object:
+    """What was unpacked, as far as it can be read: what cannot is unpacked again."""
+    try:
+        return read_json(index)
+    except ValueError:
+        return None
 
 
 def _write(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from gemini_ros.bags.label_images import LabelImages, Labels, score_labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
+from gemini_ros.core.documents import read_json
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.metrics import Scores
 from gemini_ros.demo.plan import Plan
@@ -73,7 +74,7 @@ class Run:
 
 def read_run(plan: Plan, out: Path) -> Run:
     """Read the recording, the statistics and the bag; a segmenter that said nothing leaves ``labels`` empty."""
-    statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
+    statistics = read_json(out / STATISTICS)
     with BagReader(out / RECORDING) as recording, BagReader(plan.bag) as bag:
         return Run(
             plan=plan,

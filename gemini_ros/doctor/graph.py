@@ -105,8 +105,9 @@ def camera_topics(camera: str) -> dict[str, StreamTopics]:
         topics = content.get(stream) if isinstance(content, dict) else None
         if topics is None:
             continue
-        if not isinstance(topics, dict) or {"image", "camera_info", "image_transport"} - topics.keys():
-            raise ValueError(f"{where}: {stream} needs image, camera_info and image_transport")
+        names = ("image", "camera_info", "image_transport")
+        if not isinstance(topics, dict) or not all(isinstance(topics.get(name), str) for name in names):
+            raise ValueError(f"{where}: {stream}: {topics!r:.80}, expected names as {', '.join(names)}")
         transport = topics["image_transport"]
         image, info = (f"/{topics[key].removeprefix('/')}" for key in ("image", "camera_info"))
         streams[stream] = StreamTopics(image if transport == "raw" else f"{image}/{transport}", info, transport)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import resource
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gemini_ros import __version__
+from gemini_ros.core.documents import read_json
 from gemini_ros.inference.gate import golden_path, read_golden, scaled
 from gemini_ros.inference.load import AUTO, load_segmenter
 from gemini_ros.inference.model_file import ModelError, read_model_info, sha256_of
@@ -83,10 +83,14 @@ def benchmark_model(
 def read_report(path: Path) -> dict[str, Any]:
     """A report that was written earlier. Raises ``ModelError`` for anything else."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    if not isinstance(report, dict) or report.get("format") != FORMAT or "latency_ms" not in report:
+        raise ModelError(str(error)) from error
+    try:
+        good = report["format"] == FORMAT and all(type(v) in (int, float) for v in _figures(report).values())
+    except (LookupError, TypeError):
+        good = False
+    if not good:
         raise ModelError(f"{path}: no report of `gemini-ros model benchmark` of format {FORMAT}")
     return report
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
+import errno
 import hashlib
 import json
 import os
@@ -18,14 +18,15 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gemini_ros.core.files import atomic_path
+from gemini_ros.core.documents import one_line, parse_json
+from gemini_ros.core.files import atomic_path, is_own, locked, open_lock, read_file
 from gemini_ros.inference.tensorrt.interface import Tensor
 
 FORMAT = 1
@@ -33,7 +34,7 @@ PENDING, PASSED, REJECTED = "pending", "passed", "rejected"
 ANY_GPU = ""
 _LOCK = "lock"
 _LARGEST_JSON = 1 << 20
-_LOCK_POLL_S = 0.2
+_LARGEST_TIMING = 1 << 28
 _LEFTOVER_AGE_S = 3600.0
 # MODEL-SIZE-DIGEST and a suffix; with a point before while it is written.
 _CACHE_FILE = re.compile(r"\.?.+-\d+x\d+-[0-9a-f]{16}\..+")
@@ -148,7 +149,7 @@ class Entry:
 def parse_record(text: str, where: str) -> EngineRecord:
     """Check the JSON beside an engine. Raises ``ValueError`` naming the file and what is wrong."""
     try:
-        data = json.loads(text)
+        data = parse_json(text, where)
         if data.pop("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
         key = data.pop("key")
@@ -162,18 +163,20 @@ def parse_record(text: str, where: str) -> EngineRecord:
         )
         datetime.fromisoformat(record.built)
         _ = record.stem, int(record.engine_bytes), float(record.build_s)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: not the description of an engine: {error}") from error
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"{where}: not the description of an engine: {one_line(error)}") from error
     if record.parity.state not in (PENDING, PASSED, REJECTED):
         raise ValueError(f"{where}: parity {record.parity.state!r}, expected {PENDING}, {PASSED} or {REJECTED}")
     return record
 
 
-def read_record(path: Path) -> EngineRecord:
-    """The record beside an engine; ``path`` is that of either. Raises ``OSError`` and ``ValueError``."""
+def read_record(path: Path, *, own: bool = False) -> EngineRecord:
+    """The record beside an engine; ``path`` is that of either. ``own`` refuses a file of another user.
+
+    Raises ``OSError`` and ``ValueError``.
+    """
     file = path.with_name(path.name.removesuffix(".rejected")).with_suffix(".json")
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return parse_record(stream.read(_LARGEST_JSON), str(file))
+    return parse_record(read_file(file, most_bytes=_LARGEST_JSON, own=own).decode("utf-8", "replace"), str(file))
 
 
 def default_directory() -> Path:
@@ -192,13 +195,13 @@ class EngineCache:
     """Engines in ``directory``, by default the user's.
 
     What cannot be written there goes to the user's directory, else to one below the temporary directory; both are then
-    looked at as well, and ``note`` says so. Raises ``OSError`` where none of them can be written.
+    looked at as well, and ``note`` says so. An engine is code that runs on the GPU, so a directory where other users
+    could have put one is passed over, and so is a file of another user. Raises ``OSError`` where no directory is left.
     """
 
     def __init__(self, directory: str | Path | None = None) -> None:
         self.directory = Path(directory).expanduser() if directory else default_directory()
-        places = (self.directory, default_directory(), *filter(_is_private, [_temporary_directory()]))
-        self._places = list(dict.fromkeys(places))
+        self._places = list(dict.fromkeys((self.directory, default_directory(), _temporary_directory())))
         self.note = ""
         self._move_to_writable()
 
@@ -237,7 +240,7 @@ class EngineCache:
         found = []
         for file in self._files("*.json"):
             with contextlib.suppress(OSError, ValueError):
-                record = read_record(file)
+                record = read_record(file, own=True)
                 suffix = ".engine.rejected" if record.parity.state == REJECTED else ".engine"
                 found.append(Entry(file.with_suffix(suffix), record))
         return sorted(found, key=lambda entry: entry.record.built, reverse=True)
@@ -274,8 +277,8 @@ class EngineCache:
     def timing_cache(self, key: EngineKey) -> bytes | None:
         """What earlier builds with the same library on the same GPU measured."""
         file = self.writable_directory / _timing_name(key)
-        with contextlib.suppress(OSError):
-            return file.read_bytes()
+        with contextlib.suppress(OSError, ValueError):
+            return read_file(file, most_bytes=_LARGEST_TIMING, own=True)
         return None
 
     def store_timing_cache(self, key: EngineKey, data: bytes) -> None:
@@ -286,14 +289,7 @@ class EngineCache:
     @contextmanager
     def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """One process at a time; ``waiting`` is called while another has it."""
-        with (self.writable_directory / _LOCK).open("ab") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    waiting()
-                    time.sleep(_LOCK_POLL_S)
+        with locked(self.writable_directory / _LOCK, waiting):
             yield
 
     def prune(self, stale: Callable[[EngineRecord], str], *, dry_run: bool = False) -> list[tuple[Path, str]]:
@@ -307,23 +303,25 @@ class EngineCache:
                 reasons.update(dict.fromkeys(files, reason))
         for file in self._files("*"):
             is_leftover = _CACHE_FILE.fullmatch(file.name) and file not in described
-            if is_leftover and time.time() - file.stat().st_mtime > _LEFTOVER_AGE_S:
+            if is_leftover and time.time() - file.lstat().st_mtime > _LEFTOVER_AGE_S:
                 reasons[file] = "left over"
-        removed = [(file, reason) for file, reason in reasons.items() if file.exists()]
+        removed = [(file, reason) for file, reason in reasons.items() if os.path.lexists(file)]
         for file, _ in () if dry_run else removed:
             file.unlink()
         return removed
 
     def _files(self, *patterns: str) -> list[Path]:
-        places: Sequence[Path] = [self.directory, *self._places]
-        return [file for place in dict.fromkeys(places) for pattern in patterns for file in sorted(place.glob(pattern))]
+        places = [place for place in dict.fromkeys((self.directory, *self._places)) if not _distrust(place)]
+        return [file for place in places for pattern in patterns for file in sorted(place.glob(pattern))]
 
     def _move_to_writable(self) -> None:
         while True:
             try:
-                self.writable_directory.mkdir(parents=True, exist_ok=True, mode=_mode_of(self.writable_directory))
-                (self.writable_directory / _LOCK).open("ab").close()
-                return
+                _make_private(self.writable_directory)
+                if reason := _distrust(self.writable_directory):
+                    raise PermissionError(errno.EPERM, reason)
+                with open_lock(self.writable_directory / _LOCK):
+                    return
             except OSError as error:
                 self._try_next_directory(error)
 
@@ -343,7 +341,7 @@ def _tensors(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
 def _intact(entry: Entry) -> bytes | None:
     """The engine's bytes if they are those that its record tells of."""
     with contextlib.suppress(OSError):
-        data = entry.path.read_bytes()
+        data = read_file(entry.path, own=True)
         if hashlib.sha256(data).hexdigest() == entry.record.engine_sha256:
             return data
     return None
@@ -363,14 +361,31 @@ def _temporary_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"gemini_ros_engines_{os.getuid()}"
 
 
-def _mode_of(directory: Path) -> int:
-    return 0o700 if directory == _temporary_directory() else 0o777
+def _make_private(directory: Path) -> None:
+    """Make a directory and those above it, open to nobody but the user."""
+    for part in (*reversed(directory.parents), directory):
+        with contextlib.suppress(FileExistsError):
+            if not part.is_dir():
+                part.mkdir(mode=0o700)
+    if not directory.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def _is_private(directory: Path) -> bool:
-    """Whether nobody else can have put an engine there: it would be run."""
+def _distrust(directory: Path) -> str:
+    """How others could have put an engine there, and what to do about it; empty where only the user and root could.
+
+    Who owns a directory above can put another one in its place. In a sticky directory nobody can touch what is ours,
+    and what is not ours is not read.
+    """
     try:
-        found = directory.lstat()
+        if directory.is_symlink() and directory == _temporary_directory():
+            return "is a link in a directory of everybody's"
+        for part in (directory, *directory.resolve().parents, directory.resolve()):
+            if not is_own(found := part.lstat()):
+                return f"{part} belongs to user {found.st_uid}, expected {os.getuid()} or root: give another directory"
+        if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+            mode = stat.S_IMODE(found.st_mode)
+            return f"mode {mode:o} lets other users put engines there: remove those that are not yours, and chmod go-w"
     except OSError:  # there is none
-        return True
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+        return ""
+    return ""

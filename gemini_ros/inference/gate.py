@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from gemini_ros.core.documents import one_line, read_npz
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
@@ -68,22 +68,24 @@ def _verdict(agreement: float, difference: float, info: ModelInfo, gpu: str) -> 
 def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmentation]]:
     """The frames of a golden file, and what the model says of them. Raises ``ModelError``."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            count = sum(name.endswith("/labels") for name in arrays.files)
-            frames = [
-                Frame.from_images(i, "golden", {name: arrays[f"input{i}/{name}"] for name in info.modality_names})
-                for i in range(count)
-            ]
-            expected = [
-                Segmentation(arrays[f"output{i}/labels"], arrays[f"output{i}/confidence"], {}) for i in range(count)
-            ]
+        arrays = read_npz(path)
+        count = sum(name.endswith("/labels") for name in arrays)
+        frames = [
+            Frame.from_images(i, "golden", {name: arrays[f"input{i}/{name}"] for name in info.modality_names})
+            for i in range(count)
+        ]
+        expected = [
+            Segmentation(arrays[f"output{i}/labels"], arrays[f"output{i}/confidence"], {}) for i in range(count)
+        ]
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such file; it belongs beside the model, and no engine serves frames unchecked: copy it, or "
             "export the model again"
         ) from error
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: damaged, or not of this model: {error}") from error
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: damaged, or not of this model: {one_line(error)}") from error
+    if any(array.dtype != np.uint8 for result in expected for array in (result.labels, result.confidence)):
+        raise ModelError(f"{path}: labels and confidence, expected uint8; export the model again")
     shapes = {(height, width) for width, height in (frame.size for frame in frames)}
     shapes |= {array.shape for result in expected for array in (result.labels, result.confidence)}
     if len(shapes) != 1:

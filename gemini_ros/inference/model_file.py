@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from gemini_ros.core.files import read_file
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 
 # Field numbers of onnx.proto: ModelProto.metadata_props, StringStringEntryProto.key and .value.
@@ -31,7 +32,7 @@ def read_metadata(path: str | Path) -> str:
     """The JSON as it stands in the file. Raises ``ModelError`` where there is none."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise ModelError(f"model {path}: {error.strerror or error}") from error
     text = _metadata(data, path).get(METADATA_KEY)
@@ -44,7 +45,7 @@ def read_metadata(path: str | Path) -> str:
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(path)).hexdigest()
 
 
 def _metadata(data: bytes, path: Path) -> dict[str, str]:

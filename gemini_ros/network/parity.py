@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gemini_ros.core.documents import read_npz
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.official import load_official, read_architecture
 
@@ -42,7 +42,7 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
     The file holds ``weights/<official name>``, ``input/<modality>`` (B, 3, H, W), already normalised, and
     ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if not.
     """
-    arrays = _load(path)
+    arrays = read_npz(path)
     weights = {name.partition("/")[2]: torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights/")}
     inputs = {
         name.partition("/")[2]: torch.from_numpy(a.astype(np.float32))
@@ -67,11 +67,3 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
         raise ValueError(f"{path}: output/{min(unknown)} is none of {sorted(found)}")
     differences = {name: float(np.abs(found[name].numpy() - a).max()) for name, a in sorted(outputs.items())}
     return ParityCheck(differences, tolerance)
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{path}: not an npz of plain arrays: {error}") from error

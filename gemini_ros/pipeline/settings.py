@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.documents import parse_yaml, read_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.labels import LabelSet, load_label_set
@@ -455,10 +454,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     setting = _BY_NAME[name]
     if isinstance(setting.default, str):
         return name, word
-    try:
-        value = yaml.safe_load(word)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name}: {word!r} is no value of YAML") from error
+    value = parse_yaml(word, f"{name}: {word!r:.80}")
     if isinstance(setting.default, float) and type(value) is int:
         value = float(value)
     if setting.default == () and isinstance(value, list):
@@ -467,10 +463,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def _read_nodes(path: Path) -> dict[str, Any]:
-    try:
-        nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    nodes = read_yaml(path)
     if not isinstance(nodes, dict):
         raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
     return nodes
@@ -502,7 +495,7 @@ def _typed(setting: Setting, value: Any, where: str) -> Any:
         fits = isinstance(value, list) and all(type(v) is item for v in value)
     if not fits:
         cure = f": write {value}.0" if setting.type_name == "double" and type(value) is int else ""
-        raise ValueError(f"{where}: {setting.name}: {value!r}, expected a {setting.type_name}{cure}")
+        raise ValueError(f"{where}: {setting.name}: {value!r:.80}, expected a {setting.type_name}{cure}")
     return value
 
 

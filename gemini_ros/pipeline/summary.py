@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gemini_ros import __version__
+from gemini_ros.core.documents import parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.metrics import Scores
 from gemini_ros.pipeline.statistics import CAUSES, STAGES, Counters, LatencyStatistics
@@ -153,10 +154,7 @@ def score_fields(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
 
 def summary_from_json(text: str, where: str = "summary") -> Summary:
     """Read what ``Summary.to_json`` wrote. Raises ``ValueError`` naming the first thing that is not of its form."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON: {error}") from error
+    data = parse_json(text, where)
     expected = [field.name for field in fields(Summary)]
     if not isinstance(data, dict) or set(data) != set(expected):
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
@@ -170,6 +168,7 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
         Counters(**data["dropped_pairs"])
         causes = {*data["dropped_pairs"], *(cause for counts in frames.values() for cause in counts.dropped)}
         stages = set(data["latency_ms"])
+        notes = tuple(map(str, data["notes"]))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{where}: not of the form `gemini-ros evaluate` writes: {error}") from error
     if any(type(n) is not int or n < 0 for n in whole):
@@ -177,8 +176,8 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     if unknown := causes - set(CAUSES):
         raise ValueError(f"{where}: causes {sorted(unknown)}, expected some of {', '.join(CAUSES)}")
     if stages != set(STAGES):
-        raise ValueError(f"{where}: stages {sorted(stages)}, expected {', '.join(STAGES)}")
-    return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": tuple(data["notes"])})
+        raise ValueError(f"{where}: stages {sorted(map(str, stages))}, expected {', '.join(STAGES)}")
+    return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": notes})
 
 
 def _plain(item: StreamCounts | ModeChange) -> dict[str, Any]:

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from gemini_ros.core.documents import read_csv, read_yaml
+from gemini_ros.core.files import atomic_path
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.simulation.cameras.handheld import render_place
@@ -164,10 +166,11 @@ def _open_folder(folder: Path, plan: DatasetPlan) -> None:
     described = _describe(plan)
     file = folder / "dataset.yaml"
     if file.exists():
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if found.get("plan") != described["plan"]:
+        found = read_yaml(file)
+        there = found.get("plan") if isinstance(found, dict) else None
+        if there != described["plan"]:
             raise ValueError(
-                f"{folder} holds a dataset of {found.get('plan')}, asked for {described['plan']}: use another directory"
+                f"{folder} holds a dataset of {there!s:.200}, asked for {described['plan']}: use another directory"
             )
         return
     for name in (*IMAGES, "scenes"):
@@ -195,8 +198,7 @@ def _scene_index(folder: Path, scene: int) -> Path:
 def _write_index(folder: Path) -> None:
     rows = []
     for part in sorted((folder / "scenes").glob("*.csv")):
-        with part.open(newline="", encoding="utf-8") as file:
-            rows += list(csv.reader(file))[1:]
+        rows += [list(row.values()) for row in read_csv(part)]
     _write_csv(folder / "frames.csv", rows)
 
 
@@ -207,7 +209,5 @@ def _write_csv(file: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 def _write_text(file: Path, text: str) -> None:
-    """Whole or not at all, also for a reader at the same time."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(file)
+    with atomic_path(file) as part:
+        part.write_text(text, encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
+from gemini_ros.core.files import locked
 from gemini_ros.datasets.from_bag import write_frame_folder
 
 _SEEN = "bag.json"
@@ -20,8 +20,7 @@ def frames_of_bag(bag: Path) -> Path:
     for a bag that cannot be read or has no frame with labels.
     """
     folder = bag.with_name(f".{bag.name}.frames")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.with_suffix(".lock")):
         seen, known = json.dumps(_fingerprint(bag)), folder / _SEEN
         if known.is_file() and known.read_text(encoding="utf-8") == seen:
             return folder

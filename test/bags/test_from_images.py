@@ -214,6 +214,12 @@ class TestBadInput:
         ):
             make(tmp_path, {"rgb": color, "depth": depth})
 
+    def test_an_image_larger_than_its_file_is_refused_before_it_is_decoded(self, tmp_path):
+        (tmp_path / "rgb").mkdir()
+        (tmp_path / "rgb/a.ppm").write_bytes(b"P6 30000 30000 255\n")
+        with pytest.raises(BagError, match=r"a\.ppm: image of 30000x30000, expected at most 16777216 pixels"):
+            make(tmp_path, {"rgb": tmp_path / "rgb"})
+
     @pytest.mark.parametrize("name", ["b.png", "b.jpg", "b.tiff"])
     @pytest.mark.parametrize("content", [b"", b"no image at all"])
     def test_damaged_file_is_named(self, tmp_path, color, name, content):

@@ -1,19 +1,24 @@
 import os
 import sqlite3
+import struct
+import time
 from contextlib import closing
 
+import lz4.frame
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import MessageDefinitionFormat, QosDurability
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import zstd
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
+from test.deadlines import peak_memory
 
 LABELS = np.array([[0, 1, 2], [3, 4, 255]], np.uint8)
 
@@ -25,6 +30,30 @@ def fill(bag, count=3):
         stamp = 1_000_000_000 + i * 100_000_000
         bag.write("/labels", messages.image(LABELS + i, "mono8", stamp, "camera"), stamp)
         bag.write("/odom", messages.odometry(np.eye(4), stamp), stamp)
+
+
+def chunk_of(path, size, compression):
+    """An MCAP file of one chunk of ``size`` zeros: record after record without any content, for a reader."""
+
+    def record(code, content):
+        return bytes([code]) + struct.pack("<Q", len(content)) + content
+
+    def text(word):
+        return struct.pack("<I", len(word)) + word.encode()
+
+    content = (bytes([0x80]) + struct.pack("<Q", (1 << 20) - 9) + bytes((1 << 20) - 9)) * (size >> 20)
+    if compression == "lz4":
+        data = lz4.frame.compress(content)
+    elif compression == "zstd":
+        data = zstd.compress(content)
+    else:
+        compressor = zstd.ZstdCompressor()
+        data = b"".join(compressor.compress(content[i : i + (1 << 20)]) for i in range(0, size, 1 << 20))
+        data += compressor.flush()
+    head = struct.pack("<QQQI", 0, 0, size, 0) + text(compression[:4].strip()) + struct.pack("<Q", len(data))
+    records = record(1, text("ros2") + text("")), record(6, head + data), record(15, bytes(4)), record(2, bytes(20))
+    path.write_bytes(b"\x89MCAP0\r\n" + b"".join(records) + b"\x89MCAP0\r\n")
+    return path
 
 
 @pytest.fixture
@@ -195,6 +224,32 @@ class TestBadBags:
                     reader.deserialize(message)
         except BagError:
             pass
+
+    @pytest.mark.parametrize("compression", ["zstd", "zstd of unknown size", "lz4"])
+    def test_a_chunk_is_refused_before_it_takes_much_memory(self, tmp_path, compression):
+        path = chunk_of(tmp_path / "a.mcap", 512 << 20, compression)
+        assert path.stat().st_size < 3_000_000
+        start = time.monotonic()
+        with peak_memory() as peak, pytest.raises(BagError, match=r"a\.mcap: a chunk of more than 67108864 bytes"):
+            BagReader(path)
+        assert time.monotonic() - start < 3
+        assert peak() < 300e6
+
+    @pytest.mark.parametrize("compression", ["zstd", "zstd of unknown size", "lz4"])
+    def test_compressed_chunks_are_read(self, tmp_path, compression):
+        with BagReader(chunk_of(tmp_path / "a.mcap", 3 << 20, compression)) as reader:
+            assert reader.topics == {}
+
+    def test_a_compressed_message_is_refused_before_it_takes_much_memory(self, tmp_path):
+        path = tmp_path / "recording"
+        recorder = Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3)
+        recorder.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+        with recorder as writer:
+            connection = writer.add_connection("/note", "std_msgs/msg/String", typestore=TYPESTORE)
+            writer.write(connection, 1, bytes(512 << 20))
+        with peak_memory() as peak, BagReader(path) as reader, pytest.raises(BagError, match="a chunk of more than"):
+            next(reader.messages())
+        assert peak() < 300e6
 
     def test_message_that_is_not_of_its_type(self, tmp_path):
         with BagWriter(tmp_path / "a.mcap") as writer:

@@ -121,6 +121,10 @@ def without(entry, key):
             {"modalities": [{**EVENT, "channels": ["value", "red", "valid"]}]},
             "modality event: channels .*expected three",
         ),
+        (
+            {"network_size": [8192, 8192]},
+            r"network_size \[8192, 8192\], expected \[width, height\] of 32-8192 and at most 3145728 pixels",
+        ),
         ({"network_size": [160, 31]}, r"network_size \[160, 31\], expected \[width, height\] of 32-8192"),
         ({"architecture": []}, "architecture is list, expected dict"),
         ({"commercial_use": "perhaps"}, "commercial_use 'perhaps', expected one of yes, no, unknown"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -27,6 +28,7 @@ from gemini_ros.inference.cache import (
     parse_record,
     read_record,
 )
+from test.deadlines import at_most_5_s
 from test.inference.engine_samples import ENGINE, ORIN, key, record
 
 FOREIGN = {
@@ -132,8 +134,17 @@ def test_no_damage_to_the_json_is_taken_for_an_engine(data):
         assert parsed.stem
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"format": 2}', '{"format": 1, "key": 3}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["[]", "[" * 100_000, "9" * 5000, "null", "{}", '{"format": 2}', '{"format": 1, "key": 3}', "\x00"]
+)
 def test_another_json_is_named(text: str):
+    with pytest.raises(ValueError, match=r"x\.json: "):
+        parse_record(text, "x.json")
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "1e999"], ids=["deep", "long", "infinite"])
+def test_a_json_of_extremes_is_named(value: str):
+    text = re.sub(r'("engine_bytes": )\d+', rf"\g<1>{value}", record().to_json())
     with pytest.raises(ValueError, match=r"x\.json: "):
         parse_record(text, "x.json")
 
@@ -279,6 +290,85 @@ def test_engines_that_others_can_have_put_there_are_not_looked_at(tmp_path: Path
         assert EngineCache(tmp_path / "engines").find(ORIN) is not None
         place.chmod(0o777)
     assert EngineCache(tmp_path / "engines").find(ORIN) is None
+
+
+@pytest.mark.parametrize("which", ["given", "XDG", "temporary"])
+@pytest.mark.parametrize("trap", ["writable", "foreign", "foreign above"])
+def test_no_directory_is_taken_that_others_can_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, trap: str
+):
+    """Planted before the first start, with an engine that fits."""
+    if trap != "writable" and os.getuid() != 0:
+        pytest.skip("not root: cannot give a directory to another user")
+    given = tmp_path / "given/gemini_ros/engines"
+    place = {
+        "given": given,
+        "XDG": default_directory(),
+        "temporary": tmp_path / "temporary" / f"gemini_ros_engines_{os.getuid()}",
+    }[which]
+    entry = EngineCache(place).store(record(), ENGINE)
+    if which == "temporary":
+        monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+        given = Path("/proc/engines")
+    assert EngineCache(given).find(ORIN) is not None
+    if trap == "writable":
+        place.chmod(0o777)
+    else:
+        for path in (place.parent,) if trap == "foreign above" else (place, entry.path, entry.description):
+            os.chown(path, 54321, 54321)
+    try:
+        cache = EngineCache(given)
+    except OSError as error:
+        assert which == "temporary"
+        told = str(error)
+    else:
+        assert (cache.find(ORIN), cache.entries()) == (None, [])
+        assert cache.writable_directory != place
+        told = cache.note or str(place)  # of a place that is not asked for nothing needs to be said
+    assert str(place) in told
+    if which != "XDG":
+        assert ("mode 777 lets other users" if trap == "writable" else "belongs to user 54321") in told
+
+
+def test_in_a_sticky_directory_files_of_others_are_not_read(cache: EngineCache):
+    if os.getuid() != 0:
+        pytest.skip("not root: cannot give a file to another user")
+    entry = cache.store(record(), ENGINE)
+    cache.directory.chmod(0o1777)
+    assert cache.find(ORIN) is not None
+    os.chown(entry.path, 54321, 54321)
+    assert cache.find(ORIN) is None
+
+
+def test_directories_are_made_for_the_user_alone(tmp_path: Path):
+    before = os.umask(0)
+    try:
+        cache = EngineCache(tmp_path / "a/b/engines")
+    finally:
+        os.umask(before)
+    for place in (cache.directory, cache.directory.parent, tmp_path / "a"):
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["lock", "engine", "json", "timing"])
+@pytest.mark.parametrize("trap", ["pipe", "link", "directory"])
+def test_what_is_no_regular_file_neither_hangs_nor_is_followed(tmp_path: Path, name: str, trap: str):
+    cache = EngineCache(tmp_path / "engines")
+    entry = cache.store(record(), ENGINE)
+    cache.store_timing_cache(ORIN, b"times")
+    path = {
+        "lock": cache.directory / "lock",
+        "engine": entry.path,
+        "json": entry.description,
+        "timing": next(cache.directory.glob("*.timing")),
+    }[name]
+    moved = path.rename(tmp_path / "moved")
+    {"pipe": os.mkfifo, "directory": Path.mkdir, "link": lambda path: path.symlink_to(moved)}[trap](path)
+    with at_most_5_s(), EngineCache(cache.directory).lock():
+        cache = EngineCache(cache.directory)
+        assert (cache.find(ORIN) is None) == (name in ("engine", "json"))
+        assert (cache.timing_cache(ORIN) is None) == (name in ("timing", "lock"))
+        assert bool(cache.note) == (name == "lock")  # then another directory is written to
 
 
 def test_one_process_builds_at_a_time_and_a_killed_one_leaves_the_lock(tmp_path: Path):

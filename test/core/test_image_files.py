@@ -1,0 +1,66 @@
+"""Sizes of image files by their headers, which are compared before anything is decoded."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from gemini_ros.core.frames import FrameError
+from gemini_ros.core.image_files import decode_image_file, other_image_size
+
+RGB = np.random.default_rng(0).integers(0, 255, (37, 91, 3), np.uint8)
+
+
+def encoded(suffix: str, image: np.ndarray, *options: int) -> np.ndarray:
+    done, data = cv2.imencode(suffix, image, options)
+    assert done
+    return data.ravel()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(".ppm", RGB),
+        encoded(".pgm", RGB[..., 0]),
+        encoded(".bmp", RGB),
+        encoded(".webp", RGB, cv2.IMWRITE_WEBP_QUALITY, 50),
+        encoded(".webp", RGB, cv2.IMWRITE_WEBP_QUALITY, 101),
+        encoded(".webp", np.dstack([RGB, RGB[..., 0]]), cv2.IMWRITE_WEBP_QUALITY, 50),
+        encoded(".tiff", RGB),
+        encoded(".tiff", RGB[..., 0].astype(np.float32)),
+        np.frombuffer(b"P5\n# by hand\n91 37\n255\n", np.uint8),
+        np.frombuffer(b"MM\0*\0\0\0\x08\0\x02\x01\0\0\x03\0\0\0\1\0\x5b\0\0\x01\1\0\x04\0\0\0\1\0\0\0\x25", np.uint8),
+    ],
+    ids=["ppm", "pgm", "bmp", "webp", "webp lossless", "webp alpha", "tiff", "tiff float", "comment", "big endian"],
+)
+def test_sizes_of_other_formats(data: np.ndarray):
+    assert other_image_size(data) == (91, 37)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"BM", b"II*\0\xff\xff\xff\xff", b"RIFFxxxxWEBPVP8 ", b"P5 99999999999 1 ", b"GIF89a"]
+)
+def test_without_a_header_there_is_no_size(data: bytes):
+    assert other_image_size(np.frombuffer(data, np.uint8)) is None
+
+
+def png_header(width: int, height: int, depth: int, color_type: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+PROGRESSIVE = b"\xff\xd8\xff\xc2\x00\x11\x08" + struct.pack(">HH", 8000, 8000) + bytes(20) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("data", "needed"),
+    [(png_header(8000, 8000, 16, 6), 512_000_000), (PROGRESSIVE, 576_000_000)],
+    ids=["16-bit colours", "progressive"],
+)
+def test_what_takes_much_memory_to_decode_is_refused(data: bytes, needed: int):
+    with pytest.raises(FrameError, match=f"of 8000x8000 takes {needed} bytes to decode, expected at most 268435456"):
+        decode_image_file(np.frombuffer(data, np.uint8), color=False)
