@@ -45,7 +45,7 @@ OUTPUTS = {
     "camera_info": CameraInfo,
     "costmap": OccupancyGrid,
 }
-TIMEOUT_S = 12.0
+TIMEOUT_S = 30.0
 
 
 def stamp(ns: int) -> Time:

@@ -2,7 +2,7 @@
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
 ...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms), ``model``, ``costmap``, ``transport``
-(lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM).
+(lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An input that does not pair has nearest_ms.
 """
 
 from __future__ import annotations
