@@ -162,8 +162,8 @@ class OdometryPoses:
             return f"odometry is in frame {frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
         if "camera" in child or "optical" in child:
             return (
-                f"odometry is the pose of {child!r}, expected {self.base_frame}: publish the odometry of the robot's base, "
-                "with its child_frame_id"
+                f"odometry is the pose of {child!r}, expected {self.base_frame}: publish the odometry of the robot's "
+                "base, with its child_frame_id"
             )
         return ""
 

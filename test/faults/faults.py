@@ -113,10 +113,11 @@ def stamps_that_jump_back_and_forth(w: World) -> None:
 
 @fault("", quick=True)
 def cameras_that_never_pair(w: World) -> None:
-    for _ in range(25):
-        w.tick()
-        w.robot.send("rgb", stamp_ns=w.now())
-        w.robot.send("depth", stamp_ns=w.now() - 25_000_000, odom=False)
+    for _ in range(15):
+        w.tick(0.1)
+        at = w.now()
+        w.robot.send("rgb", stamp_ns=at)
+        w.robot.send("depth", stamp_ns=at - 50_000_000, odom=False)
 
 
 # -- images

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import OccupancyGrid
@@ -33,7 +34,8 @@ _PARAMETERS = {
     "camera.in_base": MOUNTING,
     "missing.timeout_s": 0.3,
     "costmap.timeout_s": TIMEOUT_S,
-    "costmap.size_m": 4.0,
+    "costmap.size_m": 8.0,
+    "costmap.resolution_m": 0.1,
 }
 
 
@@ -65,7 +67,7 @@ class World:
         robot.node.create_subscription(DiagnosticArray, "/diagnostics", self._report, QoSProfile(depth=50))
 
     def _map(self, message: OccupancyGrid) -> None:
-        self.seen.maps.append((time.monotonic(), sum(cell != -1 for cell in message.data)))
+        self.seen.maps.append((time.monotonic(), int((np.asarray(message.data) != -1).sum())))
 
     def _report(self, message: DiagnosticArray) -> None:
         self.seen.reports.append(time.monotonic())

@@ -97,7 +97,7 @@ def test_an_engine_alone_needs_a_backend_that_has_one(backend, loaded):
         ("camera.size", "16385x480", "camera.size: '16385x480', expected"),
         ("camera.size", "640x16385", "camera.size: '640x16385', expected"),
         ("camera.size", "-1x480", "camera.size: '-1x480', expected"),
-        ("camera.in_base", [1.0], "camera.in_base: [1.0], expected six finite numbers x y z roll pitch yaw, or none"),
+        ("camera.in_base", [1.0], "camera.in_base: [1.0], expected six finite numbers x y z roll pitch yaw with"),
         ("camera.in_base", [0.0] * 5 + [float("nan")], "camera.in_base: [0.0, 0.0, 0.0, 0.0, 0.0, nan], expected six"),
         ("modalities", ["rgb", "rgb"], "modalities: ['rgb', 'rgb'], expected [auto] or different ones of rgb, depth"),
         ("modalities", [], "modalities: [], expected [auto]"),
@@ -116,9 +116,12 @@ def test_a_bad_value_is_named_with_what_was_expected(name, value, said):
 def test_what_may_change_while_configured():
     live = [setting.name for setting in SETTINGS if setting.live]
     assert "sync.slop_s" in live and "model" not in live
-    assert refused_change(live, configured=True) is None
-    assert refused_change(["model"], configured=False) is None
-    refusal = refused_change(["model", "backend", "sync.slop_s", "another.nodes"], configured=True)
+    present = defaults()
+    changed = {name: "another" for name in live}
+    assert refused_change(changed, present) is None
+    assert refused_change({"model": "another"}, None) is None
+    assert refused_change({"model": present["model"], "another.nodes": 3}, present) is None
+    refusal = refused_change({"model": "a", "backend": "b", "sync.slop_s": 0.1, "another.nodes": 3}, present)
     assert refusal == "model, backend: read when the node is configured; deactivate and clean up first"
 
 
@@ -170,7 +173,7 @@ def test_a_bad_file_is_named_with_the_cure(tmp_path, content, said):
     [
         ("sync.slop_s", "'sync.slop_s', expected NAME=VALUE such as sync.slop_s=0.03"),
         ("sync.slp_s=1", "no setting sync.slp_s; did you mean sync.slop_s?"),
-        ("sync.slop_s=[", "sync.slop_s: '[' is no value of YAML"),
+        ("sync.slop_s=[", "sync.slop_s: '[': not YAML"),
         ("autostart=3", "--set"),
     ],
 )

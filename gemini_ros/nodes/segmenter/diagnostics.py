@@ -26,7 +26,8 @@ class Status:
 
 
 def diagnostic_array(node_name: str, statuses: Iterable[Status], now_ns: int) -> DiagnosticArray:
-    """The message; each status is named ``NODE: SUBJECT``."""
+    """The message; each status is named ``NODE: SUBJECT``, with the node's namespace, and so is the hardware."""
+    node_name = node_name.lstrip("/")
     array = DiagnosticArray()
     array.header.stamp = time_message(now_ns)
     array.status = [
@@ -34,7 +35,7 @@ def diagnostic_array(node_name: str, statuses: Iterable[Status], now_ns: int) ->
             level=bytes([status.level]),
             name=f"{node_name}: {status.subject}",
             message=status.message,
-            hardware_id="gemini_ros",
+            hardware_id=node_name,
             values=[KeyValue(key=key, value=_text(value)) for key, value in status.values.items()],
         )
         for status in statuses

@@ -184,7 +184,7 @@ class SegmenterNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.costmap_topic.close()
         status = mode_status("failed", f"the node ends: {why}", {})
-        self._diagnostics.publish(diagnostic_array(self.get_name(), [status], self.get_clock().now().nanoseconds))
+        self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), [status], self.get_clock().now().nanoseconds))
 
     def close(self) -> int:
         """Release everything; the exit status: 1 where a message is unaccounted for, or an engine alone was wanted."""
@@ -279,7 +279,7 @@ class SegmenterNode(LifecycleNode):
             now_ns = self.get_clock().now().nanoseconds
             statuses = self._report.statuses(self._configured, self._pipeline, self._refusal, now_ns)
             self._said_mode = self._mode()
-            self._diagnostics.publish(diagnostic_array(self.get_name(), statuses, now_ns))
+            self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), statuses, now_ns))
 
     def _parameters_changing(self, parameters: list[Parameter]) -> SetParametersResult:
         changed, present = plain_values(parameters), values_of(self)
