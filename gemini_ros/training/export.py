@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from gemini_ros.core.documents import one_line, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
@@ -19,12 +19,13 @@ from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.gate import golden_path, write_golden
+from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.task import SegmentationTask
-from gemini_ros.training.weights import load_weights
+from gemini_ros.training.weights import load_weights, read_trained
 
 GOLDEN_FRAMES = 4
 SMALLEST_AGREEMENT = 0.999
@@ -59,7 +60,7 @@ def export_checkpoint(
     golden = golden_frames(frames, task.network.modalities, layout)
     sources = task.sources or [layout.source]
     licence, commercial_use = licence_of(task, sources)
-    chosen = network_options(task.hparams)
+    chosen = network_options(task.hparams, str(checkpoint))
     info = ModelInfo(
         label_set=task.labels,
         modalities=task.modalities,
@@ -104,16 +105,14 @@ def golden_frames(path: Path, modalities: tuple[str, ...], layout: Layout | str 
 
 def load_task(checkpoint: Path) -> SegmentationTask:
     """The task of a Lightning checkpoint, in evaluation mode; its options are those of the network alone."""
-    parameters = torch.load(checkpoint, map_location="cpu", weights_only=True)["hyper_parameters"]
-    task = SegmentationTask(network_options(parameters))
+    task = SegmentationTask(network_options(read_trained(checkpoint)["hyper_parameters"], str(checkpoint)))
     load_weights(task, checkpoint)
     return task.eval()
 
 
 def layout_of(checkpoint: Path) -> Layout:
     """The layout of the data that a checkpoint was trained on last."""
-    data = torch.load(checkpoint, map_location="cpu", weights_only=True).get("datamodule_hyper_parameters", {})
-    return load_layout(layout_name(data))
+    return load_layout(layout_name(read_checkpoint(checkpoint).get("datamodule_hyper_parameters", {}), str(checkpoint)))
 
 
 def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -> tuple[str, str]:
@@ -146,8 +145,10 @@ def _short_scores(path: Path | None) -> dict:
     """mIoU by condition and light level out of the JSON of ``gemini-ros train test``."""
     if path is None:
         return {}
-    scores = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        condition: {light: round(score["miou"], 4) for light, score in by_light.items()}
-        for condition, by_light in scores.items()
-    }
+    try:
+        return {
+            condition: {light: round(score["miou"], 4) for light, score in by_light.items()}
+            for condition, by_light in read_json(path).items()
+        }
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{path}: no scores of `gemini-ros train test`: {one_line(error)}") from error

@@ -7,17 +7,20 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import read_trained, require_fitting
 
 
 class _Cli(LightningCLI):
+    _stored: tuple[dict[str, Any], str] | None = None  # the weights of the checkpoint and its path
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.network.modalities", "data.modalities")
         parser.link_arguments("model.network.label_set", "data.label_set")
@@ -29,18 +32,30 @@ class _Cli(LightningCLI):
         path = options.get("ckpt_path")
         if path is None or not Path(path).is_file():
             return
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        trained = asdict(network_options(stored["hyper_parameters"]))
-        asked = asdict(network_options({"network": options.model.network.as_dict()}))
+        stored = read_trained(Path(path), for_lightning=True)
+        trained = asdict(network_options(stored["hyper_parameters"], str(path)))
+        asked = asdict(network_options({"network": options.model.network.as_dict()}, "model.network"))
         for name, value in trained.items():
             if name != "drop_path" and value != asked[name]:
                 raise ValueError(f"{path}: {name} is {value}, the configuration says {asked[name]}")
+        self._stored = stored["state_dict"], str(path)
 
     def before_test(self) -> None:
         """Raise ``ValueError`` where weights by chance would be scored."""
         options = self.config.test
         if options.ckpt_path is None and options.model.weights is None:
             raise ValueError("train test: no checkpoint is given, expected --ckpt_path CHECKPOINT")
+        self._require_fitting()
+
+    def before_fit(self) -> None:
+        """Raise ``ValueError`` where training cannot go on from the checkpoint."""
+        self._require_fitting()
+
+    def _require_fitting(self) -> None:
+        if self._stored is not None:
+            state, path = self._stored
+            require_fitting(state, self.model.state_dict(), path)
+            self._stored = None
 
 
 def train(arguments: Sequence[str]) -> None:

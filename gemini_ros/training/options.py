@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from gemini_ros.core.frames import MODALITIES
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.training.modalities import ThermalKind
 
@@ -147,12 +148,41 @@ def plain(options: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(options), default=str))
 
 
-def network_options(hyper_parameters: Mapping[str, Any]) -> NetworkOptions:
-    """The network of a checkpoint; in those written before there were groups, all options lie side by side."""
-    known = hyper_parameters.get("network", hyper_parameters)
-    return NetworkOptions(**{field.name: known[field.name] for field in fields(NetworkOptions) if field.name in known})
+def network_options(hyper_parameters: object, where: str = "options") -> NetworkOptions:
+    """The network of a checkpoint; in those written before there were groups, all options lie side by side.
+
+    Raises ``ValueError`` for other content, named ``where``.
+    """
+    known = _group(hyper_parameters, "network", where)
+    found = {field.name: known[field.name] for field in fields(NetworkOptions) if field.name in known}
+    modalities = found.get("modalities")
+    for name, good, expected in (
+        (
+            "modalities",
+            isinstance(modalities, (list, tuple)) and set(map(str, modalities)) <= set(MODALITIES),
+            MODALITIES,
+        ),
+        ("thermal_kind", found.get("thermal_kind", "radiometric") in get_args(ThermalKind), get_args(ThermalKind)),
+        ("drop_path", type(rate := found.get("drop_path", 0.0)) in (int, float) and 0 <= rate < 1, ("a number 0-1",)),
+        *((name, isinstance(found.get(name, ""), str), ("text",)) for name in ("encoder", "label_set", "fusion")),
+        *((name, name in found, ("one",)) for name in ("encoder", "label_set")),
+    ):
+        if not good:
+            raise ValueError(f"{where}: {name} {found.get(name)!r:.80}, expected {' or '.join(expected)}")
+    return NetworkOptions(**found)
 
 
-def layout_name(hyper_parameters: Mapping[str, Any]) -> str:
-    """The layout of the data of a checkpoint, of the same two forms."""
-    return hyper_parameters.get("folders", hyper_parameters).get("layout", SIMULATED)
+def layout_name(hyper_parameters: object, where: str = "options") -> str:
+    """The layout of the data of a checkpoint, of the same two forms. Raises ``ValueError`` as ``network_options``."""
+    layout = _group(hyper_parameters, "folders", where).get("layout", SIMULATED)
+    if not isinstance(layout, str):
+        raise ValueError(f"{where}: layout {layout!r:.80}, expected text")
+    return layout
+
+
+def _group(hyper_parameters: object, name: str, where: str) -> Mapping[str, Any]:
+    """The options of one group, or all of them where there are no groups."""
+    known = hyper_parameters.get(name, hyper_parameters) if isinstance(hyper_parameters, Mapping) else None
+    if not isinstance(known, Mapping):
+        raise ValueError(f"{where}: options {known!r:.80}, expected names and values")
+    return known

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.documents import read_csv
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.datasets.folder import evenly_spread
 from gemini_ros.report.false_color import color_depth, color_thermal
@@ -47,9 +47,11 @@ def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """(step, value) by name of every number logged below ``folder``; a later log takes the place of an earlier one."""
     curves: dict[str, dict[float, float]] = {}
     for log in sorted(folder.glob("**/metrics.csv"), key=lambda path: path.stat().st_mtime):
-        with log.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if name not in ("step", "epoch", None) and value:
-                        curves.setdefault(name, {})[float(row["step"])] = float(value)
+        for row in read_csv(log):
+            try:
+                numbers = {name: float(value) for name, value in row.items() if value}
+            except ValueError as error:
+                raise ValueError(f"{log}: {error}") from error
+            for name in numbers.keys() - {"step", "epoch"}:
+                curves.setdefault(name, {})[numbers.get("step", 0.0)] = numbers[name]
     return {name: sorted(points.items()) for name, points in curves.items()}

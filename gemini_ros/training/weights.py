@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning
-import torch
 from torch import Tensor
 
+from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
 from gemini_ros.network.fusion import FusionOperator
 from gemini_ros.network.layers import ModalityNorm
 from gemini_ros.training.options import network_options
 
 CLASSIFIER = "network.decoder.predict."
+_KINDS: dict[str, type] = {"hyper_parameters": dict, "state_dict": dict}
+_LIGHTNING: dict[str, type] = {"epoch": int, "global_step": int, "pytorch-lightning_version": str, "loops": dict}
+
+
+def read_trained(path: Path, *, for_lightning: bool = False) -> dict[str, Any]:
+    """A checkpoint of ``train fit``; ``for_lightning`` also requires what Lightning reads of one.
+
+    Raises ``ValueError`` for any other file, without running what is in it.
+    """
+    data = read_checkpoint(path)
+    for name, kind in (_KINDS | (_LIGHTNING if for_lightning else {})).items():
+        if not isinstance(data.get(name), kind):
+            found = type(data[name]).__name__ if name in data else "nothing"
+            raise ValueError(f"{path}: {name}: {found}, expected {kind.__name__} as in a checkpoint of `train fit`")
+    require_state_dict(data["state_dict"], str(path))
+    sources, imagenet = data.get("sources", []), data.get("imagenet")
+    if not (isinstance(sources, list) and all(isinstance(text, str) for text in (*sources, imagenet or ""))):
+        raise ValueError(f"{path}: sources {sources!r:.80}, imagenet {imagenet!r:.80}, expected names")
+    return data
+
+
+def require_fitting(state: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
+    """Raise ``ValueError`` naming the first weight of ``state`` that is missing, too many or of another shape."""
+    for name in (*own, *state):
+        found, expected = (tuple(s[name].shape) if name in s else None for s in (state, own))
+        if found != expected:
+            raise ValueError(f"{where}: {name} has shape {found}, expected {expected}")
 
 
 def load_weights(task: lightning.LightningModule, path: Path) -> None:
@@ -23,18 +52,15 @@ def load_weights(task: lightning.LightningModule, path: Path) -> None:
     of other labels lends all but its classifier. Raises ``ValueError`` naming the first weight that is missing or has
     another shape.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = read_trained(path)
     state = checkpoint["state_dict"]
-    own = task.state_dict()
+    own, task_label_set = task.state_dict(), network_options(task.hparams, "the task").label_set
     alpha = state.get("network.alpha")
     if alpha is not None and len(alpha) == 1 < len(own["network.alpha"]):
         state = _spread(task, state)
-    if network_options(checkpoint["hyper_parameters"]).label_set != network_options(task.hparams).label_set:
+    if network_options(checkpoint["hyper_parameters"], str(path)).label_set != task_label_set:
         state = {name: own[name] if name.startswith(CLASSIFIER) else value for name, value in state.items()}
-    for name, value in own.items():
-        found = tuple(state[name].shape) if name in state else None
-        if found != tuple(value.shape):
-            raise ValueError(f"{path}: {name} has shape {found}, expected {tuple(value.shape)}")
+    require_fitting(state, own, str(path))
     task.load_state_dict(state)
     task.on_load_checkpoint(checkpoint)
 

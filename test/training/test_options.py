@@ -15,6 +15,7 @@ from gemini_ros.training.options import (
     plain,
 )
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import read_trained
 from test.training.toy import nano
 
 pytestmark = pytest.mark.torch
@@ -45,3 +46,22 @@ def test_the_decoder_has_a_rate_of_its_own_and_biases_do_not_decay():
     for name, parameter in network.named_parameters():
         rate = 1.0 if name.startswith(("decoder", "alpha")) else 0.1
         assert settings[id(parameter)] == (rate, 0.2 if parameter.ndim > 1 else 0.0), name
+
+
+def test_a_checkpoint_of_other_content_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "x.ckpt"
+    good = {"hyper_parameters": {"network": plain(nano("rgb"))}, "state_dict": {"a": torch.ones(1)}}
+    torch.save(good, path)
+    assert read_trained(path).keys() == good.keys()
+    bad = [{}, good | {"state_dict": 5}, good | {"sources": 3}, {"state_dict": good["state_dict"]}]
+    for content in bad:
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=r"x\.ckpt: ") as raised:
+            read_trained(path)
+        assert "\n" not in str(raised.value)
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"x\.ckpt: truncated, damaged or not a checkpoint"):
+        read_trained(path)
+    for name, value in (("encoder", 5), ("modalities", ["rgb", "sonar"]), ("thermal_kind", [1]), ("drop_path", "x")):
+        with pytest.raises(ValueError, match=f"options: {name} "):
+            network_options({**plain(nano("rgb")), name: value})
