@@ -271,7 +271,7 @@ def odometry(said_x: float = 0.0, w_of: float = 1.0, frame: str = "odom", ahead_
 
 several(
     "",
-    quick=("odometry_at_1e308", "odometry_of_nan"),
+    quick=("odometry_at_1e308", "odometry_of_nan", "odometry_in_another_frame"),
     odometry_at_1e308=odometry(1e308),
     odometry_at_1e15=odometry(1e15),
     odometry_of_nan=odometry(math.nan),
@@ -353,14 +353,14 @@ def transition(number: int) -> Inject:
 
     def inject(w: World) -> None:
         request = ChangeState.Request(transition=Transition(id=number))
-        assert not w.robot._call(ChangeState, "change_state", request).success
+        assert not w.robot.call(ChangeState, "change_state", request).success
         w.good(2)
 
     return inject
 
 
 several(
-    quick=("configure_while_active",),
+    quick=("configure_while_active", "cleanup_while_active"),
     configure_while_active=transition(Transition.TRANSITION_CONFIGURE),
     activate_while_active=transition(Transition.TRANSITION_ACTIVATE),
     cleanup_while_active=transition(Transition.TRANSITION_CLEANUP),
@@ -371,7 +371,7 @@ several(
 def parameter(name: str, **value: Any) -> Inject:
     def inject(w: World) -> None:
         parameters = [Parameter(name=name, value=ParameterValue(**value))]
-        answer = w.robot._call(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters))
+        answer = w.robot.call(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters))
         assert not any(result.successful for result in answer.results)
         w.good(2)
 

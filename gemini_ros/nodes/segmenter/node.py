@@ -184,7 +184,8 @@ class SegmenterNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.costmap_topic.close()
         status = mode_status("failed", f"the node ends: {why}", {})
-        self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), [status], self.get_clock().now().nanoseconds))
+        now_ns = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), [status], now_ns))
 
     def close(self) -> int:
         """Release everything; the exit status: 1 where a message is unaccounted for, or an engine alone was wanted."""
