@@ -195,9 +195,9 @@ def images_of_other_sizes(w: World) -> None:
         w.robot.send("rgb", "depth", stamp_ns=at, rgb=w.robot.rgb(at, (WIDTH + 2, HEIGHT)))
 
 
-@fault("input rgb: ")
+@fault("pipeline: ")
 def an_image_many_times_the_size(w: World) -> None:
-    for _ in range(2):
+    for _ in range(6):
         w.tick()
         at = w.now()
         w.robot.send("rgb", "depth", stamp_ns=at, rgb=w.robot.rgb(at, (WIDTH * 8, HEIGHT * 8)))
