@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 RULES = ("auto", "missing", "accept")
 _REMEMBERED = 8
-_NOISY_AFTER = 3
+_NOISY_AFTER = 3  # images in a row that differ, where nobody knows whether the robot moved
 
 Moved = Callable[[int, int], "bool | None"]
 """Whether the robot moved between two times in nanoseconds; ``None`` where nobody knows."""
@@ -16,9 +16,9 @@ class Repeats:
     """The contents of the last eight images of one stream.
 
     ``missing`` takes every repeated content for a frozen camera, ``accept`` none. ``auto`` takes it for one where the
-    robot moved since the content was first seen, and where the stream was noisy before: three times in a row an image
-    differed from all before it while the robot stood, or while nobody knew whether it did. So a simulator without
-    noise may stand still.
+    robot moved since the content was first seen, and where the stream was noisy before: an image differed from those
+    before it while the robot stood, or three in a row did while nobody knew whether it stood. So a simulator without
+    noise may stand still, as long as nothing in the scene moves.
     """
 
     def __init__(self, rule: str, moved: Moved) -> None:
@@ -43,6 +43,10 @@ class Repeats:
             noisy = self._differed >= _NOISY_AFTER
             self._differed = self._differed if noisy else 0
             return self._rule == "missing" or (self._rule == "auto" and (noisy or bool(self._moved(first_ns, time_ns))))
-        if self._differed < _NOISY_AFTER and before_ns is not None and not self._moved(before_ns, time_ns):
-            self._differed += 1
+        if self._differed < _NOISY_AFTER and before_ns is not None:
+            moved = self._moved(before_ns, time_ns)
+            if moved is None:
+                self._differed += 1
+            elif not moved:
+                self._differed = _NOISY_AFTER
         return False

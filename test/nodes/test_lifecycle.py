@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 
@@ -243,6 +244,20 @@ def test_an_inactive_node_holds_no_network():
         r.meet()
         r.heard["labels"].clear()
         r.send_until(lambda: r.heard["labels"], "rgb", "depth")
+
+
+def test_a_model_that_changed_since_configuration_is_not_loaded(tmp_path):
+    """Its classes may be others, and labels and map were made for those of the first."""
+    model = tmp_path / "model.onnx"
+    shutil.copy(MODELS / "tiny_rgb_depth.onnx", model)
+    with live_node(model=str(model)), robot() as r:
+        r.meet()
+        r.send_until(lambda: r.says("mode", "normal"), "rgb", "depth")
+        assert r.change("deactivate")
+        shutil.copy(MODELS / "tiny_rgb_thermal.onnx", model)
+        assert r.change("activate")
+        r.until(lambda: r.says("mode", "has changed since the node was configured; clean up and configure"))
+        assert r.level("mode") == 2
 
 
 def test_a_network_is_not_taken_from_under_a_frame(monkeypatch):

@@ -79,6 +79,16 @@ def end_well(r: Robot, running: subprocess.Popen[str], times: int) -> str:
     return err
 
 
+def test_a_signal_sends_an_unknown_map_and_an_error_first(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path) as running, robot() as r:
+        r.meet()
+        r.send_until(lambda: r.heard["costmap"] and max(r.heard["costmap"][-1].data) >= 0, "rgb", "depth")
+        running.terminate()
+        r.until(lambda: r.says("mode", "failed: the node ends: a signal"), timeout_s=2.0)
+        r.until(lambda: max(r.heard["costmap"][-1].data) == -1, timeout_s=1.0)
+        assert running.wait(10) == 0
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_interrupted_while_active(ros_environment, tmp_path, times):
     statistics = tmp_path / "statistics.json"
