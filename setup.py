@@ -25,7 +25,7 @@ ROS = [
         "diagnostic-msgs==5.3.6",
     )
 ]
-BAGS = ["rosbags>=0.11.7,<0.12"]
+BAGS = ["rosbags>=0.11.7,<0.12", "lz4>=4.3"]
 REPORT = ["imageio-ffmpeg>=0.5", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
 ONNXRUNTIME = ["onnxruntime>=1.23.2,<1.24; python_version < '3.11'", "onnxruntime>=1.31,<2; python_version >= '3.11'"]
 RUNTIME = [*ONNXRUNTIME, "opencv-python-headless>=4.5.4"]
