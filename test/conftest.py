@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 
 from gemini_ros.core.resources import find_resource
 
-ROOM_MARKS = {"network": "torch", "training": "torch", "nodes": "ros", "gpu": "gpu"}
+ROOM_MARKS = {"network": "torch", "training": "torch", "nodes": "ros", "faults": "ros", "gpu": "gpu"}
 # Processes that find each other over DDS: how long that takes is up to the machine. A second try is reported as such.
-ROOMS_WITH_PROCESSES = ("nodes", "demo")
+ROOMS_WITH_PROCESSES = ("nodes", "demo", "faults")
 
 # The same examples each time, so that a change is judged by what it changes. `make test-all` searches afresh with
 # --hypothesis-profile=search. Neither fails an example for taking long: how long is up to the machine.
