@@ -69,7 +69,7 @@ lock: .venv-uv/.made
 # numpy and OpenCV; test-all runs all that needs no torch.
 
 robot_tests := test/core test/inference test/pipeline
-live_tests := test/nodes test/demo test/faults
+live_tests := test/nodes test/demo test/faults test/installed_ros
 further := -m "not torch and not slow and not once"
 last = $(lastword $(pythons))
 further_live = $(if $(slow),$(live_tests),test/demo)
