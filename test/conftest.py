@@ -16,7 +16,14 @@ from hypothesis import HealthCheck, settings
 
 from gemini_ros.core.resources import find_resource
 
-ROOM_MARKS = {"network": "torch", "training": "torch", "nodes": "ros", "faults": "ros", "installed_ros": "ros", "gpu": "gpu"}
+ROOM_MARKS = {
+    "network": "torch",
+    "training": "torch",
+    "nodes": "ros",
+    "faults": "ros",
+    "installed_ros": "ros",
+    "gpu": "gpu",
+}
 # Processes that find each other over DDS: how long that takes is up to the machine. A second try is reported as such.
 ROOMS_WITH_PROCESSES = ("nodes", "demo", "faults")
 

@@ -141,6 +141,18 @@ def test_a_coarse_clock_that_stops_lets_one_step_pass():
     assert world.walk(clock, 60_000 * MS)[-1] == stopped + 2000 * MS
 
 
+def test_a_slow_clock_that_comes_late_for_once_is_not_overtaken():
+    """A bag at a third of its rate; the player stood still for 0.7 s, which a busy machine may do to it."""
+    world = CoarseClock(MS)
+    stalled = range(1000 * MS, 1700 * MS)
+    clock = NodeClock(
+        lambda: (stalled.start if world.steady_ns in stalled else world.steady_ns) // 3, steady=lambda: world.steady_ns
+    )
+    times = world.walk(clock, 5000 * MS)
+    assert all(time_ns <= (i + 1) * 50 * MS // 3 + MS for i, time_ns in enumerate(times))
+    assert times[-1] == pytest.approx(5000 * MS / 3, rel=0.02)
+
+
 def test_a_seek_of_a_fine_clock_lets_no_time_pass():
     world = CoarseClock(10 * MS)
     clock = NodeClock(lambda: world.now() + (world.steady_ns > 1000 * MS) * 10**12, steady=lambda: world.steady_ns)

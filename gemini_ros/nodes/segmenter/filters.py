@@ -87,8 +87,8 @@ class NodeClock:
     """Nanoseconds that never go back: the advances of a node's clock, without its jumps.
 
     Timeouts follow ``/clock`` at any replay rate, stand still with it, and survive a bag that starts over. Between the
-    steps of a coarse ``/clock`` (one in 2 s, say) they run on the steady clock, for as long as the last step took: a
-    camera that dies is noticed, and one that lives is not called dead by the step.
+    steps of a coarse ``/clock`` (one in 2 s, say) they run on the steady clock, at the rate of the last step and for no
+    more than it: a camera that dies is noticed, and one that lives is not called dead by the step.
     """
 
     def __init__(
@@ -101,15 +101,17 @@ class NodeClock:
         self._last, self._changed_ns = now(), steady()
         self._elapsed = 0
         self._step_ns = 0  # how much of the next step may pass before it comes
+        self._rate = 1.0  # of the last step, to the steady clock
 
     def __call__(self) -> int:
         now, steady_ns = self._now(), self._steady()
         advance, lasted_ns = now - self._last, steady_ns - self._changed_ns
-        grown = min(lasted_ns, self._step_ns)
+        grown = min(round(lasted_ns * self._rate), self._step_ns)
         if not advance:
             return self._elapsed + grown
         self._elapsed += max(advance, grown) if 0 < advance <= self._jump_ns else grown
         self._last, self._changed_ns = now, steady_ns
         step_ns = min(advance, lasted_ns)
         self._step_ns = step_ns if step_ns > _COARSE_NS else 0
+        self._rate = step_ns / lasted_ns if self._step_ns else 1.0
         return self._elapsed
