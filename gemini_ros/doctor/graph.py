@@ -107,7 +107,8 @@ def camera_topics(camera: str) -> dict[str, StreamTopics]:
             continue
         names = ("image", "camera_info", "image_transport")
         if not isinstance(topics, dict) or not all(isinstance(topics.get(name), str) for name in names):
-            raise ValueError(f"{where}: {stream}: {topics!r:.80}, expected names as {', '.join(names)}")
+            needed = f"{', '.join(names[:-1])} and {names[-1]}"
+            raise ValueError(f"{where}: {topics!r:.80}; {stream} needs {needed}, as names")
         transport = topics["image_transport"]
         image, info = (f"/{topics[key].removeprefix('/')}" for key in ("image", "camera_info"))
         streams[stream] = StreamTopics(image if transport == "raw" else f"{image}/{transport}", info, transport)

@@ -172,7 +172,7 @@ def test_steady_streams_pair_mutual_nearest_whatever_the_transport(rgb_ms, depth
     for now, _, name, stamp in sorted(arrivals):
         found += matcher.add(name, stamp, stamp, now)
     found += matcher.poll(now + 2 * SLOP)
-    pairs = {(m.items["rgb"], m.items["depth"]) for m in found}
+    pairs = {(m.items["rgb"], m.items["depth"]) for m in found if m.kind == "pair"}
 
     def nearest(time: int, others: list[int]) -> int:
         return min(others, key=lambda other: (abs(other - time), other))
