@@ -117,7 +117,9 @@ class World:
 
     def recover(self) -> float:
         """Seconds from the third good pair to labels and a map that knows something."""
-        self.good(3)
+        self.good()
+        self.seen.maps.clear()  # when a simulated clock goes on, what it had seen before it stood is young again
+        self.good(2)
         start = time.monotonic()
         maps, labels = len(self.seen.maps), len(self.robot.heard["labels"])
         while not (len(self.robot.heard["labels"]) > labels and any(known for _, known in self.seen.maps[maps:])):
