@@ -81,8 +81,9 @@ class SemanticCostmap:
 
     Within a frame the worst of a cell's points decides (``EvidenceTable``); a newer frame replaces what it saw.
     Evidence has two ages, and counts while both are short enough: by its stamp on the node's clock, and by its receipt
-    on a steady clock, which nobody sets. Where there is no steady clock (in a bag, under simulated time) both
-    times are of the node's.
+    on a steady clock, which nobody sets. Where no steady clock counts (in a bag, under simulated time) both times are
+    those of the node's clock.
+
     The grid is a window of fixed size around the camera, aligned to whole cells of the grid frame; what leaves it is
     forgotten. Nothing here repairs a wrong pose: without one do not call ``update``, and the map turns unknown.
     """

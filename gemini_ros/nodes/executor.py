@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock
 
-_QUIET_NS = 5_000_000_000
+from gemini_ros.nodes.throttled_log import ThrottledLog
 
 
 class MessageExecutor(SingleThreadedExecutor):
@@ -28,7 +27,7 @@ class MessageExecutor(SingleThreadedExecutor):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._said_ns: dict[str, int] = {}
+        self._logs: dict[Node, ThrottledLog] = {}
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         try:
@@ -41,13 +40,9 @@ class MessageExecutor(SingleThreadedExecutor):
             return
         if not isinstance(error, Exception) or not isinstance(entity, (Subscription, Service)):
             raise error
-        self._log(node, entity.topic_name if isinstance(entity, Subscription) else entity.srv_name, error)
-
-    def _log(self, node: Node, name: str, error: Exception) -> None:
-        now_ns = time.monotonic_ns()
-        if now_ns - self._said_ns.get(name, -_QUIET_NS) >= _QUIET_NS:
-            self._said_ns[name] = now_ns
-            node.get_logger().error(refusal_of(name, error))
+        name = entity.topic_name if isinstance(entity, Subscription) else entity.srv_name
+        log = self._logs.setdefault(node, ThrottledLog(node.get_logger()))
+        log.error(name, refusal_of(name, error))
 
 
 def answer_every_request(node: Node) -> None:

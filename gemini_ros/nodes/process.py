@@ -78,8 +78,8 @@ def _run(node_factory: Callable[[], ProcessNode], stop: threading.Event) -> int:
     try:
         while not stop.is_set() and not node.finished and not launcher_gone():
             executor.spin_once(timeout_sec=_WAKE_S)
-        if stop.is_set():
-            node.last_word("a signal")
+        if not node.finished:
+            node.last_word("a signal" if stop.is_set() else "ros2 launch has ended")
     except ExternalShutdownException:
         pass
     except Exception as error:

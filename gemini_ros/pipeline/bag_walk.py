@@ -63,9 +63,9 @@ class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
     ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. ``ranges``: see
-    ``Intake``. Raises ``BagError``
-    for a bag that lacks a topic, ``ValueError`` for modalities that do not go together; on the way ``BagError`` where
-    the bag is damaged. A message that cannot be used is a counted drop, and ``faults`` counts the reasons.
+    ``Intake``. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for modalities that do not go together;
+    on the way ``BagError`` where the bag is damaged. A message that cannot be used is a counted drop, and ``faults``
+    counts the reasons.
     """
 
     def __init__(

@@ -202,7 +202,7 @@ def _time_fault(seen: Seen, now: Instant) -> tuple[str, str]:
     if ahead_ns > AHEAD_NS:
         return "ahead", (
             f"the stamps of the images are {ahead_ns / 1e9:.3g} s ahead of the clock: synchronise the clocks of the "
-            "machines, or set sync.offset_s; for a bag, play it with --clock and set use_sim_time"
+            "machines, or set sync.offset_s.STREAM to the difference"
         )
     if seen.receipt.clock_ns > now.clock_ns + AHEAD_NS:
         return "jump", "the frame came before the clock jumped back"

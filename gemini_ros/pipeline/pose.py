@@ -71,7 +71,7 @@ class PoseSource(Protocol):
 
 
 class Motion:
-    """Poses of base_link one after another, and whether a robot can have got from each to the next."""
+    """Poses of the robot one after another, and whether a robot can have got from each to the next."""
 
     def __init__(self, max_speed_mps: float) -> None:
         self._max_speed_mps = max_speed_mps

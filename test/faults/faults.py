@@ -1,6 +1,6 @@
 """The faults: what cameras, odometry, clocks, other nodes and tools do to a segmenter in the field.
 
-Each is a function of the ``World`` that goes on for less than half a second, with what has to be said of it: parts of a
+Each is a function of the ``World`` that goes on for a second or two at most, with what has to be said of it: part of a
 sentence ``SUBJECT: message`` of the diagnostics, or nothing where being counted is enough.
 """
 
@@ -41,6 +41,7 @@ class Fault:
 
 FAULTS: dict[str, Fault] = {}
 CLOCK_FAULTS: dict[str, Fault] = {}
+COMPRESSED_FAULTS: dict[str, Fault] = {}
 
 
 def fault(said: str = "", quick: bool = False, of: dict[str, Fault] = FAULTS) -> Callable[[Inject], Inject]:
@@ -156,10 +157,18 @@ several(
     depth_cut_short=spoilt("depth", data=b"\0" * 100),
     depth_of_negative_height=spoilt("depth", height=2**32 - 1),
 )
-several(
-    rgb_of_no_frame=spoilt("rgb"),
-    depth_of_the_other_byte_order=spoilt("depth", is_bigendian=1),
-)
+several(depth_of_the_other_byte_order=spoilt("depth", is_bigendian=1))
+
+
+@fault()
+def images_of_no_frame(w: World) -> None:
+    for _ in range(6):
+        w.tick()
+        at = w.now()
+        images = {stream: getattr(w.robot, stream)(at) for stream in ("rgb", "depth")}
+        for message in images.values():
+            message.header.frame_id = ""
+        w.robot.send("rgb", "depth", stamp_ns=at, **images)
 
 
 def depth_of(value: float, kind: type = np.float32) -> Inject:
@@ -437,6 +446,25 @@ def a_clock_in_steps_of_2_s_over_dead_cameras(w: World) -> None:
         w.clock_ns += 2 * S
         w.clock.publish(Clock(clock=stamp(w.clock_ns)))
         w.robot.spin(0.2)
+
+
+# -- compressed images
+
+
+@fault("8192x8192, the image before it is", of=COMPRESSED_FAULTS)
+def a_png_bomb(w: World) -> None:
+    """130 kB that take 200 MB to decode, three times a second."""
+    before_kb = w.resident_kb()
+    data = png_bomb(8192, 8192)
+    for _ in range(6):
+        w.tick(0.3)
+        at = w.now()
+        message = w.compressed(w.robot.rgb(at))
+        message.data = data
+        w.robot.send("rgb", "depth", stamp_ns=at, rgb=message)
+        w.seen.good.append(time.monotonic())  # depth is, and the policy is to go on with it
+    grown_mb = (w.resident_kb() - before_kb) / 1000
+    assert grown_mb < 50, f"{grown_mb:.0f} MB for images that are not decoded"
 
 
 def png_bomb(width: int, height: int) -> bytes:

@@ -20,8 +20,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
 
+from gemini_ros.core.image_files import encode_image_file
 from test.nodes.rig import LATCHED_QOS, MODELS, MOUNTING, Robot, stamp
+from test.nodes.test_process import resident_kb
 
 TIMEOUT_S = 0.6
 """``costmap.timeout_s`` of the node under test; the map ages every 0.2 s."""
@@ -57,10 +60,11 @@ class Seen:
 class World:
     """``good`` sends a pair with its odometry; ``check`` and ``recover`` judge what became of a fault."""
 
-    def __init__(self, running: subprocess.Popen[str], robot: Robot, log: Path, simulated: bool) -> None:
-        self.running, self.robot, self.log, self.simulated = running, robot, log, simulated
+    def __init__(self, running: subprocess.Popen[str], robot: Robot, log: Path, parameters: dict[str, Any]) -> None:
+        self.running, self.robot, self.log = running, robot, log
+        self.simulated = parameters.get("use_sim_time", False)
+        self._compresses = parameters.get("rgb__image_transport") == "compressed"
         self.seen = Seen()
-        self.recoveries: dict[str, float] = {}
         self.clock = robot.node.create_publisher(Clock, "/clock", 10)
         self.clock_ns = 1_000_000_000_000
         robot.node.create_subscription(OccupancyGrid, "segmenter/costmap", self._map, LATCHED_QOS)
@@ -91,7 +95,9 @@ class World:
         """Pairs that nobody can object to."""
         for _ in range(count):
             self.tick()
-            self.robot.send("rgb", "depth", stamp_ns=self.now())
+            at = self.now()
+            rgb = self.robot.rgb(at)
+            self.robot.send("rgb", "depth", stamp_ns=at, rgb=self.compressed(rgb) if self._compresses else rgb)
             self.seen.good.append(time.monotonic())
 
     def bad(self, *streams: str, seconds: float = 0.4, ahead_ns: int = 0, **options: Any) -> None:
@@ -101,7 +107,15 @@ class World:
             self.tick()
             self.robot.send(*streams, stamp_ns=self.now() + ahead_ns, **options)
 
+    def compressed(self, message: Image) -> CompressedImage:
+        """An rgb8 image as a PNG."""
+        values = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        return CompressedImage(header=message.header, format="png", data=encode_image_file(values, ".png"))
+
     # -- what must hold
+
+    def resident_kb(self) -> int:
+        return resident_kb(self.running.pid, "Anon")
 
     def start(self) -> None:
         self.robot.meet()
@@ -151,7 +165,7 @@ def world(environment: dict[str, str], folder: Path, robot: Robot, **parameters:
     command = [sys.executable, "-m", "gemini_ros.nodes.segmenter", "--ros-args", "--params-file", str(file)]
     with log.open("w") as output, subprocess.Popen(command, env=environment, text=True, stderr=output) as running:
         try:
-            made = World(running, robot, log, bool(parameters.get("use_sim_time")))
+            made = World(running, robot, log, parameters)
             made.start()
             yield made
             running.terminate()

@@ -23,7 +23,12 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextmanager
-def process(environment: dict[str, str], tmp_path: Path, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
+def process(
+    environment: dict[str, str],
+    tmp_path: Path,
+    program: tuple[str, ...] = ("-m", "gemini_ros.nodes.segmenter"),
+    **parameters: Any,
+) -> Iterator[subprocess.Popen[str]]:
     parameters = {
         "model": str(MODELS / "tiny_rgb_depth.onnx"),
         "camera.in_base": MOUNTING,
@@ -31,7 +36,7 @@ def process(environment: dict[str, str], tmp_path: Path, **parameters: Any) -> I
     }
     file = tmp_path / "parameters.yaml"
     file.write_text(yaml.safe_dump({"segmenter": {"ros__parameters": parameters}}), encoding="utf-8")
-    command = [sys.executable, "-m", "gemini_ros.nodes.segmenter", "--ros-args", "--params-file", str(file)]
+    command = [sys.executable, *program, "--ros-args", "--params-file", str(file)]
     with subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE) as running:
         try:
             yield running
@@ -87,6 +92,32 @@ def test_a_signal_sends_an_unknown_map_and_an_error_first(ros_environment, tmp_p
         r.until(lambda: r.says("mode", "failed: the node ends: a signal"), timeout_s=2.0)
         r.until(lambda: max(r.heard["costmap"][-1].data) == -1, timeout_s=1.0)
         assert running.wait(10) == 0
+
+
+_FAILING = """
+import sys
+from gemini_ros.nodes.process import run
+from gemini_ros.nodes.segmenter import SegmenterNode
+
+class Failing(SegmenterNode):
+    def _poll(self):
+        super()._poll()
+        if self._pipeline is not None and self._pipeline.counters.inferences > 20:
+            raise OverflowError("cannot convert float infinity to integer")
+
+sys.exit(run(Failing))
+"""
+
+
+def test_an_exception_sends_an_unknown_map_and_an_error_first(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, program=("-c", _FAILING)) as running, robot() as r:
+        r.meet()
+        r.send_until(lambda: r.says("mode", "failed: the node ends: OverflowError: cannot convert"), "rgb", "depth")
+        r.until(lambda: max(r.heard["costmap"][-1].data) == -1, timeout_s=1.0)
+        assert any(max(message.data) >= 0 for message in r.heard["costmap"])
+        _, err = running.communicate(timeout=10)
+        assert running.returncode == 1
+        assert "OverflowError" in err
 
 
 @pytest.mark.parametrize("times", [1, 2])

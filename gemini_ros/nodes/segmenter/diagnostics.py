@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from gemini_ros.nodes.messages import time_message
 
 OK, WARN, ERROR = 0, 1, 2
-_QUIET_NS = 5_000_000_000
 
 
 @dataclass(frozen=True)
@@ -76,20 +73,6 @@ def latency_status(stages: Mapping[str, Mapping[str, float]]) -> Status:
     figures = {f"{stage}_{name}": f"{value:.2f}" for stage, ms in stages.items() for name, value in ms.items()}
     total = stages.get("total", {})
     return Status("latency", OK, f"total p50 {total['p50']:.1f} ms" if "p50" in total else "no frame yet", figures)
-
-
-class Complaints:
-    """A log that says each thing once in five seconds, however often it happens."""
-
-    def __init__(self, logger: RcutilsLogger) -> None:
-        self._logger = logger
-        self._said_ns: dict[str, int] = {}
-
-    def say(self, key: str, text: str) -> None:
-        now_ns = time.monotonic_ns()
-        if now_ns - self._said_ns.get(key, -_QUIET_NS) >= _QUIET_NS:
-            self._said_ns[key] = now_ns
-            self._logger.warning(text)
 
 
 def _text(value: object) -> str:

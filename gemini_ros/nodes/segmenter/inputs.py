@@ -13,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import FrameError
-from gemini_ros.nodes.segmenter.diagnostics import Complaints
 from gemini_ros.nodes.segmenter.filters import Subscriber
+from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.nodes.transport import StampGaps
 from gemini_ros.pipeline.intake import Intake
 
@@ -37,7 +37,7 @@ class ImageInput:
     def __init__(self, node: Node, intake: Intake, stream: str, transport: str) -> None:
         self.images, self.transport = intake.streams[stream], transport
         self.gaps = StampGaps()
-        self._complaints = Complaints(node.get_logger())
+        self._log = ThrottledLog(node.get_logger())
         self._errors: dict[str, tuple[str, int]] = {}
         self.last_stamp_ns: int | None = None
         self.last_receipt_ns: int | None = None
@@ -73,7 +73,7 @@ class ImageInput:
     def note_error(self, error: FrameError) -> None:
         """A message was of no use: kept for the diagnostics, the latest of each cause, and logged."""
         self._errors[error.cause] = (str(error), time.monotonic_ns())
-        self._complaints.say(error.cause, f"{self.images.name}: {error}")
+        self._log.warning(error.cause, f"{self.images.name}: {error}")
 
     def recent_errors(self) -> list[str]:
         """Why messages of the last three seconds were of no use."""

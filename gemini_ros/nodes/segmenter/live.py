@@ -15,11 +15,11 @@ from rclpy.node import Node
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.costmap_topic import CostmapTopic
-from gemini_ros.nodes.segmenter.diagnostics import Complaints
 from gemini_ros.nodes.segmenter.duplicates import duplicates
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.pipeline.frame import FramePipeline
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
@@ -62,7 +62,7 @@ class LivePipeline:
         self._costmap, self._poses, self._outputs = costmap, poses, outputs
         self._node = node
         self._logger = node.get_logger()
-        self._complaints = Complaints(self._logger)
+        self._throttled = ThrottledLog(self._logger)
         self._slot: NewestSlot[tuple[Match, int]] = NewestSlot()
         self._filter = PairFilter(
             self._intake,
@@ -73,7 +73,7 @@ class LivePipeline:
         )
         self._filter.registerCallback(self._submit)
         self._mode = ""
-        self.polled_ns = time.monotonic_ns()
+        self._polled_ns = time.monotonic_ns()
         self._busy_since_ns: int | None = None
         self.worker = threading.Thread(target=self._work, name="worker", daemon=True)
         self.worker.start()
@@ -95,14 +95,18 @@ class LivePipeline:
         return duplicates(self._node, topics)
 
     @property
-    def hangs(self) -> bool:
-        """Whether the worker has ended, or has been on one frame for longer than ``HANG_S``."""
-        since_ns = self._busy_since_ns
-        return not self.worker.is_alive() or (since_ns is not None and time.monotonic_ns() - since_ns > HANG_S * 1e9)
+    def hangs(self) -> str:
+        """What has stood still for longer than ``HANG_S``: the executor, or the worker; empty while both go on."""
+        now_ns, since_ns = time.monotonic_ns(), self._busy_since_ns
+        if now_ns - self._polled_ns > HANG_S * 1e9:
+            return f"the executor has handled nothing for {(now_ns - self._polled_ns) / 1e9:.0f} s"
+        if not self.worker.is_alive():
+            return "the worker's thread has ended"
+        return f"one frame has taken more than {HANG_S:g} s" if since_ns and now_ns - since_ns > HANG_S * 1e9 else ""
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""
-        self.polled_ns = time.monotonic_ns()
+        self._polled_ns = time.monotonic_ns()
         self._filter.poll()
         self._follow_mode()
 
@@ -165,7 +169,7 @@ class LivePipeline:
                 self.frames.fault = f"{type(error).__name__}: {error}"
             self._busy_since_ns = None
             if self.frames.fault:
-                self._complaints.say("worker", self.frames.fault)
+                self._throttled.warning("worker", self.frames.fault)
 
     def _process(self, match: Match, queued_ns: int) -> None:
         timer = StageTimer()

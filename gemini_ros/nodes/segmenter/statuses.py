@@ -17,7 +17,7 @@ from gemini_ros.nodes import transport
 from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
-from gemini_ros.nodes.segmenter.live import HANG_S, LivePipeline
+from gemini_ros.nodes.segmenter.live import LivePipeline
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
 _RATE_S = 0.5
@@ -200,8 +200,8 @@ def _input_faults(source: ImageInput) -> list[str]:
 
 def _pipeline(pipeline: LivePipeline) -> Status:
     fault, figures = pipeline.worker_fault, dataclasses.asdict(pipeline.counters)
-    if pipeline.hangs:
-        return Status("pipeline", ERROR, f"it hangs: one frame has taken more than {HANG_S:g} s", figures)
+    if hangs := pipeline.hangs:
+        return Status("pipeline", ERROR, f"it hangs: {hangs}", figures)
     return Status("pipeline", WARN if fault else OK, fault or "running", figures)
 
 
@@ -221,12 +221,11 @@ def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
         faults.insert(0, "/clock brings nothing new: start what publishes it again, or set use_sim_time to false")
     living = [source for source in pipeline.inputs.values() if source.last_receipt_ns and not source.silent]
     behind_s = min((source.last_lag_ns / 1e9 for source in living), key=abs, default=0.0)
-    if abs(behind_s) > configured.settings.costmap.timeout_s:
-        direction = "behind" if behind_s > 0 else "ahead of"
+    if behind_s > configured.settings.costmap.timeout_s:  # the map itself says of those ahead
         faults.insert(
             0,
-            f"the stamps of the images are {abs(behind_s):.3g} s {direction} the node's clock: play a bag with --clock "
-            "and set use_sim_time, or synchronise the clocks of the machines",
+            f"the stamps of the images are {behind_s:.3g} s behind the node's clock: play a bag with --clock and set "
+            "use_sim_time, or synchronise the clocks of the machines",
         )
     unknown = "" if known and not costmap.fault else "unknown: "
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
