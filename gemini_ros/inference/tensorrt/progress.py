@@ -15,10 +15,11 @@ _SMALLEST_STEP = 0.01
 
 @dataclass
 class _Phase:
-    parent: str | None
+    parent: _Phase | None
     steps: int
     done: int = 0
     inside: float = 0.0  # of the step under way, from the phases in it
+    ended: bool = False
 
     @property
     def fraction(self) -> float:
@@ -42,17 +43,20 @@ class BuildProgress:
     def start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase of ``steps`` begins, inside a step of ``parent``."""
         with self._lock:
-            # TensorRT uses names again: none may become its own ancestor.
-            known = parent in self._phases and name not in self._line(parent)
-            self._phases[name] = _Phase(parent if known else None, max(steps, 1))
-            self._report(self._root_fraction(name), name)
+            # TensorRT uses names again: a phase is held by those inside it as itself, or it could become its own
+            # ancestor.
+            around = self._phases.get(parent) if parent is not None else None
+            if name in self._phases:
+                self._phases[name].ended = True
+            self._phases[name] = phase = _Phase(around, max(steps, 1))
+            self._report(_root_fraction(phase), name)
 
     def step(self, name: str, step: int) -> bool:
         """A step of a phase (from 0) is done; False stops the build."""
         with self._lock:
             if phase := self._phases.get(name):
                 phase.done, phase.inside = max(phase.done, step + 1), 0.0
-                self._report(self._root_fraction(name), name)
+                self._report(_root_fraction(phase), name)
             return self.error is None
 
     def finish(self, name: str) -> None:
@@ -60,7 +64,8 @@ class BuildProgress:
         with self._lock:
             if phase := self._phases.get(name):
                 phase.done, phase.inside = phase.steps, 0.0
-                self._report(self._root_fraction(name), name)
+                self._report(_root_fraction(phase), name)
+                phase.ended = True
                 del self._phases[name]
 
     def report(self, fraction: float, phase: str) -> None:
@@ -69,21 +74,6 @@ class BuildProgress:
             self._report(fraction, phase)
         if self.error is not None:
             raise self.error
-
-    def _root_fraction(self, name: str) -> float:
-        phase, *ancestors = (self._phases[each] for each in self._line(name))
-        for parent in ancestors:
-            parent.inside = max(parent.inside, phase.fraction)
-            phase = parent
-        return phase.fraction
-
-    def _line(self, name: str | None) -> list[str]:
-        """The phase and those around it that go on, from inside to outside."""
-        line = []
-        while name is not None and (phase := self._phases.get(name)):
-            line.append(name)
-            name = phase.parent
-        return line
 
     def _report(self, fraction: float, phase: str) -> None:
         last_fraction, last_phase = self._reported
@@ -96,6 +86,14 @@ class BuildProgress:
         # Whatever it is, it must not reach TensorRT's C++ frames; build_engine raises it again.
         except BaseException as error:  # noqa: BLE001
             self.error = error
+
+
+def _root_fraction(phase: _Phase) -> float:
+    """How far the outermost phase is that goes on around this one; each takes over what those inside it have done."""
+    while (around := phase.parent) is not None and not around.ended:
+        around.inside = max(around.inside, phase.fraction)
+        phase = around
+    return phase.fraction
 
 
 def progress_monitor(trt: TensorRt, progress: BuildProgress) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gemini_ros.inference.tensorrt.progress import BuildProgress
@@ -40,6 +40,8 @@ events = st.one_of(
 
 
 @given(st.lists(events, max_size=30))
+@example([("start", "b", None, 2), ("start", "a", "b", 2), ("finish", "b"), ("start", "b", "a", 2)])
+@example([("start", "a", None, 2), ("start", "a", "a", 2), ("step", "a", 0)])
 def test_whatever_is_reported_the_fraction_never_falls_and_stays_within_bounds(reported):
     told = []
     progress = BuildProgress(lambda fraction, _: told.append(fraction))
