@@ -170,6 +170,11 @@ class Histogram:
         self.buckets[(shift << _PRECISION) + (value >> shift)] += 1
         self.count += 1
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """What was recorded after ``earlier``, a copy of this histogram, was taken."""
+        buckets = self.buckets - earlier.buckets
+        return Histogram(buckets, int(buckets.sum()))
+
     def quantile(self, q: float) -> float:
         """The nearest rank's duration within 0.4 %, exact below 256; at least one must have been recorded."""
         rank = min(max(int(np.ceil(q * self.count)), 1), self.count)
@@ -203,6 +208,10 @@ class LatencyStatistics:
         if "total" in timings_ns:
             waited = timings_ns.get("queue", 0) + timings_ns.get("network", 0)
             self.record("overhead", timings_ns["total"] - waited)
+
+    def histogram(self, stage: str) -> Histogram:
+        """The durations of a stage, or of ``overhead``, so far: a copy."""
+        return self._histograms[stage].since(Histogram())
 
     def count(self, stage: str) -> int:
         """How many durations of ``stage`` were recorded."""

@@ -1,8 +1,9 @@
 """What the segmenter reports of itself: the statuses of /diagnostics, and the statistics file.
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
-...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms), ``model``, ``costmap``, ``transport``
-(lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An input that does not pair has nearest_ms.
+...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
+``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An input
+that does not pair has nearest_ms.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.pipeline.statistics import LatencyStatistics
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
 _RATE_S = 0.5
 _SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
+_MINUTE_S = 60.0
 
 
 class Report:
@@ -33,6 +36,7 @@ class Report:
         self._received: dict[str, int] = {}
         self._at_ns = time.monotonic_ns()
         self._speed = Speed()
+        self._minute = LastMinute()
 
     def statuses(
         self, configured: Configured | None, pipeline: LivePipeline | None, refusal: str, now_ns: int
@@ -44,7 +48,7 @@ class Report:
             statuses.append(_model(configured, self._speed.rates_hz(ready)))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
-            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline)]
+            statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
             statuses += [_transport(pipeline), _graph(pipeline)]
         return statuses
 
@@ -69,6 +73,14 @@ class Report:
             statuses.append(input_status(stream, totals, counts.dropped, faults, figures))
         return statuses
 
+    def _latency(self, pipeline: LivePipeline) -> Status:
+        latencies = pipeline.latencies
+        minute = self._minute.overhead(latencies)
+        stages = {**latencies.to_dict(), "overhead": latencies.overhead(), "overhead_last_minute": minute}
+        return latency_status(
+            {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
+        )
+
     def _reckon_rates(self, pipeline: LivePipeline) -> None:
         """Over the time since the last reckoning; a report out of turn keeps the rates there are."""
         elapsed_s = (time.monotonic_ns() - self._at_ns) / 1e9
@@ -79,6 +91,25 @@ class Report:
             stream: max(count - self._received.get(stream, 0), 0) / elapsed_s for stream, count in received.items()
         }
         self._received, self._at_ns = received, time.monotonic_ns()
+
+
+class LastMinute:
+    """The overhead of the last whole minute; that of the whole run hides a drift."""
+
+    def __init__(self) -> None:
+        self._latencies: LatencyStatistics | None = None
+
+    def overhead(self, latencies: LatencyStatistics) -> dict[str, float]:
+        """``{"p50": ms, "p99": ms}``; empty before a minute is over, or where it brought no frame."""
+        now = time.monotonic()
+        if latencies is not self._latencies:
+            self._latencies, self._at, self._start, self._found = latencies, now, latencies.histogram("overhead"), {}
+        if now - self._at >= _MINUTE_S:
+            end = latencies.histogram("overhead")
+            minute = end.since(self._start)
+            self._found = {f"p{q}": 1e-6 * minute.quantile(q / 100) for q in (50, 99)} if minute.count else {}
+            self._at, self._start = now, end
+        return self._found
 
 
 def statistics(pipeline: LivePipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
@@ -203,13 +234,6 @@ def _pipeline(pipeline: LivePipeline) -> Status:
     if hangs := pipeline.hangs:
         return Status("pipeline", ERROR, f"it hangs: {hangs}", figures)
     return Status("pipeline", WARN if fault else OK, fault or "running", figures)
-
-
-def _latency(pipeline: LivePipeline) -> Status:
-    stages = {**pipeline.latencies.to_dict(), "overhead": pipeline.latencies.overhead()}
-    return latency_status(
-        {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
-    )
 
 
 def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
