@@ -2,16 +2,15 @@
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
 ...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
-``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An input
-that does not pair has nearest_ms.
+``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An
+input that does not pair has nearest_ms.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.nodes import transport
@@ -19,11 +18,10 @@ from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
-from gemini_ros.pipeline.statistics import LatencyStatistics
+from gemini_ros.pipeline.statistics import LatencyStatistics, Rates, Speed
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
 _RATE_S = 0.5
-_SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
 _MINUTE_S = 60.0
 
@@ -44,13 +42,19 @@ class Report:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
         statuses = [mode_report(configured, pipeline, refusal)]
         if configured is not None:
-            ready = pipeline if configured.segmenter() is not None else None
-            statuses.append(_model(configured, self._speed.rates_hz(ready)))
+            statuses.append(_model(configured, self._rates(configured, pipeline)))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
             statuses += [_transport(pipeline), _graph(pipeline)]
         return statuses
+
+    def _rates(self, configured: Configured, pipeline: LivePipeline | None) -> Rates | None:
+        if pipeline is None or configured.segmenter() is None:
+            return self._speed.begin()
+        counts, now_s = pipeline.matcher.counts, time.monotonic()
+        received = [counts[stream].received for stream in pipeline.required]
+        return self._speed.note(now_s, pipeline.counters, received, configured.settings.min_rate_hz)
 
     def _inputs(self, pipeline: LivePipeline, now_ns: int) -> list[Status]:
         self._reckon_rates(pipeline)
@@ -155,40 +159,6 @@ def mode_report(configured: Configured | None, pipeline: LivePipeline | None, re
     missing = mode.partition(":")[2].split("+")
     unpaired = "; ".join(str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in missing)
     return mode_status(mode, "not every modality has come yet", figures, unpaired)
-
-
-class Rates(NamedTuple):
-    """Per second: what the slowest camera brings, frames offered to the network, and frames that it finishes."""
-
-    brought: float
-    offered: float
-    segmented: float
-
-
-class Speed:
-    """The ``Rates`` of the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, tuple[int, ...]]] = deque()
-
-    def rates_hz(self, pipeline: LivePipeline | None) -> Rates | None:
-        """``None`` until that can be told."""
-        if pipeline is None:
-            self._seen.clear()
-            return None
-        counters, counts, now = pipeline.counters, pipeline.matcher.counts, time.monotonic()
-        received = (counts[stream].received for stream in pipeline.required)
-        totals = (counters.pairs + counters.singles, counters.inferences, *received)
-        if self._seen and totals[0] < self._seen[-1][1][0]:
-            self._seen.clear()
-        self._seen.append((now, totals))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _SPEED_OVER_S:
-            self._seen.popleft()
-        start, before = self._seen[0]
-        if now - start < _SPEED_OVER_S:
-            return None
-        offered, segmented, *brought = ((n - m) / (now - start) for n, m in zip(totals, before, strict=True))
-        return Rates(min(brought), offered, segmented)
 
 
 def _model(configured: Configured, rates_hz: Rates | None) -> Status:
