@@ -149,7 +149,7 @@ def too_slow(rates: Rates | None, least_hz: float = 2.0) -> bool:
 def run_of(
     network_hz: float, camera_hz: float, start_s: float, end_s: float, offered: bool = True
 ) -> list[Rates | None]:
-    """Reports once a second for 20 s; two cameras bring images from ``start_s`` to ``end_s``, the network keeps its rate."""
+    """Reports once a second for 20 s; two cameras bring images from ``start_s`` to ``end_s``."""
     speed, found = Speed(), []
     for report in range(20):
         since_s = max(min(report + 0.5, end_s) - start_s, 0.0)
