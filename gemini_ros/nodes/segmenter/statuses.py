@@ -156,9 +156,19 @@ def mode_report(configured: Configured | None, pipeline: LivePipeline | None, re
     if pipeline is None:
         return mode_status("inactive", "configured, not active", figures)
     mode = pipeline.matcher.mode
-    missing = mode.partition(":")[2].split("+")
-    unpaired = "; ".join(str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in missing)
-    return mode_status(mode, "not every modality has come yet", figures, unpaired)
+    return mode_status(mode, "not every modality has come yet", figures, *_trouble(pipeline, mode))
+
+
+def _trouble(pipeline: LivePipeline, mode: str) -> tuple[str, str]:
+    """What is wrong with the streams that the mode names, other than that they are missing, and why; else empty."""
+    streams = mode.partition(":")[2].split("+")
+    if pipeline.matcher.failing:
+        return "become no labels", pipeline.worker_fault
+    if unpaired := [str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in streams]:
+        return "does not pair", "; ".join(unpaired)
+    living = [pipeline.inputs[stream] for stream in streams if stream in pipeline.inputs]
+    blind = [source.images.blind for source in living if source.images.blind and not source.silent]
+    return ("is blind", "; ".join(blind)) if blind else ("", "")
 
 
 def _model(configured: Configured, rates_hz: Rates | None) -> Status:
