@@ -182,3 +182,15 @@ def test_slow_cameras_are_no_slow_network_and_a_low_limit_has_long_steps():
     speed = Speed()
     found = [speed.note(s, Counters(pairs=s // 2), (s // 2, s // 2), 0.3) for s in range(40)]
     assert too_slow(found[-1], 0.3)
+
+
+def test_what_was_recorded_since_a_copy_was_taken():
+    latencies = LatencyStatistics()
+    for duration_ns in (1_000_000, 2_000_000):
+        latencies.record_frame({"total": duration_ns})
+    before = latencies.histogram("overhead")
+    for _ in range(100):
+        latencies.record_frame({"total": 9_000_000, "queue": 1_000_000})
+    since = latencies.histogram("overhead").since(before)
+    assert (before.count, since.count) == (2, 100)
+    assert since.quantile(0.5) == pytest.approx(8_000_000, rel=0.004)
