@@ -87,6 +87,7 @@ class FramePipeline:
     def published(self) -> None:
         """The labels of a frame have left."""
         self.counters.labels_published += 1
+        self._intake.matcher.outcome(True)
 
     def map(self, segmented: Segmented, now: Instant) -> None:
         """The frame as evidence into the map."""
@@ -121,6 +122,7 @@ class FramePipeline:
         self.counters.drop(cause)
         self.fault = text
         self.faults.note(text)
+        self._intake.matcher.outcome(False)
 
 
 def _time_segment(timer: StageTimer, measured_ns: Mapping[str, int], whole_ns: int) -> None:

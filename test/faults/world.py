@@ -119,7 +119,7 @@ class World:
 
     def start(self) -> None:
         self.robot.meet()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * slack()  # the libraries are imported, and the model loads
         while not (self.seen.maps and self.seen.maps[-1][1]):
             assert time.monotonic() < deadline, f"no map; {sorted(self.seen.sentences)}, {self.log.read_text()}"
             self.good()
