@@ -158,7 +158,7 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     expected = [field.name for field in fields(Summary)]
     if not isinstance(data, dict) or set(data) != set(expected):
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{where}: keys {found}, expected exactly {sorted(expected)}")
+        raise ValueError(f"{where}: keys {found!s:.200}, expected exactly {sorted(expected)}")
     try:
         frames = {name: StreamCounts(**counts) for name, counts in data["frames"].items()}
         changes = tuple(ModeChange(**change) for change in data["mode_changes"])
@@ -172,11 +172,11 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{where}: not of the form `gemini-ros evaluate` writes: {error}") from error
     if any(type(n) is not int or n < 0 for n in whole):
-        raise ValueError(f"{where}: counts {whole}, expected whole numbers of at least 0")
+        raise ValueError(f"{where}: counts {whole!s:.200}, expected whole numbers of at least 0")
     if unknown := causes - set(CAUSES):
-        raise ValueError(f"{where}: causes {sorted(unknown)}, expected some of {', '.join(CAUSES)}")
+        raise ValueError(f"{where}: causes {sorted(unknown)!s:.200}, expected some of {', '.join(CAUSES)}")
     if stages != set(STAGES):
-        raise ValueError(f"{where}: stages {sorted(map(str, stages))}, expected {', '.join(STAGES)}")
+        raise ValueError(f"{where}: stages {sorted(map(str, stages))!s:.200}, expected {', '.join(STAGES)}")
     return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": notes})
 
 

@@ -85,8 +85,7 @@ def _report_seeds(_: Path) -> list[bytes]:
 
 
 def _report(path: Path) -> None:
-    report = read_report(path)
-    compare(report, report)
+    compare(json.loads(_report_seeds(path)[0]), read_report(path))
 
 
 def _summary_seeds(_: Path) -> list[bytes]:
