@@ -29,6 +29,7 @@ _MOST_RATIO = 64
 # The metadata of a bag in a thousand files of a hundred topics.
 _MOST_METADATA_BYTES, _MOST_METADATA_VALUES = 1 << 20, 50_000
 _MOST_FIXED_ITEMS = 1 << 16
+_MOST_NAME = 1000
 # A view or a generated column computes what it likes while it is read; recorders make neither.
 _COMPUTED = re.compile(r"\bVIRTUAL\b|\bGENERATED\b|\bAS\s*\(", re.IGNORECASE)
 _KNOWN = get_typestore(Stores.ROS2_JAZZY).fielddefs
@@ -56,6 +57,19 @@ def require_plain_tables(database: Path) -> None:
             raise TooLargeError(
                 f"{kind} {name!s:.80} computes what it holds, expected tables as `ros2 bag record` makes"
             )
+
+
+def require_plain_contents(reader: Any) -> None:
+    """Refuse names that are no text, and numbers that are none: metadata and tables may hold anything."""
+    for connection in reader.connections:
+        for name in (connection.topic, connection.msgtype):
+            if not isinstance(name, str) or not name.isprintable() or len(name) > _MOST_NAME:
+                raise ValueError(f"topic {connection.topic!r:.80} of type {connection.msgtype!r:.80}, expected names")
+        if type(connection.msgcount) is not int or connection.msgcount < 0:
+            raise ValueError(f"topic {connection.topic}: {connection.msgcount!r:.80} messages, expected a count")
+    for name in ("start_time", "end_time", "message_count"):
+        if type(value := getattr(reader, name)) is not int or abs(value) >> 63:
+            raise ValueError(f"{name} {value!r:.80}, expected a whole number of 64 bits")
 
 
 def require_room_for_chunks(reader: Any, path: Path) -> None:

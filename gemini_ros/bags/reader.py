@@ -16,6 +16,7 @@ from gemini_ros.bags.limits import (
     TooLargeError,
     bound_library,
     require_definition,
+    require_plain_contents,
     require_plain_tables,
     require_room_for_chunks,
 )
@@ -55,8 +56,9 @@ class BagReader:
             self._reader = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
             self._reader.open()
             try:
+                require_plain_contents(self._reader)
                 require_room_for_chunks(self._reader, self.path)
-            except TooLargeError:
+            except ValueError:
                 self._reader.close()
                 raise
 

@@ -37,7 +37,10 @@ _PART = re.compile(r"\{([A-Za-z]\w*)\}")
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A path below the data set's folder with named parts in braces; a part holds no slash, no leading dot and no control character."""
+    """A path below the data set's folder with named parts in braces.
+
+    A part holds no slash, no leading dot and no control character.
+    """
 
     text: str
 
@@ -171,7 +174,8 @@ def layout_from_dict(data: object, where: str) -> Layout:
     for kind, image in formats.items():
         if image.path.parts != (parts := formats["labels"].path.parts):
             raise ValueError(
-                f"{where}: {kind} has the parts {sorted(image.path.parts)!s:.200}, labels {sorted(parts)!s:.200}: expected equal ones"
+                f"{where}: {kind} has the parts {sorted(image.path.parts)!s:.200}, labels {sorted(parts)!s:.200}: "
+                "expected equal ones"
             )
     frames = entries["frames"]
     listed = isinstance(frames, str) and frames.endswith((".csv", ".txt"))

@@ -51,27 +51,27 @@ def sha256_of(path: str | Path) -> str:
 def _metadata(data: bytes, path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     try:
-        for number, value in _fields(data):
+        for number, value in fields(data):
             if number == _METADATA_PROPS and isinstance(value, memoryview) and len(value) <= _LARGEST_METADATA:
-                fields = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
-                entries[fields.get(_KEY, "")] = fields.get(_VALUE, "")
+                texts = {n: bytes(v).decode() for n, v in fields(value) if isinstance(v, memoryview)}
+                entries[texts.get(_KEY, "")] = texts.get(_VALUE, "")
     except (ValueError, IndexError) as error:
         raise ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again") from error
     return entries
 
 
-def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Top-level fields of a protobuf message (its wire format); ``ValueError`` or ``IndexError`` where damaged."""
     view, position = memoryview(data), 0
     while position < len(view):
-        tag, position = _varint(view, position)
+        tag, position = varint(view, position)
         wire_type = tag & 7
         if wire_type == 0:
-            value, position = _varint(view, position)
+            value, position = varint(view, position)
             yield tag >> 3, value
             continue
         if wire_type == 2:
-            length, position = _varint(view, position)
+            length, position = varint(view, position)
         elif wire_type in (1, 5):
             length = 8 if wire_type == 1 else 4
         else:
@@ -82,7 +82,8 @@ def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
         position += length
 
 
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
+def varint(view: memoryview, position: int) -> tuple[int, int]:
+    """The number at ``position`` and the position behind it; errors as ``fields``."""
     value = 0
     for shift in range(0, 70, 7):
         byte = view[position]

@@ -162,8 +162,8 @@ class OdometryPoses:
             return f"odometry is in frame {frame!r:.80}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
         if "camera" in child or "optical" in child:
             return (
-                f"odometry is the pose of {child!r:.80}, expected {self.base_frame}: publish the odometry of the robot's "
-                "base, with its child_frame_id"
+                f"odometry is the pose of {child!r:.80}, expected {self.base_frame}: publish the odometry of the "
+                "robot's base, with its child_frame_id"
             )
         return ""
 
@@ -180,7 +180,9 @@ class OdometryPoses:
             doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
         odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
         if odd and not misfits:
-            doubts.append(f"odometry is the pose of {odd[0]!r:.80}, taken for {self.base_frame}: set its child_frame_id")
+            doubts.append(
+                f"odometry is the pose of {odd[0]!r:.80}, taken for {self.base_frame}: set its child_frame_id"
+            )
         return "; ".join(doubts)
 
     def awaits(self, stamp: int) -> bool:

@@ -378,7 +378,8 @@ def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
     numbers = isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
     if not numbers or len(values) not in (0, 6):
         raise ValueError(
-            f"camera.in_base: {values!r:.80}, expected six finite numbers x y z roll pitch yaw with decimal points, or none"
+            f"camera.in_base: {values!r:.80}, expected six finite numbers x y z roll pitch yaw with decimal points, "
+            "or none"
         )
     return tuple(values) or None
 
