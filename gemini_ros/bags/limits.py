@@ -30,6 +30,7 @@ _MOST_RATIO = 64
 _MOST_METADATA_BYTES, _MOST_METADATA_VALUES = 1 << 20, 50_000
 _MOST_FIXED_ITEMS = 1 << 16
 _MOST_NAME = 1000
+_SMALL_RECORD = 1 << 16
 # A view or a generated column computes what it likes while it is read; recorders make neither.
 _COMPUTED = re.compile(r"\bVIRTUAL\b|\bGENERATED\b|\bAS\s*\(", re.IGNORECASE)
 _KNOWN = get_typestore(Stores.ROS2_JAZZY).fielddefs
@@ -43,6 +44,7 @@ def bound_library() -> None:
     """Give rosbags decompressors and a YAML reader with limits."""
     storage_mcap.zstd = bag_directory.zstd = _BoundedZstd()  # type: ignore[assignment]
     storage_mcap.lz4_decompress = _decompress_lz4
+    storage_mcap.read_exact = _read_exact
     bag_directory.YAML = bag_metadata.YAML = _BoundedYaml  # type: ignore[assignment,misc]
 
 
@@ -171,6 +173,20 @@ class _BoundedFile:
         if self._left < 0:
             raise TooLargeError(f"a compressed file of more than {self._most} bytes unpacked, expected less")
         return data
+
+
+def _read_exact(file: IO[bytes], size: int) -> bytes:
+    """As the library's: what a record says of its size is taken at once, so it is compared with what is left."""
+    if size > _SMALL_RECORD:
+        at = file.tell()
+        left = file.seek(0, 2) - at
+        file.seek(at)
+        if size > left:
+            raise ValueError(f"truncated record at {at}: {size} bytes, of which {left} are there")
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError(f"truncated record: expected {size} bytes, found {len(data)}")
+    return data
 
 
 def _decompress_lz4(data: bytes) -> bytes:

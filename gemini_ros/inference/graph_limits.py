@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from gemini_ros.core.model_info import ModelInfo
-from gemini_ros.inference.model_file import ModelError, fields, varint
+from gemini_ros.core.onnx_file import GRAPH, fields, varint
+from gemini_ros.inference.model_file import ModelError
 
 # Field numbers of onnx.proto.
-_GRAPH, _NODE, _INITIALIZER, _SPARSE = 7, 1, 5, 15
+_NODE, _INITIALIZER, _SPARSE = 1, 5, 15
 _INPUT, _OUTPUT, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 5, 8
 _DIMS, _DATA_TYPE, _FLOATS, _INTS, _NAME, _RAW, _LOCATION = 1, 2, 4, 7, 8, 9, 14
@@ -56,7 +57,7 @@ def _sizes(data: bytes, path: Path) -> Iterator[tuple[str, float]]:
     """The array that each node makes of a size that stands in the graph, in values."""
     constants: dict[str, np.ndarray] = {}
     nodes: list[tuple[str, list[str]]] = []
-    for number, part in (field for graph in _parts(data, _GRAPH) for field in fields(graph)):
+    for number, part in (field for graph in _parts(data, GRAPH) for field in fields(graph)):
         if number == _INITIALIZER and isinstance(part, memoryview):
             tensor = _tensor(part, path)
             if tensor.values is not None:

@@ -14,7 +14,7 @@ from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.graph_limits import require_bounded_graph
-from gemini_ros.inference.model_file import ModelError
+from gemini_ros.inference.model_file import ModelError, require_whole
 from gemini_ros.inference.segmenter import Segmenter, absent_image
 
 _ERROR_LEVEL = 3
@@ -35,7 +35,9 @@ class OnnxSegmenter(Segmenter):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        require_bounded_graph(read_file(path), info, path)
+        data = read_file(path)
+        require_whole(data, path)
+        require_bounded_graph(data, info, path)
         self._run_options = onnxruntime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         width, height = camera_size or info.network_size

@@ -47,7 +47,7 @@ class Summary:
     p50 and p99 of each stage of ``pipeline.statistics.STAGES``. ``miou``, ``iou`` by class name and what follows them:
     ``core.metrics.Scores`` over the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
     nor prediction is ``None``, so is the calibration error where the confidence was not recorded. ``notes`` say what
-    was not there, or not usable, and what follows.
+    was not there, or not usable, and what follows. ``bag_sha256``: of the bag that was evaluated (``core.files``).
     """
 
     frames: Mapping[str, StreamCounts]
@@ -70,6 +70,7 @@ class Summary:
     mode_changes: tuple[ModeChange, ...]
     model_sha256: str
     notes: tuple[str, ...] = ()
+    bag_sha256: str = ""
     version: str = __version__
 
     def check(self) -> list[str]:
@@ -125,6 +126,7 @@ def summarise(
     class_names: Sequence[str] = (),
     scored_frames: int = 0,
     notes: Iterable[str] = (),
+    bag_sha256: str = "",
 ) -> Summary:
     """The summary of a run at rest; without ``scores`` the labels were compared with nothing."""
     return Summary(
@@ -143,6 +145,7 @@ def summarise(
         mode_changes=tuple(mode_changes),
         model_sha256=model_sha256,
         notes=tuple(notes),
+        bag_sha256=bag_sha256,
     )
 
 
@@ -156,7 +159,7 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     """Read what ``Summary.to_json`` wrote. Raises ``ValueError`` naming the first thing that is not of its form."""
     data = parse_json(text, where)
     expected = [field.name for field in fields(Summary)]
-    if not isinstance(data, dict) or set(data) != set(expected):
+    if not isinstance(data, dict) or set(data) | {"bag_sha256"} != set(expected):
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
         raise ValueError(f"{where}: keys {found!s:.200}, expected exactly {sorted(expected)}")
     try:
