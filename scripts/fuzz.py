@@ -121,7 +121,10 @@ def fuzz(target: Target, first: int, cases: int, seed: int, findings: Path) -> O
 
 
 def in_a_process(target: Target, seeds: Sequence[bytes], numbers: range, seed: int) -> tuple[int, dict]:
-    """Read these cases in a child. Where it does not live through one, that is a finding, and the next number is told."""
+    """Read these cases in a child. A case that it does not live through is a finding.
+
+    Returns the number to go on with, and what came of the cases before it.
+    """
     state = mmap.mmap(-1, _STATE.size)
     state[:] = _STATE.pack(numbers.start, 0, -1, -1, 0.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +138,7 @@ def in_a_process(target: Target, seeds: Sequence[bytes], numbers: range, seed: i
                 work.mkdir()
                 answer.write_text(json.dumps(read_cases(target, seeds, numbers, seed, work, state)))
                 os._exit(0)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 (a child says what ended it)
                 traceback.print_exc(file=sys.stdout)
                 sys.stdout.flush()
             finally:

@@ -348,6 +348,7 @@ def _curves(data: bytes, folder: Path) -> None:
 
 
 _TORCH = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("lightning") is not None
+OF_TORCH = ("checkpoint", "trained", "curves")
 TARGETS = (
     Target(
         "parameters",

@@ -19,7 +19,13 @@ MOST_SECONDS = 2.0
 MOST_BYTES = 300e6
 
 
-@pytest.mark.parametrize("target", (*decoders.TARGETS, *readers.TARGETS), ids=lambda target: target.name)
+def targets() -> list:
+    every = (*decoders.TARGETS, *readers.TARGETS)
+    marks = {name: pytest.mark.torch for name in readers.OF_TORCH}
+    return [pytest.param(target, id=target.name, marks=marks.get(target.name, ())) for target in every]
+
+
+@pytest.mark.parametrize("target", targets())
 def test_corpus(target, tmp_path: Path):
     """What is sent or handed over is read, or refused in one line; in little time and memory."""
     (tmp_path / "seeds").mkdir()
