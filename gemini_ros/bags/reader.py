@@ -113,7 +113,7 @@ class BagReader:
             return
         with _readable(self.path):
             for connection, receipt_ns, raw in self._reader.messages(connections):
-                if not isinstance(raw, (bytes, memoryview)) or type(receipt_ns) is not int:
+                if not isinstance(raw, bytes) or type(receipt_ns) is not int:
                     # A column of SQLite holds values of any type.
                     raise ValueError(f"a message of {connection.topic} that is {type(raw).__name__}, expected bytes")
                 yield BagMessage(connection.topic, connection.msgtype, receipt_ns, raw)

@@ -81,7 +81,8 @@ def _require_stored_entries(file: BinaryIO) -> None:
 
 def _require_stored_tensors(data: object) -> None:
     """Refuse tensors that repeat what is stored of them: a view of one number may have any size."""
-    found, seen = [data], set()
+    found: list[Any] = [data]
+    seen: set[int] = set()
     while found:
         value = found.pop()
         if id(value) in seen:
