@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper
 
 from gemini_ros.core.model_info import METADATA_KEY
