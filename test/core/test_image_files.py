@@ -69,3 +69,9 @@ PROGRESSIVE = b"\xff\xd8\xff\xc2\x00\x11\x08" + struct.pack(">HH", 8000, 8000) +
 def test_what_takes_much_memory_to_decode_is_refused(data: bytes, needed: int):
     with pytest.raises(FrameError, match=f"of 8000x8000 takes {needed} bytes to decode, expected at most 268435456"):
         decode_image_file(np.frombuffer(data, np.uint8), color=False)
+
+
+def test_colours_are_held_twice_on_the_way():
+    data = np.frombuffer(png_header(8000, 8000, 8, 2), np.uint8)
+    with pytest.raises(FrameError, match="takes 384000000 bytes to decode, expected at most 268435456"):
+        decode_image_file(data, color=True)
