@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from gemini_ros.core.files import atomic_path
-from gemini_ros.inference import read_model_info, sha256_of
+from gemini_ros.core.files import atomic_path, sha256_of
+from gemini_ros.inference import read_model_info
 
 LIGHTS = ("all", "day", "dim", "dark", "black")
 

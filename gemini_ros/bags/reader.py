@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lz4.frame import LZ4FrameDecompressor
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import reader as bag_directory
-from rosbags.rosbag2 import storage_mcap
-from rosbags.rosbag2.storage_mcap import zstd
 from rosbags.typesys import Stores, get_typestore
 
+from gemini_ros.bags.limits import (
+    TooLargeError,
+    bound_library,
+    require_definition,
+    require_plain_contents,
+    require_plain_tables,
+    require_room_for_chunks,
+)
+from gemini_ros.core.documents import one_line
+
 _STORAGES = (".mcap", ".db3")
-# Recorders write chunks of up to some MB, and a message that is larger by itself.
-_MOST_CHUNK_BYTES = 1 << 26
 
 
 class BagError(ValueError):
     """A bag that cannot be read or written, or lacks what is asked of it."""
-
-
-class _TooLargeError(ValueError):
-    """Compressed data that would take more memory than any recorder's."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,20 @@ class BagReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._checked: set[str] = set()  # message types whose definition is known to be good
         with _readable(self.path):
             _check_is_bag(self.path)
+            for database in self.path.glob("*.db3") if self.path.is_dir() else [self.path]:
+                require_plain_tables(database)
             # Bags of Humble and older hold no definitions in SQLite: their common types are those of Jazzy.
             self._reader = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
             self._reader.open()
+            try:
+                require_plain_contents(self._reader)
+                require_room_for_chunks(self._reader, self.path)
+            except ValueError:
+                self._reader.close()
+                raise
 
     def __enter__(self) -> BagReader:
         return self
@@ -104,11 +113,17 @@ class BagReader:
             return
         with _readable(self.path):
             for connection, receipt_ns, raw in self._reader.messages(connections):
+                if not isinstance(raw, bytes) or type(receipt_ns) is not int:
+                    # A column of SQLite holds values of any type.
+                    raise ValueError(f"a message of {connection.topic} that is {type(raw).__name__}, expected bytes")
                 yield BagMessage(connection.topic, connection.msgtype, receipt_ns, raw)
 
     def deserialize(self, message: BagMessage) -> Any:
         """The message as an object with the fields of its ROS definition, as the bag defines it."""
         try:
+            if message.msgtype not in self._checked:
+                require_definition(self._reader.typestore.fielddefs, message.msgtype)
+                self._checked.add(message.msgtype)
             return self._reader.deserialize(message.raw, message.msgtype)
         except KeyError as error:
             raise BagError(
@@ -117,7 +132,7 @@ class BagReader:
         except Exception as error:  # as above: the bytes are anybody's
             raise BagError(
                 f"{self.path}: topic {message.topic}: a message of {len(message.raw)} bytes is no "
-                f"{message.msgtype}: {error}"
+                f"{message.msgtype}: {one_line(error)}"
             ) from error
 
     def listing(self) -> str:
@@ -141,14 +156,14 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (BagError, FileNotFoundError, PermissionError):
         raise
-    except _TooLargeError as error:
+    except TooLargeError as error:
         raise BagError(f"{path}: {error}") from error
     except Exception as error:
         # The library parses most records without checking them: damage ends in any error of struct, the compressors,
         # SQLite, YAML, the decoding of text, arithmetic.
         cure = "ros2 bag reindex" if path.is_dir() or path.suffix == ".db3" else "mcap recover"
         raise BagError(
-            f"{path}: truncated or corrupt ({error or type(error).__name__}): a recording that was cut off can be "
+            f"{path}: truncated or corrupt ({one_line(error)}): a recording that was cut off can be "
             f"repaired with `{cure} {path}`"
         ) from error
 
@@ -180,42 +195,4 @@ def _check_is_bag(path: Path) -> None:
         raise BagError(f"{path}: an MCAP file, but of another profile: expected ros2, as `ros2 bag record` writes it")
 
 
-class _BoundedZstd:
-    """The library's zstd, which unpacks no more than a chunk may hold, whatever the data say of themselves."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(zstd, name)
-
-    @staticmethod
-    def decompress(data: bytes) -> bytes:
-        """As ``zstd.decompress``, of frames one after the other."""
-        whole = b""
-        while data:
-            # What a frame says of its size is taken at once, so that is asked first.
-            _require_room(len(whole) + (zstd.get_frame_info(data).decompressed_size or 0))
-            decompressor = zstd.ZstdDecompressor()
-            whole += decompressor.decompress(data, max_length=_MOST_CHUNK_BYTES + 1 - len(whole))
-            _require_room(len(whole))
-            if not decompressor.eof:
-                raise ValueError("compressed data end too early")
-            data = decompressor.unused_data
-        return whole
-
-
-def _decompress_lz4(data: bytes) -> bytes:
-    decompressor = LZ4FrameDecompressor()
-    whole = decompressor.decompress(data, max_length=_MOST_CHUNK_BYTES + 1)
-    _require_room(len(whole))
-    if not decompressor.eof:
-        raise ValueError("compressed data end too early")
-    return whole
-
-
-def _require_room(size: int) -> None:
-    if size > _MOST_CHUNK_BYTES:
-        raise _TooLargeError(f"a chunk of more than {_MOST_CHUNK_BYTES} bytes unpacked, which no recorder writes")
-
-
-# The library itself has no limit.
-storage_mcap.zstd = bag_directory.zstd = _BoundedZstd()  # type: ignore[assignment]
-storage_mcap.lz4_decompress = _decompress_lz4
+bound_library()

@@ -44,13 +44,13 @@ _INT64 = range(-(1 << 63), 1 << 63)
 _MOST_HEADER_BYTES = 10_000
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str, *, most_bytes: int = MOST_YAML_BYTES, most_values: int = MOST_YAML_VALUES) -> Any:
     """The content of one YAML document, with aliases counted by what they stand for. ``where`` names it in errors."""
-    if len(text) > MOST_YAML_BYTES:
-        raise ValueError(f"{where}: {len(text)} characters of YAML, expected at most {MOST_YAML_BYTES}")
+    if len(text) > most_bytes:
+        raise ValueError(f"{where}: {len(text)} characters of YAML, expected at most {most_bytes}")
     loader = None
     try:
-        loader = _YamlLoader(text)
+        loader = _YamlLoader(text, most_values)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError, LookupError, TypeError) as error:
         raise ValueError(f"{where}: not YAML: {one_line(error)}".replace(' in "<unicode string>"', "")) from error
@@ -175,7 +175,8 @@ def _short(value: Any, most: int = 80) -> str:
 class _YamlLoader(Composer, *_PARSER, SafeConstructor, Resolver):
     """PyYAML's safe loader, which counts what it composes: an alias counts as often as it stands there."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_values: int) -> None:
+        self._most_values = most_values
         _PARSER[0].__init__(self, text)
         for part in (*_PARSER[1:], Composer, SafeConstructor, Resolver):
             part.__init__(self)
@@ -197,8 +198,8 @@ class _YamlLoader(Composer, *_PARSER, SafeConstructor, Resolver):
             children = node.value if isinstance(node, yaml.CollectionNode) else ()
             pairs = (child if isinstance(child, tuple) else (child,) for child in children)
             self._values[id(node)] = 1 + sum(self._values[id(child)] for pair in pairs for child in pair)
-        if max(self._values[id(node)], self._composed) > MOST_YAML_VALUES:
-            _refuse(f"more than {MOST_YAML_VALUES} values, aliases written out", mark)
+        if max(self._values[id(node)], self._composed) > self._most_values:
+            _refuse(f"more than {self._most_values} values, aliases written out", mark)
         return node
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:

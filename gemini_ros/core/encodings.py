@@ -137,7 +137,7 @@ def _raw_values(message: Any, modality: str) -> np.ndarray:
     encoding, accepted = message.encoding, _ENCODINGS[modality]
     if encoding not in accepted:
         cure = _cure(modality, encoding)
-        raise FrameError(f"{modality} image of encoding {encoding!r}, expected {_any_of(accepted)}{cure}")
+        raise FrameError(f"{modality} image of encoding {encoding!r:.80}, expected {_any_of(accepted)}{cure}")
     pixels = _pixels(message, *_LAYOUTS[encoding])
     bayer, yuv = encoding.startswith("bayer"), pixels.shape[2:] == (2,)
     if ((bayer or yuv) and message.width % 2) or (bayer and message.height % 2):
@@ -170,7 +170,7 @@ def _pixels(message: Any, kind: str, channels: int) -> np.ndarray:
 
 def _compressed_values(message: Any, modality: str) -> np.ndarray:
     """The values of a CompressedImage: RGB, or (H, W) of the type an Image would have."""
-    what = f"{modality} image of format {message.format!r}"
+    what = f"{modality} image of format {message.format!r:.80}"
     if len(message.data) == 0:
         raise FrameError(f"{what} without data")
     data = np.frombuffer(message.data, np.uint8)
@@ -189,7 +189,7 @@ def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarr
 
     The PNG of a 16UC1 image holds millimetres; that of a 32FC1 image A / z + B, with A and B in the header.
     """
-    what = f"depth image of format {form!r}"
+    what = f"depth image of format {form!r:.80}"
     if "rvl" in form:
         raise FrameError(f"{what}, expected png: set compressedDepth.format of its publisher to png")
     encoding = form.split(";")[0].strip()

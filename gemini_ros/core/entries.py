@@ -15,5 +15,5 @@ def require_entries(data: object, required: Set[str], optional: Set[str], where:
         raise ValueError(f"{where}: expected a mapping, found {type(data).__name__}")
     if not required <= set(data) <= required | optional:
         expected = f"expected exactly {sorted(required)}" + (f" and any of {sorted(optional)}" if optional else "")
-        raise ValueError(f"{where}: keys {sorted(map(str, data))}, {expected}")
+        raise ValueError(f"{where}: keys {sorted(map(str, data))!s:.200}, {expected}")
     return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import stat
@@ -87,6 +88,20 @@ def read_file(path: str | Path, *, most_bytes: int | None = None, own: bool = Fa
     """The content of a file, opened by ``open_file``."""
     with open_file(path, most_bytes=most_bytes, own=own) as file:
         return file.read()
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal; of a folder, that of the names and SHA-256 of the files in it."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+        return hashlib.sha256(lines.encode()).hexdigest()  # as `sha256sum *` prints them
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def is_own(found: os.stat_result) -> bool:

@@ -25,6 +25,8 @@ _JPEG_END = b"\xff\xd9"
 _PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
 _TIFF_SHORT, _TIFF_SIDES = 3, ((256, 257), (322, 323))  # width and height of the image, and of a tile
 _JPEG_PROGRESSIVE = 0xC2
+# Colours and their swapped copy; float32 with what it is computed from on the way; an index with its table's values.
+_COLOR_BYTES, _MEASURED_BYTES, _LABEL_BYTES = 6, 14, 5
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; OpenCV gives a palette's colours
 # Cameras may pad a JPEG behind its end marker; more than this is not padding.
 _JPEG_PADDING = 1024
@@ -130,11 +132,15 @@ def _tiff_size(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _pixel_bytes(kind: str, data: npt.NDArray[np.uint8], color: bool) -> int:
-    """Memory for a pixel while it is decoded."""
+    """Memory for a pixel while it is decoded, and while the numbers that it holds become metres, degrees or labels."""
     if kind == "JPEG":
-        return 9 if _jpeg_frame(data)[0] == _JPEG_PROGRESSIVE else 3
+        decoded = 9 if _jpeg_frame(data)[0] == _JPEG_PROGRESSIVE else 3
+        return max(decoded, _COLOR_BYTES) if color else decoded + _LABEL_BYTES
     depth, color_type = int(data[24]) if len(data) > 25 else 0, int(data[25]) if len(data) > 25 else 0
-    return 3 if color else _PNG_CHANNELS.get(color_type, 4) * (2 if depth > 8 else 1)
+    if color:
+        return _COLOR_BYTES
+    channels = _PNG_CHANNELS.get(color_type, 4)
+    return 2 * channels + _MEASURED_BYTES if depth > 8 else channels + _LABEL_BYTES
 
 
 def _jpeg_frame(data: npt.NDArray[np.uint8]) -> tuple[int, tuple[int, int]]:

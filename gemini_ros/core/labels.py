@@ -107,9 +107,9 @@ def label_set_from_dict(data: object, where: str) -> LabelSet:
     checked = tuple(_label_class(entry, i, f"{where}: class {i}") for i, entry in enumerate(classes))
     names = [c.name for c in checked]
     if len(set(names)) != len(names):
-        raise ValueError(f"{where}: class names must be unique, found {names}")
+        raise ValueError(f"{where}: class names must be unique, found {names!s:.200}")
     if data["ignore_index"] != 255:
-        raise ValueError(f"{where}: ignore_index {data['ignore_index']!r}, expected 255")
+        raise ValueError(f"{where}: ignore_index {data['ignore_index']!r:.80}, expected 255")
     return LabelSet(data["name"], data["source"], 255, checked)
 
 
@@ -128,17 +128,17 @@ def _label_class(entry: object, index: int, where: str) -> LabelClass:
     entry = require_entries(entry, _CLASS_KEYS, set(_OPTIONAL_CLASS_KEYS), where)
     color = entry["color"]
     if not (isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v <= 255 for v in color)):
-        raise ValueError(f"{where}: color {color!r}, expected [r, g, b] of 0-255")
+        raise ValueError(f"{where}: color {color!r:.80}, expected [r, g, b] of 0-255")
     if entry["id"] != index:
-        raise ValueError(f"{where}: id {entry['id']!r}, expected ids 0..n-1 in order")
+        raise ValueError(f"{where}: id {entry['id']!r:.80}, expected ids 0..n-1 in order")
     if entry["nav"] not in NAV_MEANINGS:
-        raise ValueError(f"{where}: nav {entry['nav']!r}, expected one of {', '.join(NAV_MEANINGS)}")
+        raise ValueError(f"{where}: nav {entry['nav']!r:.80}, expected one of {', '.join(NAV_MEANINGS)}")
     if type(entry["cost"]) is not int or not 0 <= entry["cost"] <= 98:
-        raise ValueError(f"{where}: cost {entry['cost']!r}, expected a whole number 0-98")
+        raise ValueError(f"{where}: cost {entry['cost']!r:.80}, expected a whole number 0-98")
     if type(entry["dynamic"]) is not bool:
-        raise ValueError(f"{where}: dynamic {entry['dynamic']!r}, expected true or false")
+        raise ValueError(f"{where}: dynamic {entry['dynamic']!r:.80}, expected true or false")
     if not isinstance(entry["name"], str) or not entry["name"]:
-        raise ValueError(f"{where}: name {entry['name']!r}, expected a word")
+        raise ValueError(f"{where}: name {entry['name']!r:.80}, expected a word")
     optional = {key: entry[key] for key in _OPTIONAL_CLASS_KEYS if key in entry}
     _check_optional(optional, where)
     r, g, b = color
@@ -149,6 +149,6 @@ def _check_optional(entries: dict[str, Any], where: str) -> None:
     for key, value in entries.items():
         if key == "speed_percent":
             if type(value) is not int or not 1 <= value <= 100:
-                raise ValueError(f"{where}: {key} {value!r}, expected a whole number 1-100")
+                raise ValueError(f"{where}: {key} {value!r:.80}, expected a whole number 1-100")
         elif type(value) is not bool:
-            raise ValueError(f"{where}: {key} {value!r}, expected true or false")
+            raise ValueError(f"{where}: {key} {value!r:.80}, expected true or false")

@@ -161,7 +161,7 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
     found = data.get("format") if isinstance(data, dict) else type(data).__name__
     if type(found) is not int or found not in FORMATS:
         known = " or ".join(map(str, FORMATS))
-        raise ValueError(f"{where}: metadata format {found!r}, expected {known}: use a release that knows it")
+        raise ValueError(f"{where}: metadata format {found!r:.80}, expected {known}: use a release that knows it")
     require_entries(data, _KEYS, _OPTIONAL_KEYS if found >= 2 else set(), f"{where}: metadata")
     modalities = _modalities(data["modalities"], found, where)
     size = data["network_size"]
@@ -199,7 +199,7 @@ def _modalities(entries: object, file_format: int, where: str) -> tuple[Modality
     checked = tuple(parse(entry, where) for entry in entries)
     names = [m.name for m in checked]
     if len(set(names)) != len(names):
-        raise ValueError(f"{where}: modalities {names}, expected each once")
+        raise ValueError(f"{where}: modalities {names!s:.200}, expected each once")
     return checked
 
 

@@ -117,10 +117,10 @@ def _by_list(root: Path, layout: Layout, known: Mapping[str, str]) -> tuple[list
         rows = read_csv(path) if path.suffix == ".csv" else _lines(path, layout)
         for row in ({**row, **values} for row in rows):
             if lacking := sorted(layout.parts - row.keys()):
-                problems.append(f"{path}: {dict(row)} does not say {', '.join(lacking)} of the frame")
+                problems.append(f"{path}: {dict(row)!s:.200} does not say {', '.join(lacking)} of the frame")
                 break
             if labels.match(labels.fill(row)) is None:
-                problems.append(f"{path}: {dict(row)} does not name a frame in the form of {labels.text}")
+                problems.append(f"{path}: {dict(row)!s:.200} does not name a frame in the form of {labels.text}")
                 break
             records.setdefault(_key(row, layout), row)
         if not rows:

@@ -37,16 +37,19 @@ _PART = re.compile(r"\{([A-Za-z]\w*)\}")
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A path below the data set's folder with named parts in braces; a part holds no slash and no leading dot."""
+    """A path below the data set's folder with named parts in braces.
+
+    A part holds no slash, no leading dot and no control character.
+    """
 
     text: str
 
     def __post_init__(self) -> None:
         plain = _PART.sub("", self.text)
         if not self.text or "{" in plain or "}" in plain:
-            raise ValueError(f"path {self.text!r}, expected names in braces such as rgb/{{stem}}.png")
+            raise ValueError(f"path {self.text!r:.80}, expected names in braces such as rgb/{{stem}}.png")
         if Path(self.text).is_absolute() or ".." in Path(self.text).parts:
-            raise ValueError(f"path {self.text!r}, expected one below the data set's folder")
+            raise ValueError(f"path {self.text!r:.80}, expected one below the data set's folder")
 
     @cached_property
     def parts(self) -> frozenset[str]:
@@ -61,7 +64,7 @@ class PathPattern:
             if i % 2 == 0:
                 regex += re.escape(piece)
             else:
-                regex += f"(?P={piece})" if piece in seen else rf"(?P<{piece}>[^/.][^/]*?)"
+                regex += f"(?P={piece})" if piece in seen else rf"(?P<{piece}>[^/.\x00-\x1f][^/\x00-\x1f]*?)"
                 seen.add(piece)
         return re.compile(regex)
 
@@ -171,7 +174,8 @@ def layout_from_dict(data: object, where: str) -> Layout:
     for kind, image in formats.items():
         if image.path.parts != (parts := formats["labels"].path.parts):
             raise ValueError(
-                f"{where}: {kind} has the parts {sorted(image.path.parts)}, labels {sorted(parts)}: expected equal ones"
+                f"{where}: {kind} has the parts {sorted(image.path.parts)!s:.200}, labels {sorted(parts)!s:.200}: "
+                "expected equal ones"
             )
     frames = entries["frames"]
     listed = isinstance(frames, str) and frames.endswith((".csv", ".txt"))
@@ -189,7 +193,7 @@ def layout_from_dict(data: object, where: str) -> Layout:
         ),
     ):
         if not good:
-            raise ValueError(f"{where}: {key} {entries[key]!r}, expected {expected}")
+            raise ValueError(f"{where}: {key} {entries[key]!r:.80}, expected {expected}")
     _path(frames, where)
     return Layout(**{**entries, "images": formats})
 
@@ -209,11 +213,11 @@ def _image_format(kind: str, data: object, where: str) -> ImageFormat:
         if found not in expected:
             raise ValueError(f"{where}: {key} {found!r:.80}, expected one of {', '.join(map(str, expected))}")
     if any(type(number) not in (int, float) or not np.isfinite(number) for number in numbers) or numbers[0] == 0:
-        raise ValueError(f"{where}: scale and offset {numbers}, expected finite numbers, the scale not 0")
+        raise ValueError(f"{where}: scale and offset {numbers!s:.80}, expected finite numbers, the scale not 0")
     if type(hole) is not int and hole is not None:
-        raise ValueError(f"{where}: hole {hole!r}, expected the number that means no measurement, or null")
+        raise ValueError(f"{where}: hole {hole!r:.80}, expected the number that means no measurement, or null")
     if type(first_class) is not int or not 0 <= first_class < UNLABELLED:
-        raise ValueError(f"{where}: first_class {first_class!r}, expected 0 to {UNLABELLED - 1}")
+        raise ValueError(f"{where}: first_class {first_class!r:.80}, expected 0 to {UNLABELLED - 1}")
     if mapping is not None and not (
         isinstance(mapping, dict) and mapping and all(type(v) is int for pair in mapping.items() for v in pair)
     ):
@@ -222,14 +226,14 @@ def _image_format(kind: str, data: object, where: str) -> ImageFormat:
         raise ValueError(f"{where}: first_class and map, expected one of them")
     path = _path(entries["path"], where)
     if not path.parts:
-        raise ValueError(f"{where}: path {path.text!r} names no part, expected one such as {{stem}}")
+        raise ValueError(f"{where}: path {path.text!r:.80} names no part, expected one such as {{stem}}")
     scale, offset = map(float, numbers)
     return ImageFormat(path, stored_type, channel, encoding, scale, offset, hole, first_class, mapping)
 
 
 def _path(text: object, where: str) -> PathPattern:
     if not isinstance(text, str):
-        raise ValueError(f"{where}: path {text!r}, expected text")
+        raise ValueError(f"{where}: path {text!r:.80}, expected text")
     try:
         return PathPattern(text)
     except ValueError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gemini_ros.core.documents import read_json
-from gemini_ros.core.files import atomic_path, locked
+from gemini_ros.core.files import atomic_path, locked, open_file
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.datasets.examples import FolderFrames, require_size
 from gemini_ros.datasets.images import read_stored
@@ -49,19 +49,36 @@ class UnpackedFrames(FolderFrames):
         stems = [record["stem"] for record in self.records]
         folder.mkdir(exist_ok=True)
         with locked(folder / "lock"):
-            if not (path.is_file() and index.is_file() and _stems(index) == stems):
-                _write([frame.files[kind] for frame in self._frames], kind, image, path)
+            array = _mapped(path) if _stems(index) == stems else None
+            files = [frame.files[kind] for frame in self._frames]
+            if array is None or not _is_of(array, len(files), read_stored(files[0], kind, image)):
+                _write(files, kind, image, path)
                 with atomic_path(index) as part:
                     part.write_text(json.dumps(stems))
-        return np.load(path, mmap_mode="r")
+                array = np.load(path, mmap_mode="r")
+        return array
 
 
 def _stems(index: Path) -> object:
     """What was unpacked, as far as it can be read: what cannot is unpacked again."""
     try:
         return read_json(index)
-    except ValueError:
+    except (OSError, ValueError):
         return None
+
+
+def _mapped(path: Path) -> np.ndarray | None:
+    """What was unpacked, as above."""
+    try:
+        with open_file(path):  # a regular file
+            return np.load(path, mmap_mode="r")
+    except Exception:  # noqa: BLE001 (numpy reads a header as Python, with any error of its parser)
+        return None
+
+
+def _is_of(array: object, count: int, first: np.ndarray) -> bool:
+    """Whether an array may hold ``count`` images like ``first``."""
+    return isinstance(array, np.memmap) and array.dtype == first.dtype and array.shape == (count, *first.shape)
 
 
 def _write(files: Sequence[Path], kind: str, image: ImageFormat, path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from gemini_ros.bags.label_images import LabelImages, count
 from gemini_ros.bags.reader import BagReader
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.outputs import OutputBag, outputs_path
-from gemini_ros.inference import load_segmenter, sha256_of
+from gemini_ros.inference import load_segmenter
 from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
@@ -69,6 +70,7 @@ def evaluate_bag(
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(model),
             notes=[*run.pipeline.notes(), *scorer.notes()],
+            bag_sha256=sha256_of(bag),
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's

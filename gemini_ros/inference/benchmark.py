@@ -14,9 +14,10 @@ import numpy as np
 
 from gemini_ros import __version__
 from gemini_ros.core.documents import read_json
+from gemini_ros.core.files import sha256_of
 from gemini_ros.inference.gate import golden_path, read_golden, scaled
 from gemini_ros.inference.load import AUTO, load_segmenter
-from gemini_ros.inference.model_file import ModelError, read_model_info, sha256_of
+from gemini_ros.inference.model_file import ModelError, read_model_info
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.inference.tensorrt.progress import Progress
 from gemini_ros.inference.tensorrt.segmenter import TensorRtSegmenter

@@ -166,7 +166,7 @@ def parse_record(text: str, where: str) -> EngineRecord:
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{where}: not the description of an engine: {one_line(error)}") from error
     if record.parity.state not in (PENDING, PASSED, REJECTED):
-        raise ValueError(f"{where}: parity {record.parity.state!r}, expected {PENDING}, {PASSED} or {REJECTED}")
+        raise ValueError(f"{where}: parity {record.parity.state!r:.80}, expected {PENDING}, {PASSED} or {REJECTED}")
     return record
 
 

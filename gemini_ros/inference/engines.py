@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cache import ANY_GPU, PASSED, REJECTED, EngineCache, EngineKey, EngineRecord, Entry
 from gemini_ros.inference.gate import gate, golden_path
-from gemini_ros.inference.model_file import ModelError, sha256_of
+from gemini_ros.inference.model_file import ModelError
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.inference.tensorrt.build import BuildOptions, BuiltEngine, build_engine
 from gemini_ros.inference.tensorrt.cuda import Gpu, GpuError, probe_gpu

@@ -37,7 +37,7 @@ def load_segmenter(
     a missing engine that is not to be built; ``ValueError`` for an unknown backend.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend {backend!r}, expected one of {', '.join(BACKENDS)}")
+        raise ValueError(f"backend {backend!r:.80}, expected one of {', '.join(BACKENDS)}")
     path = Path(path)
     info = read_model_info(path)
     if info.task != SEGMENT:

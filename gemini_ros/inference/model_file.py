@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from gemini_ros.core.files import read_file
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
+from gemini_ros.core.onnx_file import HASH_KEY, KEY, METADATA_PROPS, VALUE, fields, graph_hash
 
-# Field numbers of onnx.proto: ModelProto.metadata_props, StringStringEntryProto.key and .value.
-_METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
 _LARGEST_METADATA = 1 << 20
 
 
@@ -43,51 +40,20 @@ def read_metadata(path: str | Path) -> str:
     return text
 
 
-def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(read_file(path)).hexdigest()
+def require_whole(data: bytes, path: Path) -> None:
+    """Raise ``ModelError`` for a graph other than the one that was hashed; a file without a hash passes."""
+    told = _metadata(data, path).get(HASH_KEY)
+    if told is not None and told != graph_hash(data):
+        raise ModelError(f"model {path}: its weights are not those that were exported; copy the file again")
 
 
 def _metadata(data: bytes, path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     try:
-        for number, value in _fields(data):
-            if number == _METADATA_PROPS and isinstance(value, memoryview) and len(value) <= _LARGEST_METADATA:
-                fields = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
-                entries[fields.get(_KEY, "")] = fields.get(_VALUE, "")
+        for number, value in fields(data):
+            if number == METADATA_PROPS and isinstance(value, memoryview) and len(value) <= _LARGEST_METADATA:
+                texts = {n: bytes(v).decode() for n, v in fields(value) if isinstance(v, memoryview)}
+                entries[texts.get(KEY, "")] = texts.get(VALUE, "")
     except (ValueError, IndexError) as error:
         raise ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again") from error
     return entries
-
-
-def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Top-level fields of a protobuf message (its wire format); ``ValueError`` or ``IndexError`` where damaged."""
-    view, position = memoryview(data), 0
-    while position < len(view):
-        tag, position = _varint(view, position)
-        wire_type = tag & 7
-        if wire_type == 0:
-            value, position = _varint(view, position)
-            yield tag >> 3, value
-            continue
-        if wire_type == 2:
-            length, position = _varint(view, position)
-        elif wire_type in (1, 5):
-            length = 8 if wire_type == 1 else 4
-        else:
-            raise ValueError(f"wire type {wire_type}")
-        if position + length > len(view):
-            raise ValueError("truncated field")
-        yield tag >> 3, view[position : position + length]
-        position += length
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("varint too long")

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from gemini_ros.core.documents import one_line
+from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.finishing import finish
-from gemini_ros.inference.model_file import ModelError
+from gemini_ros.inference.graph_limits import require_bounded_graph
+from gemini_ros.inference.model_file import ModelError, require_whole
 from gemini_ros.inference.segmenter import Segmenter, absent_image
 
 _ERROR_LEVEL = 3
@@ -32,16 +35,27 @@ class OnnxSegmenter(Segmenter):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
-        except Exception as error:
-            raise ModelError(f"model {path}: ONNX Runtime cannot load it: {error}") from error
-        self._check_interface(path)
+        data = read_file(path)
+        require_whole(data, path)
+        require_bounded_graph(data, info, path)
         self._run_options = onnxruntime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         width, height = camera_size or info.network_size
-        self._run(self._zeros(width, height))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+            self._check_interface(path)
+            (logits,) = self._session.run(["logits"], self._zeros(width, height), self._run_options)
+        except ModelError:
+            raise
+        # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
+        except Exception as error:
+            raise ModelError(f"model {path}: ONNX Runtime cannot run it: {one_line(error)}") from error
+        shape, classes = np.shape(logits), len(info.label_set)
+        if len(shape) != 4 or shape[:2] != (1, classes) or 0 in shape or np.asarray(logits).dtype != np.float32:
+            raise ModelError(f"model {path}: logits {shape}, expected float32 (1, {classes}, H, W)")
+        finish(np.asarray(logits)[0], height, width, info.temperature)  # compiles, before the first frame
 
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         rows, columns = inputs[self.info.modality_names[0]].shape[1:3]

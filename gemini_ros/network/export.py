@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
+from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
 
@@ -41,7 +42,7 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, sta
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     onnx.checker.check_model(proto, full_check=True)
     with atomic_path(path) as part:
-        part.write_bytes(proto.SerializeToString())
+        part.write_bytes(with_graph_hash(proto.SerializeToString()))
 
 
 def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:

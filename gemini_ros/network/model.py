@@ -46,7 +46,7 @@ class FusionSegmenter(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(encoder, str) and encoder not in ENCODERS:
-            raise ValueError(f"encoder {encoder!r}, expected one of {', '.join(ENCODERS)}")
+            raise ValueError(f"encoder {encoder!r:.80}, expected one of {', '.join(ENCODERS)}")
         if not 1 <= len(modalities) <= 2:
             raise ValueError(f"modalities {modalities}, expected one or two")
         config = ENCODERS[encoder] if isinstance(encoder, str) else encoder

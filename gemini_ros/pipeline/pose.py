@@ -159,11 +159,11 @@ class OdometryPoses:
     def _misfit(self, frame: str, child: str) -> str:
         """Why odometry of these frames says nothing of where base_link is in the grid; empty if it does."""
         if frame != self._grid_frame:
-            return f"odometry is in frame {frame!r}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
+            return f"odometry is in frame {frame!r:.80}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
         if "camera" in child or "optical" in child:
             return (
-                f"odometry is the pose of {child!r}, expected {self.base_frame}: publish the odometry of the robot's "
-                "base, with its child_frame_id"
+                f"odometry is the pose of {child!r:.80}, expected {self.base_frame}: publish the odometry of the "
+                "robot's base, with its child_frame_id"
             )
         return ""
 
@@ -180,7 +180,9 @@ class OdometryPoses:
             doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
         odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
         if odd and not misfits:
-            doubts.append(f"odometry is the pose of {odd[0]!r}, taken for {self.base_frame}: set its child_frame_id")
+            doubts.append(
+                f"odometry is the pose of {odd[0]!r:.80}, taken for {self.base_frame}: set its child_frame_id"
+            )
         return "; ".join(doubts)
 
     def awaits(self, stamp: int) -> bool:

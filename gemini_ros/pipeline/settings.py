@@ -303,7 +303,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
     for setting in SETTINGS:
         value = values[setting.name]
         if setting.choices and value not in setting.choices:
-            raise ValueError(f"{setting.name}: {value!r}, expected one of {setting.range_text}")
+            raise ValueError(f"{setting.name}: {value!r:.80}, expected one of {setting.range_text}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{setting.name}: {value}, expected a finite number")
         if setting.low is not None and setting.high is not None and not setting.low <= value <= setting.high:
@@ -369,7 +369,7 @@ def _camera_size(text: str) -> tuple[int, int] | None:
         return None
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 16384 and 0 < int(height) <= 16384):
-        raise ValueError(f"camera.size: {text!r}, expected WIDTHxHEIGHT such as 640x480, or nothing")
+        raise ValueError(f"camera.size: {text!r:.80}, expected WIDTHxHEIGHT such as 640x480, or nothing")
     return int(width), int(height)
 
 
@@ -378,7 +378,8 @@ def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
     numbers = isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
     if not numbers or len(values) not in (0, 6):
         raise ValueError(
-            f"camera.in_base: {values!r}, expected six finite numbers x y z roll pitch yaw with decimal points, or none"
+            f"camera.in_base: {values!r:.80}, expected six finite numbers x y z roll pitch yaw with decimal points, "
+            "or none"
         )
     return tuple(values) or None
 
@@ -418,7 +419,7 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
             if name in _BY_NAME:
                 values[name] = _typed(_BY_NAME[name], value, str(path))
             elif hint := hint_for_unknown(name, shared=section.shared):
-                raise ValueError(f"{path}: {section.key}: no parameter {name}{hint}")
+                raise ValueError(f"{path}: {section.key}: no parameter {name:.80}{hint}")
     return values
 
 
@@ -454,9 +455,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """
     name, equals, word = text.partition("=")
     if not equals:
-        raise ValueError(f"{text!r}, expected NAME=VALUE such as sync.slop_s=0.03")
+        raise ValueError(f"{text!r:.80}, expected NAME=VALUE such as sync.slop_s=0.03")
     if name not in _BY_NAME:
-        raise ValueError(f"no setting {name}{hint_for_unknown(name, shared=False)}")
+        raise ValueError(f"no setting {name:.80}{hint_for_unknown(name, shared=False)}")
     setting = _BY_NAME[name]
     if isinstance(setting.default, str):
         return name, word

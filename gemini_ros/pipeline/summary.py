@@ -47,7 +47,7 @@ class Summary:
     p50 and p99 of each stage of ``pipeline.statistics.STAGES``. ``miou``, ``iou`` by class name and what follows them:
     ``core.metrics.Scores`` over the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
     nor prediction is ``None``, so is the calibration error where the confidence was not recorded. ``notes`` say what
-    was not there, or not usable, and what follows.
+    was not there, or not usable, and what follows. ``bag_sha256``: of the bag that was evaluated (``core.files``).
     """
 
     frames: Mapping[str, StreamCounts]
@@ -70,6 +70,7 @@ class Summary:
     mode_changes: tuple[ModeChange, ...]
     model_sha256: str
     notes: tuple[str, ...] = ()
+    bag_sha256: str = ""
     version: str = __version__
 
     def check(self) -> list[str]:
@@ -125,6 +126,7 @@ def summarise(
     class_names: Sequence[str] = (),
     scored_frames: int = 0,
     notes: Iterable[str] = (),
+    bag_sha256: str = "",
 ) -> Summary:
     """The summary of a run at rest; without ``scores`` the labels were compared with nothing."""
     return Summary(
@@ -143,6 +145,7 @@ def summarise(
         mode_changes=tuple(mode_changes),
         model_sha256=model_sha256,
         notes=tuple(notes),
+        bag_sha256=bag_sha256,
     )
 
 
@@ -156,9 +159,9 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     """Read what ``Summary.to_json`` wrote. Raises ``ValueError`` naming the first thing that is not of its form."""
     data = parse_json(text, where)
     expected = [field.name for field in fields(Summary)]
-    if not isinstance(data, dict) or set(data) != set(expected):
+    if not isinstance(data, dict) or set(data) | {"bag_sha256"} != set(expected):
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{where}: keys {found}, expected exactly {sorted(expected)}")
+        raise ValueError(f"{where}: keys {found!s:.200}, expected exactly {sorted(expected)}")
     try:
         frames = {name: StreamCounts(**counts) for name, counts in data["frames"].items()}
         changes = tuple(ModeChange(**change) for change in data["mode_changes"])
@@ -172,11 +175,11 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{where}: not of the form `gemini-ros evaluate` writes: {error}") from error
     if any(type(n) is not int or n < 0 for n in whole):
-        raise ValueError(f"{where}: counts {whole}, expected whole numbers of at least 0")
+        raise ValueError(f"{where}: counts {whole!s:.200}, expected whole numbers of at least 0")
     if unknown := causes - set(CAUSES):
-        raise ValueError(f"{where}: causes {sorted(unknown)}, expected some of {', '.join(CAUSES)}")
+        raise ValueError(f"{where}: causes {sorted(unknown)!s:.200}, expected some of {', '.join(CAUSES)}")
     if stages != set(STAGES):
-        raise ValueError(f"{where}: stages {sorted(map(str, stages))}, expected {', '.join(STAGES)}")
+        raise ValueError(f"{where}: stages {sorted(map(str, stages))!s:.200}, expected {', '.join(STAGES)}")
     return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": notes})
 
 

@@ -14,6 +14,7 @@ from onnx import ModelProto
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.datasets.examples import Example, Source, read_examples
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, read_golden, write_golden
@@ -73,7 +74,7 @@ def convert_model(
     model = converted(load_plain(source), info, list(measured), keep)
     comparisons = losses(source, model, judged)
     require_within(LIMITS[precision], comparisons, str(out))
-    data = model.SerializeToString()
+    data = with_graph_hash(model.SerializeToString())
     with atomic_path(out) as part:
         part.write_bytes(data)
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:

@@ -9,13 +9,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import lightning
+import yaml
+from jsonargparse import get_loader, set_loader
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from gemini_ros.core.documents import one_line, parse_yaml
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import read_trained, require_fitting
+
+
+class _Begun(lightning.Callback):
+    """True once all of a checkpoint is read and the first batch is next."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def __bool__(self) -> bool:
+        return self._begun
+
+    def _begin(self, *_: object) -> None:
+        self._begun = True
+
+    on_sanity_check_start = on_train_start = on_test_start = _begin
 
 
 class _Cli(LightningCLI):
@@ -51,6 +70,21 @@ class _Cli(LightningCLI):
         """Raise ``ValueError`` where training cannot go on from the checkpoint."""
         self._require_fitting()
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Name the checkpoint where Lightning cannot go on from it: what it reads beside the weights is unchecked."""
+        options = self.config[subcommand]
+        begun = _Begun()
+        self.trainer.callbacks.append(begun)
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if begun or options.get("ckpt_path") is None or isinstance(error, OSError):
+                raise
+            raise ValueError(
+                f"{options.ckpt_path}: {type(error).__name__} on going on from it: {one_line(error)}; start anew "
+                "from its weights with --model.weights"
+            ) from error
+
     def _require_fitting(self) -> None:
         if self._stored is not None:
             state, path = self._stored
@@ -61,6 +95,7 @@ class _Cli(LightningCLI):
 def train(arguments: Sequence[str]) -> None:
     """Run LightningCLI on ``arguments`` (``fit --config ...``)."""
     _say_once()
+    _bound_configurations()
     _Cli(
         SegmentationTask,
         SegmentationData,
@@ -73,6 +108,19 @@ def train(arguments: Sequence[str]) -> None:
         },
         save_config_kwargs={"overwrite": True},
     )
+
+
+def _bound_configurations() -> None:
+    """Let the configuration's own reader see only what ours takes: an alias may stand for any amount of YAML."""
+    if getattr(read := get_loader("yaml"), "bounded", False):
+        return
+
+    def bounded(text: str) -> Any:
+        parse_yaml(text, "configuration")
+        return read(text)
+
+    bounded.bounded = True  # type: ignore[attr-defined]
+    set_loader("yaml", bounded, (yaml.YAMLError, ValueError))
 
 
 def _say_once() -> None:

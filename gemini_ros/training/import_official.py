@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import METRES, Modality, ModelInfo
 from gemini_ros.datasets.folder import SIMULATED
-from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
 from gemini_ros.network.official import load_official, read_architecture

@@ -1,8 +1,10 @@
+import hashlib
 import os
+import subprocess
 
 import pytest
 
-from gemini_ros.core.files import atomic_path, locked, open_file, read_file
+from gemini_ros.core.files import atomic_path, locked, open_file, read_file, sha256_of
 from test.deadlines import at_most_5_s
 
 
@@ -90,3 +92,11 @@ def test_of_others_nothing_is_read_where_it_must_be_our_own(tmp_path):
         os.chown(tmp_path / "x", 54321, -1)
         with pytest.raises(PermissionError, match="belongs to user 54321, expected 0 or root"):
             open_file(tmp_path / "x", own=True)
+
+
+def test_the_hash_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
+    (tmp_path / "b").write_bytes(b"two")
+    (tmp_path / "a").write_bytes(b"one")
+    printed = subprocess.run("sha256sum *", shell=True, cwd=tmp_path, capture_output=True, check=True).stdout
+    assert sha256_of(tmp_path) == hashlib.sha256(printed).hexdigest()
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"one").hexdigest()

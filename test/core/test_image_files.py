@@ -58,9 +58,20 @@ PROGRESSIVE = b"\xff\xd8\xff\xc2\x00\x11\x08" + struct.pack(">HH", 8000, 8000) +
 
 @pytest.mark.parametrize(
     ("data", "needed"),
-    [(png_header(8000, 8000, 16, 6), 512_000_000), (PROGRESSIVE, 576_000_000)],
-    ids=["16-bit colours", "progressive"],
+    [
+        (png_header(8000, 8000, 16, 6), 1_408_000_000),
+        (png_header(8000, 8000, 16, 0), 1_024_000_000),
+        (png_header(8000, 8000, 8, 0), 384_000_000),
+        (PROGRESSIVE, 896_000_000),
+    ],
+    ids=["16-bit colours", "depth", "labels", "progressive"],
 )
 def test_what_takes_much_memory_to_decode_is_refused(data: bytes, needed: int):
     with pytest.raises(FrameError, match=f"of 8000x8000 takes {needed} bytes to decode, expected at most 268435456"):
         decode_image_file(np.frombuffer(data, np.uint8), color=False)
+
+
+def test_colours_are_held_twice_on_the_way():
+    data = np.frombuffer(png_header(8000, 8000, 8, 2), np.uint8)
+    with pytest.raises(FrameError, match="takes 384000000 bytes to decode, expected at most 268435456"):
+        decode_image_file(data, color=True)

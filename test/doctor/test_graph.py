@@ -224,6 +224,11 @@ def test_every_camera_file_is_read_and_found_by_what_it_publishes() -> None:
         ("rgb: /a", "rgb needs"),
         ("odom: /odom", "no stream"),
         ("- rgb", "no stream"),
+        ("rgb: [a]", r"\['a'\]; rgb needs image, camera_info and image_transport, as names"),
+        ("rgb: {image: [a], camera_info: /b, image_transport: raw}", "rgb needs"),
+        ("rgb: {image: /a, camera_info: {b: c}, image_transport: raw}", "rgb needs"),
+        ("rgb: {image: /a, camera_info: /b, image_transport: [raw]}", "rgb needs"),
+        ("depth: {image: 1, camera_info: 2, image_transport: 3}", "depth needs"),
     ],
 )
 def test_a_camera_file_of_another_form_is_refused(tmp_path, content: str, message: str) -> None:

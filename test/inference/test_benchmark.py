@@ -10,7 +10,7 @@ import pytest
 
 from gemini_ros import cli
 from gemini_ros.inference import ModelError
-from gemini_ros.inference.benchmark import STAGES, benchmark_model, compare, read_report
+from gemini_ros.inference.benchmark import FORMAT, STAGES, benchmark_model, compare, read_report
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "warehouse_rgbd_nano.onnx"
 
@@ -58,7 +58,19 @@ def test_the_command_writes_what_it_compares_with_next_time(tmp_path, capsys):
     assert read_report(path)["frames"] == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}'])
+# Lists where numbers belong.
+LISTS = json.dumps(
+    {
+        "format": FORMAT,
+        "latency_ms": {stage: {"p50": [1], "p99": [1]} for stage in STAGES},
+        "throughput_hz": [1],
+        "load_s": [1],
+        "memory_mb": {"process_peak": [1]},
+    }
+)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": [1]}', "[" * 1000, LISTS])
 def test_what_is_no_report_is_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)

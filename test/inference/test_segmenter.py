@@ -7,8 +7,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.frames import Frame
-from gemini_ros.inference import ModelError, load_segmenter, read_model_info, sha256_of
+from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RGB_DEPTH = FIXTURES / "tiny_rgb_depth.onnx"

@@ -1,7 +1,9 @@
 """Checkpoints of others: read whole, and never run."""
 
 import contextlib
+import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
+from test.deadlines import at_most_5_s
 
 
 class Intruder:
@@ -104,3 +107,32 @@ def test_damage_is_a_value_error_or_harmless(tmp_path, data, zipped):
 def test_what_is_no_state_dict_is_named(data, message):
     with pytest.raises(ValueError, match=f"x: {message}"):
         require_state_dict(data, "x")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_holds(tmp_path):
+    path, bomb = tmp_path / "x.pth", tmp_path / "bomb.pth"
+    torch.save({"a": torch.zeros(1 << 20)}, path)
+    with zipfile.ZipFile(path) as good, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in good.infolist():
+            archive.writestr(entry.filename, good.read(entry))
+    assert bomb.stat().st_size < 1e5
+    with pytest.raises(ValueError, match=r"bomb\.pth: 41\d+ bytes unpacked from \d+; expected weights"):
+        read_checkpoint(bomb)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_tensor_that_repeats_what_is_stored(tmp_path, zipped):
+    """A view of one number may be of any size; looking at its values would take it."""
+    path = tmp_path / "x.pth"
+    tensor = torch.zeros(1).expand(1 << 20, 1 << 20)
+    torch.save({"a": [{"b": tensor}]}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"x\.pth: a tensor of 4398046511104 bytes of which 4 are stored"):
+        read_checkpoint(path)
+    torch.save({"a": [{"b": torch.arange(6.0)[1:4], "c": torch.ones(2, 3).T}]}, path)
+    assert read_checkpoint(path)["a"][0]["b"].tolist() == [1, 2, 3]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "x.pth")
+    with at_most_5_s(), pytest.raises(OSError, match="a pipe, expected a regular file"):
+        read_checkpoint(tmp_path / "x.pth")

@@ -59,6 +59,13 @@ def test_fields_are_those_of_the_contract():
     assert data["version"] == __version__
 
 
+def test_a_summary_of_before_bags_were_hashed_is_read():
+    data = json.loads(summary(bag_sha256="cd" * 32).to_json())
+    assert summary_from_json(json.dumps(data)).bag_sha256 == "cd" * 32
+    del data["bag_sha256"]
+    assert summary_from_json(json.dumps(data)).bag_sha256 == ""
+
+
 def test_file_round_trip(tmp_path):
     path = tmp_path / "out" / "summary.json"
     summary().write(path)

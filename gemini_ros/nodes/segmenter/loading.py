@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gemini_ros.core.files import sha256_of
 from gemini_ros.inference.load import load_segmenter
-from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.settings import Settings
 
