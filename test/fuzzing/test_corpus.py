@@ -22,7 +22,8 @@ MOST_BYTES = 300e6
 
 def targets() -> list:
     every = (*decoders.TARGETS, *readers.TARGETS)
-    marks = {name: pytest.mark.torch for name in readers.OF_TORCH}
+    # A damaged training log is read by all of Lightning, which takes its time.
+    marks = {name: [pytest.mark.torch, *([pytest.mark.slow] if name == "trained" else [])] for name in readers.OF_TORCH}
     return [pytest.param(target, id=target.name, marks=marks.get(target.name, ())) for target in every]
 
 
