@@ -11,9 +11,13 @@ from gemini_ros.core.model_info import ModelInfo
 
 
 class Segmenter(ABC):
-    """A loaded model. ``backend`` names what runs it and ``reason`` why it was chosen. Not thread-safe."""
+    """A loaded model. ``backend`` names what runs it and ``reason`` why it was chosen.
+
+    ``requests`` is how many threads may be inside ``segment`` at once.
+    """
 
     backend: str
+    requests: int = 1
 
     def __init__(self, info: ModelInfo, reason: str, camera_size: tuple[int, int] | None) -> None:
         self.info = info

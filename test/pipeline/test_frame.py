@@ -42,7 +42,7 @@ def test_a_match_ends_in_one_count(image, segment, dropped, fault):
     frames = pipeline(segment)
     frames.emitted(match(image))
     frames.begin()
-    segmented = frames.segment(match(image), StageTimer())
+    segmented = frames.settle(frames.infer(match(image), StageTimer()))
     assert (segmented is None) == bool(dropped)
     if segmented is not None:
         frames.published()
@@ -58,6 +58,6 @@ def test_an_abandoned_match_is_counted_as_that_alone(image):
     frames.emitted(match(image))
     frames.begin()
     assert frames.abandon()
-    assert frames.segment(match(image), StageTimer()) is None
+    assert frames.settle(frames.infer(match(image), StageTimer())) is None
     assert frames.counters.dropped_pairs == {"shutdown": 1}
     assert frames.counters.identities() == []

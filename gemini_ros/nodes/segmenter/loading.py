@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gemini_ros.inference.load import load_segmenter
@@ -56,18 +56,18 @@ class ModelLoader:
         self._checked.wait(timeout_s)
         return self.error
 
-    def close(self, timeout_s: float, user: threading.Thread | None = None) -> None:
+    def close(self, timeout_s: float, users: Sequence[threading.Thread] = ()) -> None:
         """Give the model back; one that is still being loaded is given back when it arrives.
 
-        Where the thread ``user`` is still inside the model, that happens when it has come out.
+        Where threads of ``users`` are still inside the model, that happens when they have come out.
         """
         self._abandoned.set()
         self._thread.join(timeout_s)
         segmenter, self.segmenter = self.segmenter, None
         if segmenter is None:
             return
-        if user is not None and user.is_alive():
-            threading.Thread(target=_close_after, args=(user, segmenter), name="closer", daemon=True).start()
+        if any(user.is_alive() for user in users):
+            threading.Thread(target=_close_after, args=(users, segmenter), name="closer", daemon=True).start()
         else:
             segmenter.close()
 
@@ -109,6 +109,7 @@ class ModelLoader:
         self._checked.set()
 
 
-def _close_after(user: threading.Thread, segmenter: Segmenter) -> None:
-    user.join()
+def _close_after(users: Sequence[threading.Thread], segmenter: Segmenter) -> None:
+    for user in users:
+        user.join()
     segmenter.close()
