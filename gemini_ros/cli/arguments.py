@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -128,10 +129,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace, more: Mapping[str, Any]) -> Settings:
     """The settings of ``--params``, of the command's own options (``more``) and of ``--set``; the later one wins."""
-    from gemini_ros.pipeline.settings import make_settings, parse_assignment, read_parameter_file
+    from gemini_ros.pipeline import settings
 
-    values = read_parameter_file(args.params) if args.params else {}
-    return make_settings(values | dict(more) | dict(map(parse_assignment, args.assignments)))
+    values = settings.read_parameter_file(args.params) if args.params else {}
+    for sentence in settings.foreign_names(settings.names_for_every_node(args.params)) if args.params else ():
+        print(f"gemini-ros: {args.params}: {sentence}", file=sys.stderr)
+    return settings.make_settings(values | dict(more) | dict(map(settings.parse_assignment, args.assignments)))
 
 
 def add_rate(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,11 @@ def too_little(name: str, image: npt.NDArray[np.float32], low: float, high: floa
     )
 
 
+def too_little_for_map(depth: npt.NDArray[np.float32], config: CostmapConfig) -> str:
+    """Why ``depth`` (H, W) in metres measures next to nothing of what a map of ``config`` takes; empty if it does."""
+    return too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
+
+
 def no_evidence(
     depth: npt.NDArray[np.float32], intrinsics: Intrinsics, grid_from_camera: Matrix, config: CostmapConfig
 ) -> str:

@@ -96,6 +96,7 @@ class FramePipeline:
             self.counters.drop(outcome.cause)
             self.fault = outcome.text
             self.faults.note(outcome.text)
+            self._intake.matcher.outcome(False)
             return None
         self.counters.inferences += 1
         self.fault = ""
@@ -104,6 +105,7 @@ class FramePipeline:
     def published(self) -> None:
         """The labels of a frame have left."""
         self.counters.labels_published += 1
+        self._intake.matcher.outcome(True)
 
     def map(self, segmented: Segmented, now: Instant) -> None:
         """The frame as evidence into the map."""
@@ -126,7 +128,6 @@ class FramePipeline:
             self._abandoned = True
             self.counters.shutdown += self._under_way
             return self._under_way
-
 
 def _time_segment(timer: StageTimer, measured_ns: Mapping[str, int], whole_ns: int) -> None:
     for stage, duration_ns in measured_ns.items():

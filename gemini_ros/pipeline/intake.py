@@ -13,7 +13,7 @@ import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
-from gemini_ros.core.measured import too_little
+from gemini_ros.core.measured import too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import Settings
@@ -49,6 +49,9 @@ class ImageStream:
     def __init__(self, name: str, settings: Settings, valid_range: tuple[float, float] | None = None) -> None:
         self.name = name
         self.image_fault = ""
+        """Why the last image shows the model next to nothing; empty where it does not."""
+        self.map_fault = ""
+        """Why the last depth shows the map next to nothing."""
         self._valid_range = valid_range
         self.frame_id = ""
         self.intrinsics: Intrinsics | None = None
@@ -73,10 +76,17 @@ class ImageStream:
         if self._valid_range is not None:
             unit = _UNITS.get(self.name, "")
             self.image_fault = too_little(self.name, image, *self._valid_range, unit, "which the model takes")
+        if self.name == "depth":
+            self.map_fault = too_little_for_map(image, self._settings.costmap)
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
+
+    @property
+    def blind(self) -> str:
+        """Why the last image measures next to nothing; empty where it does not."""
+        return self.image_fault or self.map_fault
 
     def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
         """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
@@ -155,7 +165,7 @@ class Intake:
             raise
         if fault := self.streams[stream].image_fault:
             self.faults.note(fault, f"{stream} measures nothing")
-        return self.matcher.add(stream, stamp_ns(message), received, clock(), content)
+        return self.matcher.add(stream, stamp_ns(message), received, clock(), content, not self.streams[stream].blind)
 
     def take_info(self, stream: str, message: Any) -> None:
         """Learn the camera of a stream from a sensor_msgs/CameraInfo."""

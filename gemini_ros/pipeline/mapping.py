@@ -10,10 +10,9 @@ from collections import deque
 import numpy as np
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
-from gemini_ros.core.evidence import MIN_RANGE_M
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.core.measured import no_evidence, too_little
+from gemini_ros.core.measured import no_evidence, too_little_for_map
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
@@ -171,7 +170,7 @@ class Mapper:
                 segmentation, depth, intrinsics, pose.grid_from_camera, evidence_ns, seen.receipt.steady_ns
             )
             config = self._costmap.config
-        fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
+        fault = too_little_for_map(depth, config)
         if known or fault:
             return "too little", fault
         return "no evidence", no_evidence(depth, intrinsics, pose.grid_from_camera, config)

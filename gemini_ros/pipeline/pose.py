@@ -188,15 +188,23 @@ class OdometryPoses:
         newest_ns = self._newest_ns
         return newest_ns is not None and newest_ns < stamp <= newest_ns + _SILENT_NS
 
-    def at(self, stamp: int, camera_frame: str) -> CameraPose:
+    def _mounting(self, camera_frame: str, stamp: int) -> Matrix:
+        """The optical frame in ``base_frame`` (4, 4). Raises ``PoseUnknown``."""
         if self._base_from_camera is None:
             raise PoseUnknown(
                 f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from "
                 f"{self.base_frame} on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
             )
+        return self._base_from_camera
+
+    def at(self, stamp: int, camera_frame: str) -> CameraPose:
+        try:
+            base_from_camera = self._mounting(camera_frame, stamp)
+        except PoseUnknown as unmounted:
+            raise PoseUnknown("; ".join(text for text in (str(unmounted), self._motion_fault()) if text)) from None
         if not self._sources:
             warning = f"{self._fault or 'no odometry'}: the grid is in {self.base_frame} and does not accumulate"
-            return CameraPose(self.base_frame, self._base_from_camera, (0.0, 0.0, 0.0), warning)
+            return CameraPose(self.base_frame, base_from_camera, (0.0, 0.0, 0.0), warning)
         warning = self._judge()
         grid_from_base = self._buffer.at(stamp, TOLERANCE_NS)
         if grid_from_base is None:
@@ -204,7 +212,16 @@ class OdometryPoses:
                 f"no odometry within {TOLERANCE_NS / 1e9:g} s of the image: publish it at 20 Hz or more, stamped with "
                 "the clock of the camera"
             )
-        return CameraPose(self._grid_frame, grid_from_base @ self._base_from_camera, planar(grid_from_base), warning)
+        return CameraPose(self._grid_frame, grid_from_base @ base_from_camera, planar(grid_from_base), warning)
+
+    def _motion_fault(self) -> str:
+        """What is wrong or doubtful about the odometry, beside a mounting that is not known."""
+        if not self._sources:
+            return self._fault
+        try:
+            return self._judge()
+        except PoseUnknown as reason:
+            return str(reason)
 
     def wait(self, stamp: int) -> None:
         """Nothing to wait for: whoever calls ``take`` decides by ``awaits`` when to ask."""

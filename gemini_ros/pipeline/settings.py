@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gemini_ros.core.costmap import CostmapConfig
-from gemini_ros.core.documents import parse_yaml, read_yaml
+from gemini_ros.core.documents import parse_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
+from gemini_ros.pipeline.parameter_files import read_sections, sections_reaching
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
 
@@ -27,7 +28,6 @@ TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
 MAX_OFFSET_S = 10.0
-_EVERY_NODE = "/**"
 _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _COSTMAP = CostmapConfig()
 
@@ -405,27 +405,33 @@ def make_settings(values: Mapping[str, Any] | None = None) -> Settings:
 
 
 def read_parameter_file(path: str | Path) -> dict[str, Any]:
-    """Values by name from a file of ROS parameters, those of ``/**`` and of the node ``segmenter``.
+    """Values by name from a file of ROS parameters, those that reach the node ``segmenter``; see ``parameter_files``.
 
-    Raises ``ValueError`` for a file of another form, a value of another type and a name of the node's own section that
-    does not exist; under ``/**``, where other nodes' names stand too, only for one that is nearly right. ``OSError``
-    where it cannot be read.
+    Raises ``ValueError`` for a file of another form, without a section for the node or with several, for a value of
+    another type and a name of the node's own section that does not exist; under a key such as ``/**``, where other
+    nodes' names stand too, only for one that is nearly right. ``OSError`` where it cannot be read.
     """
     path = Path(path).expanduser()
-    nodes = _read_nodes(path)
     values: dict[str, Any] = {}
-    for node in (_EVERY_NODE, NODE, f"/{NODE}"):
-        for name, value in _flat(_parameters(nodes, node, path)):
+    for section in sections_reaching(NODE, read_sections(path), path):
+        for name, value in _flat(section.parameters):
             if name in _BY_NAME:
                 values[name] = _typed(_BY_NAME[name], value, str(path))
-            elif hint := hint_for_unknown(name, shared=node == _EVERY_NODE):
-                raise ValueError(f"{path}: {node}: no parameter {name}{hint}")
+            elif hint := hint_for_unknown(name, shared=section.shared):
+                raise ValueError(f"{path}: {section.key}: no parameter {name}{hint}")
     return values
 
 
 def names_for_every_node(path: str | Path) -> set[str]:
-    """Names under ``/**`` of a file of ROS parameters, those of other nodes among them. Errors as above."""
-    return {name for name, _ in _flat(_parameters(_read_nodes(Path(path)), _EVERY_NODE, path))}
+    """Names under ``/**`` and the like of a parameter file, those of other nodes among them. Errors as above."""
+    sections = read_sections(Path(path).expanduser())
+    return {name for section in sections if section.shared for name, _ in _flat(section.parameters)}
+
+
+def foreign_names(names: Iterable[str]) -> list[str]:
+    """A sentence for each name, of those under ``/**``, that is no setting of the node and does not look like one."""
+    foreign = sorted(name for name in names if name not in _BY_NAME and hint_for_unknown(name, shared=False))
+    return [f"{name}, under /** of a parameter file, is no parameter of this node" for name in foreign]
 
 
 def hint_for_unknown(name: str, *, shared: bool) -> str:
@@ -460,21 +466,6 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if setting.default == () and isinstance(value, list):
         value = [float(v) if type(v) is int else v for v in value]
     return name, _typed(setting, value, "--set")
-
-
-def _read_nodes(path: Path) -> dict[str, Any]:
-    nodes = read_yaml(path)
-    if not isinstance(nodes, dict):
-        raise ValueError(f"{path}: {type(nodes).__name__}, expected nodes with ros__parameters, as for ros2 launch")
-    return nodes
-
-
-def _parameters(nodes: Mapping[str, Any], node: str, path: str | Path) -> Mapping[Any, Any]:
-    section = nodes.get(node) or {}
-    parameters = section.get("ros__parameters") if isinstance(section, dict) else None
-    if section and not isinstance(parameters, dict):
-        raise ValueError(f"{path}: {node}: expected ros__parameters with names and values")
-    return parameters or {}
 
 
 def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,6 +35,7 @@ _MATCH_CAUSES = ("replaced", "failed", "not_ready", "invalid", "wrong_size", "sh
 _PRECISION = 7
 _LONGEST = (1 << 62) - 1
 _FAULTS_KEPT = 100
+_STEPS, _STEP_S = 3, 0.9  # reports that come once a second come a little early now and then
 
 
 class _MessageCounts(Protocol):
@@ -170,12 +172,64 @@ class Histogram:
         self.buckets[(shift << _PRECISION) + (value >> shift)] += 1
         self.count += 1
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """What was recorded after ``earlier``, a copy of this histogram, was taken."""
+        buckets = self.buckets - earlier.buckets
+        return Histogram(buckets, int(buckets.sum()))
+
     def quantile(self, q: float) -> float:
         """The nearest rank's duration within 0.4 %, exact below 256; at least one must have been recorded."""
         rank = min(max(int(np.ceil(q * self.count)), 1), self.count)
         index = int(np.searchsorted(np.cumsum(self.buckets), rank))
         shift = max((index >> _PRECISION) - 1, 0)
         return ((index - (shift << _PRECISION)) + 0.5 * (shift > 0)) * 2.0**shift
+
+
+class Rates(NamedTuple):
+    """Per second: what the slowest camera brings, frames offered to the network, and frames that it finishes."""
+
+    brought: float
+    offered: float
+    segmented: float
+
+
+class Speed:
+    """The ``Rates`` over three steps of a second, between one step before and one after.
+
+    Where one of the five brought no frame, a run starts or ends: some are shorter than they seem, which says nothing of
+    the network. Nothing counts as brought or offered then.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, tuple[int, ...]]] = deque(maxlen=_STEPS + 3)
+
+    def begin(self) -> None:
+        """Forget what was noted."""
+        self._seen.clear()
+
+    def note(self, now_s: float, counters: Counters, received: Sequence[int], least_hz: float) -> Rates | None:
+        """Take the counts as of ``now_s``, ``received`` of each camera; ``None`` until there are enough.
+
+        Steps are as long as ``least_hz`` needs for a frame in each.
+        """
+        totals = (counters.pairs + counters.singles, counters.inferences, *received)
+        if self._seen and totals[0] < self._seen[-1][1][0]:
+            self._seen.clear()
+        step_s = _STEP_S * max(1.0, 1.0 / least_hz if least_hz else 0.0)
+        if not self._seen or now_s - self._seen[-1][0] >= step_s:
+            self._seen.append((now_s, totals))
+        if len(self._seen) < _STEPS + 3:
+            return None
+        (start_s, before), (end_s, after) = self._seen[1], self._seen[-2]
+        offered, segmented, *brought = ((n - m) / (end_s - start_s) for n, m in zip(after, before, strict=True))
+        steady = all(_frames_came(a[1], b[1]) for a, b in pairwise(self._seen))
+        return Rates(min(brought) * steady, offered * steady, segmented)
+
+
+def _frames_came(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether matches were offered in a step, or every camera brought something."""
+    offered, _, *brought = (n - m for n, m in zip(after, before, strict=True))
+    return max(offered, min(brought)) > 0
 
 
 class LatencyStatistics:
@@ -203,6 +257,10 @@ class LatencyStatistics:
         if "total" in timings_ns:
             waited = timings_ns.get("queue", 0) + timings_ns.get("network", 0)
             self.record("overhead", timings_ns["total"] - waited)
+
+    def histogram(self, stage: str) -> Histogram:
+        """The durations of a stage, or of ``overhead``, so far: a copy."""
+        return self._histograms[stage].since(Histogram())
 
     def count(self, stage: str) -> int:
         """How many durations of ``stage`` were recorded."""

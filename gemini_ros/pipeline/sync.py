@@ -73,6 +73,10 @@ class PairMatcher:
     **Unpaired.** Where both required streams come and none pairs for a second (and three messages of each), the partner
     counts as missing, by the same policy and with the same return; ``unpaired`` has the distance of their stamps.
 
+    **Blind.** A required stream that comes and has measured next to nothing for the timeout counts as missing, with the
+    same return; its images still go out with their partners where the policy lets them. Where all matches fail
+    (``outcome``), all required streams count as missing until the third success; what is given out stays the same.
+
     **Extras.** The same choice. A match waits for an extra only while that is alive and one in reach is soon due.
 
     **Time jumps.** A stamp more than ``jump_ns`` before the newest of its stream, or ``now_ns`` a missing timeout
@@ -137,6 +141,11 @@ class PairMatcher:
         return self._presence.mode
 
     @property
+    def failing(self) -> bool:
+        """Whether matches are tried and none becomes labels; the mode names all required streams then."""
+        return self._presence.failing
+
+    @property
     def mode_changes(self) -> deque[tuple[int, str]]:
         """The latest 1024 changes of the mode as (``now_ns``, mode)."""
         return self._presence.changes
@@ -177,8 +186,19 @@ class PairMatcher:
             for sentence in message_identity(name, stream.counts(), len(stream.waiting))
         ]
 
-    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int, fingerprint: int | None = None) -> list[Match]:
-        """Take a message; returns the matches settled by it, or by the time that passed, in order."""
+    def add(
+        self,
+        stream: str,
+        stamp_ns: int,
+        item: Any,
+        now_ns: int,
+        fingerprint: int | None = None,
+        measured: bool = True,
+    ) -> list[Match]:
+        """Take a message; returns the matches settled by it, or by the time that passed, in order.
+
+        ``measured``: whether it shows more than next to nothing, see ``Presence``.
+        """
         source = self._stream(stream)
         matches = self.poll(now_ns)
         time_ns = stamp_ns + source.offset_ns
@@ -189,7 +209,7 @@ class PairMatcher:
         if source is self._reference and cause is None and not self._in_order(time_ns):
             cause = "late"
         if cause != "duplicate":  # even what is late shows that the stream lives
-            self._presence.note(stream, now_ns)
+            self._presence.note(stream, now_ns, measured)
             self._measure(source, time_ns)
         if cause:
             source.dropped[cause] += 1
@@ -210,6 +230,10 @@ class PairMatcher:
         matches: list[Match] = []
         self._advance(matches)
         return matches
+
+    def outcome(self, labelled: bool) -> None:
+        """A match became labels, or failed; from any thread."""
+        self._presence.outcome(labelled)
 
     def drop(self, stream: str, cause: str, now_ns: int) -> None:
         """Count a message that came but cannot be used (it did not decode, say). It is no sign of life."""

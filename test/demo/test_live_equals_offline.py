@@ -41,11 +41,14 @@ class PlanWith(Plan):
 
 
 def tamper(stream: str, index: int, message: Any) -> Any:
-    """Depth is away from frame 8 to 18; one image of each stream is damaged, and one map of another size."""
+    """Depth is away from frame 8 to 18, and measures nothing from 26 on; one image of each stream is damaged, and one
+    map of another size."""
     if stream == "depth" and 8 <= index < 18:
         return None
     if (stream, index) in (("rgb", 3), ("depth", 22)):
         message.data = message.data[: len(message.data) // 3]
+    if stream == "depth" and index >= 26:
+        return messages.compressed_depth(np.full((64, 96), 20 + index, np.float32), stamp_ns(message), COLOR_FRAME)
     if (stream, index) == ("depth", 5):
         return messages.compressed_depth(np.full((32, 48), 2.0, np.float32), stamp_ns(message), COLOR_FRAME)
     return message
@@ -102,6 +105,7 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path):
     for name in ("pairs", "singles", "inferences", "dropped_pairs", "labels_published"):
         assert getattr(of_node, name) == getattr(summary, name), name
     modes = [change.mode for change in summary.mode_changes]
+    assert modes[-1] == f"{policy}:depth"
     # The node also sees the silence after the bag.
     assert [change.mode for change in of_node.mode_changes][: len(modes)] == modes
     assert of_node.notes == tuple(note for note in summary.notes if not note.startswith("truth"))

@@ -244,9 +244,10 @@ def test_outputs_are_the_nodes_under_the_original_stamps(drive, tmp_path):
 
 def test_the_nodes_parameter_file_is_taken_and_options_win(drive, tmp_path, capsys):
     file = tmp_path / "robot.yaml"
-    file.write_text("/**: {ros__parameters: {sync: {slop_s: 0.001}, use_sim_time: true, planner_rate: 5.0}}\n")
+    file.write_text("/robot1/**: {ros__parameters: {sync: {slop_s: 0.001}, use_sim_time: true, planner_rate: 5.0}}\n")
     arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--params", str(file)]
     assert main(arguments) == 0
+    assert f"{file}: planner_rate, under /** of a parameter file, is no parameter" in capsys.readouterr().err
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
     # Depth is stamped 2 ms later than RGB: its clock put right, they meet within 1 ms.
     assert main([*arguments, "--set", "sync.offset_s.depth=-0.002"]) == 0

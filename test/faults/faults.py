@@ -26,6 +26,7 @@ from test.faults.world import PERIOD_S, World
 from test.nodes.rig import HEIGHT, WIDTH, camera_info, image, stamp
 
 S = 1_000_000_000
+_TRIES = 5
 Inject = Callable[[World], None]
 
 
@@ -37,6 +38,22 @@ class Fault:
     inject: Inject
     said: str = ""
     quick: bool = False
+
+
+def inflict(w: World, fault: Fault) -> float:
+    """A fault, until it was said (diagnostics come once a second), and the seconds that the recovery took."""
+    w.good(2)
+    w.forget()
+    for _ in range(_TRIES):
+        fault.inject(w)
+        if not fault.said or any(fault.said in sentence for sentence in w.seen.sentences):
+            break
+    else:
+        raise AssertionError(f"nothing like {fault.said!r} in {sorted(w.seen.sentences)}")
+    w.check()
+    recovery_s = w.recover()
+    w.check()
+    return recovery_s
 
 
 FAULTS: dict[str, Fault] = {}

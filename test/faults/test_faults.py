@@ -11,11 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from test.conftest import private_ros
-from test.faults.faults import CLOCK_FAULTS, COMPRESSED_FAULTS, FAULTS, Fault
+from test.faults.faults import CLOCK_FAULTS, COMPRESSED_FAULTS, FAULTS, Fault, inflict
 from test.faults.world import World, world
 from test.nodes.rig import robot
 
-_TRIES = 5
 Record = Callable[[str, object], None]
 
 
@@ -49,18 +48,7 @@ def compressed(tmp_path_factory):
 
 
 def suffer(made: World, fault: Fault, record_property: Record) -> None:
-    """Until it was said, for the diagnostics come once a second, the fault goes on."""
-    made.good(2)
-    made.forget()
-    for _ in range(_TRIES):
-        fault.inject(made)
-        if not fault.said or any(fault.said in sentence for sentence in made.seen.sentences):
-            break
-    else:
-        pytest.fail(f"nothing like {fault.said!r} in {sorted(made.seen.sentences)}")
-    made.check()
-    record_property("recovery_s", round(made.recover(), 3))
-    made.check()
+    record_property("recovery_s", round(inflict(made, fault), 3))
 
 
 def _quick_first(fault: Fault):

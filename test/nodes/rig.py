@@ -6,6 +6,7 @@ import array
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -27,6 +28,9 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.inference.load import load_segmenter
 from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.nodes.segmenter import SegmenterNode
 from gemini_ros.nodes.segmenter import node as segmenter
@@ -274,12 +278,21 @@ class LiveNode:
         return status
 
 
+@cache
+def warm_up() -> None:
+    """Import the libraries and compile the kernels: where a machine is busy the first node of a process takes half a
+    minute for it, and the limits of the tests are those of a node."""
+    load_segmenter(MODELS / "tiny_rgb_depth.onnx", backend="onnxruntime").close()
+    SemanticCostmap(CostmapConfig(), load_label_set("nav5")).warm_up()
+
+
 @contextmanager
 def live_node(**parameters: Any) -> Iterator[LiveNode]:
     """The running node; at the end it must have accounted for every message. ``__`` in a name stands for a dot.
 
     It reports ten times as often as it would, so that tests need not wait.
     """
+    warm_up()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmenter, "_DIAGNOSTICS_S", 0.1)
         live = LiveNode(**parameters)

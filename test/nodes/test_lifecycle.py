@@ -15,7 +15,8 @@ from gemini_ros.inference import engines
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
-from gemini_ros.nodes.segmenter import loading, statuses
+from gemini_ros.nodes.segmenter import loading
+from gemini_ros.pipeline import statistics
 from test.nodes.rig import MODELS, MOUNTING, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
@@ -338,7 +339,7 @@ def test_too_few_frames_a_second_are_an_error_where_enough_arrive(monkeypatch):
         return segmenter
 
     monkeypatch.setattr(loading, "load_segmenter", load)
-    monkeypatch.setattr(statuses, "_SPEED_OVER_S", 1.5)
+    monkeypatch.setattr(statistics, "_STEP_S", 0.4)
     with live_node(backend="onnxruntime", min_rate_hz=4.0), robot() as r:
         r.meet()
         r.send_until(lambda: r.level("model") == 2, "rgb", "depth")

@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.resources import find_resource
 from gemini_ros.nodes.segmenter.parameters import declare, values_of
+from gemini_ros.pipeline.parameter_files import read_sections
 from gemini_ros.pipeline.settings import SETTINGS, refused_change, settings_from_values
 
 DEFAULTS = {parameter.name: parameter.default for parameter in SETTINGS}
@@ -164,3 +165,27 @@ def test_under_the_key_of_all_nodes_only_a_close_miss_is_refused(ros_environment
     assert "wheels, under /** of a parameter file, is no parameter of this node" in capfd.readouterr().err
     with pytest.raises(InvalidParameterValueException, match="did you mean"), declared(arguments, costmap__sizem=4.0):
         pass
+
+
+KEYS = "segmenter,/robot1/segmenter,robot1/segmenter,/**,/*,/*/segmenter,/**/segmenter,/robot1/*,/robot1/**,**,/other"
+
+
+@pytest.mark.parametrize("namespace", ["", "/robot1", "/fleet/robot1"])
+def test_sections_reach_a_node_as_in_rcl(ros_environment, tmp_path, namespace):
+    """rclpy itself gives the parameters of a node; each key sets one of its own."""
+    file = tmp_path / "robot.yaml"
+    nodes = {key: {"ros__parameters": {f"p{i}": i, "last": i}} for i, key in enumerate(KEYS.split(","))}
+    nodes["/fleet/robot1"] = {"segmenter": {"ros__parameters": {"nested": True}}}
+    file.write_text(yaml.safe_dump(nodes, sort_keys=False), encoding="utf-8")
+    expected: dict[str, Any] = {}
+    for section in read_sections(file):
+        if section.reaches(f"{namespace}/segmenter"):
+            expected |= section.parameters
+    context = Context()
+    rclpy.init(args=["segmenter", "--ros-args", "--params-file", str(file)], context=context)
+    node = Node("segmenter", namespace=namespace, context=context, start_parameter_services=False)
+    try:
+        assert {name: value.value for name, value in node._parameter_overrides.items()} == expected
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

@@ -15,6 +15,7 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import ClockType
 from rclpy.time import Time as RosTime
 
+from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
 from gemini_ros.nodes.segmenter import pose
 from gemini_ros.nodes.segmenter.pose import OdometryPose, PoseUnknown, TfPose, pose_source
@@ -131,6 +132,12 @@ class Buffer:
     def clear(self) -> None:
         self.known = {}
 
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        link = self.known.setdefault((transform.header.frame_id, transform.child_frame_id), {})
+        link[stamp_ns(transform)] = transform.transform.translation.x
+
+    set_transform_static = set_transform
+
     def can_transform(self, target: str, source: str, time, timeout) -> bool:
         self.waited = (target, source, time.nanoseconds, timeout.nanoseconds)
         return time.nanoseconds in self.known.get((target, source), {})
@@ -148,12 +155,28 @@ class Buffer:
         return message
 
 
+class Listener:
+    """tf2_ros.TransformListener as far as it is used: ``hear`` stands for a message on /tf, or on /tf_static."""
+
+    def __init__(self, buffer, node) -> None:
+        self.buffer = buffer
+
+    def hear(self, parent: str, child: str, stamp_ns: int, x: float = 0.0, *, static: bool = False) -> None:
+        message = TransformStamped(child_frame_id=child)
+        message.header.stamp, message.header.frame_id = stamp(stamp_ns), parent
+        message.transform.translation, message.transform.rotation = Vector3(x=x), Quaternion(w=1.0)
+        (self.buffer.set_transform_static if static else self.buffer.set_transform)(message, "default_authority")
+
+    def unregister(self) -> None:
+        pass
+
+
 @pytest.fixture
 def tf(monkeypatch) -> SimpleNamespace:
     """A stand-in for tf2_ros, which has no wheel."""
     module = SimpleNamespace(
         Buffer=Buffer,
-        TransformListener=lambda buffer, node: SimpleNamespace(unregister=lambda: None),
+        TransformListener=Listener,
         TransformException=TransformError,
         ExtrapolationException=ExtrapolationError,
     )
@@ -335,3 +358,68 @@ def test_an_odd_child_frame_is_doubtful(child, told):
 def test_no_end_of_frames_is_no_end_of_memory():
     poses = odometries(*((f"odom{i}", "base_link") for i in range(50)), ("odom", "base_link"))
     assert len(poses._sources) <= 8
+
+
+def test_an_unknown_mounting_hides_no_fault_of_the_odometry(r, tf_pose):
+    poses = OdometryPoses("odom", None)
+    poses.take(odometry(SECOND, 1.0, "map"))
+    with pytest.raises(
+        PoseUnknown, match=r"set camera\.in_base .*; odometry is in frame 'map', costmap.frame is 'odom'"
+    ):
+        poses.at(SECOND, "camera")
+    poses = OdometryPoses("odom", None)
+    poses.take(odometry(SECOND, 1.0, w=0.0))
+    with pytest.raises(PoseUnknown, match=r"set camera\.in_base .*; odometry is unusable"):
+        poses.at(SECOND, "camera")
+    source = tf_pose()
+    heard(r, [odometry(SECOND, 1.0, "map")], source, SECOND)
+    r.until(lambda: source._sources)
+    with pytest.raises(PoseUnknown, match=r"TF base_link from 'camera': .*in_base; odometry is in frame 'map'"):
+        source.at(SECOND, "camera")
+
+
+def alternating(source: TfPose, *publishers: tuple[str, float, int], count: int = 40) -> str:
+    """TF from several publishers in turns (parent, x, how far behind their stamps are in ms); what the pose is told."""
+    hear = source._tf._listener.hear
+    hear("base_footprint", "base_link", 1, static=True)
+    for i in range(count):
+        parent, x, behind_ms = publishers[i % len(publishers)]
+        hear(parent, "base_footprint", SECOND + i * 20_000_000 - behind_ms * 1_000_000, x + 0.01 * i)
+    buffer = source._tf.buffer
+    buffer.known |= {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    return source.at(SECOND, "camera").warning
+
+
+@pytest.mark.parametrize(
+    ("publishers", "told"),
+    [
+        ([("odom", 0.0, 0)], False),
+        ([("odom", 0.0, 0), ("odom", 0.0, 0)], False),  # two that agree in all do no harm
+        ([("odom", 0.0, 0), ("odom", 0.3, 0)], True),
+        ([("odom", 0.0, 0), ("odom", 0.0, 0), ("odom", -0.3, 0)], True),
+        ([("odom", 0.0, 0), ("odom", 0.0, 30)], True),
+        ([("odom", 0.0, 0), ("map", 0.0, 0)], True),
+    ],
+    ids=["one", "equal", "apart", "of other rates", "later", "other parent"],
+)
+def test_two_nodes_that_publish_one_link_of_tf_are_told(tf_pose, publishers, told):
+    warning = alternating(tf_pose(), *publishers)
+    assert bool(warning) == told
+    assert ("to base_footprint alternates between two publishers: let one node publish it" in warning) == told
+
+
+def test_a_second_publisher_of_tf_is_forgotten_once_it_has_gone(tf_pose):
+    source = tf_pose()
+    assert alternating(source, ("odom", 0.0, 0), ("odom", 0.3, 0))
+    for i in range(40, 62):
+        source._tf._listener.hear("odom", "base_footprint", SECOND + i * 20_000_000, 0.01 * i)
+    assert source.at(SECOND, "camera").warning == ""
+
+
+def test_a_robot_that_turns_back_and_other_links_raise_no_doubt(tf_pose):
+    source = tf_pose()
+    for i in range(60):  # an arm that swings, and a robot that drives there and back at 2 m/s
+        source._tf._listener.hear("base_link", "gripper", SECOND + i * 20_000_000, i % 2)
+        source._tf._listener.hear("odom", "base_link", SECOND + i * 20_000_000, 0.04 * abs(30 - i))
+    source._tf.buffer.known |= {("odom", "base_link"): {SECOND: 3.0}, ("odom", "camera"): {SECOND: 3.5}}
+    assert source.at(SECOND, "camera").warning == ""

@@ -97,6 +97,21 @@ def test_depth_that_measures_nothing(running: Robot, values, told: str):
     made = depth_image(values)
     repeat(r, lambda now: void(r.send("rgb", "depth", stamp_ns=now, depth=made(now))), lambda: r.says("costmap", told))
     assert r.level("costmap") == 1
+    repeat(r, lambda now: void(r.send("rgb", "depth", stamp_ns=now, depth=made(now))), lambda: r.says("mode", told))
+    assert r.says("mode", "depth is blind, policy degrade: depth measures next to nothing")
+    assert r.figures("mode")["mode"] == "degrade:depth"
+    recover(r)
+
+
+def test_matches_that_make_no_frame_are_in_the_mode(running: Robot):
+    r = running
+
+    def other_size(now: int) -> None:
+        r.send("rgb", "depth", stamp_ns=now, rgb=r.rgb(now, (WIDTH + 2, HEIGHT)))
+
+    repeat(r, other_size, lambda: r.says("mode", "rgb+depth become no labels, policy degrade: rgb 82x60, depth 80x60"))
+    assert r.figures("mode")["mode"] == "degrade:rgb+depth"
+    assert r.level("mode") == 1
     recover(r)
 
 

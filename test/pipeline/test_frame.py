@@ -61,3 +61,24 @@ def test_an_abandoned_match_is_counted_as_that_alone(image):
     assert frames.settle(frames.infer(match(image), StageTimer())) is None
     assert frames.counters.dropped_pairs == {"shutdown": 1}
     assert frames.counters.identities() == []
+
+
+@pytest.mark.parametrize("image", [RGB, RGB.astype(np.float32)], ids=["in the network", "in assembly"])
+def test_where_every_match_fails_the_mode_says_so(image):
+    intake = Intake(["rgb"], [], DEFAULTS)
+    good = [False]
+    segmenter = SimpleNamespace(segment=lambda frame: LABELS if good[0] else fail(frame))
+    frames = FramePipeline(intake, lambda: segmenter, None)
+
+    def run(image: np.ndarray, start: int) -> str:
+        for i in range(start, start + 10):
+            for made in intake.matcher.add("rgb", i * 100_000_000, None, i * 100_000_000, i):
+                frames.emitted(made)
+                if frames.segment(match(image), StageTimer()) is not None:
+                    frames.published()
+        return intake.matcher.mode
+
+    assert run(image, 0) == "degrade:rgb"
+    good[0] = True
+    assert run(RGB, 10) == "normal"
+    assert [mode for _, mode in intake.matcher.mode_changes] == ["normal", "degrade:rgb", "normal"]

@@ -169,3 +169,34 @@ def test_camera_size_is_compared_before_anything_is_decoded():
     intake = Intake(("rgb",), (), make_settings({"camera.size": "640x480"}))
     with pytest.raises(FrameError, match=r"^8192x8192, camera.size is 640x480: "):
         taken(intake, "rgb", png_of((8192, 8192)), 6)
+
+
+@pytest.mark.parametrize(
+    ("required", "ranges", "millimetres", "mode"),
+    [
+        (("rgb", "depth"), {}, 2000, "normal"),
+        (("rgb", "depth"), {}, 20_000, "degrade:depth"),
+        (("rgb", "depth"), {"depth": (0.1, 50.0)}, 20_000, "degrade:depth"),
+        (("rgb", "depth"), {"depth": (3.0, 50.0)}, 2000, "degrade:depth"),
+        (("rgb",), {}, 20_000, "normal"),
+    ],
+    ids=["good", "beyond the map", "beyond the map alone", "not for the model", "an extra"],
+)
+def test_depth_that_measures_nothing_for_the_map_or_the_model_is_in_the_mode(required, ranges, millimetres, mode):
+    extras = () if "depth" in required else ("depth",)
+    intake = Intake(required, extras, DEFAULTS, ranges=ranges)
+    pairs = 0
+    for i in range(20):
+        now = 100_000_000 * i
+        for stream, encoding in (("rgb", "rgb8"), ("depth", "16UC1")):
+            message = image(now % 1_000_000_000, encoding, (6, 4), "camera")
+            message.header.stamp.sec = now // 1_000_000_000
+            if stream == "depth":
+                values = np.full((4, 6), millimetres, np.uint16)
+                values[0, 0] = i
+                message.data = values.tobytes()
+            else:
+                message.data = bytes([i]) * len(message.data)
+            pairs += len(intake.take(stream, message, lambda now=now: now, now, Instant.of(now)))
+    assert intake.matcher.mode == mode
+    assert pairs >= 18, "labels go on from what there is"

@@ -13,6 +13,8 @@ from gemini_ros.pipeline.statistics import (
     Counters,
     FaultCounts,
     LatencyStatistics,
+    Rates,
+    Speed,
     StageTimer,
     message_identity,
 )
@@ -138,3 +140,45 @@ def test_the_sentences_of_a_long_run_are_bounded():
         faults.note("late by 3 ms")
     assert len(faults) == 100
     assert faults["late by 3 ms"] == 1001
+
+
+def too_slow(rates: Rates | None, least_hz: float = 2.0) -> bool:
+    return rates is not None and rates.segmented < least_hz <= max(rates.brought, rates.offered)
+
+
+def run_of(
+    network_hz: float, camera_hz: float, start_s: float, end_s: float, offered: bool = True
+) -> list[Rates | None]:
+    """Reports once a second for 20 s; two cameras bring images from ``start_s`` to ``end_s``."""
+    speed, found = Speed(), []
+    for report in range(20):
+        since_s = max(min(report + 0.5, end_s) - start_s, 0.0)
+        brought, done = int(since_s * camera_hz), int(since_s * min(network_hz, camera_hz))
+        counters = Counters(pairs=brought * offered, inferences=done * offered)
+        found.append(speed.note(report + 0.5, counters, (brought, brought), 2.0))
+    return found
+
+
+@pytest.mark.parametrize("network_hz", [2.1, 3.0, 10.0, 60.0])
+@pytest.mark.parametrize("start_s", [1.05, 1.5, 2.3, 4.49])
+@pytest.mark.parametrize("end_s", [12.1, 12.5, 12.9, 14.45])
+def test_the_start_and_the_end_of_a_run_are_no_slow_network(network_hz, start_s, end_s):
+    found = run_of(network_hz, 30.0, start_s, end_s)
+    assert not any(map(too_slow, found))
+    assert max(rates.segmented for rates in found if rates) == pytest.approx(min(network_hz, 30), abs=0.5)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_a_network_that_is_too_slow_is_told_within_six_seconds_for_as_long_as_it_lasts(offered):
+    found = run_of(1.5, 30.0, 2.2, 14.0, offered)
+    slow = [report + 0.5 for report, rates in enumerate(found) if too_slow(rates)]
+    assert slow[0] <= 2.2 + 6
+    assert slow == [slow[0] + i for i in range(len(slow))]
+    assert 13 <= slow[-1] <= 15
+
+
+def test_slow_cameras_are_no_slow_network_and_a_low_limit_has_long_steps():
+    assert not any(map(too_slow, run_of(60.0, 1.5, 1.0, 18.0)))
+    speed = Speed()
+    found = [speed.note(s, Counters(pairs=s // 2), (s // 2, s // 2), 0.3) for s in range(40)]
+    assert too_slow(found[-1], 0.3)

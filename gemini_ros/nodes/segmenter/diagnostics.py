@@ -40,18 +40,16 @@ def diagnostic_array(node_name: str, statuses: Iterable[Status], now_ns: int) ->
     return array
 
 
-def mode_status(mode: str, reason: str, values: Mapping[str, object], unpaired: str = "") -> Status:
+def mode_status(mode: str, reason: str, values: Mapping[str, object], trouble: str = "", why: str = "") -> Status:
     """``mode`` is ``normal``, ``waiting``, ``loading``, ``inactive``, ``failed`` or ``POLICY:MISSING``.
 
-    ``unpaired`` says of a stream that it lives and does not pair, which is why it counts as missing.
+    ``trouble`` says of streams that live why they count as missing ("does not pair"), and ``why`` what is behind it.
     """
     policy, _, missing = mode.partition(":")
     if mode == "normal":
         return Status("mode", OK, mode, {"mode": mode, **values})
     if missing:
-        reason = f"{missing} is missing, policy {policy}"
-        if unpaired:
-            reason = f"{missing} does not pair, policy {policy}: {unpaired}"
+        reason = f"{missing} {trouble or 'is missing'}, policy {policy}" + (f": {why}" if why else "")
     level = ERROR if policy in ("stop", "failed") else WARN
     return Status("mode", level, f"{mode}: {reason}" if not missing else reason, {"mode": mode, **values})
 

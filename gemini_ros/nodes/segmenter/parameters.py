@@ -12,7 +12,7 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from gemini_ros.pipeline.settings import SETTINGS, Setting, hint_for_unknown, names_for_every_node
+from gemini_ros.pipeline.settings import SETTINGS, Setting, foreign_names, hint_for_unknown, names_for_every_node
 
 _NUMBERS = {setting.name for setting in SETTINGS if setting.default == ()}
 
@@ -39,7 +39,8 @@ def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
             continue
         if name not in shared or hint_for_unknown(name, shared=True):
             raise InvalidParameterValueException(name, parameter.value, f"no parameter {name}{hint}")
-        node.get_logger().warning(f"{name}, under /** of a parameter file, is no parameter of this node")
+        for sentence in foreign_names([name]):
+            node.get_logger().warning(sentence)
 
 
 def descriptor(setting: Setting) -> ParameterDescriptor:

@@ -21,6 +21,7 @@ from rclpy.time import Time
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.transforms import camera_in_base, from_xyz_quaternion
 from gemini_ros.nodes.executor import MessageExecutor
+from gemini_ros.nodes.segmenter.tf_links import TfLinks, WatchedBuffer
 from gemini_ros.pipeline.pose import (
     BASE_FRAME,
     TOLERANCE_NS,
@@ -79,6 +80,7 @@ class TfListener:
 
     def __init__(self, node: Node) -> None:
         self.buffer = tf2_ros.Buffer()
+        self.links = TfLinks()
         remappings = [f"{topic}:={node.resolve_topic_name(topic)}" for topic in ("/tf", "/tf_static")]
         self._node = Node(
             f"{node.get_name()}_tf",
@@ -89,9 +91,9 @@ class TfListener:
             start_parameter_services=False,
             enable_rosout=False,
         )
-        self._listener = tf2_ros.TransformListener(self.buffer, self._node)
+        self._listener = tf2_ros.TransformListener(WatchedBuffer(self.buffer, self.links), self._node)
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
-        self._jumps = node.get_clock().create_jump_callback(back, post_callback=lambda _: self.buffer.clear())
+        self._jumps = node.get_clock().create_jump_callback(back, post_callback=lambda _: self._forget())
         self._executor = MessageExecutor(context=node.context)
         self._executor.add_node(self._node)
         self._stop = threading.Event()
@@ -105,6 +107,10 @@ class TfListener:
         self._listener.unregister()
         self._executor.shutdown(timeout_sec=0.5)
         self._node.destroy_node()
+
+    def _forget(self) -> None:
+        self.buffer.clear()
+        self.links.clear()
 
     def _listen(self) -> None:
         try:
@@ -143,15 +149,22 @@ class TfPose(OdometryPose):
         except tf2_ros.TransformException as error:
             if self._grid_seen:
                 raise PoseUnknown(f"{motion}: {error}") from error
-            self._base_from_camera = self._camera(self.base_frame, camera_frame, stamp)
             found = super().at(stamp, camera_frame)
-            warning = found.warning and f"{motion} is not known, {found.warning}"
+            warnings = found.warning and f"{motion} is not known, {found.warning}", self._doubt()
+            warning = "; ".join(text for text in warnings if text)
             return dataclasses.replace(found, warning=warning)
         self._grid_seen = True
         if jump := self._tf_motion.step(stamp, base):
             self.jump = jump
             self.jumps += 1
-        return CameraPose(self._grid_frame, self._camera(self._grid_frame, camera_frame, stamp), planar(base))
+        grid_from_camera = self._camera(self._grid_frame, camera_frame, stamp)
+        return CameraPose(self._grid_frame, grid_from_camera, planar(base), self._doubt())
+
+    def _mounting(self, camera_frame: str, stamp: int) -> npt.NDArray[np.float64]:
+        return self._camera(self.base_frame, camera_frame, stamp)
+
+    def _doubt(self) -> str:
+        return self._tf.links.doubt(self._grid_frame, self.base_frame)
 
     def wait(self, stamp: int) -> None:
         if not self._grid_seen:

@@ -1,16 +1,16 @@
 """What the segmenter reports of itself: the statuses of /diagnostics, and the statistics file.
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
-...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms), ``model``, ``costmap``, ``transport``
-(lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An input that does not pair has nearest_ms.
+...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
+``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An
+input that does not pair has nearest_ms.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from gemini_ros.inference.load import AUTO, ONNXRUNTIME
 from gemini_ros.nodes import transport
@@ -18,11 +18,12 @@ from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.pipeline.statistics import LatencyStatistics, Rates, Speed
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
 _RATE_S = 0.5
-_SPEED_OVER_S = 3.0
 _LOSS_THAT_MATTERS = 0.01
+_MINUTE_S = 60.0
 
 
 class Report:
@@ -33,6 +34,7 @@ class Report:
         self._received: dict[str, int] = {}
         self._at_ns = time.monotonic_ns()
         self._speed = Speed()
+        self._minute = LastMinute()
 
     def statuses(
         self, configured: Configured | None, pipeline: LivePipeline | None, refusal: str, now_ns: int
@@ -40,13 +42,19 @@ class Report:
         """Everything there is to say in the present state; ``refusal`` is why the last configuration failed."""
         statuses = [mode_report(configured, pipeline, refusal)]
         if configured is not None:
-            ready = pipeline if configured.segmenter() is not None else None
-            statuses.append(_model(configured, self._speed.rates_hz(ready)))
+            statuses.append(_model(configured, self._rates(configured, pipeline)))
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
-            statuses += [_pipeline(pipeline), _latency(pipeline), _costmap(configured, pipeline)]
+            statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
             statuses += [_transport(pipeline), _graph(pipeline)]
         return statuses
+
+    def _rates(self, configured: Configured, pipeline: LivePipeline | None) -> Rates | None:
+        if pipeline is None or configured.segmenter() is None:
+            return self._speed.begin()
+        counts, now_s = pipeline.matcher.counts, time.monotonic()
+        received = [counts[stream].received for stream in pipeline.required]
+        return self._speed.note(now_s, pipeline.counters, received, configured.settings.min_rate_hz)
 
     def _inputs(self, pipeline: LivePipeline, now_ns: int) -> list[Status]:
         self._reckon_rates(pipeline)
@@ -69,6 +77,14 @@ class Report:
             statuses.append(input_status(stream, totals, counts.dropped, faults, figures))
         return statuses
 
+    def _latency(self, pipeline: LivePipeline) -> Status:
+        latencies = pipeline.latencies
+        minute = self._minute.overhead(latencies)
+        stages = {**latencies.to_dict(), "overhead": latencies.overhead(), "overhead_last_minute": minute}
+        return latency_status(
+            {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
+        )
+
     def _reckon_rates(self, pipeline: LivePipeline) -> None:
         """Over the time since the last reckoning; a report out of turn keeps the rates there are."""
         elapsed_s = (time.monotonic_ns() - self._at_ns) / 1e9
@@ -79,6 +95,25 @@ class Report:
             stream: max(count - self._received.get(stream, 0), 0) / elapsed_s for stream, count in received.items()
         }
         self._received, self._at_ns = received, time.monotonic_ns()
+
+
+class LastMinute:
+    """The overhead of the last whole minute; that of the whole run hides a drift."""
+
+    def __init__(self) -> None:
+        self._latencies: LatencyStatistics | None = None
+
+    def overhead(self, latencies: LatencyStatistics) -> dict[str, float]:
+        """``{"p50": ms, "p99": ms}``; empty before a minute is over, or where it brought no frame."""
+        now = time.monotonic()
+        if latencies is not self._latencies:
+            self._latencies, self._at, self._start, self._found = latencies, now, latencies.histogram("overhead"), {}
+        if now - self._at >= _MINUTE_S:
+            end = latencies.histogram("overhead")
+            minute = end.since(self._start)
+            self._found = {f"p{q}": 1e-6 * minute.quantile(q / 100) for q in (50, 99)} if minute.count else {}
+            self._at, self._start = now, end
+        return self._found
 
 
 def statistics(pipeline: LivePipeline, configured: Configured | None, broken: list[str]) -> dict[str, Any]:
@@ -121,43 +156,19 @@ def mode_report(configured: Configured | None, pipeline: LivePipeline | None, re
     if pipeline is None:
         return mode_status("inactive", "configured, not active", figures)
     mode = pipeline.matcher.mode
-    missing = mode.partition(":")[2].split("+")
-    unpaired = "; ".join(str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in missing)
-    return mode_status(mode, "not every modality has come yet", figures, unpaired)
+    return mode_status(mode, "not every modality has come yet", figures, *_trouble(pipeline, mode))
 
 
-class Rates(NamedTuple):
-    """Per second: what the slowest camera brings, frames offered to the network, and frames that it finishes."""
-
-    brought: float
-    offered: float
-    segmented: float
-
-
-class Speed:
-    """The ``Rates`` of the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, tuple[int, ...]]] = deque()
-
-    def rates_hz(self, pipeline: LivePipeline | None) -> Rates | None:
-        """``None`` until that can be told."""
-        if pipeline is None:
-            self._seen.clear()
-            return None
-        counters, counts, now = pipeline.counters, pipeline.matcher.counts, time.monotonic()
-        received = (counts[stream].received for stream in pipeline.required)
-        totals = (counters.pairs + counters.singles, counters.inferences, *received)
-        if self._seen and totals[0] < self._seen[-1][1][0]:
-            self._seen.clear()
-        self._seen.append((now, totals))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _SPEED_OVER_S:
-            self._seen.popleft()
-        start, before = self._seen[0]
-        if now - start < _SPEED_OVER_S:
-            return None
-        offered, segmented, *brought = ((n - m) / (now - start) for n, m in zip(totals, before, strict=True))
-        return Rates(min(brought), offered, segmented)
+def _trouble(pipeline: LivePipeline, mode: str) -> tuple[str, str]:
+    """What is wrong with the streams that the mode names, other than that they are missing, and why; else empty."""
+    streams = mode.partition(":")[2].split("+")
+    if pipeline.matcher.failing:
+        return "become no labels", pipeline.worker_fault
+    if unpaired := [str(pair) for stream, pair in pipeline.matcher.unpaired.items() if stream in streams]:
+        return "does not pair", "; ".join(unpaired)
+    living = [pipeline.inputs[stream] for stream in streams if stream in pipeline.inputs]
+    blind = [source.images.blind for source in living if source.images.blind and not source.silent]
+    return ("is blind", "; ".join(blind)) if blind else ("", "")
 
 
 def _model(configured: Configured, rates_hz: Rates | None) -> Status:
@@ -203,13 +214,6 @@ def _pipeline(pipeline: LivePipeline) -> Status:
     if hangs := pipeline.hangs:
         return Status("pipeline", ERROR, f"it hangs: {hangs}", figures)
     return Status("pipeline", WARN if fault else OK, fault or "running", figures)
-
-
-def _latency(pipeline: LivePipeline) -> Status:
-    stages = {**pipeline.latencies.to_dict(), "overhead": pipeline.latencies.overhead()}
-    return latency_status(
-        {stage: {name: ms for name, ms in of.items() if ms is not None} for stage, of in stages.items()}
-    )
 
 
 def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
