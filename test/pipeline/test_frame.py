@@ -74,7 +74,8 @@ def test_where_every_match_fails_the_mode_says_so(image):
         for i in range(start, start + 10):
             for made in intake.matcher.add("rgb", i * 100_000_000, None, i * 100_000_000, i):
                 frames.emitted(made)
-                if frames.segment(match(image), StageTimer()) is not None:
+                frames.begin()
+                if frames.settle(frames.infer(match(image), StageTimer())) is not None:
                     frames.published()
         return intake.matcher.mode
 

@@ -10,7 +10,8 @@ from rclpy.lifecycle import LifecycleNode
 
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_model
-from gemini_ros.inference.load import AUTO, ONNXRUNTIME
+from gemini_ros.inference.cpu import ONNXRUNTIME
+from gemini_ros.inference.load import AUTO
 from gemini_ros.inference.model_file import read_model_info, sha256_of
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader

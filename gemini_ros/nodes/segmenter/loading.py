@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +15,6 @@ from gemini_ros.pipeline.settings import Settings
 
 class _AbandonedError(Exception):
     """Nobody waits for the model any more."""
-
-
-def _threads() -> int | None:
-    """The cores this process is confined to, which ONNX Runtime does not look at; ``None`` where it is not."""
-    allowed = len(os.sched_getaffinity(0))
-    return allowed if allowed < (os.cpu_count() or allowed) else None
 
 
 class ModelLoader:
@@ -78,7 +71,7 @@ class ModelLoader:
                 backend=self._settings.backend,
                 camera_size=self._settings.camera_size,
                 cache_dir=self._settings.cache_dir,
-                threads=_threads(),
+                threads=self._settings.threads,
                 build=self._settings.engine_build,
                 progress=self._note,
             )
