@@ -37,6 +37,11 @@ def default_threads() -> int:
     return max(cores - 1, min(cores, 2))
 
 
+def default_requests(threads: int) -> int:
+    """Frames at once of a live node: two threads of a frame wait for each other, two frames do not."""
+    return min(threads, 2)
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")

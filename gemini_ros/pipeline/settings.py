@@ -114,6 +114,14 @@ SETTINGS: tuple[Setting, ...] = (
         256,
     ),
     Setting(
+        "requests",
+        0,
+        "Frames that a CPU backend works on at once; they share `threads`. Two label more frames a second than one, and "
+        "each frame takes longer. 0: two where there are threads for it.",
+        0,
+        8,
+    ),
+    Setting(
         "modalities",
         [AUTO],
         "Image streams to subscribe to: those of the model, and `depth` for the geometry of the costmap where the "
@@ -278,6 +286,7 @@ class Settings:
     model: str
     backend: str
     threads: int | None
+    requests: int | None
     modalities: tuple[str, ...] | None
     autostart: bool
     transports: Mapping[str, str]
@@ -324,6 +333,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         model=values["model"],
         backend=_backend(values),
         threads=values["threads"] or None,
+        requests=values["requests"] or None,
         modalities=_modalities(values["modalities"]),
         autostart=values["autostart"] and not values["use_lifecycle_manager"],
         transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},

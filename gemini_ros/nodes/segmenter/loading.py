@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gemini_ros.inference.cpu import default_requests, default_threads
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.model_file import sha256_of
 from gemini_ros.inference.segmenter import Segmenter
@@ -72,6 +73,7 @@ class ModelLoader:
                 camera_size=self._settings.camera_size,
                 cache_dir=self._settings.cache_dir,
                 threads=self._settings.threads,
+                requests=self._settings.requests or default_requests(self._settings.threads or default_threads()),
                 build=self._settings.engine_build,
                 progress=self._note,
             )
