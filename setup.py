@@ -35,6 +35,8 @@ CUDA = ["cuda-bindings>=12.6,<14; python_version < '3.14'", "cuda-bindings>=13,<
 TENSORRT = [*CUDA, f"tensorrt>=10.3,<12; {X86}"]
 # Compiles engines without a GPU, which the tests do; exact, because every release knows other GPUs.
 RTX = [*CUDA, f"tensorrt-rtx-cu12==1.7.1.116; {X86}"]
+# Beside ONNX Runtime, on a CPU: x86-64 and ARM.
+OPENVINO = ["openvino>=2025.0"]
 NUMBA = ["numba>=0.60"]
 PRECISION = [*RUNTIME, *BAGS, "onnx>=1.17"]
 SIM = ["mujoco>=3.2"]
@@ -48,7 +50,6 @@ TRAIN = [
     "tensorboardX>=2.6",
     "torchmetrics>=1.5,<2",
 ]
-BENCH = ["openvino>=2025.0"]
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-rerunfailures>=14"]
 CHECK = [
     "colcon-common-extensions>=0.3",
@@ -82,15 +83,15 @@ EXTRAS = {
     "tensorrt": TENSORRT,
     "rtx": RTX,
     "numba": NUMBA,
+    "openvino": OPENVINO,
     "precision": PRECISION,
     "report": REPORT,
     "sim": SIM,
     "train": TRAIN,
-    "bench": BENCH,
     "test": TEST,
     "check": CHECK,
     "demo": DEMO,
-    "all": [*DEMO, *SIM, *TRAIN, *BENCH, *RTX, *TEST, *CHECK],
+    "all": [*DEMO, *SIM, *TRAIN, *OPENVINO, *RTX, *TEST, *CHECK],
     "lock": ["uv>=0.9"],
     **TOOLS,
 }

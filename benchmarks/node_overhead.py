@@ -129,7 +129,8 @@ class Cameras:
         self._node, self._width, self._height = node, width, height
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        self._frames = [scene(width, height, seed) for seed in range(8)]
+        # More than the node remembers: a content that comes again is a frozen camera's.
+        self._frames = [scene(width, height, seed) for seed in range(16)]
         self._images = {name: node.create_publisher(Image, f"{name}/image", SENSOR_QOS) for name in ("rgb", "depth")}
         self._info = node.create_publisher(CameraInfo, "rgb/camera_info", SENSOR_QOS)
         self._odometry = node.create_publisher(Odometry, "odom", SENSOR_QOS)
@@ -221,6 +222,8 @@ def measure_latency(cameras: Cameras, pid: int, file: Path, options: argparse.Na
     heard = cameras.labels - labels
     cameras.change("deactivate")
     told = json.loads(file.read_text(encoding="utf-8"))
+    if told["inferences"] < options.frames / 2:
+        raise SystemExit(f"{told['inferences']} of {options.frames} frames were segmented; lower --rate")
     return {
         "inferences": told["inferences"],
         "labels_heard": heard,

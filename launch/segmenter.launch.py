@@ -37,7 +37,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        description="auto, onnxruntime, tensorrt, tensorrt_rtx. Empty: what params_file says, else the camera's file.",
+        description="auto, onnxruntime, openvino, tensorrt, tensorrt_rtx. Empty: params_file, else the camera's file.",
     ),
     DeclareLaunchArgument(
         "namespace",

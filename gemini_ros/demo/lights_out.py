@@ -19,6 +19,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend
 from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
+from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagWalk, Step, mounting_of
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.mapping import Mapper
@@ -92,7 +93,7 @@ class _Column:
 
 
 def _load(model: str | Path, modalities: tuple[str, ...], threads: int | None) -> Segmenter:
-    segmenter = load_segmenter(model, threads=threads)
+    segmenter = load_segmenter(model, backend=ONNXRUNTIME, threads=threads)
     if segmenter.info.modality_names != modalities:
         segmenter.close()
         found = ", ".join(segmenter.info.modality_names)

@@ -12,6 +12,7 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.outputs import OutputBag, outputs_path
 from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
@@ -39,7 +40,9 @@ def evaluate_bag(
     go together.
     """
     with ExitStack() as stack:
-        segmenter = stack.enter_context(closing(load_segmenter(model, threads=threads)))
+        # Scores are to be the same on every machine, so that no measurement decides what computes them.
+        loaded = load_segmenter(model, backend=ONNXRUNTIME, threads=threads)
+        segmenter = stack.enter_context(closing(loaded))
         reader = stack.enter_context(BagReader(bag))
         label_set = label_set_for(segmenter.info, settings)
         run = BagRun(reader, segmenter, label_set, settings)

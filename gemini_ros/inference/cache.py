@@ -32,6 +32,7 @@ from gemini_ros.inference.tensorrt.interface import Tensor
 FORMAT = 1
 PENDING, PASSED, REJECTED = "pending", "passed", "rejected"
 ANY_GPU = ""
+ANY_SIZE = (0, 0)
 _LOCK = "lock"
 _LARGEST_JSON = 1 << 20
 _LARGEST_TIMING = 1 << 28
@@ -45,7 +46,7 @@ class EngineKey:
     """All that an engine depends on. ``camera_size`` is (width, height), ``compute_capability`` as in ``8.7``.
 
     ``version`` is the library's full version; ``gpu`` the device's name, or ``ANY_GPU`` of that compute capability for
-    an engine that was compiled ahead of time.
+    an engine that was compiled ahead of time. For a CPU ``gpu`` is its name and ``compute_capability`` is empty.
     """
 
     onnx_sha256: str
@@ -54,7 +55,7 @@ class EngineKey:
     gpu: str
     compute_capability: str
     camera_size: tuple[int, int]
-    options: Mapping[str, int]
+    options: Mapping[str, int | str]
 
     @property
     def digest(self) -> str:
@@ -63,13 +64,18 @@ class EngineKey:
 
     @property
     def size_text(self) -> str:
-        return "{}x{}".format(*self.camera_size)
+        return "{}x{}".format(*self.camera_size) if self.camera_size != ANY_SIZE else "any size"
+
+    @property
+    def device_text(self) -> str:
+        """GPU with its compute capability, or CPU."""
+        gpu = self.gpu or "any GPU"
+        return f"{gpu} (compute capability {self.compute_capability})" if self.compute_capability else gpu
 
     @property
     def machine_text(self) -> str:
-        """Library and GPU in words."""
-        gpu = self.gpu or "any GPU"
-        return f"{self.library} {self.version} on {gpu} (compute capability {self.compute_capability})"
+        """Library and device in words."""
+        return f"{self.library} {self.version} on {self.device_text}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class EngineRecord:
 
     @property
     def stem(self) -> str:
-        return f"{self.model}-{self.key.size_text}-{self.key.digest[:16]}"
+        return "{}-{}x{}-{}".format(self.model, *self.key.camera_size, self.key.digest[:16])
 
     @property
     def age_s(self) -> float:
@@ -276,14 +282,21 @@ class EngineCache:
 
     def timing_cache(self, key: EngineKey) -> bytes | None:
         """What earlier builds with the same library on the same GPU measured."""
-        file = self.writable_directory / _timing_name(key)
-        with contextlib.suppress(OSError, ValueError):
-            return read_file(file, most_bytes=_LARGEST_TIMING, own=True)
-        return None
+        return self.recall(_timing_name(key), _LARGEST_TIMING)
 
     def store_timing_cache(self, key: EngineKey, data: bytes) -> None:
         """Keep it for the next build, which it makes faster; where that is not possible the build is slower."""
-        with contextlib.suppress(OSError), atomic_path(self.writable_directory / _timing_name(key)) as part:
+        self.keep(_timing_name(key), data)
+
+    def recall(self, name: str, most_bytes: int) -> bytes | None:
+        """A file that ``keep`` wrote; ``None`` where there is none of at most so many bytes, or it is another user's."""
+        with contextlib.suppress(OSError, ValueError):
+            return read_file(self.writable_directory / name, most_bytes=most_bytes, own=True)
+        return None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Write what a later start need not measure again; where that is not possible it is measured again."""
+        with contextlib.suppress(OSError), atomic_path(self.writable_directory / name) as part:
             part.write_bytes(data)
 
     @contextmanager

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemini_ros.inference.cache import ANY_GPU, REJECTED, EngineCache, EngineRecord, Entry, read_record
+from gemini_ros.inference.cpu import OPENVINO, cpu_name
 from gemini_ros.inference.engines import EngineJob, local_job, obtain, open_engine
-from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.inference.model_file import ModelError, read_model_info
+from gemini_ros.inference.openvino import openvino_version
 from gemini_ros.inference.tensorrt.build import BuildOptions
 from gemini_ros.inference.tensorrt.cuda import GpuError, probe_gpu
-from gemini_ros.inference.tensorrt.library import LibraryError, full_version, load_library
+from gemini_ros.inference.tensorrt.library import full_version, load_library
 from gemini_ros.inference.tensorrt.progress import Progress
 
 DAY_S = 86400.0
@@ -53,13 +55,13 @@ def describe(path: Path) -> str:
 
 def listing(entries: Sequence[Entry]) -> list[str]:
     """One line for each engine under a heading."""
-    rows = [("engine", "size", "library", "GPU", "parity", "MB", "days old")]
+    rows = [("engine", "size", "library", "device", "parity", "MB", "days old")]
     for entry in entries:
         record, key = entry.record, entry.record.key
-        gpu = f"{key.gpu or 'any'} ({key.compute_capability})"
+        device = f"{key.gpu or 'any'} ({key.compute_capability})" if key.compute_capability else key.gpu
         megabytes, days = f"{record.engine_bytes / 1e6:.1f}", f"{record.age_s / DAY_S:.1f}"
         library = f"{key.library} {key.version}"
-        rows.append((str(entry.path), key.size_text, library, gpu, record.parity.state, megabytes, days))
+        rows.append((str(entry.path), key.size_text, library, device, record.parity.state, megabytes, days))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -87,8 +89,8 @@ def _staleness(libraries: set[str], older_than_days: float | None) -> Callable[[
     """Why an engine is of no use here. What is not installed, or not there, is no reason."""
     versions, gpu = {}, ANY_GPU
     for library in libraries:
-        with contextlib.suppress(LibraryError):
-            versions[library] = full_version(load_library(library))
+        with contextlib.suppress(ModelError):
+            versions[library] = openvino_version() if library == OPENVINO else full_version(load_library(library))
     with contextlib.suppress(GpuError):
         gpu = probe_gpu().name
 
@@ -98,8 +100,9 @@ def _staleness(libraries: set[str], older_than_days: float | None) -> Callable[[
             return f"rejected: {record.parity.reason}"
         if (installed := versions.get(key.library, key.version)) != key.version:
             return f"of {key.library} {key.version}, here is {installed}"
-        if ANY_GPU not in (gpu, key.gpu) and gpu != key.gpu:
-            return f"for {key.gpu}, here is {gpu}"
+        here = cpu_name() if key.library == OPENVINO else gpu
+        if ANY_GPU not in (here, key.gpu) and here != key.gpu:
+            return f"for {key.gpu}, here is {here}"
         if older_than_days is not None and record.age_s > older_than_days * DAY_S:
             return f"{record.age_s / DAY_S:.0f} days old"
         return ""

@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Protocol
 
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.model_info import ModelInfo
@@ -18,7 +20,7 @@ from gemini_ros.inference.model_file import ModelError
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.inference.tensorrt.build import BuildOptions, BuiltEngine, build_engine
 from gemini_ros.inference.tensorrt.cuda import Gpu, GpuError, probe_gpu
-from gemini_ros.inference.tensorrt.interface import engine_inputs, engine_outputs
+from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs, engine_outputs
 from gemini_ros.inference.tensorrt.library import LibraryError, TensorRt, check_supported, full_version, load_library
 from gemini_ros.inference.tensorrt.progress import Progress
 
@@ -31,6 +33,33 @@ class EngineMissingError(ModelError):
 
 class EngineRejectedError(ModelError):
     """The engine's answers are not the model's."""
+
+
+class Job(Protocol):
+    """One compiled model, for a GPU or a CPU: what the cache knows it by, how it is built and how it is loaded."""
+
+    library_title: str
+
+    @property
+    def model(self) -> Path: ...
+    @property
+    def info(self) -> ModelInfo: ...
+    @property
+    def device(self) -> str:
+        """The GPU or CPU that the gate's verdict holds for."""
+        ...
+
+    @property
+    def interface(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Inputs and outputs; an open size is -1."""
+        ...
+
+    def key(self) -> EngineKey: ...
+    def build(self, timing_cache: bytes | None, progress: Progress) -> BuiltEngine: ...
+    def load(self, data: bytes, reason: str) -> Segmenter: ...
+    def build_command(self, cache: EngineCache) -> str:
+        """The command that builds it into ``cache``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,10 +76,15 @@ class EngineJob:
     compute_capability: str
     gpu: Gpu | None = None
     options: BuildOptions = _DEFAULT_OPTIONS
+    library_title = "TensorRT"
 
     @property
-    def gpu_name(self) -> str:
+    def device(self) -> str:
         return self.gpu.name if self.gpu else ANY_GPU
+
+    @property
+    def interface(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        return engine_inputs(self.info, self.camera_size), engine_outputs(self.camera_size)
 
     def key(self) -> EngineKey:
         """What the cache knows the engine by; reads the model file."""
@@ -58,11 +92,35 @@ class EngineJob:
             onnx_sha256=sha256_of(self.model),
             library=self.trt.__name__,
             version=full_version(self.trt),
-            gpu=self.gpu_name,
+            gpu=self.device,
             compute_capability=self.compute_capability,
             camera_size=self.camera_size,
             options=dataclasses.asdict(self.options),
         )
+
+    def build(self, timing_cache: bytes | None, progress: Progress) -> BuiltEngine:
+        return build_engine(
+            self.trt,
+            self.model,
+            self.info,
+            self.camera_size,
+            options=self.options,
+            timing_cache=timing_cache,
+            compute_capability=None if self.gpu else self.compute_capability,
+            progress=progress,
+        )
+
+    def load(self, data: bytes, reason: str) -> Segmenter:
+        from gemini_ros.inference.tensorrt.segmenter import TensorRtSegmenter
+
+        return TensorRtSegmenter(data, self.info, reason, self.camera_size, self.trt)
+
+    def build_command(self, cache: EngineCache) -> str:
+        width, height = self.camera_size
+        words = ["gemini-ros", "engine", "build", str(self.model), "--size", f"{width}x{height}"]
+        words += ["--cache-dir", str(cache.directory)]
+        words += [] if self.trt.__name__ == "tensorrt" else ["--library", self.trt.__name__]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -102,31 +160,28 @@ def local_job(
     return EngineJob(model, info, camera_size, trt, "{}.{}".format(*gpu.compute_capability), gpu, options)
 
 
-def open_engine(job: EngineJob, cache: EngineCache, progress: Progress, *, build: bool = True) -> Segmenter:
+def open_engine(job: Job, cache: EngineCache, progress: Progress, *, build: bool = True) -> Segmenter:
     """A segmenter of an engine that has passed the gate, built where there is none and ``build`` is set.
 
     Raises ``EngineMissingError``, ``EngineRejectedError``, and ``ModelError`` for what can't be built or loaded.
     """
-    from gemini_ros.inference.tensorrt.segmenter import TensorRtSegmenter
-
     engine = obtain(job, cache, progress, build=build)
     if engine.record.parity.state == REJECTED:
-        raise _rejected(engine, cache)
+        raise _rejected(engine, job, cache)
     progress(1.0, "loading the engine")
-    where = f"{job.trt.__name__} {engine.record.key.version} on {job.gpu_name}"
-    reason = f"{where}; {engine.note}" if engine.note else where
-    segmenter = TensorRtSegmenter(engine.data, job.info, reason, job.camera_size, job.trt)
+    where = f"{engine.record.key.library} {engine.record.key.version} on {job.device}"
+    segmenter = job.load(engine.data, f"{where}; {engine.note}" if engine.note else where)
     try:
         judged = judge(engine, segmenter, job, cache, progress)
         if judged.record.parity.state == REJECTED:
-            raise _rejected(judged, cache)
+            raise _rejected(judged, job, cache)
     except BaseException:
         segmenter.close()
         raise
     return segmenter
 
 
-def obtain(job: EngineJob, cache: EngineCache, progress: Progress, *, build: bool = True) -> Engine:
+def obtain(job: Job, cache: EngineCache, progress: Progress, *, build: bool = True) -> Engine:
     """The engine out of the cache, else a new one; of two processes at once one builds and the other waits for it.
 
     Raises ``EngineMissingError`` with the command that builds it where there is none and ``build`` is not set.
@@ -138,7 +193,7 @@ def obtain(job: EngineJob, cache: EngineCache, progress: Progress, *, build: boo
         near = cache.nearest(key)
         raise EngineMissingError(
             f"model {job.model}: no engine for {key.size_text} by {key.machine_text}"
-            f"{f' ({near})' if near else ''}; build it: {build_command(job, cache)}"
+            f"{f' ({near})' if near else ''}; build it: {job.build_command(cache)}"
         )
     progress(0.0, "building")
     with cache.lock(lambda: progress(0.0, "waiting for another process that builds an engine")):
@@ -147,41 +202,23 @@ def obtain(job: EngineJob, cache: EngineCache, progress: Progress, *, build: boo
         return _build(job, key, cache, progress)
 
 
-def judge(engine: Engine, segmenter: Segmenter, job: EngineJob, cache: EngineCache, progress: Progress) -> Engine:
+def judge(engine: Engine, segmenter: Segmenter, job: Job, cache: EngineCache, progress: Progress) -> Engine:
     """The engine with the gate's verdict on ``segmenter``, which runs it. It is reached once for each GPU."""
-    if engine.record.parity.state == PASSED and engine.record.parity.gpu == job.gpu_name:
+    if engine.record.parity.state == PASSED and engine.record.parity.gpu == job.device:
         return engine
     progress(1.0, "comparing the engine with the model's golden outputs")
-    parity = gate(segmenter, golden_path(job.model), job.model, job.gpu_name)
+    parity = gate(segmenter, golden_path(job.model), job.model, job.device)
     if engine.entry is None:
         return dataclasses.replace(engine, record=dataclasses.replace(engine.record, parity=parity))
     entry = cache.record_parity(engine.entry, parity)
     return dataclasses.replace(engine, record=entry.record, entry=entry)
 
 
-def build_command(job: EngineJob, cache: EngineCache) -> str:
-    """The command that builds the engine of ``job`` into ``cache``."""
-    width, height = job.camera_size
-    words = ["gemini-ros", "engine", "build", str(job.model), "--size", f"{width}x{height}"]
-    words += ["--cache-dir", str(cache.directory)]
-    words += [] if job.trt.__name__ == "tensorrt" else ["--library", job.trt.__name__]
-    return shlex.join(words)
-
-
-def _build(job: EngineJob, key: EngineKey, cache: EngineCache, progress: Progress) -> Engine:
+def _build(job: Job, key: EngineKey, cache: EngineCache, progress: Progress) -> Engine:
     near = cache.nearest(key)
     start = time.monotonic()
     progress(0.0, f"building{f' ({near})' if near else ''}")
-    built = build_engine(
-        job.trt,
-        job.model,
-        job.info,
-        job.camera_size,
-        options=job.options,
-        timing_cache=cache.timing_cache(key),
-        compute_capability=None if job.gpu else job.compute_capability,
-        progress=lambda share, phase: progress(share, f"building: {phase}"),
-    )
+    built = job.build(cache.timing_cache(key), lambda share, phase: progress(share, f"building: {phase}"))
     record = _record(job, key, built, time.monotonic() - start)
     if built.timing_cache:
         cache.store_timing_cache(key, built.timing_cache)
@@ -191,12 +228,13 @@ def _build(job: EngineJob, key: EngineKey, cache: EngineCache, progress: Progres
         return Engine(record, built.engine, None, f"the engine is not kept and will be built again: {error}")
 
 
-def _record(job: EngineJob, key: EngineKey, built: BuiltEngine, build_s: float) -> EngineRecord:
+def _record(job: Job, key: EngineKey, built: BuiltEngine, build_s: float) -> EngineRecord:
+    inputs, outputs = job.interface
     return EngineRecord(
         key=key,
         model=job.model.stem,
-        inputs=engine_inputs(job.info, job.camera_size),
-        outputs=engine_outputs(job.camera_size),
+        inputs=inputs,
+        outputs=outputs,
         classes=tuple(job.info.label_set.names),
         engine_sha256=hashlib.sha256(built.engine).hexdigest(),
         engine_bytes=len(built.engine),
@@ -210,9 +248,9 @@ def _kept(entry: Entry, data: bytes, cache: EngineCache) -> Engine:
     return Engine(entry.record, data, entry, cache.note if entry.path.parent != cache.directory else "")
 
 
-def _rejected(engine: Engine, cache: EngineCache) -> EngineRejectedError:
+def _rejected(engine: Engine, job: Job, cache: EngineCache) -> EngineRejectedError:
     prune = shlex.join(["gemini-ros", "engine", "prune", "--cache-dir", str(cache.directory)])
     return EngineRejectedError(
-        f"engine {engine.record.stem}: rejected: {engine.record.parity.reason}. Another version of TensorRT may do "
-        f"better; to have this one built again: {prune}"
+        f"engine {engine.record.stem}: rejected: {engine.record.parity.reason}. Another version of "
+        f"{job.library_title} may do better; to have this one built again: {prune}"
     )

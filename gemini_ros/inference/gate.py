@@ -11,6 +11,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cache import PASSED, REJECTED, Parity
+from gemini_ros.inference.cpu import default_threads
 from gemini_ros.inference.model_file import ModelError
 from gemini_ros.inference.segmenter import Segmenter
 
@@ -108,7 +109,7 @@ def _reference(model: Path, info: ModelInfo, frames: list[Frame]) -> list[Segmen
         from gemini_ros.inference.onnx import OnnxSegmenter
     except ModuleNotFoundError as error:
         raise ModelError(f"model {model}: {error.name} is not installed, which an engine is compared with") from error
-    reference = OnnxSegmenter(model, info, "reference of the gate", frames[0].size, None)
+    reference = OnnxSegmenter(model, info, "reference of the gate", frames[0].size, default_threads())
     try:
         return [reference.segment(frame) for frame in frames]
     finally:

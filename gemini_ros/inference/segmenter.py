@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.inference.model_file import ModelError
 
 
 class Segmenter(ABC):
-    """A loaded model. ``backend`` names what runs it and ``reason`` why it was chosen. Not thread-safe."""
+    """A loaded model. ``backend`` names what runs it and ``reason`` why it was chosen.
+
+    As many threads as there are ``requests`` may call ``segment`` at once; one more would wait or slow the others down.
+    ``threads`` of the CPU are shared by them; a GPU takes ``None``.
+    """
 
     backend: str
 
-    def __init__(self, info: ModelInfo, reason: str, camera_size: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        reason: str,
+        camera_size: tuple[int, int] | None,
+        *,
+        threads: int | None = None,
+        requests: int = 1,
+    ) -> None:
         self.info = info
         self.reason = reason
         self.camera_size = camera_size
+        self.threads = threads
+        self.requests = requests
 
     def segment(self, frame: Frame) -> Segmentation:
         """Labels and confidence on the frame's own grid; a modality that the frame has not counts as absent.
@@ -48,6 +65,20 @@ class Segmenter(ABC):
     @abstractmethod
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         """Run the network on inputs of the model file's names, types and shapes."""
+
+    def _zeros(self) -> dict[str, np.ndarray]:
+        """Inputs of the right shapes, so that everything that is made once is made before the first frame."""
+        size = self.camera_size or self.info.network_size
+        inputs = {name: absent_image(name, *size) for name in self.info.modality_names}
+        return inputs | {"present": np.ones(len(inputs), np.float32)}
+
+
+def check_interface(path: Path, info: ModelInfo, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Raise ``ModelError`` where a network's inputs and outputs are not those that its metadata say."""
+    found = list(inputs), list(outputs)
+    expected = [*info.modality_names, "present"], ["labels", "confidence", "logits"]
+    if found != expected:
+        raise ModelError(f"model {path}: inputs {found[0]}, outputs {found[1]}; expected {expected[0]}, {expected[1]}")
 
 
 def absent_image(name: str, width: int, height: int) -> np.ndarray:

@@ -177,7 +177,8 @@ class BagRun:
         self.pipeline.emitted(match)
         timer = StageTimer()
         timer.add("sync", moment.now_ns - max(item.received_ns for item in match.items.values()))
-        segmented = self.pipeline.segment(match, timer)
+        self.pipeline.begin()
+        segmented = self.pipeline.settle(self.pipeline.infer(match, timer))
         if segmented is not None:
             self.pipeline.published()
             self._waiting.append((segmented, moment))

@@ -28,10 +28,19 @@ class Segmented:
     seen: Seen
 
 
-class FramePipeline:
-    """Frames, one at a time. ``segmenter`` gives the network, or ``None`` while there is none.
+@dataclass(frozen=True)
+class Failed:
+    """Why a match became no labels, and the cause it counts under."""
 
-    ``fault`` is why the last match became no labels, empty if it did; ``faults`` counts the reasons of a run.
+    cause: str
+    text: str
+
+
+class FramePipeline:
+    """What becomes of matches. ``segmenter`` gives the network, or ``None`` while there is none.
+
+    ``fault`` is why the last match became no labels, empty if it did; ``faults`` counts the reasons of a run. ``begin``
+    and ``infer`` may be called from several threads; ``settle`` and what follows it from one, match after match.
     """
 
     def __init__(self, intake: Intake, segmenter: Callable[[], Segmenter | None], costmap: Mapper) -> None:
@@ -42,7 +51,7 @@ class FramePipeline:
         self._intake, self._segmenter, self._costmap = intake, segmenter, costmap
         self._settling = threading.Lock()
         self._abandoned = False
-        self._under_way = False
+        self._under_way = 0
 
     def emitted(self, match: Match) -> None:
         """Count a match that the matcher gave out."""
@@ -52,20 +61,19 @@ class FramePipeline:
             self.counters.singles += 1
 
     def begin(self) -> None:
-        """A match is taken on: from here until ``segment`` has counted it, ``abandon`` may take it away."""
-        self._under_way = True
+        """A match is taken on: from here until ``settle`` has counted it, ``abandon`` may take it away."""
+        with self._settling:
+            self._under_way += 1
 
-    def segment(self, match: Match, timer: StageTimer) -> Segmented | None:
-        """Frame and labels, or ``None`` with the match counted under the cause it failed for."""
+    def infer(self, match: Match, timer: StageTimer) -> Segmented | Failed:
+        """Frame and labels, or why there are none. Nothing is counted here."""
         images = [item for item in match.items.values() if isinstance(item, Received)]
         timer.add("preprocess", sum(item.decode_ns for item in images))
         try:
             with timer.stage("preprocess"):
                 frame = self._intake.assemble(match)
         except FrameError as error:
-            if self._settle():
-                self._fail("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
-            return None
+            return Failed("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
         try:
             segmenter = self._segmenter()
             if segmenter is None:
@@ -73,16 +81,26 @@ class FramePipeline:
             start_ns = time.monotonic_ns()
             segmentation = segmenter.segment(frame)
         except Exception as error:  # noqa: BLE001 (a backend may raise anything; the next frame may be good)
-            if self._settle():
-                self._fail("failed", f"{type(error).__name__}: {error}")
-            return None
-        if not self._settle():
-            return None
-        self.counters.inferences += 1
+            return Failed("failed", f"{type(error).__name__}: {error}")
         _time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)
-        self.fault = ""
         receipt = min((item.receipt for item in images), default=Instant.of(match.time_ns))
         return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt))
+
+    def settle(self, outcome: Segmented | Failed) -> Segmented | None:
+        """Count a match that was begun by its outcome; what there is to publish, ``None`` where nothing is."""
+        with self._settling:
+            if self._abandoned:
+                return None
+            self._under_way -= 1
+        if isinstance(outcome, Failed):
+            self.counters.drop(outcome.cause)
+            self.fault = outcome.text
+            self.faults.note(outcome.text)
+            self._intake.matcher.outcome(False)
+            return None
+        self.counters.inferences += 1
+        self.fault = ""
+        return outcome
 
     def published(self) -> None:
         """The labels of a frame have left."""
@@ -104,26 +122,12 @@ class FramePipeline:
         faults = self._intake.faults + self.faults
         return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]
 
-    def abandon(self) -> bool:
-        """Take the match that the network still works on out of its thread's hands; whether there was one."""
+    def abandon(self) -> int:
+        """Take the matches that are still under way out of their threads' hands; how many there were."""
         with self._settling:
             self._abandoned = True
-            if self._under_way:
-                self.counters.shutdown += 1
+            self.counters.shutdown += self._under_way
             return self._under_way
-
-    def _settle(self) -> bool:
-        """The network is done with the match; whether it may still be counted and published."""
-        with self._settling:
-            self._under_way = False
-            return not self._abandoned
-
-    def _fail(self, cause: str, text: str) -> None:
-        self.counters.drop(cause)
-        self.fault = text
-        self.faults.note(text)
-        self._intake.matcher.outcome(False)
-
 
 def _time_segment(timer: StageTimer, measured_ns: Mapping[str, int], whole_ns: int) -> None:
     for stage, duration_ns in measured_ns.items():

@@ -19,7 +19,8 @@ from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
-from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
+from gemini_ros.inference.cpu import ONNXRUNTIME
+from gemini_ros.inference.load import AUTO, BACKENDS, TENSORRT
 from gemini_ros.pipeline.parameter_files import read_sections, sections_reaching
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
@@ -32,7 +33,8 @@ _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrid
 _COSTMAP = CostmapConfig()
 
 
-Value = bool | float | str | Sequence[float] | Sequence[str]
+_TYPE_NAMES = {bool: "boolean", int: "integer", float: "double", str: "string"}
+Value = bool | int | float | str | Sequence[float] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Setting:
         """As ``ros2 param describe`` calls it."""
         if isinstance(self.default, (list, tuple)):
             return "string array" if self.default else "double array"
-        return {bool: "boolean", float: "double", str: "string"}[type(self.default)]
+        return _TYPE_NAMES[type(self.default)]
 
     @property
     def range_text(self) -> str:
@@ -98,9 +100,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "backend",
         AUTO,
-        "What runs the model. `auto` takes TensorRT where a GPU, a driver and the library really answer, else ONNX "
-        "Runtime, and warns in the diagnostics as long as it does; `tensorrt` refuses where it would fall back.",
+        "What runs the model. `auto` takes TensorRT where a GPU, a driver and the library really answer, else the "
+        "faster one of the installed CPU backends (`onnxruntime`, `openvino`), and warns in the diagnostics as long as "
+        "it does; `tensorrt` refuses where it would fall back.",
         choices=BACKENDS,
+    ),
+    Setting(
+        "threads",
+        0,
+        "CPU threads of the network. 0: two where there are two cores, and on more cores all but one, which is left to "
+        "the cameras, the map and the rest of the robot. Cores are those that this process or its container may use.",
+        0,
+        256,
+    ),
+    Setting(
+        "requests",
+        0,
+        "Frames that a CPU backend works on at once; they share `threads`. Two label more frames a second than one, and "
+        "each frame takes longer. 0: two where there are threads for it.",
+        0,
+        8,
     ),
     Setting(
         "modalities",
@@ -190,7 +209,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "engine.cache_dir",
         "",
-        "Where engines are kept. Empty: `engines` below `gemini_ros` in the user's cache directory.",
+        "Where engines, models compiled by OpenVINO and the choice of `auto` are kept. Empty: `engines` below `gemini_ros` in the user's cache directory.",
     ),
     Setting(
         "min_rate_hz",
@@ -266,6 +285,8 @@ class Settings:
 
     model: str
     backend: str
+    threads: int | None
+    requests: int | None
     modalities: tuple[str, ...] | None
     autostart: bool
     transports: Mapping[str, str]
@@ -311,6 +332,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
     return Settings(
         model=values["model"],
         backend=_backend(values),
+        threads=values["threads"] or None,
+        requests=values["requests"] or None,
         modalities=_modalities(values["modalities"]),
         autostart=values["autostart"] and not values["use_lifecycle_manager"],
         transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},
@@ -479,9 +502,8 @@ def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _typed(setting: Setting, value: Any, where: str) -> Any:
-    kinds = {"boolean": bool, "double": float, "string": str}
-    if setting.type_name in kinds:
-        fits = type(value) is kinds[setting.type_name]
+    if type(setting.default) in _TYPE_NAMES:
+        fits = type(value) is type(setting.default)
     else:
         item = str if setting.type_name == "string array" else float
         fits = isinstance(value, list) and all(type(v) is item for v in value)

@@ -148,7 +148,7 @@ def in_onnxruntime(path, _graph):
 
 
 def in_openvino(path, _graph):
-    openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install 'gemini_ros[bench]'")
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install 'gemini_ros[openvino]'")
     model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda *images: model(dict(zip(("rgb", "depth", "present"), images, strict=True)))["logits"]
 

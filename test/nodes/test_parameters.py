@@ -77,7 +77,7 @@ def test_values_become_typed_settings():
             r"modalities: \['rgb', 'radar'\], expected \[auto\] or different ones of rgb",
         ),
         ({"modalities": ["rgb", "rgb"]}, "different ones"),
-        ({"backend": "cuda"}, "backend: 'cuda', expected one of auto, onnxruntime, tensorrt"),
+        ({"backend": "cuda"}, "backend: 'cuda', expected one of auto, onnxruntime, openvino, tensorrt"),
         ({"missing__policy": "ignore"}, "missing.policy: 'ignore', expected one of degrade, hold, stop"),
         ({"depth__image_transport": "theora"}, "depth.image_transport: 'theora'"),
         ({"camera__size": "640"}, "camera.size: '640', expected WIDTHxHEIGHT"),

@@ -42,7 +42,7 @@ def test_a_match_ends_in_one_count(image, segment, dropped, fault):
     frames = pipeline(segment)
     frames.emitted(match(image))
     frames.begin()
-    segmented = frames.segment(match(image), StageTimer())
+    segmented = frames.settle(frames.infer(match(image), StageTimer()))
     assert (segmented is None) == bool(dropped)
     if segmented is not None:
         frames.published()
@@ -58,7 +58,7 @@ def test_an_abandoned_match_is_counted_as_that_alone(image):
     frames.emitted(match(image))
     frames.begin()
     assert frames.abandon()
-    assert frames.segment(match(image), StageTimer()) is None
+    assert frames.settle(frames.infer(match(image), StageTimer())) is None
     assert frames.counters.dropped_pairs == {"shutdown": 1}
     assert frames.counters.identities() == []
 
@@ -74,7 +74,8 @@ def test_where_every_match_fails_the_mode_says_so(image):
         for i in range(start, start + 10):
             for made in intake.matcher.add("rgb", i * 100_000_000, None, i * 100_000_000, i):
                 frames.emitted(made)
-                if frames.segment(match(image), StageTimer()) is not None:
+                frames.begin()
+                if frames.settle(frames.infer(match(image), StageTimer())) is not None:
                     frames.published()
         return intake.matcher.mode
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from rclpy.lifecycle import LifecycleNode
@@ -10,7 +11,8 @@ from rclpy.lifecycle import LifecycleNode
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_model
-from gemini_ros.inference.load import AUTO, ONNXRUNTIME
+from gemini_ros.inference.cpu import ONNXRUNTIME
+from gemini_ros.inference.load import AUTO
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
@@ -49,11 +51,11 @@ class Configured:
         if self.loader is None:
             self.loader = ModelLoader(self.model_path, self.model_sha256, self.settings, self.costmap.warm_up)
 
-    def unload(self, user: threading.Thread | None = None) -> None:
-        """Give back the network and the GPU's memory, when ``user`` has come out of it."""
+    def unload(self, users: Sequence[threading.Thread] = ()) -> None:
+        """Give back the network and the GPU's memory, when the ``users`` have come out of it."""
         loader, self.loader = self.loader, None
         if loader is not None:
-            loader.close(JOIN_S, user)
+            loader.close(JOIN_S, users)
 
     def segmenter(self) -> Segmenter | None:
         return self.loader.segmenter if self.loader is not None else None

@@ -1,7 +1,9 @@
 """From messages to published outputs, between activation and deactivation.
 
-Messages, matching and time-outs belong to the executor's thread; one worker's thread runs the network on the newest
-match and publishes. The slot between them is the only way from one to the other.
+Messages, decoding, matching and time-outs belong to the executor's thread. A worker's thread runs the network on the
+newest match; a backend that takes several requests at once has as many workers. The finisher's thread publishes the
+labels in the order of their stamps and makes the map while the network is at the next match. The slot is the only way
+from the executor to the workers.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rclpy.node import Node
 
@@ -20,7 +23,8 @@ from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.throttled_log import ThrottledLog
-from gemini_ros.pipeline.frame import FramePipeline
+from gemini_ros.pipeline.frame import Failed, FramePipeline, Segmented
+from gemini_ros.pipeline.in_order import InOrder
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import OdometryPoses, PoseSource
@@ -31,6 +35,23 @@ from gemini_ros.pipeline.sync import Match
 
 HANG_S = 2.0
 """A frame that takes longer than this hangs: no network that a robot could use needs as long."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A match on its way to the network, and when the slot took it (by the monotonic clock)."""
+
+    match: Match
+    queued_ns: int
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What the network made of a match, and when it was done."""
+
+    match: Match
+    outcome: Segmented | Failed
+    at_ns: int
 
 
 class LivePipeline:
@@ -63,7 +84,7 @@ class LivePipeline:
         self._node = node
         self._logger = node.get_logger()
         self._throttled = ThrottledLog(self._logger)
-        self._slot: NewestSlot[tuple[Match, int]] = NewestSlot()
+        self._slot: NewestSlot[_Taken] = NewestSlot()
         self._filter = PairFilter(
             self._intake,
             self.inputs,
@@ -74,9 +95,13 @@ class LivePipeline:
         self._filter.registerCallback(self._submit)
         self._mode = ""
         self._polled_ns = time.monotonic_ns()
-        self._busy_since_ns: int | None = None
-        self.worker = threading.Thread(target=self._work, name="worker", daemon=True)
-        self.worker.start()
+        self._segmenter = segmenter
+        self._line: InOrder[_Taken, _Done] | None = None
+
+    @property
+    def workers(self) -> list[threading.Thread]:
+        """The threads that may be inside the network."""
+        return self._line.threads if self._line is not None else []
 
     @property
     def worker_fault(self) -> str:
@@ -97,12 +122,14 @@ class LivePipeline:
     @property
     def hangs(self) -> str:
         """What has stood still for longer than ``HANG_S``: the executor, or the worker; empty while both go on."""
-        now_ns, since_ns = time.monotonic_ns(), self._busy_since_ns
-        if now_ns - self._polled_ns > HANG_S * 1e9:
-            return f"the executor has handled nothing for {(now_ns - self._polled_ns) / 1e9:.0f} s"
-        if not self.worker.is_alive():
-            return "the worker's thread has ended"
-        return f"one frame has taken more than {HANG_S:g} s" if since_ns and now_ns - since_ns > HANG_S * 1e9 else ""
+        stands_ns = time.monotonic_ns() - self._polled_ns
+        if stands_ns > HANG_S * 1e9:
+            return f"the executor has handled nothing for {stands_ns / 1e9:.0f} s"
+        if self._line is None:
+            return ""
+        if not self._line.whole:
+            return "a worker's thread has ended"
+        return f"one frame has taken more than {HANG_S:g} s" if self._line.busy_ns() > HANG_S * 1e9 else ""
 
     def poll(self) -> None:
         """Let time pass in the matcher and act on a change of mode. Called about twenty times a second."""
@@ -123,7 +150,8 @@ class LivePipeline:
             source.close()
         if self._slot.close() is not None:
             self.counters.shutdown += 1
-        self.worker.join(timeout_s)
+        if self._line is not None:
+            self._line.join(timeout_s)
         if self.frames.abandon():
             self._logger.warning(f"the frame under way took longer than {timeout_s:g} s and is dropped")
         self.matcher.flush("shutdown")
@@ -139,8 +167,12 @@ class LivePipeline:
     def _submit(self, match: Match) -> None:
         self._follow_mode()
         self.frames.emitted(match)
-        if self._slot.put((match, time.monotonic_ns())) is not None:
+        if self._slot.put(_Taken(match, time.monotonic_ns())) is not None:
             self.counters.replaced += 1
+        if self._line is None:  # matches come once the network is there
+            segmenter = self._segmenter()
+            requests = segmenter.requests if segmenter is not None else 1
+            self._line = InOrder(requests, self._slot.take, self._work, self._finish)
 
     def _follow_mode(self) -> None:
         mode = self.matcher.mode
@@ -154,33 +186,35 @@ class LivePipeline:
         if self._costmap.follow(mode):
             self.costmap_topic.publish()
 
-    # -- the worker's thread
+    # -- the workers' threads
 
-    def _work(self) -> None:
-        while not self._slot.closed:
-            taken = self._slot.take()
-            if taken is None:
-                continue
-            self.frames.begin()
-            self._busy_since_ns = time.monotonic_ns()
+    def _work(self, taken: _Taken) -> _Done:
+        self.frames.begin()
+        timer = StageTimer()
+        last = _last(taken.match)
+        timer.add("sync", taken.queued_ns - last.received_ns - last.decode_ns)
+        timer.add("queue", time.monotonic_ns() - taken.queued_ns)
+        try:
+            outcome = self.frames.infer(taken.match, timer)
+        except Exception as error:  # noqa: BLE001 (one frame must not end the node)
+            outcome = Failed("failed", f"{type(error).__name__}: {error}")
+        return _Done(taken.match, outcome, time.monotonic_ns())
+
+    # -- the finisher's thread
+
+    def _finish(self, done: _Done) -> None:
+        segmented = self.frames.settle(done.outcome)
+        if segmented is not None:
             try:
-                self._process(*taken)
+                self._publish(done, segmented)
             except Exception as error:  # noqa: BLE001 (one frame must not end the node; the identities tell)
                 self.frames.fault = f"{type(error).__name__}: {error}"
-            self._busy_since_ns = None
-            if self.frames.fault:
-                self._throttled.warning("worker", self.frames.fault)
+        if self.frames.fault:
+            self._throttled.warning("worker", self.frames.fault)
 
-    def _process(self, match: Match, queued_ns: int) -> None:
-        timer = StageTimer()
-        images = [item for item in match.items.values() if isinstance(item, Received)]
-        last = max(images, key=lambda item: item.received_ns)
-        timer.add("sync", queued_ns - last.received_ns - last.decode_ns)
-        timer.add("queue", time.monotonic_ns() - queued_ns)
-        segmented = self.frames.segment(match, timer)
-        if segmented is None:
-            return
-        frame = segmented.frame
+    def _publish(self, done: _Done, segmented: Segmented) -> None:
+        timer, frame = segmented.timer, segmented.frame
+        timer.add("queue", time.monotonic_ns() - done.at_ns)
         with timer.stage("publish"):
             self._outputs.publish_images(frame, segmented.segmentation)
         self.frames.published()
@@ -192,6 +226,15 @@ class LivePipeline:
         with timer.stage("publish"):
             self.costmap_topic.publish(segmented.seen)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
-        before_ns = sum(item.decode_ns for item in images if item is not last)
+        last = _last(done.match)
+        before_ns = sum(item.decode_ns for item in _images(done.match) if item is not last)
         timer.add("total", time.monotonic_ns() - last.received_ns + before_ns)
         self.latencies.record_frame(timer.timings_ns)
+
+
+def _images(match: Match) -> list[Received]:
+    return [item for item in match.items.values() if isinstance(item, Received)]
+
+
+def _last(match: Match) -> Received:
+    return max(_images(match), key=lambda item: item.received_ns)

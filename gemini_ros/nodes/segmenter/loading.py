@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gemini_ros.core.files import sha256_of
+from gemini_ros.inference.cpu import default_requests, default_threads
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.settings import Settings
@@ -16,12 +16,6 @@ from gemini_ros.pipeline.settings import Settings
 
 class _AbandonedError(Exception):
     """Nobody waits for the model any more."""
-
-
-def _threads() -> int | None:
-    """The cores this process is confined to, which ONNX Runtime does not look at; ``None`` where it is not."""
-    allowed = len(os.sched_getaffinity(0))
-    return allowed if allowed < (os.cpu_count() or allowed) else None
 
 
 class ModelLoader:
@@ -56,18 +50,18 @@ class ModelLoader:
         self._checked.wait(timeout_s)
         return self.error
 
-    def close(self, timeout_s: float, user: threading.Thread | None = None) -> None:
+    def close(self, timeout_s: float, users: Sequence[threading.Thread] = ()) -> None:
         """Give the model back; one that is still being loaded is given back when it arrives.
 
-        Where the thread ``user`` is still inside the model, that happens when it has come out.
+        Where threads of ``users`` are still inside the model, that happens when they have come out.
         """
         self._abandoned.set()
         self._thread.join(timeout_s)
         segmenter, self.segmenter = self.segmenter, None
         if segmenter is None:
             return
-        if user is not None and user.is_alive():
-            threading.Thread(target=_close_after, args=(user, segmenter), name="closer", daemon=True).start()
+        if any(user.is_alive() for user in users):
+            threading.Thread(target=_close_after, args=(users, segmenter), name="closer", daemon=True).start()
         else:
             segmenter.close()
 
@@ -78,7 +72,8 @@ class ModelLoader:
                 backend=self._settings.backend,
                 camera_size=self._settings.camera_size,
                 cache_dir=self._settings.cache_dir,
-                threads=_threads(),
+                threads=self._settings.threads,
+                requests=self._settings.requests or default_requests(self._settings.threads or default_threads()),
                 build=self._settings.engine_build,
                 progress=self._note,
             )
@@ -109,6 +104,7 @@ class ModelLoader:
         self._checked.set()
 
 
-def _close_after(user: threading.Thread, segmenter: Segmenter) -> None:
-    user.join()
+def _close_after(users: Sequence[threading.Thread], segmenter: Segmenter) -> None:
+    for user in users:
+        user.join()
     segmenter.close()

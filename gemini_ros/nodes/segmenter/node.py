@@ -232,7 +232,7 @@ class SegmenterNode(LifecycleNode):
         file = self._configured.settings.statistics_file
         if file is not None:
             self._write_statistics(file, pipeline, broken)
-        self._configured.unload(pipeline.worker)
+        self._configured.unload(pipeline.workers)
 
     def _write_statistics(self, file: Path, pipeline: LivePipeline, broken: list[str]) -> None:
         try:

@@ -12,7 +12,8 @@ import dataclasses
 import time
 from typing import Any
 
-from gemini_ros.inference.load import AUTO, ONNXRUNTIME
+from gemini_ros.inference.cpu import CPU_BACKENDS
+from gemini_ros.inference.load import AUTO
 from gemini_ros.nodes import transport
 from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
@@ -187,7 +188,7 @@ def _model(configured: Configured, rates_hz: Rates | None) -> Status:
     if segmenter is None:
         return Status("model", WARN, "loading", figures)
     figures |= {"backend": segmenter.backend, "reason": segmenter.reason}
-    fallback = configured.settings.backend == AUTO and segmenter.backend == ONNXRUNTIME
+    fallback = configured.settings.backend == AUTO and segmenter.backend in CPU_BACKENDS
     message = f"runs on {segmenter.backend}{f': {segmenter.reason}' if fallback else ''}"
     least_hz = configured.settings.min_rate_hz
     if rates_hz is not None:

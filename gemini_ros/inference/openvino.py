@@ -1,0 +1,185 @@
+"""A CPU backend: OpenVINO runs the network, the labels are finished outside the graph."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gemini_ros.core.documents import one_line
+from gemini_ros.core.frames import Segmentation
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.inference.cache import ANY_SIZE, EngineCache, EngineKey
+from gemini_ros.inference.cpu import OPENVINO, cpu_name
+from gemini_ros.inference.finishing import finish
+from gemini_ros.inference.model_file import ModelError, sha256_of
+from gemini_ros.inference.segmenter import Segmenter, check_interface
+from gemini_ros.inference.tensorrt.build import BuiltEngine
+from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs
+from gemini_ros.inference.tensorrt.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from openvino import CompiledModel
+
+F32 = "f32"
+# OpenVINO's name of a capability of the CPU, and the precision hint that uses it.
+_LOWER = {"BF16": "bf16", "FP16": "f16"}
+_LOGITS = "logits"
+
+
+def load_openvino() -> ModuleType:
+    """The library. Raises ``ModelError`` saying what to install."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ModelError(f"openvino cannot be imported ({error}): pip install 'gemini_ros[openvino]'") from error
+    return openvino
+
+
+def openvino_version() -> str:
+    """Release and build, such as ``2026.4.1-22982``."""
+    return "-".join(load_openvino().get_version().split("-")[:2])
+
+
+def precisions() -> tuple[str, ...]:
+    """``f32``, and each lower precision that this CPU computes in."""
+    capabilities = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return F32, *(hint for name, hint in _LOWER.items() if name in capabilities)
+
+
+@dataclass(frozen=True)
+class OpenVinoJob:
+    """One compiled model: for frames of ``camera_size`` (width, height; ``None``: any), in ``precision``."""
+
+    model: Path
+    info: ModelInfo
+    camera_size: tuple[int, int] | None
+    threads: int
+    requests: int = 1
+    precision: str = F32
+    library_title = "OpenVINO"
+
+    @property
+    def device(self) -> str:
+        return cpu_name()
+
+    @property
+    def interface(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        width, height = self.info.network_size
+        logits = Tensor((1, len(self.info.label_set), height // 4, width // 4), "FLOAT")
+        return engine_inputs(self.info, self.camera_size or (-1, -1)), {_LOGITS: logits}
+
+    def key(self) -> EngineKey:
+        """Threads and requests are not in it: OpenVINO takes them when it loads what it has compiled."""
+        capabilities = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return EngineKey(
+            onnx_sha256=sha256_of(self.model),
+            library=OPENVINO,
+            version=openvino_version(),
+            gpu=self.device,
+            compute_capability="",
+            camera_size=self.camera_size or ANY_SIZE,
+            options={"precision": self.precision, "capabilities": " ".join(sorted(capabilities))},
+        )
+
+    def build(self, timing_cache: bytes | None, progress: Progress) -> BuiltEngine:
+        """Compile the network as far as its logits. Raises ``ModelError``."""
+        progress(0.0, "OpenVINO compiles the network")
+        with _refusals(f"model {self.model}: OpenVINO cannot compile it"):
+            core = load_openvino().Core()
+            model = core.read_model(str(self.model))
+            check_interface(self.model, self.info, _names(model.inputs), _names(model.outputs))
+            for result in model.get_results():
+                if _LOGITS not in result.output(0).get_names():
+                    model.remove_result(result)
+            if self.camera_size is not None:
+                shapes = engine_inputs(self.info, self.camera_size)
+                model.reshape({name: list(tensor.shape) for name, tensor in shapes.items()})
+            exported = core.compile_model(model, "CPU", self._options()).export_model()
+        return BuiltEngine(exported if isinstance(exported, bytes) else exported.getvalue(), None, None)
+
+    def load(self, data: bytes, reason: str) -> Segmenter:
+        """Raises ``ModelError``."""
+        with _refusals(f"model {self.model}: OpenVINO cannot load what it compiled"):
+            compiled = load_openvino().Core().import_model(data, "CPU", self._options())
+            return OpenVinoSegmenter(compiled, self.info, reason, self.camera_size, self.threads, self.requests)
+
+    def build_command(self, cache: EngineCache) -> str:
+        raise NotImplementedError("what takes seconds is always built")
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": self.requests,
+            # The cores belong to the whole robot: a pinned thread waits for its core while another one is free.
+            "ENABLE_CPU_PINNING": False,
+        }
+
+
+class OpenVinoSegmenter(Segmenter):
+    """A compiled model; each of ``requests`` frames at once has ``threads // requests`` threads to itself."""
+
+    backend = OPENVINO
+
+    def __init__(
+        self,
+        compiled: CompiledModel,
+        info: ModelInfo,
+        reason: str,
+        camera_size: tuple[int, int] | None,
+        threads: int,
+        requests: int,
+    ) -> None:
+        super().__init__(info, reason, camera_size, threads=threads, requests=requests)
+        self._compiled = compiled
+        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(requests):
+            self._free.put(compiled.create_infer_request())
+        # What is made with the first frame is made now.
+        self._run(self._zeros())
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
+        rows, columns = inputs[self.info.modality_names[0]].shape[1:3]
+        request = self._free.get()
+        try:
+            start = time.perf_counter_ns()
+            request.infer(inputs, share_inputs=True)
+            middle = time.perf_counter_ns()
+            # The request owns the logits: it must not run again before they are used.
+            logits = request.get_tensor(_LOGITS).data[0]
+            labels, confidence = finish(logits, rows, columns, self.info.temperature)
+            end = time.perf_counter_ns()
+        finally:
+            self._free.put(request)
+        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
+
+    def close(self) -> None:
+        """Give back the network's memory."""
+        while not self._free.empty():
+            self._free.get()
+        del self._compiled
+
+
+def _names(ports: list[Any]) -> list[str]:
+    return [port.get_any_name() for port in ports]
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """OpenVINO's errors, which have no class of their own, as ``ModelError`` in one line."""
+    try:
+        yield
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:
+        raise ModelError(f"{what}: {one_line(error)}") from error
