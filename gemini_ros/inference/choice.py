@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import statistics
 import time
@@ -64,7 +65,7 @@ class Choice:
         times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in sorted(self.ms.items(), key=lambda item: item[1]))
         size = "x".join(map(str, job.camera_size or ())) or "the golden frames' size"
         left_out = "".join(f"; {name} left out: {why}" for name, why in self.left_out.items())
-        return f"{times} a frame ({size}, {job.threads} threads, measured {self.measured}){left_out}"
+        return f"{times} a frame ({size}, threads: {job.threads}, measured {self.measured}){left_out}"
 
 
 def open_on_cpu(job: CpuJob, backends: Sequence[str], why: str) -> Segmenter:
@@ -87,28 +88,22 @@ def open_on_cpu(job: CpuJob, backends: Sequence[str], why: str) -> Segmenter:
     if (choice := kept.read(candidates)) is not None:
         try:
             return _open(choice.chosen, job, f"{why}; {choice.reason(job)}")
-        except (ModelError, OSError):  # it is measured what there is now
+        except (ModelError, OSError):  # what there is now is measured
             pass
     return _measured(candidates, job, why, kept)
 
 
-def versions(backends: Sequence[str]) -> dict[str, str]:
-    """The versions of installed backends."""
-    return {name: _version(name) for name in backends}
+def version_of(backend: str) -> str:
+    """The version of an installed CPU backend."""
+    try:
+        return metadata.version(backend)
+    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
+        return str(importlib.import_module(backend).__version__)
 
 
 def _absent(backends: Sequence[str]) -> str:
     wanted = " or ".join(f"pip install 'gemini_ros[{_INSTALL[name]}]'" for name in backends)
     return f"{' and '.join(backends)} {'are' if len(backends) > 1 else 'is'} not installed: {wanted}"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
-        import importlib
-
-        return str(importlib.import_module(name).__version__)
 
 
 def _candidates(installed: Sequence[str]) -> list[str]:
@@ -218,7 +213,7 @@ class _Kept:
         self.key: dict[str, object] = {
             "onnx_sha256": sha256_of(job.model),
             "gemini_ros": __version__,
-            "libraries": versions(installed),
+            "libraries": {name: version_of(name) for name in installed},
             "cpu": cpu_name(),
             "camera_size": list(job.camera_size or ()),
             "threads": job.threads,
