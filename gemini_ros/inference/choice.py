@@ -81,15 +81,15 @@ def open_on_cpu(job: CpuJob, backends: Sequence[str], why: str) -> Segmenter:
         why = f"{why}; no other CPU backend is compared without {golden_path(job.model).name} beside the model"
     if installed == [ONNXRUNTIME]:
         return _open(ONNXRUNTIME, job, why)
-    candidates = _candidates(installed)
-    if len(candidates) == 1:
-        return _open(candidates[0], job, why)
     kept = _Kept(job, installed)
-    if (choice := kept.read(candidates)) is not None:
+    if (choice := kept.read()) is not None:
         try:
             return _open(choice.chosen, job, f"{why}; {choice.reason(job)}")
         except (ModelError, OSError):  # what there is now is measured
             pass
+    candidates = _candidates(installed)
+    if len(candidates) == 1:
+        return _open(candidates[0], job, why)
     return _measured(candidates, job, why, kept)
 
 
@@ -210,6 +210,7 @@ class _Kept:
     """The choice on disk, in the directory of engines, under all that it depends on."""
 
     def __init__(self, job: CpuJob, installed: Sequence[str]) -> None:
+        self._installed = installed
         self.key: dict[str, object] = {
             "onnx_sha256": sha256_of(job.model),
             "gemini_ros": __version__,
@@ -226,7 +227,7 @@ class _Kept:
         except OSError:  # no place for anything: measured anew each time
             self._cache = None
 
-    def read(self, candidates: Sequence[str]) -> Choice | None:
+    def read(self) -> Choice | None:
         """``None`` where there is none, or what is there is damaged or of something else."""
         data = self._cache.recall(self._name, _LARGEST_CHOICE) if self._cache else None
         if data is None:
@@ -239,8 +240,8 @@ class _Kept:
             figures = {name: float(ms) for name, ms in choice.ms.items()}
         except (AttributeError, TypeError, ValueError, LookupError):
             return None
-        known = choice.key == self.key and choice.chosen in figures and choice.chosen in candidates
-        return choice if known else None
+        is_known = choice.chosen in figures and choice.chosen.partition(" ")[0] in self._installed
+        return choice if choice.key == self.key and is_known else None
 
     def write(self, choice: Choice) -> None:
         if self._cache is not None:

@@ -45,6 +45,8 @@ def test_labels_and_confidence_are_those_of_the_contract(model, tmp_path, camera
     session = onnxruntime.InferenceSession(str(model))
     for present in ((1, 1), (1, 0), (0, 1)):
         (given,) = patches([name for name, there in zip(("rgb", "depth"), present, strict=True) if there], (112, 80), 1)
+        for image in given.images().values():
+            image.setflags(write=False)  # as those of messages are
         found = segmenter.segment(given)
         rgb = np.zeros((80, 112, 3), np.uint8) if given.rgb is None else given.rgb
         depth = np.zeros((80, 112), np.float32) if given.depth is None else given.depth
