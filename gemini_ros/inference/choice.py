@@ -237,10 +237,12 @@ class _Kept:
             if entries.pop("format") != FORMAT:
                 return None
             choice = Choice(**entries)
-            figures = {name: float(ms) for name, ms in choice.ms.items()}
+            choice = dataclasses.replace(
+                choice, ms={name: float(ms) for name, ms in choice.ms.items()}, left_out=dict(choice.left_out)
+            )
         except (AttributeError, TypeError, ValueError, LookupError):
             return None
-        is_known = choice.chosen in figures and choice.chosen.partition(" ")[0] in self._installed
+        is_known = choice.chosen in choice.ms and choice.chosen.partition(" ")[0] in self._installed
         return choice if choice.key == self.key and is_known else None
 
     def write(self, choice: Choice) -> None:
