@@ -16,7 +16,7 @@ from gemini_ros.pipeline.bag_walk import BagWalk
 
 def offline_labels(bag: Path, model: Path) -> dict[int, Labels]:
     """The labels that the pipeline gives offline, uint8 (H, W) by stamp in nanoseconds."""
-    with closing(load_segmenter(model, threads=1)) as segmenter, BagReader(bag) as reader:
+    with closing(load_segmenter(model, backend="onnxruntime", threads=1)) as segmenter, BagReader(bag) as reader:
         walk = BagWalk(reader, segmenter.info.modality_names)
         return {step.frame.stamp_ns: segmenter.segment(step.frame).labels for step in walk.frames()}
 

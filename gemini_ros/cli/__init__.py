@@ -20,6 +20,7 @@ NOUNS = (bag, dataset, model, engine, evaluate, train, doctor, demo)
 EXTRAS = {
     "cv2": "runtime",
     "onnxruntime": "runtime",
+    "openvino": "openvino",
     "rosbags": "bags",
     "rclpy": "ros",
     "mujoco": "sim",

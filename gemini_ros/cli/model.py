@@ -169,10 +169,12 @@ def run_import_official(args: argparse.Namespace) -> None:
 def _add_benchmark(verbs: Subparsers) -> None:
     parser = add_verb(verbs, "benchmark", run_benchmark, "measure a model's latency on this machine, by stage")
     add_model(parser, note="with its golden file beside it")
-    parser.add_argument("--backend", default="auto", help="as the node's parameter backend (default auto)")
+    parser.add_argument(
+        "--backend", default="auto", help="as the node's parameter backend, or all, side by side (default auto)"
+    )
     add_size(parser, "camera size (default: that of the golden file's frames)")
     parser.add_argument("--frames", type=int, default=200, metavar="N", help="frames to time (default 200)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: ONNX Runtime's choice)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as the node's parameter)")
     add_cache_dir(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to this file")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="compare with this earlier report")
@@ -181,20 +183,35 @@ def _add_benchmark(verbs: Subparsers) -> None:
 def run_benchmark(args: argparse.Namespace) -> None:
     from gemini_ros.core.files import atomic_path
     from gemini_ros.core.resources import find_model
-    from gemini_ros.inference.benchmark import benchmark_model, compare, lines, read_report
+    from gemini_ros.inference.benchmark import (
+        benchmark_all,
+        benchmark_model,
+        compare,
+        lines,
+        read_report,
+        side_by_side,
+    )
 
     if args.frames < 1:
         raise ValueError(f"--frames {args.frames}, expected at least 1")
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f"--threads {args.threads}, expected at least 1")
+    if args.backend == "all" and args.compare:
+        raise ValueError("--compare with --backend all: a report is of one backend; name that one")
     earlier = read_report(args.compare) if args.compare else None
-    report = benchmark_model(
-        find_model(args.model),
-        backend=args.backend,
-        camera_size=args.size,
-        frames=args.frames,
-        threads=args.threads,
-        cache_dir=args.cache_dir,
-    )
-    print_lines(lines(report))
+    options = {
+        "camera_size": args.size,
+        "frames": args.frames,
+        "threads": args.threads,
+        "cache_dir": args.cache_dir,
+    }
+    model = find_model(args.model)
+    if args.backend == "all":
+        report = benchmark_all(model, **options)
+        print_lines(side_by_side(report))
+    else:
+        report = benchmark_model(model, backend=args.backend, **options)
+        print_lines(lines(report))
     if earlier is not None:
         print_lines(compare(report, earlier))
     if args.json:

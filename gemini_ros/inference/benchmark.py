@@ -1,12 +1,12 @@
-"""How fast a model file runs on this machine: latency by stage, throughput, memory; and against an earlier time."""
+"""How fast a model file runs on this machine: latency by stage, throughput, memory; against an earlier time, and
+backend beside backend."""
 
 from __future__ import annotations
 
-import platform
 import resource
 import time
-from collections.abc import Mapping
-from importlib import metadata
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ import numpy as np
 from gemini_ros import __version__
 from gemini_ros.core.documents import read_json
 from gemini_ros.core.files import sha256_of
+from gemini_ros.core.frames import Frame
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.inference.choice import version_of
+from gemini_ros.inference.cpu import ONNXRUNTIME, cpu_name
 from gemini_ros.inference.gate import golden_path, read_golden, scaled
-from gemini_ros.inference.load import AUTO, load_segmenter
+from gemini_ros.inference.load import AUTO, BACKENDS, load_segmenter
 from gemini_ros.inference.model_file import ModelError, read_model_info
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.inference.tensorrt.progress import Progress
@@ -44,41 +48,121 @@ def benchmark_model(
     ``camera_size`` (width, height) is by default that of these frames; they are scaled to any other. What is returned
     is plain JSON (docs/tensorrt.md). Raises ``ModelError`` and ``ValueError`` as ``load_segmenter`` does.
     """
+    reports, _ = _benchmark(model, (backend,), camera_size, frames, threads, cache_dir, progress)
+    (report,) = reports.values()
+    return report
+
+
+def benchmark_all(
+    model: Path,
+    *,
+    camera_size: tuple[int, int] | None = None,
+    frames: int = 200,
+    threads: int | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress = lambda share, phase: None,
+) -> dict[str, Any]:
+    """Every backend that this machine has, in turn frame by frame, and how far each agrees with ONNX Runtime.
+
+    ``reports`` are as from ``benchmark_model``, by backend; ``absent`` says why a backend takes no part. Raises
+    ``ModelError`` where no backend runs the model.
+    """
+    wanted = [name for name in BACKENDS if name != AUTO]
+    reports, absent = _benchmark(model, wanted, camera_size, frames, threads, cache_dir, progress)
+    return {"format": FORMAT, "reports": reports, "absent": absent}
+
+
+def _benchmark(
+    model: Path,
+    backends: Sequence[str],
+    camera_size: tuple[int, int] | None,
+    frames: int,
+    threads: int | None,
+    cache_dir: Path | None,
+    progress: Progress,
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     info = read_model_info(model)
     golden, _ = read_golden(golden_path(model), info)
     size = camera_size or golden[0].size
     golden = [scaled(frame, size) for frame in golden]
-    before_mb = _peak_mb()
-    start = time.perf_counter()
-    segmenter = load_segmenter(
-        model, backend=backend, camera_size=size, cache_dir=cache_dir, threads=threads, progress=progress
-    )
-    loaded_s = time.perf_counter() - start
-    try:
-        stages, wall_s = _timed(segmenter, [golden[i % len(golden)] for i in range(WARM_UP + frames)])
-        return {
-            "format": FORMAT,
-            "gemini_ros": __version__,
-            "model": model.name,
-            "onnx_sha256": sha256_of(model),
-            "precision": info.architecture.get("precision", "fp32"),
-            "camera_size": list(size),
-            "backend": segmenter.backend,
-            "reason": segmenter.reason,
-            "threads": threads,
-            **_device(segmenter),
-            "frames": frames,
-            "load_s": round(loaded_s, 3),
-            "throughput_hz": round(frames / wall_s, 2),
-            "latency_ms": {stage: _percentiles(stages[:, i] / 1e6) for i, stage in enumerate(STAGES)},
-            "memory_mb": {
-                "process_before": before_mb,
-                "process_peak": _peak_mb(),
-                "gpu": segmenter.memory_mb if isinstance(segmenter, TensorRtSegmenter) else None,
-            },
+    loaded: dict[str, tuple[Segmenter, dict[str, Any]]] = {}
+    absent: dict[str, str] = {}
+    with ExitStack() as stack:
+        for backend in backends:
+            before_mb, start = _peak_mb(), time.perf_counter()
+            try:
+                segmenter = load_segmenter(
+                    model, backend=backend, camera_size=size, cache_dir=cache_dir, threads=threads, progress=progress
+                )
+            except ModelError as error:
+                if len(backends) == 1:
+                    raise
+                absent[backend] = str(error)
+                continue
+            stack.enter_context(closing(segmenter))
+            loaded[backend] = segmenter, {"load_s": time.perf_counter() - start, "before_mb": before_mb}
+        if not loaded:
+            raise ModelError(f"model {model}: no backend runs it: {'; '.join(absent.values())}")
+        segmenters = [segmenter for segmenter, _ in loaded.values()]
+        stages = _timed(segmenters, [golden[i % len(golden)] for i in range(WARM_UP + frames)])
+        agreements = _agreements({name: segmenter for name, (segmenter, _) in loaded.items()}, golden)
+        reports = {
+            name: _report(model, info, segmenter, size, stages[index], measured) | agreements.get(name, {})
+            for index, (name, (segmenter, measured)) in enumerate(loaded.items())
         }
-    finally:
-        segmenter.close()
+    return reports, absent
+
+
+def _report(
+    model: Path,
+    info: ModelInfo,
+    segmenter: Segmenter,
+    size: tuple[int, int],
+    stages: np.ndarray,
+    measured: Mapping[str, float],
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "gemini_ros": __version__,
+        "model": model.name,
+        "onnx_sha256": sha256_of(model),
+        "precision": info.architecture.get("precision", "fp32"),
+        "camera_size": list(size),
+        "backend": segmenter.backend,
+        "reason": segmenter.reason,
+        "threads": segmenter.threads,
+        **_device(segmenter),
+        "frames": len(stages),
+        "load_s": round(measured["load_s"], 3),
+        "throughput_hz": round(1e9 / float(stages[:, -1].mean()), 2),
+        "latency_ms": {stage: _percentiles(stages[:, i] / 1e6) for i, stage in enumerate(STAGES)},
+        "memory_mb": {
+            "process_before": measured["before_mb"],
+            "process_peak": _peak_mb(),
+            "gpu": segmenter.memory_mb if isinstance(segmenter, TensorRtSegmenter) else None,
+        },
+    }
+
+
+def _agreements(segmenters: Mapping[str, Segmenter], frames: Sequence[Frame]) -> dict[str, dict[str, Any]]:
+    """By backend, against ONNX Runtime: share of labels that differ, distance of the confidences (0-255)."""
+    if ONNXRUNTIME not in segmenters or len(segmenters) == 1:
+        return {}
+    results = {name: [segmenter.segment(frame) for frame in frames] for name, segmenter in segmenters.items()}
+    expected = np.stack([result.labels for result in results[ONNXRUNTIME]])
+    certain = np.stack([result.confidence for result in results[ONNXRUNTIME]]).astype(np.int16)
+    found = {}
+    for name, of_backend in results.items():
+        differ = np.stack([result.labels for result in of_backend]) != expected
+        distance = np.abs(np.stack([result.confidence for result in of_backend]) - certain)
+        found[name] = {
+            "against_onnxruntime": {
+                "labels_differ": round(float(differ.mean()), 7),
+                "confidence_mean": round(float(distance.mean()), 4),
+                "confidence_largest": int(distance.max()),
+            }
+        }
+    return found
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -129,43 +213,61 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return shown
 
 
-def _timed(segmenter: Segmenter, frames: list[Any]) -> tuple[np.ndarray, float]:
-    """Nanoseconds (frames, stages) of all but the first frames, and their seconds together."""
-    times = []
-    begin = time.perf_counter()
+def side_by_side(result: Mapping[str, Any]) -> list[str]:
+    """The reports of ``benchmark_all`` as a table, each backend's latency also as a multiple of ONNX Runtime's."""
+    reports = result["reports"]
+    first = next(iter(reports.values()))
+    width, height = first["camera_size"]
+    threads = ", ".join(
+        sorted({f"{report['threads']} CPU threads" for report in reports.values() if report["threads"]})
+    )
+    rows = [("backend", "total p50 ms", "p99 ms", "network p50 ms", "times", "labels differ", "confidence differs")]
+    reference = reports.get(ONNXRUNTIME, first)["latency_ms"]["total"]["p50"]
+    for name, report in reports.items():
+        total, network = report["latency_ms"]["total"], report["latency_ms"]["network"]["p50"]
+        agrees = report.get("against_onnxruntime")
+        differs = f"{agrees['labels_differ']:.4%}" if agrees else "-"
+        distance = f"{agrees['confidence_mean']:.3f}, at most {agrees['confidence_largest']}" if agrees else "-"
+        times = f"{total['p50'] / reference:.2f}"
+        rows.append((name, f"{total['p50']:.2f}", f"{total['p99']:.2f}", f"{network:.2f}", times, differs, distance))
+    head = f"{first['model']} ({first['precision']}), {width}x{height}, {first['frames']} frames in turn"
+    shown = [f"{head}, CPU threads: {threads}" if threads else head]
+    shown += [f"{name}: {report['library']}, {report['device']}" for name, report in reports.items()]
+    shown += aligned(rows)
+    return shown + [f"{name} takes no part: {why}" for name, why in result["absent"].items()]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as lines with columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _timed(segmenters: Sequence[Segmenter], frames: Sequence[Frame]) -> np.ndarray:
+    """Nanoseconds (segmenters, frames, stages) of all but the first frames; the segmenters take turns."""
+    times = np.empty((len(segmenters), len(frames), len(STAGES)))
     for index, frame in enumerate(frames):
-        if index == WARM_UP:
-            begin = time.perf_counter()
-        start = time.perf_counter_ns()
-        took = segmenter.segment(frame).timings_ns
-        total = time.perf_counter_ns() - start
-        # What is left is the frame's way into the backend: checks, copies.
-        rest = total - took["network"] - took["postprocess"]
-        times.append((rest, took["network"], took["postprocess"], total))
-    return np.array(times[WARM_UP:]), time.perf_counter() - begin
+        for place, segmenter in enumerate(segmenters):
+            start = time.perf_counter_ns()
+            took = segmenter.segment(frame).timings_ns
+            total = time.perf_counter_ns() - start
+            # What is left is the frame's way into the backend: checks, copies.
+            rest = total - took["network"] - took["postprocess"]
+            times[place, index] = rest, took["network"], took["postprocess"], total
+    return times[:, WARM_UP:]
 
 
 def _device(segmenter: Segmenter) -> dict[str, Any]:
     """What computes, with which library."""
     if not isinstance(segmenter, TensorRtSegmenter):
-        library = f"{segmenter.backend} {metadata.version(segmenter.backend)}"
-        return {"library": library, "device": f"CPU {_cpu_name()}", "gpu": None}
+        library = f"{segmenter.backend} {version_of(segmenter.backend)}"
+        return {"library": library, "device": f"CPU {cpu_name()}", "gpu": None}
     gpu = segmenter.cuda.gpu
     return {
         "library": segmenter.library,
         "device": f"GPU {gpu.name}",
         "gpu": {**vars(gpu), "compute_capability": list(gpu.compute_capability), "cuda_graph": segmenter.cuda_graph},
     }
-
-
-def _cpu_name() -> str:
-    """As the kernel tells it; on ARM it tells no name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _percentiles(ms: np.ndarray) -> dict[str, float]:

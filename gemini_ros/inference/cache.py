@@ -289,7 +289,7 @@ class EngineCache:
         self.keep(_timing_name(key), data)
 
     def recall(self, name: str, most_bytes: int) -> bytes | None:
-        """A file that ``keep`` wrote; ``None`` where there is none of at most so many bytes, or it is another user's."""
+        """What ``keep`` wrote; ``None`` where it is absent, larger than ``most_bytes`` or another user's."""
         with contextlib.suppress(OSError, ValueError):
             return read_file(self.writable_directory / name, most_bytes=most_bytes, own=True)
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import statistics
 import time
@@ -20,12 +21,13 @@ from pathlib import Path
 
 from gemini_ros import __version__
 from gemini_ros.core.documents import parse_json
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cache import REJECTED, EngineCache
 from gemini_ros.inference.cpu import CPU_BACKENDS, ONNXRUNTIME, OPENVINO, cpu_name
 from gemini_ros.inference.engines import EngineRejectedError, open_engine
 from gemini_ros.inference.gate import gate, golden_path, read_golden, scaled
-from gemini_ros.inference.model_file import ModelError, sha256_of
+from gemini_ros.inference.model_file import ModelError
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.inference.tensorrt.progress import Progress
 
@@ -64,7 +66,7 @@ class Choice:
         times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in sorted(self.ms.items(), key=lambda item: item[1]))
         size = "x".join(map(str, job.camera_size or ())) or "the golden frames' size"
         left_out = "".join(f"; {name} left out: {why}" for name, why in self.left_out.items())
-        return f"{times} a frame ({size}, {job.threads} threads, measured {self.measured}){left_out}"
+        return f"{times} a frame ({size}, threads: {job.threads}, measured {self.measured}){left_out}"
 
 
 def open_on_cpu(job: CpuJob, backends: Sequence[str], why: str) -> Segmenter:
@@ -80,35 +82,29 @@ def open_on_cpu(job: CpuJob, backends: Sequence[str], why: str) -> Segmenter:
         why = f"{why}; no other CPU backend is compared without {golden_path(job.model).name} beside the model"
     if installed == [ONNXRUNTIME]:
         return _open(ONNXRUNTIME, job, why)
+    kept = _Kept(job, installed)
+    if (choice := kept.read()) is not None:
+        try:
+            return _open(choice.chosen, job, f"{why}; {choice.reason(job)}")
+        except (ModelError, OSError):  # what there is now is measured
+            pass
     candidates = _candidates(installed)
     if len(candidates) == 1:
         return _open(candidates[0], job, why)
-    kept = _Kept(job, installed)
-    if (choice := kept.read(candidates)) is not None:
-        try:
-            return _open(choice.chosen, job, f"{why}; {choice.reason(job)}")
-        except (ModelError, OSError):  # it is measured what there is now
-            pass
     return _measured(candidates, job, why, kept)
 
 
-def versions(backends: Sequence[str]) -> dict[str, str]:
-    """The versions of installed backends."""
-    return {name: _version(name) for name in backends}
+def version_of(backend: str) -> str:
+    """The version of an installed CPU backend."""
+    try:
+        return metadata.version(backend)
+    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
+        return str(importlib.import_module(backend).__version__)
 
 
 def _absent(backends: Sequence[str]) -> str:
     wanted = " or ".join(f"pip install 'gemini_ros[{_INSTALL[name]}]'" for name in backends)
     return f"{' and '.join(backends)} {'are' if len(backends) > 1 else 'is'} not installed: {wanted}"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
-        import importlib
-
-        return str(importlib.import_module(name).__version__)
 
 
 def _candidates(installed: Sequence[str]) -> list[str]:
@@ -215,10 +211,11 @@ class _Kept:
     """The choice on disk, in the directory of engines, under all that it depends on."""
 
     def __init__(self, job: CpuJob, installed: Sequence[str]) -> None:
+        self._installed = installed
         self.key: dict[str, object] = {
             "onnx_sha256": sha256_of(job.model),
             "gemini_ros": __version__,
-            "libraries": versions(installed),
+            "libraries": {name: version_of(name) for name in installed},
             "cpu": cpu_name(),
             "camera_size": list(job.camera_size or ()),
             "threads": job.threads,
@@ -231,7 +228,7 @@ class _Kept:
         except OSError:  # no place for anything: measured anew each time
             self._cache = None
 
-    def read(self, candidates: Sequence[str]) -> Choice | None:
+    def read(self) -> Choice | None:
         """``None`` where there is none, or what is there is damaged or of something else."""
         data = self._cache.recall(self._name, _LARGEST_CHOICE) if self._cache else None
         if data is None:
@@ -241,11 +238,13 @@ class _Kept:
             if entries.pop("format") != FORMAT:
                 return None
             choice = Choice(**entries)
-            figures = {name: float(ms) for name, ms in choice.ms.items()}
+            choice = dataclasses.replace(
+                choice, ms={name: float(ms) for name, ms in choice.ms.items()}, left_out=dict(choice.left_out)
+            )
         except (AttributeError, TypeError, ValueError, LookupError):
             return None
-        known = choice.key == self.key and choice.chosen in figures and choice.chosen in candidates
-        return choice if known else None
+        is_known = choice.chosen in choice.ms and choice.chosen.partition(" ")[0] in self._installed
+        return choice if choice.key == self.key and is_known else None
 
     def write(self, choice: Choice) -> None:
         if self._cache is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gemini_ros.inference.benchmark import aligned
 from gemini_ros.inference.cache import ANY_GPU, REJECTED, EngineCache, EngineRecord, Entry, read_record
 from gemini_ros.inference.cpu import OPENVINO, cpu_name
 from gemini_ros.inference.engines import EngineJob, local_job, obtain, open_engine
@@ -62,8 +63,7 @@ def listing(entries: Sequence[Entry]) -> list[str]:
         megabytes, days = f"{record.engine_bytes / 1e6:.1f}", f"{record.age_s / DAY_S:.1f}"
         library = f"{key.library} {key.version}"
         rows.append((str(entry.path), key.size_text, library, device, record.parity.state, megabytes, days))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 @dataclass(frozen=True)

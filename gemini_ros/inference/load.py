@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemini_ros.core.model_info import SEGMENT, ModelInfo
+from gemini_ros.core.model_info import SEGMENT
 from gemini_ros.inference.cache import EngineCache
 from gemini_ros.inference.choice import CpuJob, open_on_cpu
 from gemini_ros.inference.cpu import CPU_BACKENDS, ONNXRUNTIME, OPENVINO, default_threads

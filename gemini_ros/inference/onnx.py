@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ class OnnxSegmenter(Segmenter):
     """ONNX Runtime on the CPU; each of ``requests`` frames at once has ``threads // requests`` threads."""
 
     backend = ONNXRUNTIME
+    # Threads that sleep between two operators come too late for the next one, so that a second core brings nothing.
+    # After a frame they stop: between two frames the cores are the rest of the robot's.
+    session_entries: Mapping[str, str] = {
+        "session.intra_op.allow_spinning": "1",
+        "session.force_spinning_stop": "1",
+    }
 
     def __init__(
         self,
@@ -39,10 +46,8 @@ class OnnxSegmenter(Segmenter):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERROR_LEVEL
         options.intra_op_num_threads = max(threads // requests, 1)
-        # Threads that sleep between two operators come too late for the next one, so that a second core brings
-        # nothing. After a frame they stop: between two frames the cores are the rest of the robot's.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        for name, value in self.session_entries.items():
+            options.add_session_config_entry(name, value)
         data = read_file(path)
         require_whole(data, path)
         require_bounded_graph(data, info, path)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gemini_ros.core.documents import one_line
+from gemini_ros.core.files import read_file, sha256_of
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cache import ANY_SIZE, EngineCache, EngineKey
 from gemini_ros.inference.cpu import OPENVINO, cpu_name
 from gemini_ros.inference.finishing import finish
-from gemini_ros.inference.model_file import ModelError, sha256_of
+from gemini_ros.inference.graph_limits import require_bounded_graph
+from gemini_ros.inference.model_file import ModelError, require_whole
 from gemini_ros.inference.segmenter import Segmenter, check_interface
 from gemini_ros.inference.tensorrt.build import BuiltEngine
 from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs
@@ -95,6 +97,9 @@ class OpenVinoJob:
         """Compile the network as far as its logits. Raises ``ModelError``."""
         progress(0.0, "OpenVINO compiles the network")
         with _refusals(f"model {self.model}: OpenVINO cannot compile it"):
+            data = read_file(self.model)
+            require_whole(data, self.model)
+            require_bounded_graph(data, self.info, self.model)
             core = load_openvino().Core()
             model = core.read_model(str(self.model))
             check_interface(self.model, self.info, _names(model.inputs), _names(model.outputs))

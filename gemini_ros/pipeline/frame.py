@@ -129,6 +129,7 @@ class FramePipeline:
             self.counters.shutdown += self._under_way
             return self._under_way
 
+
 def _time_segment(timer: StageTimer, measured_ns: Mapping[str, int], whole_ns: int) -> None:
     for stage, duration_ns in measured_ns.items():
         timer.add(stage, duration_ns)

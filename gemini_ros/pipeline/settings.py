@@ -209,7 +209,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "engine.cache_dir",
         "",
-        "Where engines, models compiled by OpenVINO and the choice of `auto` are kept. Empty: `engines` below `gemini_ros` in the user's cache directory.",
+        "Where engines, models compiled by OpenVINO and the choice of `auto` are kept. Empty: `engines` below "
+        "`gemini_ros` in the user's cache directory.",
     ),
     Setting(
         "min_rate_hz",

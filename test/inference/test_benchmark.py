@@ -51,9 +51,9 @@ def test_the_command_writes_what_it_compares_with_next_time(tmp_path, capsys):
     path = tmp_path / "report.json"
     command = ["model", "benchmark", str(MODEL), "--backend", "onnxruntime", "--size", "64x64", "--frames", "1"]
     assert cli.main([*command, "--threads", "1", "--json", str(path)]) == 0
-    assert cli.main([*command, "--compare", str(path)]) == 0
+    assert cli.main([*command, "--threads", "2", "--compare", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "threads: 1 then, None now" in told
+    assert "threads: 1 then, 2 now" in told
     assert "total p50 ms" in told
     assert read_report(path)["frames"] == 1
 
@@ -79,5 +79,32 @@ def test_what_is_no_report_is_refused(tmp_path, text):
     assert cli.main(["model", "benchmark", str(MODEL), "--compare", str(path)]) == 2
 
 
-def test_no_frames_are_refused():
-    assert cli.main(["model", "benchmark", str(MODEL), "--frames", "0"]) == 2
+@pytest.mark.parametrize(
+    "options", [["--frames", "0"], ["--threads", "0"], ["--backend", "all", "--compare", "x.json"]]
+)
+def test_what_cannot_be_measured_is_refused(options):
+    assert cli.main(["model", "benchmark", str(MODEL), *options]) == 2
+
+
+def test_all_backends_are_shown_side_by_side_with_their_agreement(no_gpu, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnx")
+    from test.inference.small_model import golden_of, small_model
+
+    model = small_model(tmp_path / "small.onnx")
+    golden_of(model)
+    command = ["model", "benchmark", str(model), "--backend", "all", "--frames", "3", "--threads", "1"]
+    assert cli.main([*command, "--cache-dir", str(tmp_path / "cache"), "--json", str(tmp_path / "all.json")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "small.onnx (fp32), 96x80, 3 frames in turn, CPU threads: 1"
+    assert any(line.startswith("onnxruntime  ") and " 1.00  " in line for line in told)
+    assert any(line.startswith("openvino  ") for line in told)
+    assert any(line.startswith("tensorrt takes no part: backend tensorrt: no NVIDIA driver") for line in told)
+    document = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+    assert set(document["reports"]) == {"onnxruntime", "openvino"}
+    assert set(document["absent"]) == {"tensorrt", "tensorrt_rtx"}
+    agreement = document["reports"]["openvino"]["against_onnxruntime"]
+    assert agreement["labels_differ"] < 0.001
+    assert agreement["confidence_largest"] <= 1
+    (tmp_path / "one.json").write_text(json.dumps(document["reports"]["openvino"]), encoding="utf-8")
+    assert read_report(tmp_path / "one.json")["backend"] == "openvino"

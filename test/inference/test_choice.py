@@ -57,7 +57,7 @@ def test_the_faster_one_is_taken_and_stays_taken(model, tmp_path, monkeypatch, s
         segmenter, measured = auto(model, tmp_path)
     assert (segmenter.backend, measured) == (chosen, True)
     assert segmenter.reason.startswith("no TensorRT: no NVIDIA driver")
-    for word in ("onnxruntime ", "openvino ", " ms a frame (96x80, 1 threads, measured "):
+    for word in ("onnxruntime ", "openvino ", " ms a frame (96x80, threads: 1, measured "):
         assert word in segmenter.reason
     (kept,) = tmp_path.glob("*.choice")
     document = json.loads(kept.read_text(encoding="utf-8"))

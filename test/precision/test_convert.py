@@ -49,7 +49,7 @@ def test_the_file_says_its_precision_and_its_golden_file_what_it_answers(model, 
     assert (info.label_set, info.modalities, info.licence) == (before.label_set, before.modalities, before.licence)
     frames, expected = read_golden(golden_path(out), info)
     given, _ = read_golden(golden_path(model), before)
-    segmenter = load_segmenter(out)
+    segmenter = load_segmenter(out, backend="onnxruntime")
     for frame, result, original in zip(frames, expected, given, strict=True):
         np.testing.assert_array_equal(frame.rgb, original.rgb)
         np.testing.assert_array_equal(frame.depth, original.depth)

@@ -84,7 +84,7 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
         patch.setattr(OnnxSegmenter, "close", lambda self: closed.append(self))
         assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
     assert len(closed) == 1
-    segmenter = load_segmenter(out)
+    segmenter = load_segmenter(out, backend="onnxruntime")
     assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
     with np.load(tmp_path / "toy.golden.npz") as golden:
         assert {name.partition("/")[0] for name in golden.files} == {
