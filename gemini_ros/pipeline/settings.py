@@ -116,8 +116,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "requests",
         0,
-        "Frames that a CPU backend works on at once; they share `threads`. Two label more frames a second than one, and "
-        "each frame takes longer. 0: two where there are threads for it.",
+        "Frames that a CPU backend works on at once; they share `threads`. Two label more frames a second than one, "
+        "and each frame takes longer. 0: two where there are threads for it.",
         0,
         8,
     ),
