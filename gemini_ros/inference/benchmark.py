@@ -218,9 +218,7 @@ def side_by_side(result: Mapping[str, Any]) -> list[str]:
     reports = result["reports"]
     first = next(iter(reports.values()))
     width, height = first["camera_size"]
-    threads = ", ".join(
-        sorted({f"{report['threads']} CPU threads" for report in reports.values() if report["threads"]})
-    )
+    threads = next((report["threads"] for report in reports.values() if report["threads"]), None)
     rows = [("backend", "total p50 ms", "p99 ms", "network p50 ms", "times", "labels differ", "confidence differs")]
     reference = reports.get(ONNXRUNTIME, first)["latency_ms"]["total"]["p50"]
     for name, report in reports.items():

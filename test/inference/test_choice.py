@@ -23,6 +23,12 @@ pytestmark = pytest.mark.usefixtures("no_gpu")
 SIZE = (96, 80)
 
 
+@pytest.fixture(autouse=True)
+def no_other_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's cache directory is looked at as well: an empty one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = small_model(tmp_path_factory.mktemp("model") / "small.onnx")
