@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rosbags.typesys.store import Typestore
 
 from gemini_ros.bags.storage import SUFFIXES, Storage, TooLargeError, open_storages
 
+_LOOKED_AT = 20
 _IDL_PART = "=" * 80 + "\n"
 
 
@@ -44,6 +46,7 @@ class BagReader:
         self.path = Path(path)
         self._stack = ExitStack()
         self._types: dict[str, Typestore | str] = {}
+        self._first: dict[str, Any] = {}
         with _readable(self.path):
             _check_is_bag(self.path)
             try:
@@ -119,6 +122,12 @@ class BagReader:
                 f"{message.msgtype}: {error}"
             ) from error
 
+    def first(self, topic: str) -> Any:
+        """The first message of a topic, of the first few, that can be read, deserialised; ``None`` where none can."""
+        if topic not in self._first:
+            self._first[topic] = next(self._readable_ones(topic), None)
+        return self._first[topic]
+
     def fault_of(self, topic: str) -> str:
         """Why no message of this topic can be read, in a few words; empty where they can."""
         of_topic = [connection for connection in self._all if connection.topic == topic]
@@ -132,6 +141,11 @@ class BagReader:
         """``topic (type, count)`` of every topic in one line, for error messages."""
         counts = self.counts
         return ", ".join(f"{topic} ({msgtype}, {counts[topic]})" for topic, msgtype in self.topics.items()) or "none"
+
+    def _readable_ones(self, topic: str) -> Iterator[Any]:
+        for stored in islice(self.messages([topic]), _LOOKED_AT):
+            with suppress(BagError):
+                yield self.deserialize(stored)
 
     def _require(self, topics: Collection[str]) -> Collection[str]:
         missing = [topic for topic in topics if topic not in self.topics]
@@ -151,12 +165,13 @@ class BagReader:
     def _types_of(self, msgtype: str) -> Typestore | str:
         """What reads messages of a type, or why nothing does."""
         if msgtype not in self._types:
-            definitions = [(c.msgdef, c.digest) for c in self._all if c.msgtype == msgtype]
+            definitions = tuple((c.msgdef, c.digest) for c in self._all if c.msgtype == msgtype)
             self._types[msgtype] = _typestore(msgtype, definitions)
         return self._types[msgtype]
 
 
-def _typestore(msgtype: str, definitions: list[tuple[MessageDefinition, str]]) -> Typestore | str:
+@lru_cache(maxsize=256)
+def _typestore(msgtype: str, definitions: tuple[tuple[MessageDefinition, str], ...]) -> Typestore | str:
     """The first definition that is one; else ROS's own, since bags of Humble and older hold none in SQLite."""
     why = f"message type {msgtype} is not defined in the bag"
     for definition, digest in definitions:

@@ -16,20 +16,11 @@ from sensor_msgs.msg import Image as RawImage
 
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.doctor.graph import (
-    COMPRESSED_IMAGE,
-    IMAGE,
-    Endpoint,
-    Graph,
-    Image,
-    StreamSeen,
-    StreamTopics,
-    camera_topics,
-    published_camera,
-)
+from gemini_ros.doctor.graph import Endpoint, Graph, Image, StreamSeen
 from gemini_ros.doctor.middleware import publisher_environment
 from gemini_ros.nodes.tool import tool_node
 from gemini_ros.nodes.transport import StampGaps
+from gemini_ros.pipeline.cameras import COMPRESSED_IMAGE, IMAGE, StreamTopics, published_camera, read_camera
 
 _NAME = "doctor"
 # Discovery takes up to three seconds, and is done when nothing new has come for one.
@@ -45,14 +36,14 @@ def observe(camera: str | None, seconds: float) -> Graph:
     ``camera`` is a name or file as for the launch file; ``None`` takes the known camera that is publishing.
     Raises ``ValueError`` for a camera file that cannot be used, ``FileNotFoundError`` for one that is not there.
     """
-    streams = camera_topics(camera) if camera else {}
+    streams = read_camera(camera).streams if camera else {}
     with tool_node(_NAME) as node:
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
         try:
             published = _discover(node, executor)
             if not camera and (found := published_camera(published)):
-                streams = camera_topics(found)
+                streams = read_camera(found).streams
             listeners = {stream: _Listener(node, stream, topics) for stream, topics in streams.items()}
             _spin(executor, seconds if published & {topics.image for topics in streams.values()} else 0.0)
             return Graph(
