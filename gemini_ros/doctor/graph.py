@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.doctor.findings import Finding, error, ok, warn
 from gemini_ros.doctor.middleware import FAST_DDS, loss_finding, writer_finding
 from gemini_ros.pipeline.cameras import StreamTopics
+from gemini_ros.pipeline.grid import require_frame
+from gemini_ros.pipeline.topic_names import is_registered
 
 #: Defaults of the segmenter's sync.slop_s and missing.timeout_s.
 SLOP_MS, MISSING_TIMEOUT_S = 20.0, 0.5
@@ -220,9 +222,13 @@ def _frames(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
     shown = ", ".join(f"{stream} {name!r}" for stream, name in frames.items())
     if not all(frames.values()):
         return [warn("frames", shown, "set the frame_id of the driver: TF has no pose for an image without one")]
-    if len(set(frames.values())) > 1:
-        cure = "make sure that the images are aligned: they must lie on the pixel grid of RGB, whatever their frame"
-        return [warn("frames", shown, cure)]
+    for stream, seen in arrived.items():
+        if seen.topics.aligned or is_registered(seen.topics.image):
+            continue
+        try:
+            require_frame(stream, frames[stream], frames.get("rgb", frames[stream]))
+        except FrameError as fault:
+            return [error("frames", shown, str(fault))]
     return [ok("frames", shown)]
 
 

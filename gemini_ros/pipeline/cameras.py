@@ -10,6 +10,7 @@ from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.resources import find_resource, load_yaml
 
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 _NEEDED = ("image", "camera_info", "image_transport")
 

@@ -12,7 +12,7 @@ import numpy as np
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.image_files import JPEG_START, image_file_size
-from gemini_ros.pipeline.cameras import IMAGE_TYPES
+from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES
 from gemini_ros.pipeline.topic_names import base_name, is_true_labels
 
 NODE_IMAGES = ("labels", "confidence", "color")
@@ -75,12 +75,24 @@ def is_own_output(topic: str, types: Mapping[str, str]) -> bool:
 
 
 def info_beside(reader: BagReader, topic: str) -> str | None:
-    """The camera_info in the namespace of an image, where drivers put it, else in the one above; it has messages."""
-    namespace = base_name(topic)[0].rpartition("/")[0]
-    for place in (f"{base_name(topic)[0]}/camera_info", f"{namespace}/camera_info"):
-        if reader.topics.get(place) == "sensor_msgs/msg/CameraInfo" and reader.counts[place]:
-            return place
-    return None
+    """The camera_info of an image, which has messages: in its namespace, where drivers put it, or in one above, for all
+    images of a camera; else the one of the image's frame and size, whatever it is called."""
+    infos = [name for name, msgtype in reader.topics.items() if msgtype == CAMERA_INFO and reader.counts[name]]
+    place = base_name(topic)[0]
+    while place:
+        if f"{place}/camera_info" in infos:
+            return f"{place}/camera_info"
+        place = place.rpartition("/")[0]
+    if "/camera_info" in infos:
+        return "/camera_info"
+    image = reader.first(topic) if infos else None
+    return None if image is None else next((name for name in infos if _is_of(reader.first(name), image)), None)
+
+
+def _is_of(info: Any, image: Any) -> bool:
+    if info is None or not frame_of(info) or frame_of(info) != frame_of(image):
+        return False
+    return (info.width, info.height) == _content(image)[2]
 
 
 def _content(message: Any) -> tuple[frozenset[str], str, tuple[int, int] | None]:

@@ -9,17 +9,17 @@ from types import MappingProxyType
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import Topics
 from gemini_ros.core.frames import MODALITIES
-from gemini_ros.pipeline.cameras import IMAGE_TYPES, CameraFile, camera_names, read_camera
+from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES, CameraFile, camera_names, read_camera
 from gemini_ros.pipeline.image_topics import ImageTopic, frame_of, image_topics, info_beside, look_at
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.pipeline.topic_names import TRANSPORTS, base_name, common_parts, is_registered, is_within
 from gemini_ros.pipeline.weighing import SeveralCameras, choose, sort_by_stream
 
 IMAGES = (*MODALITIES, "labels")
-_ODOMETRY, _CAMERA_INFO = "nav_msgs/msg/Odometry", "sensor_msgs/msg/CameraInfo"
+_ODOMETRY = "nav_msgs/msg/Odometry"
 _TYPES = {
     **dict.fromkeys(IMAGES, IMAGE_TYPES),
-    **dict.fromkeys((f"{stream}_info" for stream in MODALITIES), (_CAMERA_INFO,)),
+    **dict.fromkeys((f"{stream}_info" for stream in MODALITIES), (CAMERA_INFO,)),
     "odom": (_ODOMETRY,),
 }
 _OPTIONS = "--camera NAME|FILE|PREFIX, or --topic STREAM=TOPIC for each stream"

@@ -144,7 +144,14 @@ def test_sizes_frames_and_intrinsics() -> None:
     finding = wrong(depth=stream("depth", size=(848, 480)))
     assert (finding.what, finding.found) == ("sizes", "rgb 640x480, depth 848x480")
     assert "align_depth" in finding.next
-    assert wrong(depth=stream("depth", images=images(frame="depth"))).what == "frames"
+    other = wrong(depth=stream("depth", images=images(frame="depth")))
+    assert (other.what, other.verdict) == ("frames", "error")
+    assert "registration.depth.aligned: true" in other.next
+    by_name = StreamTopics("/aligned_depth_to_color/image", "/depth/camera_info", "raw")
+    by_file = StreamTopics("/depth/image", "/depth/camera_info", "raw", aligned=True)
+    for topics in (by_name, by_file):
+        aligned = dataclasses.replace(stream("depth", images=images(frame="depth")), topics=topics)
+        assert worst(graph_findings(graph(depth=aligned))) == "ok"
     assert "frame_id" in wrong(depth=stream("depth", images=images(frame=""))).next
     missing = wrong(rgb=stream("rgb", intrinsics=None), depth=stream("depth", intrinsics=None, info_fault="fx 0.0"))
     assert (missing.what, missing.verdict) == ("intrinsics", "error")

@@ -414,6 +414,23 @@ def test_a_camera_by_its_file(tmp_path):
     assert aligned_streams(Topics(**{**dict.fromkeys(FIELDS), **found}), StreamChoice(str(mine))) == {"depth"}
 
 
+@pytest.mark.parametrize(
+    ("image", "infos", "expected"),
+    [
+        ("/camera/color/image_raw", {"/camera/color/camera_info": "info", "/camera_info": "info"}, "color/camera_info"),
+        ("/cam/Scene", {"/cam/Scene/camera_info": "info", "/cam/camera_info": "info"}, "Scene/camera_info"),
+        ("/camera/color/image_raw/compressed", {"/camera/camera_info": "info"}, "/camera/camera_info"),
+        ("/color/image", {"/camera_info": "info"}, "/camera_info"),
+        ("/imi/image_color", {"/imi/color_info": ("info", "camera"), "/imi/depth_info": ("info", "d")}, "color_info"),
+        ("/imi/image_color", {"/other/info": ("info", "camera", SMALL)}, None),
+    ],
+)
+def test_the_camera_info_of_an_image(tmp_path, image, infos, expected):
+    """Beside it, above it for all images of a camera, or by its frame and size."""
+    found = streams_of(tmp_path, {image: "jpeg" if image.endswith("compressed") else "rgb8", **infos}).get("rgb_info")
+    assert found is None if expected is None else found.endswith(expected)
+
+
 def test_a_stream_can_be_named_replaced_and_left_out(tmp_path):
     topics = {**REALSENSE, "/odom": "odom"}
     choice = StreamChoice(topics={"depth": "camera/camera/depth/image_rect_raw", "odom": "", "rgb_info": ""})
