@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.image_files import JPEG_START, image_file_size
 from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES
 from gemini_ros.pipeline.topic_names import base_name, is_true_labels
+
+if TYPE_CHECKING:
+    from gemini_ros.bags.reader import BagReader
 
 NODE_IMAGES = ("labels", "confidence", "color")
 """Images that a segmenter publishes, under its own name."""
@@ -71,7 +73,8 @@ def is_own_output(topic: str, types: Mapping[str, str]) -> bool:
         return False
     beside = {base_name(other)[0].rpartition("/")[2] for other in types if other.rpartition("/")[0] == namespace}
     others = beside & {*NODE_IMAGES, "costmap", "label_info"} - {name}
-    return namespace.endswith("/segmenter") or ("labels" in {name, *others} and bool(others))
+    like_a_node = "labels" in {name, *others} and others and "depth" not in beside  # a simulator has depth there too
+    return namespace.endswith("/segmenter") or bool(like_a_node)
 
 
 def info_beside(reader: BagReader, topic: str) -> str | None:

@@ -1,13 +1,16 @@
-"""Which of the image topics of a bag are the camera: names, contents, frames, counts and camera_infos are weighed."""
+"""Which of many image topics are the camera: names, contents, frames, counts and camera_infos are weighed.
+
+For bags and running graphs alike; a robot has no rosbags, so this imports none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from gemini_ros.core.frames import MODALITIES
-from gemini_ros.pipeline.image_topics import ImageTopic
+from gemini_ros.pipeline.cameras import IMAGE_TYPES, StreamTopics
+from gemini_ros.pipeline.image_topics import ImageTopic, is_own_output
 from gemini_ros.pipeline.topic_names import (
     base_name,
     camera_of,
@@ -29,12 +32,12 @@ _WHOLE = 0.8
 ByStream = Mapping[str, Sequence[ImageTopic]]
 
 
-@dataclass(frozen=True)
 class SeveralCameras(Exception):  # noqa: N818 (the bag is fine: the user has to choose)
-    """Nothing decides between these topics of ``stream``, each of another camera."""
+    """Nothing decides between these ``topics`` of ``stream``, each of another camera."""
 
-    stream: str
-    topics: tuple[str, ...]
+    def __init__(self, stream: str, topics: Iterable[str]) -> None:
+        super().__init__(stream, topics)
+        self.stream, self.topics = stream, tuple(sorted(topics))
 
 
 def sort_by_stream(topics: Iterable[ImageTopic]) -> dict[str, list[ImageTopic]]:
@@ -78,6 +81,24 @@ def choose(by_stream: ByStream) -> dict[str, str | None]:
     return {stream: image and image.topic for stream, image in chosen.items()}
 
 
+def published_streams(types: Mapping[str, str]) -> dict[str, StreamTopics]:
+    """The streams of a running graph by the names and types of its topics, all that is known before one subscribes.
+
+    Empty where there are none, or several cameras.
+    """
+    candidates, infos = [], {}
+    for topic in (name for name, msgtype in types.items() if msgtype in IMAGE_TYPES and not is_own_output(name, types)):
+        stream = "depth" if base_name(topic)[1] == "compressedDepth" else next(iter(streams_named(topic)), "rgb")
+        info = f"{base_name(topic)[0].rpartition('/')[0]}/camera_info"
+        infos[topic] = info
+        candidates.append(ImageTopic(topic, 1, frozenset({stream}), info=info if info in types else None))
+    try:
+        chosen = choose(sort_by_stream(candidates))
+    except SeveralCameras:
+        return {}
+    return {s: StreamTopics(t, infos[t], base_name(t)[1]) for s, t in chosen.items() if t and s in MODALITIES}
+
+
 def _worth_it(candidates: Sequence[ImageTopic]) -> list[ImageTopic]:
     """One transport of each image, without what has next to no messages."""
     most = _most(candidates)
@@ -110,7 +131,7 @@ def _anchor(stream: str, by_stream: ByStream) -> ImageTopic:
     leading.sort(key=lambda image: -_weight(image))
     first, rivals = leading[0], [image for image in leading[1:] if not _copy_of(image, leading[0])]
     if rivals:
-        raise SeveralCameras(stream, tuple(sorted(image.topic for image in (first, *rivals))))
+        raise SeveralCameras(stream, [image.topic for image in (first, *rivals)])
     return first
 
 
@@ -141,7 +162,7 @@ def _partner(stream: str, candidates: Sequence[ImageTopic], anchor: ImageTopic |
         if camera_of(image.topic) != camera_of(best.topic) and _fit(image, anchor) == _fit(best, anchor)
     ]
     if rivals:
-        raise SeveralCameras(stream, tuple(sorted(image.topic for image in (best, *rivals))))
+        raise SeveralCameras(stream, [image.topic for image in (best, *rivals)])
     return best
 
 

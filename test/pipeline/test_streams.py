@@ -4,8 +4,10 @@ import pytest
 
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
+from gemini_ros.pipeline.cameras import StreamTopics
 from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, topic_lines
+from gemini_ros.pipeline.weighing import published_streams
 from test.pipeline.camera_bags import SMALL, write_bag
 
 COLOR, DEPTH, IR = "camera_color_optical_frame", "camera_depth_optical_frame", "camera_infra1_optical_frame"
@@ -216,6 +218,10 @@ DRIVERS = {
         },
         ("/device_0/sensor_1/Color_0/image/data", "/device_0/sensor_0/Depth_0/image/data"),
     ),
+    "a simulator with labels beside its images": (
+        {"/camera/color": "rgb8", "/camera/depth": "32FC1", "/camera/labels": "mono8", "/camera/camera_info": "info"},
+        ("/camera/color", "/camera/depth"),
+    ),
     "capitals": (
         {"/CAMERA/COLOR/IMAGE": "rgb8", "/CAMERA/DEPTH/IMAGE": "16UC1"},
         ("/CAMERA/COLOR/IMAGE", "/CAMERA/DEPTH/IMAGE"),
@@ -296,6 +302,7 @@ ONLY_RGB = {"rgb": "/camera/color/image_raw"}
         {"/detector/out": ("rgb8", COLOR)},
         {"/tracker/out": ("rgb8", COLOR)},
         {"/somebody/picture": ("rgb8", "elsewhere")},
+        {"/sim/segmenter/labels/compressed": ("png8", COLOR), "/camera/color/labels": ("mono8", COLOR)},
         {"/camera/depth/image_color": ("32SC1", COLOR)},
         {"/camera/color/image_raw_throttle": ("rgb8", COLOR)},
         {"/camera/color/snapshot": ("rgb8", COLOR, SMALL, 1), "/camera/color/image_raw": ("rgb8", COLOR, SMALL, 30)},
@@ -509,3 +516,21 @@ def test_what_we_publish_is_no_ground_truth(tmp_path):
 def test_no_image_lists_what_is_there(tmp_path):
     with pytest.raises(BagError, match=r"no colour, depth or thermal image; .*/odom \(nav_msgs/msg/Odometry, 3\)"):
         streams_of(tmp_path, {"/odom": "odom", "/camera/infra1/image": "mono8"})
+
+
+def test_streams_of_a_running_graph(tmp_path):
+    """Nothing but names and types is known there; the choice is the same."""
+    for name, (topics, expected) in DRIVERS.items():
+        if "frame" in name or "grey" in name or "depth camera" in name:
+            continue
+        with BagReader(write_bag(tmp_path / "a.mcap", topics)) as reader:
+            types = reader.topics
+        found = published_streams(types)
+        by_content = ("oak-d", "gazebo classic", "rgb and boson", "thermal in 8 bits beside false colours")
+        if name not in by_content:
+            images = tuple(found[s].image if s in found else None for s in ("rgb", "depth", "thermal"))
+            assert images == (*expected, None, None)[:3], name
+    assert published_streams({t: "sensor_msgs/msg/Image" for t in two("/front", "/rear")}) == {}
+    depth = "/a/depth/image_raw/compressedDepth"
+    types = {depth: "sensor_msgs/msg/CompressedImage", "/segmenter/color": "sensor_msgs/msg/Image"}
+    assert published_streams(types) == {"depth": StreamTopics(depth, "/a/depth/camera_info", "compressedDepth")}
