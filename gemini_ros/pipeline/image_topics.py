@@ -32,7 +32,8 @@ _ENCODINGS = {
 class ImageTopic:
     """One topic of images. ``fitting``: the streams that the content may be; ``what`` calls it by its encoding.
 
-    ``size`` is (width, height), ``None`` where no image could be looked at; ``info`` the camera_info beside it.
+    ``size`` is (width, height), ``None`` where no image could be looked at; ``info`` the camera_info in its namespace,
+    as a driver publishes it: what other nodes make of an image has none.
     """
 
     topic: str
@@ -54,7 +55,7 @@ def image_topics(reader: BagReader) -> list[ImageTopic]:
 
 def look_at(reader: BagReader, topic: str) -> ImageTopic:
     """A topic of images by its first message that can be read."""
-    message, info = reader.first(topic), info_beside(reader, topic)
+    message, info = reader.first(topic), _driver_info(reader, topic)
     if message is None:
         return ImageTopic(topic, reader.counts[topic], _ANYTHING, info=info)
     fitting, what, size = _content(message)
@@ -71,10 +72,17 @@ def is_own_output(topic: str, types: Mapping[str, str]) -> bool:
     namespace, _, name = base_name(topic)[0].rpartition("/")
     if name not in NODE_IMAGES or is_true_labels(topic):
         return False
-    beside = {base_name(other)[0].rpartition("/")[2] for other in types if other.rpartition("/")[0] == namespace}
+    names = [base_name(other)[0].rpartition("/") for other in types]
+    beside = {last for place, _, last in names if place == namespace}
     others = beside & {*NODE_IMAGES, "costmap", "label_info"} - {name}
     like_a_node = "labels" in {name, *others} and others and "depth" not in beside  # a simulator has depth there too
     return namespace.endswith("/segmenter") or bool(like_a_node)
+
+
+def _driver_info(reader: BagReader, topic: str) -> str | None:
+    base = base_name(topic)[0]
+    places = (f"{base}/camera_info", f"{base.rpartition('/')[0]}/camera_info")
+    return next((name for name in places if reader.counts.get(name)), None)
 
 
 def info_beside(reader: BagReader, topic: str) -> str | None:

@@ -88,13 +88,15 @@ def odometry_topics(reader: BagReader, rgb: str | None, settings: Settings = DEF
 
     def weight(topic: str) -> tuple[int, int, int]:
         message = reader.first(topic)
+        if message is None:
+            return -100, -len(topic), counts[topic]
         child = message.child_frame_id.lstrip("/")
         points = 4 * (frame_of(message) == settings.costmap_frame) + 3 * (child == settings.base_frame)
         points += 2 * child.rpartition("/")[2].startswith("base") - 4 * ("camera" in child or "optical" in child)
         points += 2 * common_parts(topic, rgb or "")
         return points, -len(topic), counts[topic]
 
-    there = [t for t, msgtype in reader.topics.items() if msgtype == _ODOMETRY and counts[t] and reader.first(t)]
+    there = [topic for topic, msgtype in reader.topics.items() if msgtype == _ODOMETRY and counts[topic]]
     return sorted(there, key=weight, reverse=True)
 
 

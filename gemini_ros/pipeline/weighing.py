@@ -91,7 +91,8 @@ def published_streams(types: Mapping[str, str]) -> dict[str, StreamTopics]:
         stream = "depth" if base_name(topic)[1] == "compressedDepth" else next(iter(streams_named(topic)), "rgb")
         info = f"{base_name(topic)[0].rpartition('/')[0]}/camera_info"
         infos[topic] = info
-        candidates.append(ImageTopic(topic, 1, frozenset({stream}), info=info if info in types else None))
+        count = 1 if stream == "depth" and base_name(topic)[1] == "compressed" else 2  # as a rule it is a JPEG
+        candidates.append(ImageTopic(topic, count, frozenset({stream}), info=info if info in types else None))
     try:
         chosen = choose(sort_by_stream(candidates))
     except SeveralCameras:

@@ -45,7 +45,7 @@ def test_counts_rates_gaps(tmp_path):
 
 
 def test_rate_is_of_the_stamps_not_of_receipt(tmp_path):
-    late = [(topic, message, 5_000_000_000 + i) for i, (topic, message, _) in enumerate([rgb(0), rgb(TENTH)])]
+    late = [(topic, message, 5_000_000_000 + i) for i, (topic, message, _) in enumerate([rgb(TENTH), rgb(2 * TENTH)])]
     (topic,) = check_bag(write(tmp_path, *late)).topics
     assert topic.rate_hz == pytest.approx(10)
 
@@ -133,7 +133,7 @@ def test_stamps_of_zero(tmp_path):
     start = 1_700_000_000_000_000_000
     check = check_bag(write(tmp_path, (DEFAULT_TOPICS.rgb_info, info, start), rgb(start), rgb(start + TENTH)))
     assert check.passed
-    assert {topic.longest_gap_s for topic in check.topics} == {None, pytest.approx(0.1)}
+    assert [topic.longest_gap_s for topic in check.topics] == [None, pytest.approx(0.1)]
     unstamped = (DEFAULT_TOPICS.rgb, rgb(0)[1], start + 1)
     check = check_bag(write(tmp_path, rgb(start), unstamped, rgb(start + TENTH)))
     assert check.topics[0].errors == {"stamp 0: the driver has to stamp what it measures with the time it did": 1}

@@ -90,8 +90,9 @@ def taken(intake: Intake, stream: str, message: Any, at_ns: int):
 
 
 def test_the_grid_is_that_of_rgb():
-    """Its camera_info and frame serve the frame, whatever depth says of itself; without RGB they still do."""
-    intake = Intake(("rgb", "depth"), (), make_settings({"missing.timeout_s": 0.1}))
+    """Its camera_info and frame serve the frame, whatever aligned depth says of itself; without RGB they still do."""
+    values = {"missing.timeout_s": 0.1, "registration.depth.aligned": True}
+    intake = Intake(("rgb", "depth"), (), make_settings(values))
     intake.take_info("rgb", camera_info((6, 4), "info_frame"))
     assert intake.streams["rgb"].frame_id == "info_frame"
     intake.take_info("depth", camera_info((6, 4), "depth_frame"))
