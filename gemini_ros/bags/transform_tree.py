@@ -11,6 +11,7 @@ from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.transforms import Matrix, PoseBuffer, from_xyz_quaternion
 
 STATIC, MOVING = "tf_static", "tf"
+STATIC_TOPIC = f"/{STATIC}"
 TOLERANCE_NS = 100_000_000
 """A moving joint further from the stamp of an image says nothing about it."""
 _TYPE = "tf2_msgs/msg/TFMessage"

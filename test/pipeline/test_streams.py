@@ -526,7 +526,13 @@ def test_streams_of_a_running_graph(tmp_path):
         with BagReader(write_bag(tmp_path / "a.mcap", topics)) as reader:
             types = reader.topics
         found = published_streams(types)
-        by_content = ("oak-d", "depthai examples", "gazebo classic", "rgb and boson", "thermal in 8 bits beside false colours")
+        by_content = (
+            "oak-d",
+            "depthai examples",
+            "gazebo classic",
+            "rgb and boson",
+            "thermal in 8 bits beside false colours",
+        )
         if name not in by_content:
             images = tuple(found[s].image if s in found else None for s in ("rgb", "depth", "thermal"))
             assert images == (*expected, None, None)[:3], name
