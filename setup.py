@@ -131,7 +131,7 @@ setup(
     entry_points={
         "console_scripts": [
             "gemini-ros = gemini_ros.cli:main",
-            "segmenter = gemini_ros.nodes.segmenter:main",
+            "segmenter = gemini_ros.cli.segmenter:main",
         ]
     },
 )

@@ -127,13 +127,12 @@ def launch_arguments(path: Path) -> Iterator[tuple[str, str | None, str]]:
     body = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in wanted]
     scope = {
         "Path": Path,
-        # Defaults below the share directory are shown from there on.
-        "__file__": "/launch/x",
+        "__file__": str(path),
         "DeclareLaunchArgument": lambda name, default_value=None, *, description: (name, default_value, description),
     }
     exec(compile(ast.Module(body, []), str(path), "exec"), scope)
     for name, default, description in scope["ARGUMENTS"]:
-        yield name, default and default.replace("/config/", "SHARE/config/"), description
+        yield name, default and default.replace(f"{ROOT}/", "SHARE/"), description
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from launch import LaunchDescription
 SHARE = Path(__file__).resolve().parents[1]
 DEFAULTS = str(SHARE / "config/segmenter.yaml")
 NODE = "segmenter"
-CAMERAS = ("realsense", "orbbec", "zed", "oakd", "custom")
+CAMERAS = tuple(sorted(path.stem for path in (SHARE / "config/cameras").glob("*.yaml")))
 # Jazzy and before, Kilted and later.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -119,6 +119,7 @@ def segmenter(context, *_args, **_kwargs) -> list:
     topics = camera_topics(given["camera"])
     odom, backend = topics.pop("odom", "odom"), topics.pop("backend", "auto")
     of_camera = {f"{stream}.image_transport": topic["image_transport"] for stream, topic in topics.items()}
+    of_camera |= {f"registration.{stream}.aligned": True for stream, topic in topics.items() if topic.get("aligned")}
     of_camera["backend"] = backend
     users = parameters_of(given["params_file"])
     parameters = {name: value for name, value in of_camera.items() if name not in users}

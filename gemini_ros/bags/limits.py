@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 from lz4.frame import LZ4FrameDecompressor
-from rosbags.interfaces import Nodetype
+from rosbags.interfaces import Connection, Nodetype
 from rosbags.rosbag2 import metadata as bag_metadata
-from rosbags.rosbag2 import reader as bag_directory
 from rosbags.rosbag2 import storage_mcap
 from rosbags.rosbag2.storage_mcap import McapReader, zstd
 from rosbags.typesys import Stores, get_typestore
@@ -42,16 +41,20 @@ class TooLargeError(ValueError):
 
 def bound_library() -> None:
     """Give rosbags decompressors and a YAML reader with limits."""
-    storage_mcap.zstd = bag_directory.zstd = _BoundedZstd()  # type: ignore[assignment]
+    storage_mcap.zstd = BoundedZstd()  # type: ignore[assignment]
     storage_mcap.lz4_decompress = _decompress_lz4
     storage_mcap.read_exact = _read_exact
-    bag_directory.YAML = bag_metadata.YAML = _BoundedYaml  # type: ignore[assignment,misc]
+    bag_metadata.YAML = _BoundedYaml  # type: ignore[assignment,misc]
+
+
+def read_metadata(path: Path) -> Any:
+    """What stands in ``metadata.yaml``, or in the quality of service of a topic."""
+    text = path.read_text(encoding="utf-8")
+    return parse_yaml(text, "metadata", most_bytes=_MOST_METADATA_BYTES, most_values=_MOST_METADATA_VALUES)
 
 
 def require_plain_tables(database: Path) -> None:
     """Refuse an SQLite file with anything but tables of stored values and their indices."""
-    if database.suffix != ".db3":
-        return
     with closing(sqlite3.connect(f"{database.resolve().as_uri()}?immutable=1", uri=True)) as connection:
         entries = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
     for kind, name, sql in entries:
@@ -61,32 +64,31 @@ def require_plain_tables(database: Path) -> None:
             )
 
 
-def require_plain_contents(reader: Any) -> None:
+def require_plain_contents(connections: Iterable[Connection], span_ns: Any) -> None:
     """Refuse names that are no text, and numbers that are none: metadata and tables may hold anything."""
-    for connection in reader.connections:
+    for connection in connections:
         for name in (connection.topic, connection.msgtype):
             if not isinstance(name, str) or not name.isprintable() or len(name) > _MOST_NAME:
                 raise ValueError(f"topic {connection.topic!r:.80} of type {connection.msgtype!r:.80}, expected names")
         if type(connection.msgcount) is not int or connection.msgcount < 0:
             raise ValueError(f"topic {connection.topic}: {connection.msgcount!r:.80} messages, expected a count")
-    for name in ("start_time", "end_time", "message_count"):
-        if type(value := getattr(reader, name)) is not int or abs(value) >> 63:
-            raise ValueError(f"{name} {value!r:.80}, expected a whole number of 64 bits")
+    for value in span_ns or ():
+        if type(value) is not int or abs(value) >> 63:
+            raise ValueError(f"time of receipt {value!r:.80}, expected a whole number of 64 bits")
 
 
-def require_room_for_chunks(reader: Any, path: Path) -> None:
+def require_room_for_chunks(storage: McapReader) -> None:
     """Refuse MCAP chunks of one time that would together be unpacked to far more than the file holds."""
-    for storage in _mcap_files(reader):
-        size = Path(storage.path).stat().st_size
-        edges = [(chunk.message_start_time, chunk.uncompressed_size) for chunk in storage.chunks]
-        edges += [(chunk.message_end_time + 1, -chunk.uncompressed_size) for chunk in storage.chunks]
-        held = most = 0
-        for _, change in sorted(edges):
-            held += change
-            most = max(most, held)
-        limit = max(2 * _MOST_CHUNK_BYTES, _MOST_RATIO * size)
-        if most > limit:
-            raise TooLargeError(f"chunks of one time of {most} bytes unpacked, expected at most {limit}")
+    size = Path(storage.path).stat().st_size
+    edges = [(chunk.message_start_time, chunk.uncompressed_size) for chunk in storage.chunks]
+    edges += [(chunk.message_end_time + 1, -chunk.uncompressed_size) for chunk in storage.chunks]
+    held = most = 0
+    for _, change in sorted(edges):
+        held += change
+        most = max(most, held)
+    limit = max(2 * _MOST_CHUNK_BYTES, _MOST_RATIO * size)
+    if most > limit:
+        raise TooLargeError(f"chunks of one time of {most} bytes unpacked, expected at most {limit}")
 
 
 def require_definition(types: Mapping[str, Any], msgtype: str) -> None:
@@ -113,11 +115,6 @@ def _items(types: Mapping[str, Any], description: Any) -> int:
     return _items(types, inner) * (length if kind == Nodetype.ARRAY else 1)
 
 
-def _mcap_files(reader: Any) -> list[McapReader]:
-    storages = [storage for each in reader.readers for storage in getattr(each.storage, "storages", [each.storage])]
-    return [storage for storage in storages if isinstance(storage, McapReader)]
-
-
 class _BoundedYaml(bag_metadata.YAML):
     """The library's YAML, which reads ``metadata.yaml`` and the QoS in it as all files of strangers are read."""
 
@@ -126,7 +123,7 @@ class _BoundedYaml(bag_metadata.YAML):
         return parse_yaml(text, "metadata", most_bytes=_MOST_METADATA_BYTES, most_values=_MOST_METADATA_VALUES)
 
 
-class _BoundedZstd:
+class BoundedZstd:
     """The library's zstd, which unpacks no more than a chunk may hold, whatever the data say of themselves."""
 
     def __getattr__(self, name: str) -> Any:

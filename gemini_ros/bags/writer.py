@@ -75,6 +75,11 @@ class BagWriter:
             raise BagError(f"topic {topic}: message of type {msgtype}, expected {connection.msgtype} as before")
         self._writer.write(connection, stamp_ns, cdr)
 
+    def advertise(self, topic: str, msgtype: str) -> None:
+        """Declare ``topic``, of which nothing may come."""
+        if topic not in self._connections:
+            self._connect(topic, msgtype)
+
     def latch(self, topic: str) -> None:
         """Declare ``topic`` transient local, before its first message."""
         self._transient_local.add(topic)

@@ -13,24 +13,11 @@ from collections.abc import Sequence
 
 from gemini_ros import __version__
 from gemini_ros.cli import bag, dataset, demo, doctor, engine, evaluate, model, train
-from gemini_ros.cli.output import print_error
+from gemini_ros.cli.output import EXTRAS, missing_package, print_error
+
+__all__ = ["EXTRAS", "NOUNS", "build_parser", "main"]
 
 NOUNS = (bag, dataset, model, engine, evaluate, train, doctor, demo)
-# Top-level module -> extra of setup.py that brings it.
-EXTRAS = {
-    "cv2": "runtime",
-    "onnxruntime": "runtime",
-    "openvino": "openvino",
-    "rosbags": "bags",
-    "rclpy": "ros",
-    "mujoco": "sim",
-    "torch": "train",
-    "lightning": "train",
-    "onnx": "precision",
-    "matplotlib": "report",
-    "rich": "report",
-    "imageio_ffmpeg": "report",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,10 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args) or 0
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        if (sentence := missing_package(error)) is None:
             raise
-        print_error(f"this command needs {package}: pip install 'gemini_ros[{EXTRAS[package]}]'")
+        print_error(sentence)
         return 2
     except (ValueError, OSError) as error:
         print_error(error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from gemini_ros.pipeline.settings import Settings
+    from gemini_ros.pipeline.streams import StreamChoice
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], "int | None"]
@@ -135,6 +136,41 @@ def settings_of(args: argparse.Namespace, more: Mapping[str, Any]) -> Settings:
     for sentence in settings.foreign_names(settings.names_for_every_node(args.params)) if args.params else ():
         print(f"gemini-ros: {args.params}: {sentence}", file=sys.stderr)
     return settings.make_settings(values | dict(more) | dict(map(settings.parse_assignment, args.assignments)))
+
+
+def add_camera(parser: argparse.ArgumentParser) -> None:
+    """Which topics of a bag are the camera; ``choice_of`` reads them."""
+    parser.add_argument(
+        "--camera",
+        metavar="NAME|FILE|PREFIX",
+        help="camera file (config/cameras/NAME.yaml, or a path), or namespace of one of several cameras, such as "
+        "/front (default: what the topics hold, and what they are called)",
+    )
+    parser.add_argument(
+        "--topic",
+        type=stream_topic,
+        action="append",
+        default=[],
+        dest="stream_topics",
+        metavar="STREAM=TOPIC",
+        help="topic of a stream: rgb, depth, thermal, labels, odom, rgb_info, depth_info or thermal_info; nothing "
+        "after = leaves it out; wins over --camera; repeatable",
+    )
+
+
+def stream_topic(text: str) -> tuple[str, str]:
+    """STREAM=TOPIC."""
+    stream, equals, topic = text.partition("=")
+    if not equals or not stream:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected STREAM=TOPIC such as depth=/camera/depth/image_raw")
+    return stream, topic
+
+
+def choice_of(args: argparse.Namespace) -> StreamChoice:
+    """What ``--camera`` and ``--topic`` say."""
+    from gemini_ros.pipeline.streams import StreamChoice
+
+    return StreamChoice(args.camera, dict(args.stream_topics))
 
 
 def add_rate(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_bag, add_noun, add_rate, add_verb, drop_window, intrinsics
+from gemini_ros.cli.arguments import (
+    Subparsers,
+    add_bag,
+    add_camera,
+    add_noun,
+    add_rate,
+    add_verb,
+    choice_of,
+    drop_window,
+    intrinsics,
+)
 from gemini_ros.cli.output import print_lines
 
 
@@ -15,7 +25,9 @@ def add(nouns: Subparsers) -> None:
     _add_play(verbs)
     _add_record(verbs)
     _add_from_images(verbs)
-    add_bag(add_verb(verbs, "check", run_check, "list the topics of a bag and check every message"))
+    check = add_verb(verbs, "check", run_check, "list the topics of a bag and check every message of its streams")
+    add_bag(check)
+    add_camera(check)
 
 
 def _add_play(verbs: Subparsers) -> None:
@@ -125,6 +137,6 @@ def run_from_images(args: argparse.Namespace) -> None:
 def run_check(args: argparse.Namespace) -> int:
     from gemini_ros.doctor.bag import check_bag
 
-    check = check_bag(args.bag)
+    check = check_bag(args.bag, choice_of(args))
     print_lines(check.lines())
     return 0 if check.passed else 1

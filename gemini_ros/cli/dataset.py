@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_bag, add_layout, add_noun, add_size, add_slop, add_verb
+from gemini_ros.cli.arguments import (
+    Subparsers,
+    add_bag,
+    add_camera,
+    add_layout,
+    add_noun,
+    add_size,
+    add_slop,
+    add_verb,
+    choice_of,
+    names,
+)
 from gemini_ros.cli.output import print_lines
 
 
@@ -99,10 +110,18 @@ def _add_from_bag(verbs: Subparsers) -> None:
         "--every", type=float, default=0.0, metavar="SECONDS", help="take frames at least this far apart (default all)"
     )
     add_slop(parser)
+    parser.add_argument(
+        "--modalities", type=names, metavar="A,B", help="images that a frame must have (default: all that the bag has)"
+    )
+    add_camera(parser)
 
 
 def run_from_bag(args: argparse.Namespace) -> None:
     from gemini_ros.datasets.from_bag import write_frame_folder
 
     slop = {} if args.slop is None else {"slop_s": args.slop}
-    print_lines(write_frame_folder(args.bag, args.out, every_s=args.every, **slop).lines())
+    choice = choice_of(args)
+    folder = write_frame_folder(
+        args.bag, args.out, every_s=args.every, choice=choice, modalities=args.modalities, **slop
+    )
+    print_lines(folder.lines())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_model, add_rate, add_verb
+from gemini_ros.cli.arguments import Subparsers, add_camera, add_model, add_rate, add_verb, choice_of
 
 
 def add(nouns: Subparsers) -> None:
@@ -19,6 +19,7 @@ def add(nouns: Subparsers) -> None:
         help="modality to fuse with RGB (default: the one in the bag)",
     )
     parser.add_argument("--faults", action="store_true", help="leave a stream out for a while, and play the bag twice")
+    add_camera(parser)
     add_rate(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("demo_output"), help="folder for the results (default demo_output)"
@@ -32,4 +33,5 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.demo.run import run_demo
 
     model = None if args.model is None else find_model(args.model)
-    return run_demo(DemoOptions(args.bag, model, args.modality, args.faults, args.out, args.rate, not args.no_video))
+    video, choice = not args.no_video, choice_of(args)
+    return run_demo(DemoOptions(args.bag, model, args.modality, args.faults, args.out, args.rate, video, choice))

@@ -8,9 +8,11 @@ from pathlib import Path
 from gemini_ros.cli.arguments import (
     Subparsers,
     add_bag,
+    add_camera,
     add_model,
     add_settings,
     add_verb,
+    choice_of,
     mounting,
     names,
     settings_of,
@@ -48,6 +50,7 @@ def add(nouns: Subparsers) -> None:
         metavar="A,B",
         help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, costmap",
     )
+    add_camera(parser)
     add_settings(parser)
     for option, name in SHORTHANDS.items():
         parser.add_argument(option, metavar="VALUE", help=f"short for --set {name}=VALUE")
@@ -65,7 +68,15 @@ def run(args: argparse.Namespace) -> int:
     if args.camera_in_base:
         more["camera.in_base"] = list(args.camera_in_base)
     settings = settings_of(args, more)
-    summary = evaluate_bag(args.bag, find_model(args.model), args.out, settings, write=args.write)
+    summary = evaluate_bag(
+        args.bag,
+        find_model(args.model),
+        args.out,
+        settings,
+        write=args.write,
+        choice=choice_of(args),
+        say=print_lines,
+    )
     print_lines(summary.lines())
     print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
     for sentence in (broken := summary.check()):

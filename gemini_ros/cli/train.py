@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from gemini_ros.cli.arguments import Subparsers, add_noun
+
+_CHECKPOINTS = ("--model.weights", "--ckpt_path")
+_FILES = {
+    **dict.fromkeys(("--config", "-c"), "a YAML file such as config/training/warehouse_rgbd_nano.yaml"),
+    **dict.fromkeys(_CHECKPOINTS, "a checkpoint (*.ckpt) that `train fit` wrote"),
+    "--model.imagenet": "a file of published ImageNet weights",
+}
 
 
 def add(nouns: Subparsers) -> None:
@@ -16,6 +25,27 @@ def add(nouns: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    for option, path in _files(args.rest):
+        _require_file(option, path)
     from gemini_ros.training.fit import train
 
     train([args.verb, *args.rest])
+
+
+def _files(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options that name files, as ``--name value`` or ``--name=value``, before Lightning's parser sees them."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in _FILES:
+            yield option, value if equals else following
+
+
+def _require_file(option: str, path: str) -> None:
+    """Raise ``ValueError`` for a file that is not there, and for one that no training starts from."""
+    if path in ("", "null") or "\n" in path or "{" in path:  # jsonargparse takes YAML itself, too
+        return
+    expected = _FILES[option]
+    if not Path(path).expanduser().is_file():
+        raise ValueError(f"{option} {path}: no such file, expected {expected}")
+    if option in _CHECKPOINTS and path.endswith(".onnx"):
+        raise ValueError(f"{option} {path}: an ONNX file holds a network to run, not to train; expected {expected}")

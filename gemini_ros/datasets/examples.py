@@ -20,6 +20,7 @@ from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.pipeline.bag_walk import BagWalk, Step
 from gemini_ros.pipeline.settings import DEFAULTS, make_settings
+from gemini_ros.pipeline.streams import DETECTED, StreamChoice
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,12 @@ class BagFrames:
         *,
         slop_s: float = DEFAULTS.slop_ns / 1e9,
         labels: bool = True,
+        choice: StreamChoice = DETECTED,
     ) -> None:
         self.modalities = tuple(modalities)
         pair = self.modalities if len(self.modalities) < 3 else ("rgb", "thermal")
         settings = {"modalities": list(self.modalities), "sync.slop_s": slop_s, "missing.policy": "hold"}
-        self._walk = BagWalk(reader, pair, make_settings(settings))
+        self._walk = BagWalk(reader, pair, make_settings(settings), choice=choice)
         topic = self._walk.topics.labels
         self.labels: Mapping[int, Labels] = LabelImages(reader, topic) if labels and topic else {}
         self.incomplete = 0

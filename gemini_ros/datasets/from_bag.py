@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import yaml
 
 from gemini_ros.bags.messages import to_uint16
 from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import Topics
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.datasets.examples import BagFrames
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.pipeline.settings import DEFAULTS
-from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.pipeline.streams import DETECTED, StreamChoice, find_topics, topic_lines
 
 LAYOUT = "recorded"
 
@@ -26,7 +28,8 @@ LAYOUT = "recorded"
 class FrameFolder:
     """What was written to the folder ``path``: frames, of which ``labelled`` have the bag's own labels.
 
-    ``incomplete`` frames were left out; ``faults`` are those of single messages, with how often each came.
+    ``incomplete`` frames were left out; ``topics`` says what was read; ``faults`` are those of single messages, with
+    how often each came.
     """
 
     path: Path
@@ -35,10 +38,12 @@ class FrameFolder:
     incomplete: int
     modalities: tuple[str, ...]
     faults: tuple[str, ...]
+    topics: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What was written, what was not, and how to annotate it."""
-        found = [f"{self.path}: {self.frames} frames of {', '.join(self.modalities)}, {self.labelled} with labels"]
+        """Which topics were read, what was written, what was not, and how to annotate it."""
+        found = [*self.topics]
+        found += [f"{self.path}: {self.frames} frames of {', '.join(self.modalities)}, {self.labelled} with labels"]
         if self.incomplete:
             found.append(f"{self.incomplete} frames without all of these were left out")
         found += [f"note: {fault}" for fault in self.faults]
@@ -56,12 +61,14 @@ def write_frame_folder(
     every_s: float = 0.0,
     slop_s: float = DEFAULTS.slop_ns / 1e9,
     labelled_only: bool = False,
+    choice: StreamChoice = DETECTED,
+    modalities: Sequence[str] | None = None,
 ) -> FrameFolder:
     """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
 
     They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
     one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other frames
-    out. ``dataset.yaml`` holds the camera.
+    out. ``dataset.yaml`` holds the camera. ``choice`` names topics, ``modalities`` the streams that a frame must have.
 
     Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
     RGB, that cannot be read or that gives no frame.
@@ -70,11 +77,9 @@ def write_frame_folder(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: not an empty folder; expected a new one, as it may hold annotations")
     with BagReader(bag) as reader:
-        topics = find_topics(reader)
-        modalities = tuple(stream for stream in MODALITIES if stream in topics.images())
-        if "rgb" not in modalities:
-            raise ValueError(f"{bag}: no colour image, which annotation needs; topics there: {reader.listing()}")
-        frames = BagFrames(reader, modalities, slop_s=slop_s)
+        topics = find_topics(reader, choice)
+        wanted = _modalities(reader, topics, modalities)
+        frames = BagFrames(reader, wanted, slop_s=slop_s, choice=choice)
         truth = frames.labels
         if labelled_only and not truth:
             raise ValueError(
@@ -95,12 +100,29 @@ def write_frame_folder(
             _write(out, frame, truth.get(frame.stamp_ns))
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
-            wanted = ", and labels of RGB's stamp" if labelled_only else ""
-            raise ValueError(
-                f"{bag}: no frame with {' and '.join(modalities)} within {slop_s:g} s{wanted}: give a larger --slop?"
-            )
+            labels = ", and labels of RGB's stamp" if labelled_only else ""
+            reasons = "; ".join(("", *frames.faults))
+            found = f"no frame with {' and '.join(wanted)} within {slop_s:g} s{labels}"
+            raise ValueError(f"{bag}: {found}: give a larger --slop?{reasons}")
         faults = tuple(f"{n} x {fault}" for fault, n in frames.faults.most_common())
-    return FrameFolder(out, count["frames"], count["labelled"], frames.incomplete, modalities, faults)
+        lines = tuple(topic_lines(reader, topics))
+    return FrameFolder(out, count["frames"], count["labelled"], frames.incomplete, wanted, faults, lines)
+
+
+def _modalities(reader: BagReader, topics: Topics, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities of a frame: all that the bag has, or those chosen. Raises ``ValueError`` for what is not there."""
+    there = topics.images()
+    if unknown := [name for name in chosen or () if name not in MODALITIES]:
+        raise ValueError(f"modalities {', '.join(unknown)}: expected some of {', '.join(MODALITIES)}")
+    modalities = tuple(stream for stream in MODALITIES if stream in (there if chosen is None else chosen))
+    if "rgb" not in modalities or "rgb" not in there:
+        raise ValueError(f"{reader.path}: no colour image, which annotation needs; topics there: {reader.listing()}")
+    if missing := [name for name in modalities if name not in there]:
+        raise ValueError(
+            f"{reader.path}: no topic of {', '.join(missing)}; topics there: {reader.listing()}. Leave it out of "
+            "--modalities, or name it with --topic STREAM=TOPIC"
+        )
+    return modalities
 
 
 def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:

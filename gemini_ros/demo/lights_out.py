@@ -102,10 +102,10 @@ def _load(model: str | Path, modalities: tuple[str, ...], threads: int | None) -
 
 
 def _read_drive(reader: BagReader, settings: Settings) -> _Drive:
-    mounting = mounting_of(reader, settings)
+    walk = BagWalk(reader, ("rgb", "depth"), settings, keep_poses_ns=max(reader.duration_ns, 1))
+    mounting = mounting_of(reader, walk.topics, settings)
     if mounting is None:
         raise ValueError(f"{reader.path}: no /tf_static that tells the camera's mounting: give camera_in_base")
-    walk = BagWalk(reader, ("rgb", "depth"), settings, keep_poses_ns=max(reader.duration_ns, 1))
     steps = [step for step in walk.frames() if len(step.frame.images()) == 2 and step.frame.intrinsics]
     if len(steps) < 2:
         raise ValueError(f"{reader.path}: {len(steps)} pairs of RGB and depth with a camera_info, expected a drive")

@@ -62,7 +62,7 @@ def live_moments(run: Run) -> Iterator[Moment]:
     starts = [change["seconds"] for change in changes]
     with BagReader(plan.bag) as bag:
         settings = make_settings({"modalities": list(plan.streams)})
-        for step in BagWalk(bag, plan.info.modality_names, settings).frames():
+        for step in BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice).frames():
             stamp = step.frame.stamp_ns
             if stamp not in run.labels:
                 continue

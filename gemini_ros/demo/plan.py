@@ -11,27 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagError, BagReader
-from gemini_ros.bags.static_transforms import static_transform
-from gemini_ros.bags.topics import BASE_FRAME, Topics
+from gemini_ros.bags.topics import Topics
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_resource
 from gemini_ros.core.transforms import BODY_FROM_OPTICAL
 from gemini_ros.inference import read_model_info
+from gemini_ros.pipeline.bag_walk import mounting_of
+from gemini_ros.pipeline.grid import aligned_setting
 from gemini_ros.pipeline.settings import DEFAULTS
-from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, topic_lines
+from gemini_ros.pipeline.topic_names import TRANSPORTS, base_name
 
 #: Shipped model by the modality it takes beside RGB.
 MODELS = {"depth": "warehouse_rgbd_nano", "thermal": "warehouse_rgbt_nano", "none": "warehouse_rgb_nano"}
 #: The part of a bag in which ``faults`` leaves a stream out: from second 3 to 5 of ten.
 FAULT_WINDOW = (0.3, 0.5)
 DEFAULT_SLOP_S = DEFAULTS.slop_ns / 1e9
-_TRANSPORTS = ("compressed", "compressedDepth")
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """``modality`` and ``model`` ``None``: what the bag offers. ``rate``: times as fast as recorded."""
+    """``modality`` and ``model`` ``None``: what the bag offers. ``rate``: times as fast as recorded. ``choice``: of
+    topics."""
 
     bag: Path | None = None
     model: Path | None = None
@@ -40,11 +42,13 @@ class DemoOptions:
     out: Path = Path("demo_output")
     rate: float = 1.0
     video: bool = True
+    choice: StreamChoice = DETECTED
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A bag and a model that go together. ``drop``: (stream, start, end) in seconds of the bag, or ``None``."""
+    """A bag and a model that go together. ``drop``: (stream, start, end) in seconds of the bag, or ``None``; ``chosen``
+    says which topics are played."""
 
     bag: Path
     model: Path
@@ -56,6 +60,9 @@ class Plan:
     loops: int
     rate: float
     slop_s: float
+    aligned: frozenset[str]
+    choice: StreamChoice
+    chosen: tuple[str, ...]
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -74,14 +81,15 @@ class Plan:
         """Of ``gemini-ros bag play``."""
         words = [str(self.bag), "--clock", "--rate", str(self.rate), "--loop", str(self.loops)]
         if self.drop is not None:
-            words += ["--drop", "{}:{:g}-{:g}".format(*self.drop)]
+            stream, *window = self.drop
+            words += ["--drop", "{}:{:g}-{:g}".format(getattr(self.topics, stream), *window)]
         return [*words, "--wait", "30", "--wait-for", *self.awaited_topics]
 
     def remappings(self) -> list[str]:
         """Of the segmenter's inputs to the topics of the bag, as command line arguments."""
         topics: dict[str, str | None] = {"odom": self.topics.odom}
         for stream in self.streams:
-            topics[f"{stream}/image"] = _base_name(getattr(self.topics, stream))[0]
+            topics[f"{stream}/image"] = base_name(getattr(self.topics, stream))[0]
             topics[f"{stream}/camera_info"] = getattr(self.topics, f"{stream}_info")
         return [word for name, topic in topics.items() if topic is not None for word in ("-r", f"{name}:={topic}")]
 
@@ -95,7 +103,9 @@ class Plan:
             "statistics_file": str(statistics_file),
         }
         for stream in self.streams:
-            values[f"{stream}.image_transport"] = _base_name(getattr(self.topics, stream))[1]
+            values[f"{stream}.image_transport"] = base_name(getattr(self.topics, stream))[1]
+            if stream in self.aligned and stream != "rgb":
+                values[aligned_setting(stream)] = True
         if self.mounting is not None:
             values["camera.in_base"] = list(self.mounting)
         return {"segmenter": {"ros__parameters": values}}
@@ -107,7 +117,7 @@ def make_plan(options: DemoOptions) -> Plan:
         raise ValueError(f"rate {options.rate:g}, expected a positive number")
     bag = (options.bag or find_resource("demo/warehouse.mcap")).resolve()
     with BagReader(bag) as reader:
-        topics = find_topics(reader)
+        topics = find_topics(reader, options.choice)
         available = topics.images()
         model = (options.model or find_resource(f"models/{MODELS[_modality(options, topics)]}.onnx")).resolve()
         info = read_model_info(model)
@@ -120,6 +130,9 @@ def make_plan(options: DemoOptions) -> Plan:
             topics=topics,
             duration_s=duration_s,
             mounting=_mounting(reader, topics),
+            aligned=aligned_streams(topics, options.choice),
+            choice=options.choice,
+            chosen=tuple(topic_lines(reader, topics)),
             drop=_drop(info, topics, duration_s) if options.faults else None,
             loops=2 if options.faults else 1,
             rate=options.rate,
@@ -157,24 +170,15 @@ def _require_fit(options: DemoOptions, info: ModelInfo, topics: Topics, reader: 
         )
     for name in info.modality_names:
         topic = available[name]
-        if reader.topics[topic] == "sensor_msgs/msg/CompressedImage" and _base_name(topic)[1] == "raw":
+        if reader.topics[topic] == "sensor_msgs/msg/CompressedImage" and base_name(topic)[1] == "raw":
             raise BagError(
-                f"{reader.path}: {topic} is compressed, expected a name that ends in /{' or /'.join(_TRANSPORTS)} as "
+                f"{reader.path}: {topic} is compressed, expected a name that ends in /{' or /'.join(TRANSPORTS)} as "
                 "image_transport gives it"
             )
 
 
-def _base_name(topic: str) -> tuple[str, str]:
-    """The name image_transport derives a topic from, and the transport: ``/a/compressed`` is ``/a`` compressed."""
-    base, _, last = topic.rpartition("/")
-    return (base, last) if last in _TRANSPORTS else (topic, "raw")
-
-
 def _mounting(reader: BagReader, topics: Topics) -> tuple[float, ...] | None:
-    stored = next(iter(reader.messages([topics.rgb])), None) if topics.rgb else None
-    if stored is None:
-        return None
-    base_from_optical = static_transform(reader, BASE_FRAME, reader.deserialize(stored).header.frame_id)
+    base_from_optical = mounting_of(reader, topics)
     return None if base_from_optical is None else mounting_values(base_from_optical)
 
 

@@ -171,7 +171,7 @@ def _fault_failures(run: Run, summary: Summary) -> list[str]:
 def _allowed_pairs(plan: Plan, bag: BagReader) -> int:
     """The pairs the node's matcher makes of the bag if no image is lost on the way."""
     settings = make_settings({"modalities": list(plan.info.modality_names)})
-    walk = BagWalk(bag, plan.info.modality_names, settings)
+    walk = BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice)
     return sum(match.kind == "pair" for moment in walk.moments() for match in moment.matches)
 
 

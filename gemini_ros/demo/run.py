@@ -28,6 +28,8 @@ def run_demo(options: DemoOptions) -> int:
     """
     console = Console(highlight=False)
     plan = make_plan(options)
+    for line in plan.chosen:
+        console.print(line, markup=False, soft_wrap=True)
     out = _prepare(options.out)
     enter_private_domain(out / "log")
     try:

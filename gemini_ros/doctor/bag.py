@@ -1,4 +1,4 @@
-"""What is in a bag, and whether it can be used: topics, rates, gaps in the stamps, messages that are damaged."""
+"""What is in a bag, and whether its streams can be used: topics, rates, gaps in the stamps, damaged messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from typing import Any
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import NOTES_TOPIC, Topics
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
-from gemini_ros.core.frames import FrameError
-from gemini_ros.pipeline.streams import find_topics
+from gemini_ros.core.frames import MODALITIES, FrameError
+from gemini_ros.pipeline.grid import assumption, require_frame, require_size
+from gemini_ros.pipeline.image_topics import is_own_output
+from gemini_ros.pipeline.streams import DETECTED, IMAGES, StreamChoice, aligned_streams, find_topics, topic_lines
+
+_NO_STREAM: dict[str, str | None] = {name: None for name in vars(Topics())}
 
 
 @dataclass(frozen=True)
 class TopicCheck:
     """One topic: its stream (``rgb``, ``depth_info``, ``odom``, ...) if it is one, and what was found.
 
-    ``rate_hz`` and ``longest_gap_s`` are those of the header stamps, of receipt where messages have none; ``None`` with
-    fewer than two messages. ``sizes`` are the (width, height) of its images. ``errors`` maps each error to how often.
+    ``rate_hz`` and ``longest_gap_s`` are those of the header stamps, and ``None`` with fewer than two messages. Of a
+    topic that is no stream only receipt and number are known. ``sizes`` are the (width, height) of its images.
+    ``errors`` maps each error to how often.
     """
 
     topic: str
@@ -35,9 +40,10 @@ class TopicCheck:
 
 @dataclass(frozen=True)
 class BagCheck:
-    """All topics of a bag, what its notes say, and what is wrong with the bag as a whole."""
+    """All topics of a bag, which were chosen as streams, what there is to know, and what is wrong with the streams."""
 
     topics: tuple[TopicCheck, ...]
+    chosen: tuple[str, ...]
     notes: tuple[str, ...]
     errors: tuple[str, ...]
 
@@ -47,75 +53,125 @@ class BagCheck:
         return not self.errors and not any(topic.errors for topic in self.topics)
 
     def lines(self) -> list[str]:
-        """A table of the topics, then the notes, then every error."""
-        width = max(len(check.topic) for check in self.topics)
+        """A table of the topics, the choice of streams, then the notes, then every error."""
+        width = max((len(check.topic) for check in self.topics), default=5)
         found = [f"{'topic':{width}s} {'messages':>8s} {'Hz':>8s} {'gap s':>8s} {'size':>9s}  stream"]
         for check in self.topics:
             rate, gap = ("" if v is None else f"{v:.3f}" for v in (check.rate_hz, check.longest_gap_s))
             size = ",".join(f"{w}x{h}" for w, h in sorted(check.sizes))
             stream = check.stream or check.msgtype
             found.append(f"{check.topic:{width}s} {check.count:8d} {rate:>8s} {gap:>8s} {size:>9s}  {stream}")
+        found += [f"stream: {line}" for line in self.chosen]
         found += [f"note: {note}" for note in self.notes]
         found += [f"error: {c.topic}: {error} ({n} x)" for c in self.topics for error, n in c.errors.items()]
         return found + [f"error: {error}" for error in self.errors]
 
 
-def check_bag(path: str | Path) -> BagCheck:
-    """Read every message of a bag, decode every image of a stream. Raises ``BagError`` for what is no readable bag."""
+def check_bag(path: str | Path, choice: StreamChoice = DETECTED) -> BagCheck:
+    """Read every message of the streams of a bag, decode every image. The other topics are listed, not judged.
+
+    Raises ``BagError`` for what is no readable bag, and for one without a stream, unless a segmenter recorded it.
+    """
     with BagReader(path) as reader:
-        names = _stream_names(find_topics(reader))
+        topics = _topics(reader, choice)
+        names = {topic: stream for stream, topic in vars(topics).items() if topic is not None}
         seen = {topic: _Seen(names.get(topic)) for topic in reader.topics}
-        notes = []
+        notes = [f"{topic}: {fault}: left out" for topic in reader.topics if (fault := reader.fault_of(topic))]
         for stored in reader.messages():
-            message = seen[stored.topic].add(reader, stored)
-            if stored.topic == NOTES_TOPIC and message is not None:
-                notes.append(message.data)
+            seen[stored.topic].add(reader, stored)
+        notes += _notes_of(reader)
         checks = tuple(seen[topic].result(topic, msgtype) for topic, msgtype in reader.topics.items())
-    sizes = {check.stream: check.sizes for check in checks if check.sizes}
-    errors = []
-    if len(set().union(*sizes.values())) > 1:
-        found = ", ".join(f"{stream} {w}x{h}" for stream, of in sizes.items() for w, h in sorted(of))
-        errors.append(f"images of different size ({found}): record aligned images, or register them to one grid")
-    return BagCheck(checks, tuple(notes), tuple(errors))
+        if not names:
+            notes.append("no stream of a camera: these are what a segmenter published")
+        errors, assumed = _grids({s: seen[t] for s, t in topics.images().items()}, aligned_streams(topics, choice))
+        return BagCheck(checks, tuple(topic_lines(reader, topics)), (*notes, *assumed), tuple(errors))
 
 
-def _stream_names(topics: Topics) -> dict[str, str]:
-    return {topic: stream for stream, topic in vars(topics).items() if topic is not None}
+def _topics(reader: BagReader, choice: StreamChoice) -> Topics:
+    """The streams; none in a bag of our own outputs."""
+    try:
+        return find_topics(reader, choice)
+    except BagError:
+        if choice == DETECTED and any(is_own_output(topic, reader.topics) for topic in reader.topics):
+            return Topics(**_NO_STREAM)
+        raise
+
+
+def _notes_of(reader: BagReader) -> list[str]:
+    if reader.topics.get(NOTES_TOPIC) != "std_msgs/msg/String" or reader.fault_of(NOTES_TOPIC):
+        return []
+    return [reader.deserialize(stored).data for stored in reader.messages([NOTES_TOPIC])]
 
 
 @dataclass
 class _Seen:
-    """What was seen of one topic so far."""
+    """What was seen of one topic so far; messages of none of the streams are counted alone."""
 
     stream: str | None
     stamps_ns: list[int] = field(default_factory=list)
+    frames: Counter[str] = field(default_factory=Counter)
     sizes: set[tuple[int, int]] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
+    unstamped: int = 0
 
-    def add(self, reader: BagReader, stored: BagMessage) -> Any:
-        """Check a message; returns it, or ``None`` if it is damaged."""
+    def add(self, reader: BagReader, stored: BagMessage) -> None:
+        """Count a message, and check one of a stream."""
         stamp = stored.receipt_ns
-        message = None
-        try:
-            message = reader.deserialize(stored)
-            if hasattr(message, "header"):
-                stamp = stamp_ns(message)
-            if self.stream in ("rgb", "depth", "thermal", "labels"):
-                self.sizes.add(decode_image(message, self.stream).shape[1::-1])
-            elif self.stream is not None and self.stream.endswith("_info"):
-                intrinsics_from_camera_info(message)
-        except (BagError, FrameError) as error:
-            self.errors[str(error)] += 1
-        if self.stamps_ns and stamp < self.stamps_ns[-1]:
+        if self.stream is not None:
+            try:
+                stamp = self._check(reader.deserialize(stored))
+            except (BagError, FrameError) as error:
+                self.errors[str(error)] += 1
+        if stamp == 0:
+            self.unstamped += 1
+            return
+        if self.stream is not None and self.stamps_ns and stamp < self.stamps_ns[-1]:
             self.errors["stamps go backward"] += 1
         self.stamps_ns.append(stamp)
-        return message
+
+    def _check(self, message: Any) -> int:
+        """The stamp of a message of a stream. Raises ``FrameError``."""
+        self.frames[message.header.frame_id.lstrip("/")] += 1
+        if self.stream in IMAGES:
+            self.sizes.add(decode_image(message, self.stream).shape[1::-1])
+        elif self.stream and self.stream.endswith("_info"):
+            intrinsics_from_camera_info(message)
+        return stamp_ns(message)
 
     def result(self, topic: str, msgtype: str) -> TopicCheck:
-        stamps = self.stamps_ns
+        stamps, errors = self.stamps_ns, dict(self.errors)
+        if self.unstamped and self.stream in (*IMAGES, "odom"):
+            errors["stamp 0: the driver has to stamp what it measures with the time it did"] = self.unstamped
         rate = gap = None
         if len(stamps) > 1:
-            gap = max(b - a for a, b in pairwise(stamps)) / 1e9
+            gap = max(b - a for a, b in pairwise(stamps)) / 1e9 if self.stream else None
             span = max(stamps) - min(stamps)
             rate = (len(stamps) - 1) * 1e9 / span if span else None
-        return TopicCheck(topic, msgtype, self.stream, len(stamps), rate, gap, frozenset(self.sizes), dict(self.errors))
+        count = len(stamps) + self.unstamped
+        return TopicCheck(topic, msgtype, self.stream, count, rate, gap, frozenset(self.sizes), errors)
+
+
+def _grids(images: dict[str, _Seen], aligned: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Errors of images that are not on the grid of RGB, and what is taken for granted of those that are said to be."""
+    errors, assumed = [], []
+    for stream, seen in images.items():
+        if len(seen.sizes) > 1:
+            found = ", ".join(f"{w}x{h}" for w, h in sorted(seen.sizes))
+            errors.append(f"{stream}: images of different size ({found}): set the camera's resolution")
+    rgb = images.get("rgb")
+    if rgb is None:
+        return errors, assumed
+    for stream, seen in images.items():
+        if stream not in MODALITIES or stream == "rgb":
+            continue
+        try:
+            for frame in seen.frames:
+                if stream in aligned:
+                    assumed.append(assumption(stream, frame, next(iter(rgb.frames), "")))
+                else:
+                    require_frame(stream, frame, next(iter(rgb.frames), ""))
+            for size in sorted(seen.sizes if rgb.sizes else ()):
+                require_size(stream, size, max(rgb.sizes))
+        except FrameError as error:
+            errors.append(f"{stream}: {error}")
+    return errors, [text for text in assumed if text]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemini_ros.core.frames import MODALITIES, Intrinsics
-from gemini_ros.core.resources import find_resource, load_yaml
+from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.doctor.findings import Finding, error, ok, warn
 from gemini_ros.doctor.middleware import FAST_DDS, loss_finding, writer_finding
+from gemini_ros.pipeline.cameras import StreamTopics
+from gemini_ros.pipeline.grid import require_frame
+from gemini_ros.pipeline.topic_names import is_registered
 
-IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 #: Defaults of the segmenter's sync.slop_s and missing.timeout_s.
 SLOP_MS, MISSING_TIMEOUT_S = 20.0, 0.5
 _SLOW_HZ = 5.0
@@ -21,19 +22,6 @@ _EXPECTED = ("rgb", "depth")
 # Stamps this near to each other come of one trigger, however long one of the images was on its way.
 _TRIGGERED_MS = 1.0
 _CLOCK_S = 1.0
-
-
-@dataclass(frozen=True)
-class StreamTopics:
-    """Topics of one stream: ``image`` as it is published, transport suffix included."""
-
-    image: str
-    camera_info: str
-    transport: str
-
-    @property
-    def type_name(self) -> str:
-        return IMAGE if self.transport == "raw" else COMPRESSED_IMAGE
 
 
 @dataclass(frozen=True)
@@ -95,40 +83,6 @@ class Graph:
     images: tuple[str, ...]
     simulated: bool
     streams: Mapping[str, StreamSeen]
-
-
-def camera_topics(camera: str) -> dict[str, StreamTopics]:
-    """The streams of a file of ``config/cameras``, by its name or path. Raises ``ValueError`` for another content."""
-    content, where = load_yaml(camera, "cameras", "camera")
-    streams = {}
-    for stream in MODALITIES:
-        topics = content.get(stream) if isinstance(content, dict) else None
-        if topics is None:
-            continue
-        names = ("image", "camera_info", "image_transport")
-        if not isinstance(topics, dict) or not all(isinstance(topics.get(name), str) for name in names):
-            needed = f"{', '.join(names[:-1])} and {names[-1]}"
-            raise ValueError(f"{where}: {topics!r:.80}; {stream} needs {needed}, as names")
-        transport = topics["image_transport"]
-        image, info = (f"/{topics[key].removeprefix('/')}" for key in ("image", "camera_info"))
-        streams[stream] = StreamTopics(image if transport == "raw" else f"{image}/{transport}", info, transport)
-    if not streams:
-        raise ValueError(f"{where}: no stream, expected one of {', '.join(MODALITIES)}")
-    return streams
-
-
-def known_cameras() -> dict[str, dict[str, StreamTopics]]:
-    """The camera files there are, by name."""
-    return {path.stem: camera_topics(path.stem) for path in sorted(find_resource("config/cameras").glob("*.yaml"))}
-
-
-def published_camera(published: set[str]) -> str | None:
-    """The camera file of which most image topics are published; ``None`` where none is."""
-    counts = {
-        name: sum(topics.image in published for topics in streams.values()) for name, streams in known_cameras().items()
-    }
-    best = max(counts, key=counts.__getitem__)
-    return best if counts[best] else None
 
 
 def graph_findings(graph: Graph) -> list[Finding]:
@@ -268,9 +222,13 @@ def _frames(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
     shown = ", ".join(f"{stream} {name!r}" for stream, name in frames.items())
     if not all(frames.values()):
         return [warn("frames", shown, "set the frame_id of the driver: TF has no pose for an image without one")]
-    if len(set(frames.values())) > 1:
-        cure = "make sure that the images are aligned: they must lie on the pixel grid of RGB, whatever their frame"
-        return [warn("frames", shown, cure)]
+    for stream, seen in arrived.items():
+        if seen.topics.aligned or is_registered(seen.topics.image):
+            continue
+        try:
+            require_frame(stream, frames[stream], frames.get("rgb", frames[stream]))
+        except FrameError as fault:
+            return [error("frames", shown, str(fault))]
     return [ok("frames", shown)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
+from gemini_ros.pipeline.streams import DETECTED, StreamChoice, topic_lines
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
 
@@ -29,11 +30,14 @@ def evaluate_bag(
     *,
     write: Collection[str] = (),
     threads: int | None = None,
+    choice: StreamChoice = DETECTED,
+    say: Callable[[list[str]], None] = lambda _: None,
 ) -> Summary:
     """Run ``model`` over ``bag`` and write ``summary.json`` and ``contact_sheet.png`` into the folder ``out``.
 
     ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) that go to
     ``OUT/BAG.outputs.mcap`` as well, under the node's topics and stamps. ``threads`` limits the CPU.
+    ``choice`` names topics of the bag; ``say`` gets the lines that tell which were chosen, before the walk.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
@@ -45,12 +49,13 @@ def evaluate_bag(
         segmenter = stack.enter_context(closing(loaded))
         reader = stack.enter_context(BagReader(bag))
         label_set = label_set_for(segmenter.info, settings)
-        run = BagRun(reader, segmenter, label_set, settings)
+        run = BagRun(reader, segmenter, label_set, settings, choice)
         topics = run.walk.topics
+        say(topic_lines(reader, topics, settings))
         truth = LabelImages(reader, topics.labels) if topics.labels else None
         scorer = _Scorer(truth, len(label_set))
         outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, write)) if write else None
-        choice = MomentChoice(
+        sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
             returns=True,
         )
@@ -59,7 +64,7 @@ def evaluate_bag(
             scorer.add(result)
             if outputs is not None:
                 outputs.add(result)
-            if choice.takes(result.now_ns, result.mode):
+            if sampled.takes(result.now_ns, result.mode):
                 moments.append(_moment(result, reader.start_ns, truth))
         matcher = run.walk.intake.matcher
         summary = summarise(

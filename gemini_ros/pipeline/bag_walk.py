@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
-from gemini_ros.bags.static_transforms import camera_mounting
+from gemini_ros.bags.topics import Topics
+from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
@@ -20,12 +21,13 @@ from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
+from gemini_ros.pipeline.image_topics import frame_of
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
 from gemini_ros.pipeline.statistics import StageTimer
-from gemini_ros.pipeline.streams import find_topics, streams_of_bag
+from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, streams_of_bag
 from gemini_ros.pipeline.sync import POLL_NS, Match
 
 _POLLS_IN_A_GAP = 1200
@@ -63,9 +65,9 @@ class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
     ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. ``ranges``: see
-    ``Intake``. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for modalities that do not go together;
-    on the way ``BagError`` where the bag is damaged. A message that cannot be used is a counted drop, and ``faults``
-    counts the reasons.
+    ``Intake``. ``choice`` names topics. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for modalities
+    that do not go together; on the way ``BagError`` where the bag is damaged. A message that cannot be used is a
+    counted drop, and ``faults`` counts the reasons.
     """
 
     def __init__(
@@ -76,17 +78,20 @@ class BagWalk:
         *,
         keep_poses_ns: int = 10_000_000_000,
         ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+        choice: StreamChoice = DETECTED,
     ) -> None:
-        self.topics = find_topics(reader)
+        self.topics = find_topics(reader, choice, settings)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
         self.poses = OdometryPoses(
             settings.costmap_frame,
-            mounting_of(reader, settings),
+            None if settings.camera_in_base is None else camera_in_base(settings.camera_in_base),
             keep_poses_ns,
             settings.max_speed_mps,
             base_frame=settings.base_frame,
+            transforms=TransformTree(reader, self.topics.rgb or self.topics.depth or "").at,
         )
-        self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
+        aligned = aligned_streams(self.topics, choice)
+        self.intake = Intake(required, extras, settings, self.poses.moved, ranges, aligned)
         self.faults = self.intake.faults
         self._reader = reader
 
@@ -154,8 +159,16 @@ class BagWalk:
 class BagRun:
     """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there."""
 
-    def __init__(self, reader: BagReader, segmenter: Segmenter, label_set: LabelSet, settings: Settings) -> None:
-        self.walk = BagWalk(reader, segmenter.info.modality_names, settings, ranges=segmenter.info.ranges)
+    def __init__(
+        self,
+        reader: BagReader,
+        segmenter: Segmenter,
+        label_set: LabelSet,
+        settings: Settings,
+        choice: StreamChoice = DETECTED,
+    ) -> None:
+        info = segmenter.info
+        self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
         self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
         self.costmap.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
@@ -203,9 +216,10 @@ class BagRun:
             yield Result(frame, moment.mode, moment.now_ns, segmented.segmentation, occupancy, map_frame, robot)
 
 
-def mounting_of(reader: BagReader, settings: Settings) -> Matrix | None:
-    """The camera's optical frame in the base (4, 4): as set, else by the bag's ``/tf_static``, else ``None``."""
+def mounting_of(reader: BagReader, topics: Topics, settings: Settings = DEFAULTS) -> Matrix | None:
+    """The optical frame of the grid in the base (4, 4): as set, else by TF of the bag; ``None`` where a joint moves."""
     if settings.camera_in_base is not None:
         return camera_in_base(settings.camera_in_base)
-    rgb = find_topics(reader).rgb
-    return None if rgb is None else camera_mounting(reader, rgb, settings.base_frame)
+    topic = topics.rgb or topics.depth or topics.thermal or ""
+    image = reader.first(topic) if topic else None
+    return image and TransformTree(reader, topic).fixed(settings.base_frame, frame_of(image))

@@ -115,7 +115,8 @@ class FramePipeline:
     def notes(self) -> list[str]:
         """What was not there or not usable in a run, and what follows; the commonest first."""
         costmap = self._costmap
-        notes = [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
+        notes = self._intake.assumptions()
+        notes += [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
         notes += [f"costmap: cleared {n} x: {why}" for why, n in costmap.clearings.most_common()]
         notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
         notes += [str(unpaired) for unpaired in self._intake.matcher.unpaired_ever.values()]

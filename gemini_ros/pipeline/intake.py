@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from gemini_ros.core.encodings import decode_image, fingerprint, image_size, int
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
 from gemini_ros.core.measured import too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
+from gemini_ros.pipeline.grid import assumption, require_frame, require_size
 from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.statistics import FaultCounts
@@ -123,7 +124,8 @@ class ImageStream:
 class Intake:
     """The images of all streams into the matcher. Every message that cannot be used is counted here, with its reason.
 
-    ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``faults`` counts the reasons, and
+    ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``aligned``: streams that lie on the
+    grid of RGB by the names of their topics, beside those that the settings name. ``faults`` counts the reasons, and
     the images that measure next to nothing, which go on their way. Not safe to use from several threads, but for
     ``assemble``.
     """
@@ -135,6 +137,7 @@ class Intake:
         settings: Settings,
         moved: Moved = lambda *_: None,
         ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+        aligned: Collection[str] = (),
     ) -> None:
         names = (*required, *extras)
         self.matcher = PairMatcher(
@@ -149,6 +152,7 @@ class Intake:
         )
         self.streams = {name: ImageStream(name, settings, ranges.get(name)) for name in names}
         self.faults = FaultCounts()
+        self._aligned = settings.aligned | frozenset(aligned)
 
     def take(
         self, stream: str, message: Any, clock: Callable[[], int], received_ns: int, receipt: Instant
@@ -159,6 +163,7 @@ class Intake:
         Raises ``FrameError`` once the message is counted as dropped.
         """
         try:
+            self._require_grid(stream, message)
             received, content = self.streams[stream].decode(message, received_ns, receipt)
         except FrameError as error:
             self.refuse(stream, error, clock())
@@ -166,6 +171,27 @@ class Intake:
         if fault := self.streams[stream].image_fault:
             self.faults.note(fault, f"{stream} measures nothing")
         return self.matcher.add(stream, stamp_ns(message), received, clock(), content, not self.streams[stream].blind)
+
+    def assumptions(self) -> list[str]:
+        """What is taken for granted of streams that are said to be aligned."""
+        rgb = self.streams["rgb"].frame_id if "rgb" in self.streams else ""
+        found = [assumption(name, self.streams[name].frame_id, rgb) for name in self.streams if name in self._aligned]
+        return [text for text in found if text]
+
+    def _require_grid(self, stream: str, message: Any) -> None:
+        """Refuse an image that is not on the grid of the RGB images before it."""
+        rgb = self.streams.get("rgb")
+        if rgb is None or stream == "rgb" or rgb.size is None:
+            return
+        if stream not in self._aligned:
+            require_frame(stream, message.header.frame_id.lstrip("/"), rgb.frame_id.lstrip("/"))
+        require_size(stream, image_size(message), rgb.size)
+
+    def _require_frames(self, match: Match) -> None:
+        """The same for images that came before the first of RGB."""
+        for name, item in match.items.items():
+            if name in MODALITIES and name not in self._aligned and "rgb" in match.items:
+                require_frame(name, item.frame_id.lstrip("/"), match.items["rgb"].frame_id.lstrip("/"))
 
     def take_info(self, stream: str, message: Any) -> None:
         """Learn the camera of a stream from a sensor_msgs/CameraInfo."""
@@ -183,6 +209,7 @@ class Intake:
     def assemble(self, match: Match) -> Frame:
         """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""
         rgb = self.streams.get("rgb")
+        self._require_frames(match)
         if rgb is None:
             return assemble(match, rgb_frame_id="")
         return assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,8 +107,15 @@ def moved_between(a: Matrix | None, b: Matrix | None) -> bool | None:
     return metres > _STILL_M or radians > _STILL_RAD
 
 
+Transforms = Callable[[str, str, int], Matrix]
+"""``target_from_source`` (4, 4) of two frames at a stamp; ``LookupError`` says what is missing between them."""
+
+
 class OdometryPoses:
     """nav_msgs/Odometry and ``base_from_camera`` (4, 4), the optical frame in ``base_frame``; ``None`` = not known.
+
+    ``transforms`` know where frames of the robot are: the camera, where no mounting is given, and a
+    ``child_frame_id`` that is not ``base_frame``, whose pose is brought to the base.
 
     As long as there was no odometry at all the grid is in ``base_frame``. The poses of the last ``keep_ns`` are known.
     """
@@ -120,8 +128,11 @@ class OdometryPoses:
         max_speed_mps: float = DEFAULTS.max_speed_mps,
         *,
         base_frame: str = BASE_FRAME,
+        transforms: Transforms | None = None,
     ) -> None:
         self.base_frame = base_frame
+        self._transforms = transforms
+        self._placed: set[str] = {base_frame}  # child frames of which TF says where they are
         self.jumps, self.jump = 0, ""
         self._grid_frame, self._base_from_camera = grid_frame, base_from_camera
         self._buffer = PoseBuffer(keep_ns)
@@ -139,9 +150,10 @@ class OdometryPoses:
             self._fault = f"odometry is unusable ({error})"
             return self._fault
         stamp = stamp_ns(message)
-        source = message.header.frame_id, message.child_frame_id
+        source = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
         self._newest_ns = stamp
         self._sources = dict([*self._sources.items(), (source, stamp)][-_SOURCES_KEPT:])
+        pose = pose @ self._child_from_base(source[1], stamp)
         if self._misfit(*source):
             return ""
         jump = self._motion.step(stamp, pose)
@@ -156,14 +168,25 @@ class OdometryPoses:
     def moved(self, since_ns: int, until_ns: int) -> bool | None:
         return moved_between(self._buffer.at(since_ns, TOLERANCE_NS), self._buffer.at(until_ns, TOLERANCE_NS))
 
+    def _child_from_base(self, child: str, stamp: int) -> Matrix:
+        """The base in the frame whose pose odometry gives; at its origin where TF does not know better."""
+        if self._transforms is None or child in ("", self.base_frame):
+            return np.eye(4)
+        try:
+            found = self._transforms(child, self.base_frame, stamp)
+        except LookupError:
+            return np.eye(4)
+        self._placed.add(child)
+        return found
+
     def _misfit(self, frame: str, child: str) -> str:
         """Why odometry of these frames says nothing of where base_link is in the grid; empty if it does."""
         if frame != self._grid_frame:
             return f"odometry is in frame {frame!r:.80}, costmap.frame is {self._grid_frame!r}: set costmap.frame"
-        if "camera" in child or "optical" in child:
+        if child not in self._placed and ("camera" in child or "optical" in child):
             return (
                 f"odometry is the pose of {child!r:.80}, expected {self.base_frame}: publish the odometry of the "
-                "robot's base, with its child_frame_id"
+                f"robot's base, with its child_frame_id, or the transform from {self.base_frame} to {child:.80}"
             )
         return ""
 
@@ -178,10 +201,12 @@ class OdometryPoses:
         if len(recent) > 1:
             names = " and ".join(sorted(f"{child or 'no child_frame_id'} in {frame}" for frame, child in recent))
             doubts.append(f"odometry alternates between {names}: let one node publish it, and remap the other")
-        odd = [child for frame, child in recent if child and not child.rpartition("/")[2].startswith("base")]
+        odd = [child for _, child in recent if child and not child.rpartition("/")[2].startswith("base")]
+        odd = [child for child in odd if child not in self._placed]
         if odd and not misfits:
             doubts.append(
-                f"odometry is the pose of {odd[0]!r:.80}, taken for {self.base_frame}: set its child_frame_id"
+                f"odometry is the pose of {odd[0]!r:.80}, taken for {self.base_frame}: set its child_frame_id, or "
+                "publish the transform between the two"
             )
         return "; ".join(doubts)
 
@@ -190,18 +215,9 @@ class OdometryPoses:
         newest_ns = self._newest_ns
         return newest_ns is not None and newest_ns < stamp <= newest_ns + _SILENT_NS
 
-    def _mounting(self, camera_frame: str, stamp: int) -> Matrix:
-        """The optical frame in ``base_frame`` (4, 4). Raises ``PoseUnknown``."""
-        if self._base_from_camera is None:
-            raise PoseUnknown(
-                f"the mounting of {camera_frame or 'the camera'} is not known: publish the transform from "
-                f"{self.base_frame} on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
-            )
-        return self._base_from_camera
-
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         try:
-            base_from_camera = self._mounting(camera_frame, stamp)
+            base_from_camera = self._mounting(stamp, camera_frame)
         except PoseUnknown as unmounted:
             raise PoseUnknown("; ".join(text for text in (str(unmounted), self._motion_fault()) if text)) from None
         if not self._sources:
@@ -224,6 +240,21 @@ class OdometryPoses:
             return self._judge()
         except PoseUnknown as reason:
             return str(reason)
+
+    def _mounting(self, stamp: int, camera_frame: str) -> Matrix:
+        """``base_from_camera`` at ``stamp``: as given, else by the transforms."""
+        why = ""
+        if self._base_from_camera is not None:
+            return self._base_from_camera
+        if self._transforms is not None:
+            try:
+                return self._transforms(self.base_frame, camera_frame.lstrip("/"), stamp)
+            except LookupError as error:
+                why = f" ({error.args[0]})"
+        raise PoseUnknown(
+            f"the mounting of {camera_frame or 'the camera'} is not known{why}: publish the transform from "
+            f"{self.base_frame} on /tf_static, or set camera.in_base (x y z roll pitch yaw of the camera's body)"
+        )
 
     def wait(self, stamp: int) -> None:
         """Nothing to wait for: whoever calls ``take`` decides by ``awaits`` when to ask."""

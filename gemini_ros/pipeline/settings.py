@@ -21,6 +21,7 @@ from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.load import AUTO, BACKENDS, TENSORRT
+from gemini_ros.pipeline.grid import aligned_setting
 from gemini_ros.pipeline.parameter_files import read_sections, sections_reaching
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
@@ -91,6 +92,15 @@ def _offset(stream: str) -> Setting:
     )
 
 
+def _aligned(stream: str) -> Setting:
+    return Setting(
+        aligned_setting(stream),
+        False,
+        f"Images of {stream} lie on the pixel grid of RGB although their frame_id is another; without it they are "
+        "dropped as `wrong_frame`. Set it for a driver that registers them and keeps the frame_id.",
+    )
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "model",
@@ -145,6 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     *(_offset(stream) for stream in MODALITIES),
+    *(_aligned(stream) for stream in MODALITIES if stream != "rgb"),
     Setting(
         "missing.policy",
         "degrade",
@@ -293,6 +304,7 @@ class Settings:
     transports: Mapping[str, str]
     slop_ns: int
     offsets_ns: Mapping[str, int]
+    aligned: frozenset[str]
     missing_policy: str
     missing_timeout_ns: int
     repeated: str
@@ -340,6 +352,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},
         slop_ns=_nanoseconds(values["sync.slop_s"]),
         offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in MODALITIES},
+        aligned=frozenset(name for name in MODALITIES if values.get(aligned_setting(name))),
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
         repeated=values["presence.repeated"],

@@ -20,6 +20,7 @@ CAUSES = (
     "time_jump",
     "invalid",
     "wrong_size",
+    "wrong_frame",
     "not_ready",
     "replaced",
     "failed",

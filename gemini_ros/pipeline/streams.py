@@ -2,76 +2,219 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gemini_ros.bags.reader import BagError, BagReader
-from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
+from gemini_ros.bags.topics import Topics
 from gemini_ros.core.frames import MODALITIES
+from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES, CameraFile, camera_names, read_camera
+from gemini_ros.pipeline.image_topics import ImageTopic, frame_of, image_topics, info_beside, look_at
+from gemini_ros.pipeline.settings import DEFAULTS, Settings
+from gemini_ros.pipeline.topic_names import TRANSPORTS, base_name, common_parts, is_registered, is_within
+from gemini_ros.pipeline.weighing import SeveralCameras, choose, sort_by_stream
 
-_IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-
-# Parts of topic names by which drivers tell streams, best first. A name is tried on these streams in this order:
-# `aligned_depth_to_color` is depth. Infrared images are no stream of ours.
-_WORDS = {
-    "labels": ("ground_truth",),
-    "thermal": ("thermal", "lwir", "boson", "lepton"),
-    "depth": ("aligned_depth", "depth_registered", "depth", "stereo/image_raw"),
-    "none": ("infra", "/ir/", "confidence", "/right/"),
-    "rgb": ("color", "rgb", "left", "image"),
+IMAGES = (*MODALITIES, "labels")
+_ODOMETRY = "nav_msgs/msg/Odometry"
+_TYPES = {
+    **dict.fromkeys(IMAGES, IMAGE_TYPES),
+    **dict.fromkeys((f"{stream}_info" for stream in MODALITIES), (CAMERA_INFO,)),
+    "odom": (_ODOMETRY,),
 }
+_OPTIONS = "--camera NAME|FILE|PREFIX, or --topic STREAM=TOPIC for each stream"
 
 
-def find_topics(reader: BagReader) -> Topics:
-    """The streams of a bag: our own names where they are used, else those that camera drivers give them.
+@dataclass(frozen=True)
+class StreamChoice:
+    """What the user says of the topics of a bag: a camera, and topics by stream, empty where a stream is left out.
 
-    Of several candidates aligned depth wins, then the shortest name (so a raw image over its compressed twin).
-    Raises ``BagError`` for a bag without an image of any stream, listing the topics that are there.
+    ``camera``: the name or path of a camera file, or the namespace of one of several cameras.
     """
-    by_stream: dict[str, list[tuple[int, str]]] = {stream: [] for stream in _WORDS}
-    for topic in _topics_of(reader, *_IMAGE_TYPES):
-        if named := _stream_named_in(topic):
-            stream, rank = named
-            by_stream[stream].append((rank, topic))
-    images = {stream: _preferred(stream, by_stream[stream]) for stream in DEFAULT_TOPICS.images()}
-    if not any(images.values()):
+
+    camera: str | None = None
+    topics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def file(self) -> CameraFile | None:
+        """The camera file that is meant, if one is. Raises ``ValueError`` for one that cannot be used."""
+        if self.camera is None:
+            return None
+        is_file = self.camera.endswith((".yaml", ".yml")) or self.camera in camera_names()
+        return read_camera(self.camera) if is_file else None
+
+
+DETECTED = StreamChoice()
+
+
+def find_topics(reader: BagReader, choice: StreamChoice = DETECTED, settings: Settings = DEFAULTS) -> Topics:
+    """The streams of a bag: what ``choice`` names, and for the rest what its topics hold, and what they are called.
+
+    Raises ``BagError`` for a bag without an image of any stream, for one of several cameras between which nothing
+    decides, and for a choice that the bag does not have; it lists what is there.
+    """
+    named = _named(reader, choice)
+    images = _images(reader, choice, named)
+    if not any(images[stream] for stream in MODALITIES):
         raise BagError(f"{reader.path}: no colour, depth or thermal image; topics there: {reader.listing()}")
-    infos = _topics_of(reader, "sensor_msgs/msg/CameraInfo")
-    odometry = [(0, topic) for topic in _topics_of(reader, "nav_msgs/msg/Odometry")]
-    return Topics(
-        **images,
-        rgb_info=_info_beside(images["rgb"], infos),
-        depth_info=_info_beside(images["depth"], infos),
-        thermal_info=_info_beside(images["thermal"], infos),
-        odom=_preferred("odom", odometry),
+    infos = {f"{name}_info": topic and info_beside(reader, topic) for name, topic in images.items() if name != "labels"}
+    odom = next(iter(odometry_topics(reader, images["rgb"], settings)), None)
+    return Topics(**{"odom": odom, **infos, **images, **named})
+
+
+def aligned_streams(topics: Topics, choice: StreamChoice = DETECTED) -> frozenset[str]:
+    """The streams that lie on the grid of RGB by the name of their topic, or by the camera file."""
+    by_name = {stream for stream, topic in topics.images().items() if is_registered(topic)}
+    file = choice.file
+    return frozenset(by_name | {stream for stream, of in (file.streams.items() if file else ()) if of.aligned})
+
+
+def topic_lines(reader: BagReader, topics: Topics, settings: Settings = DEFAULTS) -> list[str]:
+    """A line for each stream with its topic and what that holds, and one for odometry that was not chosen."""
+    lines = []
+    for stream, topic in vars(topics).items():
+        if topic is not None and stream in (*IMAGES, "odom"):
+            lines.append(f"{stream:8s} {topic} ({_described(reader, stream, topic)})")
+    others = [topic for topic in odometry_topics(reader, topics.rgb, settings) if topic != topics.odom]
+    if others:
+        listed = ", ".join(f"{topic} ({_described(reader, 'odom', topic)})" for topic in others)
+        lines.append(f"         other odometry: {listed}; --topic odom=TOPIC takes one")
+    return lines
+
+
+def odometry_topics(reader: BagReader, rgb: str | None, settings: Settings = DEFAULTS) -> list[str]:
+    """The odometry of a bag, the robot's first: in ``costmap.frame``, of its base, in the namespace of its camera."""
+    counts = reader.counts
+
+    def weight(topic: str) -> tuple[int, int, int]:
+        message = reader.first(topic)
+        if message is None:
+            return -100, -len(topic), counts[topic]
+        child = message.child_frame_id.lstrip("/")
+        points = 4 * (frame_of(message) == settings.costmap_frame) + 3 * (child == settings.base_frame)
+        points += 2 * child.rpartition("/")[2].startswith("base") - 4 * ("camera" in child or "optical" in child)
+        points += 2 * common_parts(topic, rgb or "")
+        return points, -len(topic), counts[topic]
+
+    there = [topic for topic, msgtype in reader.topics.items() if msgtype == _ODOMETRY and counts[topic]]
+    return sorted(there, key=weight, reverse=True)
+
+
+def _described(reader: BagReader, stream: str, topic: str) -> str:
+    count, message = reader.counts[topic], reader.first(topic)
+    if message is None:
+        return f"{count} messages, of which the first cannot be read"
+    if stream == "odom":
+        return f"{count} messages, {message.child_frame_id or 'no child_frame_id'} in {frame_of(message)}"
+    image = look_at(reader, topic)
+    size = f" {image.size[0]}x{image.size[1]}" if image.size else ""
+    return f"{count} images, {image.what}{size}, frame {image.frame or 'not said'}"
+
+
+def _images(reader: BagReader, choice: StreamChoice, named: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Topic of each stream of images; those of ``named`` are given."""
+    found = sort_by_stream(image_topics(reader))
+    namespace = _namespace(reader, choice)
+    if namespace is not None:
+        found = {
+            s: [i for i in images if s == "labels" or is_within(i.topic, namespace)] for s, images in found.items()
+        }
+    for stream in IMAGES:
+        if stream in named:
+            topic = named[stream]
+            found[stream] = [] if topic is None else [look_at(reader, topic)]
+    try:
+        return choose(found)
+    except SeveralCameras as several:
+        raise BagError(_several(reader, several, found)) from several
+
+
+def _namespace(reader: BagReader, choice: StreamChoice) -> str | None:
+    """The namespace that ``--camera`` names. Raises ``BagError`` where no image is in it."""
+    if choice.camera is None or choice.file is not None:
+        return None
+    namespace = f"/{choice.camera.strip('/')}"
+    images = [topic for topic, msgtype in reader.topics.items() if msgtype in IMAGE_TYPES]
+    if not any(is_within(topic, namespace) for topic in images):
+        raise BagError(
+            f"{reader.path}: camera {choice.camera}: no images in {namespace}, and no camera file of that name; "
+            f"expected one of {', '.join(camera_names())}, a YAML file, or a namespace of {', '.join(images) or 'none'}"
+        )
+    return namespace
+
+
+def _several(reader: BagReader, several: SeveralCameras, found: Mapping[str, Sequence[ImageTopic]]) -> str:
+    """The cameras there are, each with its namespace and topics, and the option that chooses one."""
+    cameras = []
+    for namespace in (namespaces := _namespaces(several.topics)):
+        inside = [f"{s} {i.topic} ({i.count})" for s in MODALITIES for i in found[s] if is_within(i.topic, namespace)]
+        cameras.append(f"{namespace}: {', '.join(inside)}")
+    return (
+        f"{reader.path}: {several.stream} of {len(namespaces)} cameras, and nothing says which one is meant. Choose it "
+        f"with --camera {'|'.join(namespaces)}, or name its topics, such as --topic {several.stream}="
+        f"{several.topics[0]}; there are {'; '.join(cameras)}"
     )
 
 
-def _topics_of(reader: BagReader, *msgtypes: str) -> list[str]:
-    return [topic for topic, msgtype in reader.topics.items() if msgtype in msgtypes]
+def _namespaces(topics: Sequence[str]) -> list[str]:
+    """The shortest namespace of each topic that none of the others is in."""
+    found = []
+    for topic in topics:
+        parts = base_name(topic)[0].split("/")
+        prefixes = ["/".join(parts[:n]) for n in range(2, len(parts) + 1)]
+        apart = (p for p in prefixes if not any(is_within(other, p) for other in topics if other != topic))
+        found.append(next(apart, topic))
+    return found
 
 
-def _stream_named_in(topic: str) -> tuple[str, int] | None:
-    """The stream that a topic's name contains a word for, and the rank of that word."""
-    for stream, words in _WORDS.items():
-        for rank, word in enumerate(words):
-            if word in topic:
-                return stream, rank
-    return None
+def _named(reader: BagReader, choice: StreamChoice) -> dict[str, str | None]:
+    """Topics that the camera file and ``--topic`` name, by field of ``Topics``; ``None`` where a stream is left out."""
+    named = dict(_of_file(reader, choice.file)) if choice.file else {}
+    for stream, topic in choice.topics.items():
+        if stream not in _TYPES:
+            raise ValueError(f"--topic {stream}={topic}: no such stream, expected one of {', '.join(_TYPES)}")
+        named[stream] = _require(reader, stream, topic) if topic else None
+    return named
 
 
-def _preferred(stream: str, candidates: list[tuple[int, str]]) -> str | None:
-    own = getattr(DEFAULT_TOPICS, stream)
-    best = min(candidates, key=lambda c: (c[1] != own, c[0], len(c[1]), c[1]), default=None)
-    return best and best[1]
+def _of_file(reader: BagReader, file: CameraFile) -> Iterator[tuple[str, str | None]]:
+    """What a bag has of a camera's topics, each image in whichever transport was recorded."""
+    wanted = {stream: file.streams[stream].image if stream in file.streams else None for stream in MODALITIES}
+    there = {stream: topic and _recorded(reader, topic) for stream, topic in wanted.items()}
+    if not any(there.values()):
+        listed = ", ".join(topic for topic in wanted.values() if topic)
+        raise BagError(
+            f"{reader.path}: camera {file.name}: no images on {listed}; topics there: {reader.listing()}. Choose "
+            f"another camera with {_OPTIONS}"
+        )
+    yield from there.items()
+    for stream, topics in file.streams.items():
+        if there[stream] and reader.counts.get(topics.camera_info):
+            yield f"{stream}_info", topics.camera_info
+    if file.odom and reader.counts.get(file.odom):
+        yield "odom", file.odom
 
 
-def _info_beside(image: str | None, infos: list[str]) -> str | None:
-    """The camera_info in the namespace of an image topic, where every driver puts it."""
-    if image is None:
-        return None
-    base = image.removesuffix("/compressedDepth").removesuffix("/compressed")
-    info = base.rpartition("/")[0] + "/camera_info"
-    return info if info in infos else None
+def _require(reader: BagReader, stream: str, topic: str) -> str:
+    """The topic that was named, if it can be this stream."""
+    name = f"/{topic.removeprefix('/')}"
+    found = _recorded(reader, name) if stream in IMAGES else name if reader.counts.get(name) else None
+    where = f"{reader.path}: --topic {stream}={topic}"
+    if found is None:
+        state = "no messages" if name in reader.topics else "no such topic"
+        raise BagError(f"{where}: {state}; topics there: {reader.listing()}")
+    if (msgtype := reader.topics[found]) not in _TYPES[stream]:
+        raise BagError(f"{where}: messages are {msgtype}, expected {' or '.join(_TYPES[stream])}")
+    if fault := reader.fault_of(found):
+        raise BagError(f"{where}: {fault}")
+    return found
+
+
+def _recorded(reader: BagReader, topic: str) -> str | None:
+    """An image's topic, or another transport of it, that has messages."""
+    base = base_name(topic)[0]
+    names = (topic, base, *(f"{base}/{transport}" for transport in TRANSPORTS))
+    return next((name for name in names if reader.counts.get(name)), None)
 
 
 def streams_of_bag(
@@ -97,6 +240,7 @@ def streams_of_bag(
     if missing := [stream for stream in (*required, *extras) if stream not in available]:
         raise BagError(
             f"{reader.path}: no topic of {', '.join(missing)}, which the model takes; topics there: "
-            f"{reader.listing()}. Use a model of other modalities, or go on without it by --modalities"
+            f"{reader.listing()}. Name it with --topic STREAM=TOPIC, use a model of other modalities, or go on without "
+            "it by --modalities"
         )
     return required, extras

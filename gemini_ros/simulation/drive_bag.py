@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from gemini_ros.bags import messages
-from gemini_ros.bags.static_transforms import TOPIC as STATIC_TRANSFORMS
 from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS, ODOM_FRAME
+from gemini_ros.bags.transform_tree import STATIC_TOPIC
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.simulation.drive import Drive, DriveCamera, plan_drive
 
@@ -38,10 +38,10 @@ def write_drive_bag(
     drive = plan_drive(seed, duration_s=duration_s, light=light, person_at_s=person_at_s)
     with (
         DriveCamera(drive, size, supersample=SUPERSAMPLE) as camera,
-        BagWriter(path, transient_local=[STATIC_TRANSFORMS]) as bag,
+        BagWriter(path, transient_local=[STATIC_TOPIC]) as bag,
     ):
         mounting = messages.transforms(camera.base_from_camera, START_NS, BASE_FRAME, COLOR_FRAME)
-        bag.write(STATIC_TRANSFORMS, mounting, START_NS)
+        bag.write(STATIC_TOPIC, mounting, START_NS)
         for time_s, write in _events(drive):
             write(bag, drive, camera, time_s)
     return Path(path)

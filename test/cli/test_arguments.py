@@ -51,3 +51,14 @@ def test_a_model_is_an_argument_or_an_option() -> None:
     arguments.add_model(parser, "--model", required=False)
     assert parser.parse_args([]).model is None
     assert parser.parse_args(["--model", "x"]).model == "x"
+
+
+def test_topics_of_streams() -> None:
+    parser = argparse.ArgumentParser()
+    arguments.add_camera(parser)
+    words = ["--camera", "/front", "--topic", "rgb=/a/image", "--topic", "depth="]
+    choice = arguments.choice_of(parser.parse_args(words))
+    assert (choice.camera, dict(choice.topics)) == ("/front", {"rgb": "/a/image", "depth": ""})
+    for text in ("rgb", "=/a", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected STREAM=TOPIC such as"):
+            arguments.stream_topic(text)

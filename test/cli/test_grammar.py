@@ -151,6 +151,35 @@ def test_a_missing_room_is_answered_with_its_extra() -> None:
     assert done.stderr == "gemini-ros: this command needs rosbags: pip install 'gemini_ros[bags]'\n"
 
 
+def test_the_node_without_ros_says_what_it_needs() -> None:
+    for package in ("rclpy", "diagnostic_msgs"):
+        done = isolated(
+            f"import sys; sys.modules[{package!r}] = None; from gemini_ros.cli.segmenter import main; main()"
+        )
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"segmenter: this command needs {package}: source the setup file of ROS 2 (/opt/ros/DISTRO/setup.bash), or "
+            "pip install 'gemini_ros[ros]'\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--config", "nope.yaml"], "--config nope.yaml: no such file, expected a YAML file such as config/training/"),
+        (["-c=nope.yaml"], "-c nope.yaml: no such file"),
+        (["--config", "setup.py", "--config", "gone.yaml"], "--config gone.yaml: no such file"),
+        (["--model.weights=gone.ckpt"], "--model.weights gone.ckpt: no such file, expected a checkpoint (*.ckpt)"),
+        (["--model.weights", MODEL], f"--model.weights {MODEL}: an ONNX file holds a network to run, not to train"),
+        (["--ckpt_path", MODEL], f"--ckpt_path {MODEL}: an ONNX file holds a network to run, not to train"),
+    ],
+)
+def test_files_of_a_training_are_looked_at_first(words, complaint, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "fit", *map(str, words)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"gemini-ros: {complaint}") and err.count("\n") == 1
+
+
 @pytest.mark.parametrize("module", cli.EXTRAS)
 def test_each_extra_that_is_named_exists(
     module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

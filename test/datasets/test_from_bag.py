@@ -90,3 +90,22 @@ def test_bags_that_give_no_frame(tmp_path, streams, slop, message):
     with pytest.raises(ValueError, match=message):
         write_frame_folder(bag, tmp_path / "out", slop_s=slop)
     assert not (tmp_path / "out").exists()
+
+
+def test_modalities_and_topics_are_chosen(tmp_path, capsys):
+    bag = str(write_drive(tmp_path / "drive.mcap", frames=3))
+    command = ["dataset", "from-bag", bag, "--out"]
+    assert main([*command, str(tmp_path / "a"), "--modalities", "rgb,thermal"]) == 0
+    out = capsys.readouterr().out
+    assert "3 frames of rgb, thermal, 3 with labels" in out
+    assert f"thermal  {DEFAULT_TOPICS.thermal} (3 images, " in out
+    assert main([*command, str(tmp_path / "b"), "--topic", "thermal=", "--topic", "labels="]) == 0
+    assert "3 frames of rgb, depth, 0 with labels" in capsys.readouterr().out
+    for words, complaint in (
+        (["--modalities", "rgb,radar"], "modalities radar: expected some of rgb, depth, thermal"),
+        (["--modalities", "depth"], "no colour image, which annotation needs"),
+        (["--topic", "depth=", "--modalities", "rgb,depth"], "no topic of depth; topics there: "),
+        (["--camera", "/elsewhere"], "camera /elsewhere: no images in /elsewhere"),
+    ):
+        assert main([*command, str(tmp_path / "c"), *words]) == 2
+        assert complaint in capsys.readouterr().err

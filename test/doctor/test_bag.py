@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagError
 from gemini_ros.bags.topics import DEFAULT_TOPICS
-from gemini_ros.bags.writer import BagWriter
+from gemini_ros.bags.writer import TYPESTORE, BagWriter
 from gemini_ros.cli import main
+from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.doctor.bag import check_bag
 
@@ -43,7 +45,7 @@ def test_counts_rates_gaps(tmp_path):
 
 
 def test_rate_is_of_the_stamps_not_of_receipt(tmp_path):
-    late = [(topic, message, 5_000_000_000 + i) for i, (topic, message, _) in enumerate([rgb(0), rgb(TENTH)])]
+    late = [(topic, message, 5_000_000_000 + i) for i, (topic, message, _) in enumerate([rgb(TENTH), rgb(2 * TENTH)])]
     (topic,) = check_bag(write(tmp_path, *late)).topics
     assert topic.rate_hz == pytest.approx(10)
 
@@ -73,9 +75,83 @@ def test_camera_without_calibration(tmp_path):
 
 def test_streams_of_different_size(tmp_path):
     check = check_bag(write(tmp_path, rgb(1), depth(1, DEPTH[:2])))
-    found = "rgb 6x4, depth 6x2"
-    assert check.errors == (f"images of different size ({found}): record aligned images, or register them to one grid",)
+    (error,) = check.errors
+    assert error.startswith("depth: depth 6x2, rgb 6x4: the images lie on another pixel grid. Enable align_depth")
     assert not check.passed
+
+
+def test_one_stream_of_different_sizes(tmp_path):
+    check = check_bag(write(tmp_path, rgb(1), rgb(2, RGB[:2])))
+    assert check.errors == ("rgb: images of different size (6x2, 6x4): set the camera's resolution",)
+
+
+def test_unaligned_depth_of_equal_size(tmp_path):
+    image = messages.compressed_depth(DEPTH, 1, "camera_depth_optical_frame")
+    check = check_bag(write(tmp_path, rgb(1), (DEFAULT_TOPICS.depth, image, 1)))
+    (error,) = check.errors
+    assert "'camera_depth_optical_frame' is not that of RGB, 'camera'" in error and "align_depth" in error
+    name = "/camera/aligned_depth_to_color/image_raw/compressed"
+    check = check_bag(write(tmp_path, rgb(1), (name, image, 1)))
+    assert check.passed and "is taken to lie on the grid of RGB" in check.notes[0]
+
+
+def test_topics_that_are_no_stream_are_listed_and_not_judged(tmp_path):
+    """Damage, stamps that jump and stamps of zero of another topic are none of ours."""
+    cut = messages.compressed_image(b"cut", "jpeg", 0, "other")
+    backward = [
+        ("/imu", messages.odometry(np.eye(4), stamp, "map", "imu"), 10 + i) for i, stamp in enumerate((9, 3, 0))
+    ]
+    other = [("/yolo/debug_image", cut, 1), ("/yolo/debug_image", cut, TENTH)]
+    odom = ("/odom", messages.odometry(np.eye(4), 1), 1)
+    check = check_bag(write(tmp_path, rgb(1), odom, *other, *backward))
+    assert check.passed
+    found = {topic.topic: topic for topic in check.topics}
+    assert (found["/yolo/debug_image"].count, found["/yolo/debug_image"].longest_gap_s) == (2, None)
+    assert found["/imu"].stream is None
+    assert any("other odometry: /imu (3 messages, imu in map)" in line for line in check.lines())
+
+
+def test_a_definition_of_another_topic_that_cannot_be_read_is_a_note(tmp_path):
+    path = tmp_path / "bag"
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        for topic, message, stamp in (rgb(1), rgb(TENTH)):
+            msgtype = message.__msgtype__
+            connection = next((c for c in bag.connections if c.topic == topic), None)
+            connection = connection or bag.add_connection(topic, msgtype, typestore=TYPESTORE)
+            bag.write(connection, stamp, TYPESTORE.serialize_cdr(message, msgtype))
+        event = bag.add_connection("/add/_service_event", "a/srv/B_Event", msgdef="}{", rihs01="RIHS01_0")
+        bag.write(event, 5, bytes(20))
+    check = check_bag(path)
+    assert check.passed
+    assert check.notes[0].startswith("/add/_service_event: the definition of a/srv/B_Event in the bag cannot be used")
+    assert {topic.topic: topic.count for topic in check.topics}["/add/_service_event"] == 1
+
+
+def test_stamps_of_zero(tmp_path):
+    """They are no gap of 1.7e9 s: of images they are an error, of a camera_info that is latched they are nothing."""
+    info = messages.camera_info(Intrinsics(6, 4, 5, 5, 3, 2), 0, "camera")
+    start = 1_700_000_000_000_000_000
+    check = check_bag(write(tmp_path, (DEFAULT_TOPICS.rgb_info, info, start), rgb(start), rgb(start + TENTH)))
+    assert check.passed
+    assert [topic.longest_gap_s for topic in check.topics] == [None, pytest.approx(0.1)]
+    unstamped = (DEFAULT_TOPICS.rgb, rgb(0)[1], start + 1)
+    check = check_bag(write(tmp_path, rgb(start), unstamped, rgb(start + TENTH)))
+    assert check.topics[0].errors == {"stamp 0: the driver has to stamp what it measures with the time it did": 1}
+    assert check.topics[0].longest_gap_s == pytest.approx(0.1)
+
+
+def test_a_bag_of_our_own_outputs(tmp_path):
+    """The first map of a node comes before any clock, with stamp 0."""
+    start = 1_700_000_000_000_000_000
+    grid = Occupancy(np.full((4, 4), -1, np.int8), 0.1, (0.0, 0.0), 0)
+    labels = [
+        ("/segmenter/labels", messages.image(RGB[..., 0], "mono8", start + i, "camera"), start + i) for i in (0, 1)
+    ]
+    maps = [("/segmenter/costmap", messages.occupancy_grid(grid, "odom"), start + i) for i in (2, 3)]
+    check = check_bag(write(tmp_path, *labels, *maps))
+    assert check.passed
+    assert check.notes == ("no stream of a camera: these are what a segmenter published",)
+    assert all(topic.longest_gap_s is None and topic.stream is None for topic in check.topics)
 
 
 def test_message_that_is_none(tmp_path):
@@ -96,7 +172,12 @@ def test_command(tmp_path, capsys):
     assert main(["bag", "check", str(write(tmp_path, rgb(1), rgb(TENTH + 1)))]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if DEFAULT_TOPICS.rgb in line)
     assert line.split() == [DEFAULT_TOPICS.rgb, "2", "10.000", "0.100", "6x4", "rgb"]
-    assert main(["bag", "check", str(write(tmp_path, rgb(5), depth(5, DEPTH[:2])))]) == 1
-    assert "error: images of different size" in capsys.readouterr().out
+    mixed = str(write(tmp_path, rgb(5), depth(5, DEPTH[:2])))
+    assert main(["bag", "check", mixed]) == 1
+    assert "error: depth: depth 6x2, rgb 6x4" in capsys.readouterr().out
+    assert main(["bag", "check", mixed, "--topic", "depth="]) == 0
+    assert f"stream: rgb      {DEFAULT_TOPICS.rgb} (1 images, " in capsys.readouterr().out
+    assert main(["bag", "check", mixed, "--camera", "realsense"]) == 2
+    assert "camera realsense: no images on /camera/camera/color/image_raw" in capsys.readouterr().err
     assert main(["bag", "check", str(tmp_path / "gone.mcap")]) == 2
     assert "gone.mcap: no such file" in capsys.readouterr().err

@@ -13,19 +13,14 @@ from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.resources import find_resource
 from gemini_ros.doctor.findings import Finding, worst
 from gemini_ros.doctor.graph import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     Endpoint,
     Graph,
     Image,
     StreamSeen,
-    StreamTopics,
-    camera_topics,
     graph_findings,
-    known_cameras,
-    published_camera,
     stamp_offset_ms,
 )
+from gemini_ros.pipeline.cameras import COMPRESSED_IMAGE, IMAGE, StreamTopics
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS
@@ -149,7 +144,14 @@ def test_sizes_frames_and_intrinsics() -> None:
     finding = wrong(depth=stream("depth", size=(848, 480)))
     assert (finding.what, finding.found) == ("sizes", "rgb 640x480, depth 848x480")
     assert "align_depth" in finding.next
-    assert wrong(depth=stream("depth", images=images(frame="depth"))).what == "frames"
+    other = wrong(depth=stream("depth", images=images(frame="depth")))
+    assert (other.what, other.verdict) == ("frames", "error")
+    assert "registration.depth.aligned: true" in other.next
+    by_name = StreamTopics("/aligned_depth_to_color/image", "/depth/camera_info", "raw")
+    by_file = StreamTopics("/depth/image", "/depth/camera_info", "raw", aligned=True)
+    for topics in (by_name, by_file):
+        aligned = dataclasses.replace(stream("depth", images=images(frame="depth")), topics=topics)
+        assert worst(graph_findings(graph(depth=aligned))) == "ok"
     assert "frame_id" in wrong(depth=stream("depth", images=images(frame=""))).next
     missing = wrong(rgb=stream("rgb", intrinsics=None), depth=stream("depth", intrinsics=None, info_fault="fx 0.0"))
     assert (missing.what, missing.verdict) == ("intrinsics", "error")
@@ -202,40 +204,6 @@ def test_offsets_are_found_whatever_arrives(hz, offset_ms, late_ms, lost: Sequen
         return
     found = stamp_offset_ms(base, stream("depth", images=tuple(kept)))
     assert found == pytest.approx(offset_ms, abs=0.01)
-
-
-def test_every_camera_file_is_read_and_found_by_what_it_publishes() -> None:
-    cameras = known_cameras()
-    assert {"realsense", "bag", "custom"} <= cameras.keys()
-    for name, streams in cameras.items():
-        assert {"rgb", "depth"} <= streams.keys()
-        assert published_camera({topics.image for topics in streams.values()}) == name
-    assert cameras["bag"]["depth"] == StreamTopics(
-        "/camera/depth/image_raw/compressed", "/camera/depth/camera_info", "compressed"
-    )
-    assert cameras["custom"]["rgb"].image == "/rgb/image"
-    assert published_camera({"/somewhere/else"}) is None
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        ("rgb: {image: /a, camera_info: /b}", "rgb needs image, camera_info and image_transport"),
-        ("rgb: /a", "rgb needs"),
-        ("odom: /odom", "no stream"),
-        ("- rgb", "no stream"),
-        ("rgb: [a]", r"\['a'\]; rgb needs image, camera_info and image_transport, as names"),
-        ("rgb: {image: [a], camera_info: /b, image_transport: raw}", "rgb needs"),
-        ("rgb: {image: /a, camera_info: {b: c}, image_transport: raw}", "rgb needs"),
-        ("rgb: {image: /a, camera_info: /b, image_transport: [raw]}", "rgb needs"),
-        ("depth: {image: 1, camera_info: 2, image_transport: 3}", "depth needs"),
-    ],
-)
-def test_a_camera_file_of_another_form_is_refused(tmp_path, content: str, message: str) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=message):
-        camera_topics(str(path))
 
 
 def test_single_images_have_an_offset_too() -> None:

@@ -12,6 +12,7 @@ from gemini_ros.bags import messages
 from gemini_ros.bags.label_images import LabelImages, score_labels
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import COLOR_FRAME
+from gemini_ros.bags.writer import BagWriter
 from gemini_ros.cli import main
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.encodings import stamp_ns
@@ -154,9 +155,50 @@ def test_images_of_two_sizes_are_a_counted_drop(tmp_path):
     bag = write_drive(tmp_path / "d.mcap", tamper=damage(kinds))
     summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out")
     assert summary.check() == []
-    assert summary.dropped_pairs == {"wrong_size": 1}
-    assert (summary.pairs, summary.inferences) == (12, 11)
+    assert summary.frames["depth"].dropped == {"wrong_size": 1}
+    assert summary.pairs == summary.inferences == 11
     assert any("96x64" in note and "48x32" in note for note in summary.notes)
+
+
+def test_depth_of_another_frame_is_refused_and_labels_keep_coming(tmp_path):
+    def other(stream, i, message):
+        if stream == "depth":
+            message.header.frame_id = "camera_depth_optical_frame"
+        return message
+
+    bag = write_drive(tmp_path / "d.mcap", tamper=other)
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out")
+    assert summary.check() == []
+    assert summary.frames["depth"].dropped == {"wrong_frame": 12}
+    assert (summary.pairs, summary.singles > 0) == (0, True)
+    assert summary.mode_changes[-1].mode == "degrade:depth"
+    assert any(
+        "12 x depth: frame_id 'camera_depth_optical_frame' is not that of RGB" in note and "align_depth" in note
+        for note in summary.notes
+    )
+    settings = make_settings({"registration.depth.aligned": True})
+    summary = evaluate_bag(bag, RGB_DEPTH, tmp_path / "out", settings)
+    assert summary.pairs == 12
+    assert any("depth: frame_id 'camera_depth_optical_frame' is taken to lie on the grid" in n for n in summary.notes)
+
+
+def test_a_bag_of_two_cameras_is_refused_until_one_is_chosen(tmp_path, capsys):
+    one = write_drive(tmp_path / "one.mcap", frames=3)
+    bag = tmp_path / "two.mcap"
+    with BagReader(one) as reader, BagWriter(bag) as writer:
+        for stored in reader.messages():
+            for camera in ("front", "rear") if stored.topic.startswith("/camera/") else ("",):
+                topic = stored.topic.replace("/camera/", f"/{camera}/") if camera else stored.topic
+                writer.write_raw(topic, stored.msgtype, stored.raw, stored.receipt_ns)
+    command = ["evaluate", str(bag), "--model", str(RGB_DEPTH), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "rgb of 2 cameras, and nothing says which one is meant. Choose it with --camera /front|/rear" in (
+        capsys.readouterr().err
+    )
+    assert main([*command, "--camera", "/rear"]) == 0
+    out = capsys.readouterr().out
+    assert "rgb      /rear/color/image_raw/compressed (3 images, " in out and "/front" not in out
+    assert json.loads((tmp_path / "out/summary.json").read_text())["pairs"] == 3
 
 
 def without_depth_from(start, end):

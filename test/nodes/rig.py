@@ -187,10 +187,8 @@ class Robot:
         return image(self._random.integers(0, 256, (size[1], size[0], 3), np.uint8), "rgb8", stamp_ns)
 
     def depth(self, stamp_ns: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image:
-        """Two metres, a little noise, millimetres; on the grid of RGB, but as some drivers do, under its own frame."""
-        message = image(self._random.integers(1990, 2011, (size[1], size[0])).astype(np.uint16), "16UC1", stamp_ns)
-        message.header.frame_id = "camera_depth_optical_frame"
-        return message
+        """Two metres, a little noise, millimetres; on the grid of RGB."""
+        return image(self._random.integers(1990, 2011, (size[1], size[0])).astype(np.uint16), "16UC1", stamp_ns)
 
     def thermal(self, stamp_ns: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image:
         return image(self._random.integers(29000, 31000, (size[1], size[0])).astype(np.uint16), "mono16", stamp_ns)

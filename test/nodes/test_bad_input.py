@@ -92,16 +92,35 @@ def test_depth_without_any_measurement_segments_and_leaves_no_evidence(running: 
 
 def test_modalities_of_different_size_are_one_complaint(running: Robot, capfd):
     r = running
-    before = int(r.figures("pipeline")["wrong_size"])
+    before = dropped(r, "depth", "wrong_size")
     for _ in range(3):
         now = r.now()
         r.send("rgb", "depth", stamp_ns=now, depth=r.depth(now, (40, 30)))
         r.spin(0.1)
-    r.until(lambda: int(r.figures("pipeline")["wrong_size"]) == before + 3)
-    assert f"rgb {WIDTH}x{HEIGHT}, depth 40x30: enable align_depth" in r.diagnostics["pipeline"].message
-    assert capfd.readouterr().err.count("enable align_depth") == 1
+    r.until(lambda: dropped(r, "depth", "wrong_size") == before + 3)
+    assert f"depth 40x30, rgb {WIDTH}x{HEIGHT}: the images lie on" in r.diagnostics["input depth"].message
+    assert capfd.readouterr().err.count("Enable align_depth") == 1
     recover(r)
-    r.send_until(lambda: r.says("pipeline", "running"), "rgb", "depth")
+
+
+def test_depth_of_another_frame_is_refused_and_labels_keep_coming(running: Robot):
+    r = running
+    before = dropped(r, "depth", "wrong_frame")
+    r.heard["labels"].clear()
+
+    def send() -> None:
+        now = r.now()
+        depth = r.depth(now)
+        depth.header.frame_id = "camera_depth_optical_frame"
+        r.send("rgb", "depth", stamp_ns=now, depth=depth)
+        r.spin(0.1)
+
+    r.until(lambda: send() or (r.figures("mode").get("mode") == "degrade:depth" and bool(r.heard["labels"])))
+    assert dropped(r, "depth", "wrong_frame") > before
+    assert "'camera_depth_optical_frame' is not that of RGB" in r.diagnostics["input depth"].message
+    assert "registration.depth.aligned: true" in r.diagnostics["input depth"].message
+    recover(r)
+    r.send_until(lambda: r.figures("mode")["mode"] == "normal", "rgb", "depth")
 
 
 def test_zero_intrinsics_stop_the_map_not_the_labels(running: Robot):

@@ -90,8 +90,9 @@ def taken(intake: Intake, stream: str, message: Any, at_ns: int):
 
 
 def test_the_grid_is_that_of_rgb():
-    """Its camera_info and frame serve the frame, whatever depth says of itself; without RGB they still do."""
-    intake = Intake(("rgb", "depth"), (), make_settings({"missing.timeout_s": 0.1}))
+    """Its camera_info and frame serve the frame, whatever aligned depth says of itself; without RGB they still do."""
+    values = {"missing.timeout_s": 0.1, "registration.depth.aligned": True}
+    intake = Intake(("rgb", "depth"), (), make_settings(values))
     intake.take_info("rgb", camera_info((6, 4), "info_frame"))
     assert intake.streams["rgb"].frame_id == "info_frame"
     intake.take_info("depth", camera_info((6, 4), "depth_frame"))
@@ -200,3 +201,46 @@ def test_depth_that_measures_nothing_for_the_map_or_the_model_is_in_the_mode(req
             pairs += len(intake.take(stream, message, lambda now=now: now, now, Instant.of(now)))
     assert intake.matcher.mode == mode
     assert pairs >= 18, "labels go on from what there is"
+
+
+def take(intake: Intake, stream: str, stamp_ns: int, frame: str, size: tuple[int, int] = (6, 4)) -> None:
+    message = image(stamp_ns, "rgb8" if stream == "rgb" else "16UC1", size, frame)
+    intake.take(stream, message, lambda: stamp_ns, stamp_ns, Instant.of(stamp_ns))
+
+
+def test_images_of_another_frame_are_refused_with_the_cure() -> None:
+    intake = Intake(("rgb", "depth"), (), DEFAULTS)
+    take(intake, "rgb", 1, "color")
+    with pytest.raises(
+        FrameError, match=r"frame_id 'depth' is not that of RGB, 'color'.*align_depth.*registration"
+    ) as e:
+        take(intake, "depth", 1, "depth")
+    assert e.value.cause == "wrong_frame"
+    assert intake.matcher.counts["depth"].dropped == {"wrong_frame": 1}
+    take(intake, "depth", 1, "/color")
+    take(intake, "depth", 2, "")
+    assert intake.matcher.counts["depth"].dropped == {"wrong_frame": 1}
+    assert intake.assumptions() == []
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_images_that_are_said_to_be_aligned_are_taken_and_it_is_told(by_name: bool) -> None:
+    settings = DEFAULTS if by_name else make_settings({"registration.thermal.aligned": True})
+    intake = Intake(("rgb", "thermal"), (), settings, aligned=("thermal",) if by_name else ())
+    take(intake, "rgb", 1, "color")
+    take(intake, "thermal", 1, "lwir")
+    assert intake.matcher.counts["thermal"].dropped == {}
+    assert intake.assumptions() == [
+        "thermal: frame_id 'lwir' is taken to lie on the grid of RGB, 'color', as it is said to be aligned"
+    ]
+    with pytest.raises(FrameError, match="thermal 3x2, rgb 6x4: the images lie on another pixel grid") as e:
+        take(intake, "thermal", 2, "lwir", (3, 2))
+    assert e.value.cause == "wrong_size"
+
+
+def test_an_image_of_another_frame_before_the_first_of_rgb_makes_no_frame() -> None:
+    intake = Intake(("rgb", "depth"), (), DEFAULTS)
+    items = {"rgb": received(RGB), "depth": received(DEPTH, "depth")}
+    with pytest.raises(FrameError, match=r"frame_id 'depth' is not that of RGB"):
+        intake.assemble(Match(7, items, "pair"))
+    assert intake.assemble(Match(7, {"depth": received(DEPTH, "depth")}, "single")).depth is DEPTH

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.static_transforms import static_transform
 from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS
+from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info
 from gemini_ros.pipeline.streams import find_topics
 from gemini_ros.simulation.drive import DriveCamera, plan_drive
@@ -25,7 +25,7 @@ def bag(tmp_path_factory):
         messages = {topic: [] for topic in reader.topics}
         for stored in reader.messages():
             messages[stored.topic].append((stored.receipt_ns, reader.deserialize(stored)))
-        yield messages, static_transform(reader, BASE_FRAME, COLOR_FRAME)
+        yield messages, TransformTree(reader).at(BASE_FRAME, COLOR_FRAME, 0)
 
 
 def stamps(messages, stream):

@@ -16,20 +16,12 @@ from sensor_msgs.msg import Image as RawImage
 
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
-from gemini_ros.doctor.graph import (
-    COMPRESSED_IMAGE,
-    IMAGE,
-    Endpoint,
-    Graph,
-    Image,
-    StreamSeen,
-    StreamTopics,
-    camera_topics,
-    published_camera,
-)
+from gemini_ros.doctor.graph import Endpoint, Graph, Image, StreamSeen
 from gemini_ros.doctor.middleware import publisher_environment
 from gemini_ros.nodes.tool import tool_node
 from gemini_ros.nodes.transport import StampGaps
+from gemini_ros.pipeline.cameras import COMPRESSED_IMAGE, IMAGE, StreamTopics, published_camera, read_camera
+from gemini_ros.pipeline.weighing import published_streams
 
 _NAME = "doctor"
 # Discovery takes up to three seconds, and is done when nothing new has come for one.
@@ -42,17 +34,19 @@ _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 def observe(camera: str | None, seconds: float) -> Graph:
     """What is seen in the domain of the environment within ``seconds`` of listening.
 
-    ``camera`` is a name or file as for the launch file; ``None`` takes the known camera that is publishing.
+    ``camera`` is a name or file as for the launch file; ``None`` takes the known camera that is publishing, else what
+    looks like one by its topics.
     Raises ``ValueError`` for a camera file that cannot be used, ``FileNotFoundError`` for one that is not there.
     """
-    streams = camera_topics(camera) if camera else {}
+    streams = read_camera(camera).streams if camera else {}
     with tool_node(_NAME) as node:
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
         try:
             published = _discover(node, executor)
-            if not camera and (found := published_camera(published)):
-                streams = camera_topics(found)
+            if not camera:
+                found = published_camera(published)
+                streams = read_camera(found).streams if found else published_streams(_published_types(node))
             listeners = {stream: _Listener(node, stream, topics) for stream, topics in streams.items()}
             _spin(executor, seconds if published & {topics.image for topics in streams.values()} else 0.0)
             return Graph(
@@ -132,6 +126,10 @@ def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         executor.spin_once(timeout_sec=left)
+
+
+def _published_types(node: Node) -> dict[str, str]:
+    return {name: types[0] for name, types in node.get_topic_names_and_types() if types and node.count_publishers(name)}
 
 
 def _published(node: Node) -> set[str]:

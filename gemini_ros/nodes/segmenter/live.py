@@ -32,6 +32,7 @@ from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.slot import NewestSlot
 from gemini_ros.pipeline.statistics import StageTimer
 from gemini_ros.pipeline.sync import Match
+from gemini_ros.pipeline.topic_names import is_registered
 
 HANG_S = 2.0
 """A frame that takes longer than this hangs: no network that a robot could use needs as long."""
@@ -71,7 +72,9 @@ class LivePipeline:
     ) -> None:
         self.now = NodeTime(node.get_clock())
         self.required = required
-        self._intake = Intake(required, extras, settings, poses.moved, ranges)
+        names = {stream: node.resolve_topic_name(f"{stream}/image") for stream in (*required, *extras)}
+        aligned = [stream for stream, topic in names.items() if is_registered(topic)]
+        self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned)
         self.matcher = self._intake.matcher
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
@@ -107,6 +110,10 @@ class LivePipeline:
     def worker_fault(self) -> str:
         """Why the last match became no labels; empty if it did."""
         return self.frames.fault
+
+    def assumptions(self) -> list[str]:
+        """What is taken for granted of the grids of the streams."""
+        return self._intake.assumptions()
 
     def duplicates(self) -> list[str]:
         """What is there twice among the publishers of the node's topics, with the cure."""

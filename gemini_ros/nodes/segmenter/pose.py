@@ -31,6 +31,7 @@ from gemini_ros.pipeline.pose import (
     OdometryPoses,
     PoseSource,
     PoseUnknown,
+    Transforms,
     moved_between,
     planar,
 )
@@ -49,9 +50,12 @@ class OdometryPose(OdometryPoses):
         mounting: tuple[float, ...] | None,
         base_frame: str = BASE_FRAME,
         max_speed_mps: float = DEFAULTS.max_speed_mps,
+        transforms: Transforms | None = None,
     ) -> None:
         base_from_camera = None if mounting is None else camera_in_base(mounting)
-        super().__init__(grid_frame, base_from_camera, max_speed_mps=max_speed_mps, base_frame=base_frame)
+        super().__init__(
+            grid_frame, base_from_camera, max_speed_mps=max_speed_mps, base_frame=base_frame, transforms=transforms
+        )
         self._node = node
         self._came = threading.Condition()
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -134,9 +138,9 @@ class TfPose(OdometryPose):
         base_frame: str = BASE_FRAME,
         max_speed_mps: float = DEFAULTS.max_speed_mps,
     ) -> None:
-        super().__init__(node, grid_frame, None, base_frame, max_speed_mps)
-        self._tf_motion = Motion(max_speed_mps)
         self._tf = TfListener(node)
+        super().__init__(node, grid_frame, None, base_frame, max_speed_mps, self._transform)
+        self._tf_motion = Motion(max_speed_mps)
         self._grid_seen = False
 
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
@@ -190,6 +194,13 @@ class TfPose(OdometryPose):
             raise PoseUnknown(
                 f"TF {target} from {camera_frame!r}: {error}. Publish the camera's mounting, or set camera.in_base"
             ) from error
+
+    def _transform(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
+        """As ``_lookup``, for ``OdometryPoses``."""
+        try:
+            return self._lookup(target, source, stamp)
+        except (tf2_ros.TransformException, PoseUnknown) as error:
+            raise LookupError(str(error)) from error
 
     def _lookup(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
         """The transform at ``stamp``; the latest one where TF has not got that far, if it is near enough."""

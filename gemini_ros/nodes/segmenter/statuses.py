@@ -68,6 +68,8 @@ class Report:
                 "age_s": source.silent_for_s(),
                 "waiting": pipeline.matcher.buffered[stream],
             }
+            if taken := [text for text in pipeline.assumptions() if text.startswith(f"{stream}:")]:
+                figures["grid"] = taken[0]
             if source.last_stamp_ns is not None:
                 figures["stamp_age_s"] = (now_ns - source.last_stamp_ns) / 1e9
             totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}

@@ -1,0 +1,86 @@
+"""Camera files, ``config/cameras/NAME.yaml`` or one's own: which topics a camera's driver publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.resources import find_resource, load_yaml
+
+IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+_NEEDED = ("image", "camera_info", "image_transport")
+
+
+@dataclass(frozen=True)
+class StreamTopics:
+    """Topics of one stream: ``image`` as it is published, transport suffix included.
+
+    ``aligned``: the images lie on the grid of RGB, whatever their frame_id says.
+    """
+
+    image: str
+    camera_info: str
+    transport: str
+    aligned: bool = False
+
+    @property
+    def type_name(self) -> str:
+        return IMAGE if self.transport == "raw" else COMPRESSED_IMAGE
+
+
+@dataclass(frozen=True)
+class CameraFile:
+    """The streams of a camera by modality, and the topic of its robot's odometry, ``None`` where the file has none."""
+
+    name: str
+    streams: Mapping[str, StreamTopics]
+    odom: str | None
+
+
+def read_camera(camera: str) -> CameraFile:
+    """A file of ``config/cameras``, by its name or path. Raises ``ValueError`` for another content."""
+    content, where = load_yaml(camera, "cameras", "camera")
+    content = content if isinstance(content, dict) else {}
+    streams = {
+        stream: _stream(topics, stream, where) for stream in MODALITIES if (topics := content.get(stream)) is not None
+    }
+    if not streams:
+        raise ValueError(f"{where}: no stream, expected one of {', '.join(MODALITIES)}")
+    odom = content.get("odom")
+    if not isinstance(odom, (str, type(None))):
+        raise ValueError(f"{where}: odom {odom!r:.80}, expected the name of a topic")
+    return CameraFile(camera, streams, None if odom is None else _absolute(odom))
+
+
+def _stream(topics: Any, stream: str, where: str) -> StreamTopics:
+    if not isinstance(topics, dict) or not all(isinstance(topics.get(name), str) for name in _NEEDED):
+        needed = f"{', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}"
+        raise ValueError(f"{where}: {topics!r:.80}; {stream} needs {needed}, as names")
+    aligned = topics.get("aligned", False)
+    if not isinstance(aligned, bool):
+        raise ValueError(f"{where}: {stream}: aligned {aligned!r:.80}, expected true or false")
+    transport = topics["image_transport"]
+    image, info = (_absolute(topics[key]) for key in ("image", "camera_info"))
+    return StreamTopics(image if transport == "raw" else f"{image}/{transport}", info, transport, aligned)
+
+
+def _absolute(topic: str) -> str:
+    return f"/{topic.removeprefix('/')}"
+
+
+def camera_names() -> list[str]:
+    """The names of the camera files there are."""
+    return [path.stem for path in sorted(find_resource("config/cameras").glob("*.yaml"))]
+
+
+def published_camera(published: set[str]) -> str | None:
+    """The camera file of which most image topics are published; ``None`` where none is."""
+    counts = {
+        name: sum(topics.image in published for topics in read_camera(name).streams.values()) for name in camera_names()
+    }
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] else None
