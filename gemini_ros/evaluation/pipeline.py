@@ -69,6 +69,7 @@ def evaluate_bag(
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(model),
             notes=[*run.pipeline.notes(), *scorer.notes()],
+            unused=run.pipeline.unused(run.walk.required),
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's

@@ -86,6 +86,7 @@ class BagWalk:
             settings.max_speed_mps,
             base_frame=settings.base_frame,
         )
+        self.required = required
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
         self.faults = self.intake.faults
         self._reader = reader

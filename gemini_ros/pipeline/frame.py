@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
@@ -102,6 +102,12 @@ class FramePipeline:
         notes += [str(unpaired) for unpaired in self._intake.matcher.unpaired_ever.values()]
         faults = self._intake.faults + self.faults
         return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]
+
+    def unused(self, required: Sequence[str]) -> list[str]:
+        """Of the ``required`` streams, and of depth for the map, those that brought nothing usable in the whole run."""
+        counts = self._intake.matcher.counts
+        unused = [name for name in required if not counts[name].in_pairs + counts[name].singles]
+        return unused + ["depth"] * (self._costmap.always_blind and "depth" not in unused)
 
     def abandon(self) -> bool:
         """Take the match that the network still works on out of its thread's hands; whether there was one."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
-from gemini_ros.core.measured import too_little
+from gemini_ros.core.measured import exposure, too_little
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import Settings
@@ -24,6 +24,8 @@ _NEVER = Instant.of(0)
 _LARGER = 4
 """Times the pixels of what is known; less is decoded and judged as an image."""
 _UNITS = {"depth": "m", "thermal": "°C"}
+_TO_RETURN = 2
+"""Times the share of valid pixels that an image needs after one that was not usable."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class Received:
 
 
 class ImageStream:
-    """What is known of one stream of images: its frame, its camera, and how its messages are read."""
+    """What is known of one stream of images: its frame, its camera, and how its messages are read.
+
+    ``image_warning`` says what is less than it could be in the last image, which is used all the same.
+    """
 
     def __init__(self, name: str, settings: Settings, valid_range: tuple[float, float] | None = None) -> None:
         self.name = name
-        self.image_fault = ""
+        self.image_warning = ""
         self._valid_range = valid_range
+        self._usable = True
         self.frame_id = ""
         self.intrinsics: Intrinsics | None = None
         self.camera_fault = "no camera_info"
@@ -66,17 +72,28 @@ class ImageStream:
         image = decode_image(
             message,
             self.name,
+            depth_scale=self._settings.depth_scale,
             thermal_scale=self._settings.thermal_scale,
             thermal_offset=self._settings.thermal_offset,
+            thermal_skip_rows=self._settings.thermal_skip_rows,
         )
         self.size = image.shape[1], image.shape[0]
-        if self._valid_range is not None:
-            unit = _UNITS.get(self.name, "")
-            self.image_fault = too_little(self.name, image, *self._valid_range, unit, "which the model takes")
+        self._judge(image)
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
+
+    def _judge(self, image: np.ndarray) -> None:
+        """Raise ``FrameError`` for an image that the model can use next to nothing of; none is converted."""
+        least, fault = self._settings.min_valid * (1 if self._usable else _TO_RETURN), ""
+        if self.name == "rgb":
+            fault, self.image_warning = exposure(image, least)
+        elif self._valid_range is not None:
+            fault = too_little(self.name, image, *self._valid_range, _UNITS.get(self.name, ""), least=least)
+        self._usable = not fault
+        if fault:
+            raise FrameError(fault, "unusable")
 
     def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
         """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
@@ -114,8 +131,7 @@ class Intake:
     """The images of all streams into the matcher. Every message that cannot be used is counted here, with its reason.
 
     ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``faults`` counts the reasons, and
-    the images that measure next to nothing, which go on their way. Not safe to use from several threads, but for
-    ``assemble``.
+    the warnings about images that go on their way. Not safe to use from several threads, but for ``assemble``.
     """
 
     def __init__(
@@ -148,14 +164,17 @@ class Intake:
 
         Raises ``FrameError`` once the message is counted as dropped.
         """
+        source, at_ns = self.streams[stream], stamp_ns(message)
         try:
-            received, content = self.streams[stream].decode(message, received_ns, receipt)
+            if at_ns == 0:
+                raise FrameError("stamp 0: the driver has to stamp its images with the time of exposure", "unusable")
+            received, content = source.decode(message, received_ns, receipt)
         except FrameError as error:
             self.refuse(stream, error, clock())
             raise
-        if fault := self.streams[stream].image_fault:
-            self.faults.note(fault, f"{stream} measures nothing")
-        return self.matcher.add(stream, stamp_ns(message), received, clock(), content)
+        if source.image_warning:
+            self.faults.note(f"{stream}: {source.image_warning}", f"{stream} warning")
+        return self.matcher.add(stream, at_ns, received, clock(), content)
 
     def take_info(self, stream: str, message: Any) -> None:
         """Learn the camera of a stream from a sensor_msgs/CameraInfo."""
@@ -168,7 +187,9 @@ class Intake:
         """Count a message that came and is of no use."""
         self.matcher.drop(stream, error.cause, now_ns)
         if error.cause != "not_ready":
-            self.faults.note(f"{stream}: {error}")
+            # Of images that measure next to nothing, each reads other figures.
+            kind = f"{stream} {str(error).partition(':')[0]}" if error.cause == "unusable" else ""
+            self.faults.note(f"{stream}: {error}", kind)
 
     def assemble(self, match: Match) -> Frame:
         """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""

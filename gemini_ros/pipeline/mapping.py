@@ -19,6 +19,7 @@ from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
 
 _NEWS_KEPT = 10
+_BLIND = ("range", "height")  # kinds of faults that no scene explains when all frames have them
 
 
 class Mapper:
@@ -48,6 +49,7 @@ class Mapper:
         self._jumps = poses.jumps
         self._integrated_ns = 0
         self._warm = False
+        self._frames_in_place = self._blind_frames = 0
 
     def integrate(
         self, frame: Frame, segmentation: Segmentation, seen: Seen | None = None, now: Instant | None = None
@@ -171,10 +173,18 @@ class Mapper:
                 segmentation, depth, intrinsics, pose.grid_from_camera, evidence_ns, seen.receipt.steady_ns
             )
             config = self._costmap.config
-        fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "which the map takes")
-        if known or fault:
-            return "too little", fault
-        return "no evidence", no_evidence(depth, intrinsics, pose.grid_from_camera, config)
+        fault = too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "the map")
+        kind = "range"
+        if not known and not fault:
+            kind, fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
+        self._blind_frames += kind in _BLIND and bool(fault)
+        self._frames_in_place += 1
+        return kind, fault
+
+    @property
+    def always_blind(self) -> bool:
+        """Whether no frame of known pose had depth in range and at heights of the map: another unit, or mounting."""
+        return 0 < self._frames_in_place == self._blind_frames
 
     def _render(self, at: Instant) -> Occupancy:
         occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns)

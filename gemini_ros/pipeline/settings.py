@@ -18,11 +18,13 @@ from gemini_ros.core.documents import parse_yaml, read_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.measured import MIN_SHARE
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
 
+RECTIFICATIONS = (AUTO, "raw", "rectified")
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
@@ -32,7 +34,7 @@ _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrid
 _COSTMAP = CostmapConfig()
 
 
-Value = bool | float | str | Sequence[float] | Sequence[str]
+Value = bool | int | float | str | Sequence[float] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Setting:
         """As ``ros2 param describe`` calls it."""
         if isinstance(self.default, (list, tuple)):
             return "string array" if self.default else "double array"
-        return {bool: "boolean", float: "double", str: "string"}[type(self.default)]
+        return {bool: "boolean", int: "integer", float: "double", str: "string"}[type(self.default)]
 
     @property
     def range_text(self) -> str:
@@ -152,6 +154,14 @@ SETTINGS: tuple[Setting, ...] = (
         choices=RULES,
     ),
     Setting(
+        "presence.min_valid",
+        MIN_SHARE,
+        "An image with a smaller share of valid pixels (measured, within the model's range, not saturated) is not "
+        "usable and dropped as `unusable`; once that happened, twice the share is needed.",
+        0.0,
+        0.5,
+    ),
+    Setting(
         "odometry.max_speed_mps",
         5.0,
         "A pose that the robot can only have reached faster than this is a jump: the map is cleared.",
@@ -170,6 +180,19 @@ SETTINGS: tuple[Setting, ...] = (
         (),
         "Mounting of the camera body (x forward) in `costmap.base_frame`: x y z in metres, roll pitch yaw in radians. "
         "Empty: the transform of TF is used where tf2_ros is installed.",
+    ),
+    Setting(
+        "camera.rectification",
+        AUTO,
+        "Which calibration of `camera_info` belongs to the images: `raw` takes K and D, `rectified` takes P. `auto` "
+        "takes P where the last part of their topic says `rect`, as in `image_rect_color`.",
+        choices=RECTIFICATIONS,
+    ),
+    Setting(
+        "camera.self_mask",
+        "",
+        "Path of an 8-bit image of the grid's size: where it is not 0, the camera sees the robot itself. These pixels "
+        "get label 255 and are no evidence for the map. Empty: none.",
     ),
     Setting(
         "label_set",
@@ -242,6 +265,14 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "depth.scale",
+        1.0,
+        "Factor on the metres that REP 118 reads (16UC1 is millimetres, 32FC1 metres): 0.25 for 16UC1 in steps of "
+        "0.25 mm, 0.001 for 32FC1 in millimetres.",
+        1e-6,
+        1e6,
+    ),
+    Setting(
         "thermal.scale",
         CENTIKELVIN_SCALE,
         "Degrees Celsius per raw count of a 16 or 8 bit thermal image.",
@@ -250,6 +281,13 @@ SETTINGS: tuple[Setting, ...] = (
         "°C",
     ),
     Setting("thermal.offset", CENTIKELVIN_OFFSET, "Degrees Celsius at a raw count of 0.", -1000.0, 1000.0, "°C"),
+    Setting(
+        "thermal.skip_rows",
+        0,
+        "Rows of telemetry that are cut off at the bottom of thermal images; of a negative number, at the top.",
+        -1000,
+        1000,
+    ),
     Setting(
         "statistics_file",
         "",
@@ -274,9 +312,12 @@ class Settings:
     missing_policy: str
     missing_timeout_ns: int
     repeated: str
+    min_valid: float
     max_speed_mps: float
     camera_size: tuple[int, int] | None
     camera_in_base: tuple[float, ...] | None
+    rectification: str
+    self_mask: Path | None
     label_set: str
     engine_build: bool
     build_only: bool
@@ -285,8 +326,10 @@ class Settings:
     costmap: CostmapConfig
     costmap_frame: str
     base_frame: str
+    depth_scale: float
     thermal_scale: float
     thermal_offset: float
+    thermal_skip_rows: int
     statistics_file: Path | None
 
 
@@ -319,9 +362,12 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
         repeated=values["presence.repeated"],
+        min_valid=values["presence.min_valid"],
         max_speed_mps=values["odometry.max_speed_mps"],
         camera_size=_camera_size(values["camera.size"]),
         camera_in_base=_camera_in_base(values["camera.in_base"]),
+        rectification=values["camera.rectification"],
+        self_mask=_path(values["camera.self_mask"]),
         label_set=values["label_set"],
         engine_build=values["engine.build"],
         build_only=values["engine.build_only"],
@@ -330,8 +376,10 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         costmap=_costmap(values),
         costmap_frame=_frame(values, "costmap.frame", "the frame of the odometry, as a rule odom"),
         base_frame=_frame(values, "costmap.base_frame", "the frame of the robot, as a rule base_link"),
+        depth_scale=values["depth.scale"],
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
+        thermal_skip_rows=values["thermal.skip_rows"],
         statistics_file=_path(values["statistics_file"]),
     )
 
@@ -487,7 +535,7 @@ def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _typed(setting: Setting, value: Any, where: str) -> Any:
-    kinds = {"boolean": bool, "double": float, "string": str}
+    kinds = {"boolean": bool, "integer": int, "double": float, "string": str}
     if setting.type_name in kinds:
         fits = type(value) is kinds[setting.type_name]
     else:

@@ -18,6 +18,7 @@ CAUSES = (
     "overflow",
     "time_jump",
     "invalid",
+    "unusable",
     "wrong_size",
     "not_ready",
     "replaced",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -46,7 +46,10 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
     """rcl_interfaces/ParameterDescriptor; the choices of a string go to ``additional_constraints``."""
     found = ParameterDescriptor(description=setting.description, dynamic_typing=setting.default == ())
     if setting.low is not None and setting.high is not None:
-        found.floating_point_range = [FloatingPointRange(from_value=setting.low, to_value=setting.high)]
+        if isinstance(setting.default, int):
+            found.integer_range = [IntegerRange(from_value=int(setting.low), to_value=int(setting.high))]
+        else:
+            found.floating_point_range = [FloatingPointRange(from_value=setting.low, to_value=setting.high)]
     if setting.choices:
         found.additional_constraints = f"one of {setting.range_text}"
     return found

@@ -91,6 +91,7 @@ def statistics(pipeline: LivePipeline, configured: Configured | None, broken: li
         mode_changes=[ModeChange(at_ns / 1e9, mode) for at_ns, mode in pipeline.matcher.mode_changes],
         model_sha256=configured.model_sha256 if configured is not None else "",
         notes=pipeline.frames.notes(),
+        unused=pipeline.frames.unused(pipeline.required),
     )
     return {
         **summary.to_dict(),
@@ -193,8 +194,8 @@ def _input_faults(source: ImageInput) -> list[str]:
     faults = [*source.recent_errors(), source.images.camera_fault]
     if source.silent:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
-    else:
-        faults.append(source.images.image_fault)
+    elif warning := source.images.image_warning:
+        faults.append(f"{source.images.name}: {warning}")
     return [fault for fault in faults if fault]
 
 
