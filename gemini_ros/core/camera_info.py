@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ _MOST_COEFFICIENTS = {**dict.fromkeys(POLYNOMIALS, 14), EQUIDISTANT: 4}
 
 @dataclass(frozen=True)
 class CameraCalibration:
-    """What a CameraInfo says, unchecked: ``size`` (width, height) of the full resolution, ``k`` (9), ``d``, ``r`` (9) and
-    ``p`` (12) in rows, ``binning`` (x, y), ``roi`` (x, y, width, height) in pixels of the full resolution.
+    """What a CameraInfo says, unchecked; matrices are in rows.
+
+    ``size`` is (width, height) of the full resolution, ``roi`` (x, y, width, height) in its pixels, ``binning`` (x, y).
     """
 
     size: tuple[int, int]
@@ -47,9 +48,9 @@ class CameraCalibration:
     def intrinsics(self, *, rectified: bool = False, image_size: tuple[int, int] | None = None) -> Intrinsics:
         """The camera of images of ``image_size`` (width, height), by default those that binning and roi make.
 
-        P holds for ``rectified`` images, K and D for raw ones. An image of the full resolution is neither binned nor cut
-        out, whatever else the message says. Raises ``FrameError``: not calibrated, no camera's numbers, a lens that is
-        not known, or ``wrong_size`` where the images have another size.
+        P holds for ``rectified`` images, K and D for raw ones. An image of the full resolution is neither binned nor
+        cut out, whatever else the message says. Raises ``FrameError``: not calibrated, no camera's numbers, a lens that
+        is not known, or ``wrong_size`` where the images have another size.
         """
         full = self._rectified() if rectified else self._raw()
         x0, y0, width, height = self.roi
@@ -64,6 +65,15 @@ class CameraCalibration:
         raise FrameError(
             f"camera_info of {shape}, the images are {image_size[0]}x{image_size[1]}: {_CURE}", "wrong_size"
         )
+
+    def without_rows(self, rows: int) -> CameraCalibration:
+        """That of images whose last ``rows`` were cut off, or the first of a negative number."""
+        up = max(-rows, 0)
+        k, p = list(self.k), list(self.p)
+        k[5] -= up
+        if p:
+            p[6] -= up
+        return replace(self, size=(self.size[0], self.size[1] - abs(rows)), k=tuple(k), p=tuple(p))
 
     def _rectified(self) -> Intrinsics:
         if len(self.p) == 12 and self.p[0]:
@@ -112,6 +122,10 @@ def _cut(full: Intrinsics, size: tuple[int, int], offset: tuple[int, int], binni
         raise FrameError(f"camera_info: {size[0]}x{size[1]} pixels are left by its roi and binning: {_CURE}")
     cx, cy = (full.cx - x0 + 0.5) / bx - 0.5, (full.cy - y0 + 0.5) / by - 0.5
     return Intrinsics(*size, full.fx / bx, full.fy / by, cx, cy, full.lens)
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _floats(values: Any) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.camera_info import CameraCalibration
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file, image_file_size
 from gemini_ros.core.rvl import decode_rvl, rvl_size
@@ -130,12 +131,8 @@ def stamp_ns(message: Any) -> int:
 
 
 def intrinsics_from_camera_info(message: Any) -> Intrinsics:
-    """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros) and for no camera."""
-    k, size = message.k, (int(message.width), int(message.height))
-    try:
-        return Intrinsics(*size, float(k[0]), float(k[4]), float(k[2]), float(k[5])).require_plausible()
-    except ValueError as error:
-        raise FrameError(f"camera_info: {error}") from error
+    """The camera of raw images that a sensor_msgs/CameraInfo describes, see ``CameraCalibration``; ``FrameError``."""
+    return CameraCalibration.of(message).intrinsics()
 
 
 def _raw_values(message: Any, modality: str) -> np.ndarray:

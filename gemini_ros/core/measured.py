@@ -8,6 +8,7 @@ import numpy.typing as npt
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.evidence import MIN_RANGE_M
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
 
 MIN_SHARE = 0.02
@@ -95,8 +96,7 @@ def no_evidence(
     d, u, v = depth[measured].astype(np.float64), u[measured], v[measured]
     if not len(d):
         return "range", f"depth: no pixel of {depth.size} lies within {MIN_RANGE_M:g} to {config.max_range_m:g} m"
-    rays = np.stack([(u - intrinsics.cx) / intrinsics.fx, (v - intrinsics.cy) / intrinsics.fy, np.ones(len(d))])
-    offset = grid_from_camera[:3, :3] @ (rays * d)
+    offset = grid_from_camera[:3, :3] @ (rays_at(intrinsics, v, u) * d)
     heights = offset[2] + grid_from_camera[2, 3]
     above, below = heights > config.max_height_m, heights < -config.min_height_m
     outside = (np.abs(offset[:2]) > config.size_m / 2).any(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import NOTES_TOPIC, Topics
-from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.camera_info import CameraCalibration
+from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.frames import FrameError
 from gemini_ros.pipeline.streams import find_topics
 
@@ -76,7 +78,21 @@ def check_bag(path: str | Path) -> BagCheck:
     if len(set().union(*sizes.values())) > 1:
         found = ", ".join(f"{stream} {w}x{h}" for stream, of in sizes.items() for w, h in sorted(of))
         errors.append(f"images of different size ({found}): record aligned images, or register them to one grid")
+    errors += _camera_errors(seen, sizes)
     return BagCheck(checks, tuple(notes), tuple(errors))
+
+
+def _camera_errors(seen: Mapping[str, _Seen], sizes: Mapping[str | None, frozenset[tuple[int, int]]]) -> list[str]:
+    """Every camera_info that is not of the images it stands beside: labels need none, a map does."""
+    found = {}
+    for topic, info in seen.items():
+        for size in sizes.get((info.stream or "").removesuffix("_info"), ()):
+            for calibration in info.calibrations:
+                try:
+                    calibration.intrinsics(image_size=size)
+                except FrameError as error:
+                    found[f"{topic}: {error}"] = True
+    return list(found)
 
 
 def _stream_names(topics: Topics) -> dict[str, str]:
@@ -91,6 +107,7 @@ class _Seen:
     stamps_ns: list[int] = field(default_factory=list)
     sizes: set[tuple[int, int]] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
+    calibrations: set[CameraCalibration] = field(default_factory=set)
 
     def add(self, reader: BagReader, stored: BagMessage) -> Any:
         """Check a message; returns it, or ``None`` if it is damaged."""
@@ -103,7 +120,9 @@ class _Seen:
             if self.stream in ("rgb", "depth", "thermal", "labels"):
                 self.sizes.add(decode_image(message, self.stream).shape[1::-1])
             elif self.stream is not None and self.stream.endswith("_info"):
-                intrinsics_from_camera_info(message)
+                calibration = CameraCalibration.of(message)
+                calibration.intrinsics()
+                self.calibrations.add(calibration)
         except (BagError, FrameError) as error:
             self.errors[str(error)] += 1
         if self.stamps_ns and stamp < self.stamps_ns[-1]:

@@ -88,6 +88,8 @@ class BagWalk:
         )
         self.required = required
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
+        for stream, source in self.intake.streams.items():
+            source.topic = getattr(self.topics, stream)
         self.faults = self.intake.faults
         self._reader = reader
 

@@ -20,12 +20,13 @@ _NOTES_KEPT = 20
 
 @dataclass(frozen=True)
 class Segmented:
-    """A frame with the network's answer, and the times of its stages so far."""
+    """A frame with the network's answer, the times of its stages so far, and why its camera is not known."""
 
     frame: Frame
     segmentation: Segmentation
     timer: StageTimer
     seen: Seen
+    camera_fault: str = ""
 
 
 class FramePipeline:
@@ -78,11 +79,13 @@ class FramePipeline:
             return None
         if not self._settle():
             return None
+        frame, segmentation = self._intake.without_robot(frame, segmentation)
         self.counters.inferences += 1
         _time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)
         self.fault = ""
         receipt = min((item.receipt for item in images), default=Instant.of(match.time_ns))
-        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt))
+        camera_fault = "" if frame.intrinsics else self._intake.grid_fault
+        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt), camera_fault)
 
     def published(self) -> None:
         """The labels of a frame have left."""
@@ -91,7 +94,9 @@ class FramePipeline:
     def map(self, segmented: Segmented, now: Instant) -> None:
         """The frame as evidence into the map."""
         with segmented.timer.stage("costmap"):
-            self._costmap.integrate(segmented.frame, segmented.segmentation, segmented.seen, now)
+            self._costmap.integrate(
+                segmented.frame, segmented.segmentation, segmented.seen, now, segmented.camera_fault
+            )
 
     def notes(self) -> list[str]:
         """What was not there or not usable in a run, and what follows; the commonest first."""

@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.documents import parse_yaml, read_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
-from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.files import read_file
+from gemini_ros.core.frames import MODALITIES, FrameError
+from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.measured import MIN_SHARE
 from gemini_ros.core.model_info import ModelInfo
@@ -24,7 +29,7 @@ from gemini_ros.inference.load import AUTO, BACKENDS, ONNXRUNTIME, TENSORRT
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
 
-RECTIFICATIONS = (AUTO, "raw", "rectified")
+RECTIFICATIONS = (AUTO, "raw", RECTIFIED := "rectified")
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
@@ -185,7 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
         "camera.rectification",
         AUTO,
         "Which calibration of `camera_info` belongs to the images: `raw` takes K and D, `rectified` takes P. `auto` "
-        "takes P where the last part of their topic says `rect`, as in `image_rect_color`.",
+        "takes P where a word of their topic is `rect`, as in `image_rect_color`.",
         choices=RECTIFICATIONS,
     ),
     Setting(
@@ -552,6 +557,20 @@ def label_set_for(info: ModelInfo, settings: Settings) -> LabelSet:
     if not settings.label_set:
         return info.label_set
     return info.label_set.with_meaning_of(load_label_set(settings.label_set))
+
+
+def self_mask_of(settings: Settings) -> npt.NDArray[np.bool_] | None:
+    """Where the camera sees the robot, bool (H, W), by ``camera.self_mask``. Raises ``ValueError``."""
+    path = settings.self_mask
+    if path is None:
+        return None
+    try:
+        values = decode_image_file(np.frombuffer(read_file(path), np.uint8), color=False)
+    except (OSError, FrameError) as error:
+        raise ValueError(f"camera.self_mask: {path}: {getattr(error, 'strerror', None) or error}") from error
+    if values.dtype != np.uint8 or values.shape[2:] not in ((), (3,)):
+        raise ValueError(f"camera.self_mask: {path}: {values.dtype} {values.shape}, expected 8 bits, grey or colour")
+    return values != 0 if values.ndim == 2 else values.any(axis=2)
 
 
 DEFAULTS = make_settings()

@@ -115,11 +115,14 @@ def test_zero_intrinsics_stop_the_map_not_the_labels(running: Robot):
     r.send_until(lambda: r.says("costmap", "mapping"), "rgb", "depth")
 
 
-def test_a_camera_info_of_another_size_is_told(running: Robot):
+def test_a_camera_info_of_another_size_is_told_and_labels_keep_coming(running: Robot):
     r = running
     for name in ("rgb", "depth"):
         r.infos[name].publish(camera_info(2 * WIDTH, 2 * HEIGHT))
-    r.send_until(lambda: r.says("pipeline", "camera_info 160x120"), "rgb", "depth", info=False)
+    said = f"camera_info of {2 * WIDTH}x{2 * HEIGHT}, the images are {WIDTH}x{HEIGHT}"
+    r.send_until(lambda: r.says("input rgb", said) and r.says("costmap", said), "rgb", "depth", info=False)
+    r.heard["labels"].clear()
+    r.send_until(lambda: r.heard["labels"], "rgb", "depth", info=False)
     recover(r)
 
 

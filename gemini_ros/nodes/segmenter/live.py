@@ -51,7 +51,7 @@ class LivePipeline:
         self.now = NodeTime(node.get_clock())
         self.required = required
         self._intake = Intake(required, extras, settings, poses.moved, ranges)
-        self.matcher = self._intake.matcher
+        self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {
