@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,4 +130,5 @@ def _text(size: tuple[int, int]) -> str:
 
 
 def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    """One and the same NaN, so that equal calibrations are equal."""
+    return tuple(value if value == value else math.nan for value in map(float, values))

@@ -72,6 +72,7 @@ class ImageStream:
         self._unsettled = 0
         self.size: tuple[int, int] | None = None
         self._settings = settings
+        self._skipped_rows = settings.thermal_skip_rows if name == "thermal" else 0
 
     def decode(self, message: Any, received_ns: int, receipt: Instant) -> tuple[Received, int]:
         """The image of a sensor_msgs/Image or CompressedImage, and the fingerprint of its content.
@@ -79,14 +80,15 @@ class ImageStream:
         Raises ``FrameError`` with the cause the message is dropped under; for its size before anything is decoded.
         """
         start_ns = time.monotonic_ns()
-        self._check_size(image_size(message), compressed=hasattr(message, "format"))
+        width, height = image_size(message)
+        self._check_size((width, height - abs(self._skipped_rows)), compressed=hasattr(message, "format"))
         image = decode_image(
             message,
             self.name,
             depth_scale=self._settings.depth_scale,
             thermal_scale=self._settings.thermal_scale,
             thermal_offset=self._settings.thermal_offset,
-            thermal_skip_rows=self._settings.thermal_skip_rows,
+            thermal_skip_rows=self._skipped_rows,
         )
         self._follow_size((image.shape[1], image.shape[0]))
         self._judge(image)
@@ -152,21 +154,21 @@ class ImageStream:
             self._find_camera()
 
     def _find_camera(self) -> None:
-        calibration, self.intrinsics = self._calibration, None
+        """The camera of the images, or why there is none; assemblies in another thread see one or the other."""
+        calibration, rows, found = self._calibration, self._skipped_rows, None
         if calibration is None:
             return
-        rows = self._settings.thermal_skip_rows if self.name == "thermal" else 0
         if rows and self.size and calibration.size[1] == self.size[1] + abs(rows):
             calibration = calibration.without_rows(rows)
         try:
-            intrinsics = calibration.intrinsics(rectified=self.rectified, image_size=self.size)
+            found = calibration.intrinsics(rectified=self.rectified, image_size=self.size)
+            self.camera_fault = ""
+            if self._unsettled:
+                found = None
+                self.camera_fault = "camera_info changed: the map waits for one that stays; do two cameras publish it?"
         except FrameError as error:
             self.camera_fault = str(error)
-            return
-        if self._unsettled:
-            self.camera_fault = "camera_info changed: the map waits for one that stays; do two cameras publish it?"
-            return
-        self.intrinsics, self.camera_fault = intrinsics, ""
+        self.intrinsics = found
 
 
 class Intake:

@@ -135,3 +135,7 @@ def test_rows_that_are_cut_off_move_the_centre(rows: int, up: int):
     for rectified in (False, True):
         cut, full = calibration.intrinsics(rectified=rectified), camera(rectified)
         assert (cut.height, cut.cy, cut.fy) == (478, full.cy - up, full.fy)
+
+
+def test_equal_messages_are_equal_even_with_nan():
+    assert CameraCalibration.of(camera_info(p=[np.nan] * 12)) == CameraCalibration.of(camera_info(p=[np.nan] * 12))

@@ -257,7 +257,9 @@ def test_a_stamp_of_zero_is_of_no_use():
 
 
 def test_the_unit_of_depth_and_the_rows_of_telemetry_are_those_of_the_settings():
-    intake = Intake(("depth", "thermal"), (), make_settings({"depth.scale": 0.25, "thermal.skip_rows": -1}))
+    intake = Intake(
+        ("depth", "thermal"), (), make_settings({"depth.scale": 0.25, "thermal.skip_rows": -1, "camera.size": "6x4"})
+    )
     taken(intake, "thermal", image(5, "16UC1", (6, 5), "camera"), 5)
     intake.take_info("thermal", camera_info((6, 5), "camera"))
     (match,) = taken(intake, "depth", image(5, "16UC1", (6, 4), "camera"), 6)
