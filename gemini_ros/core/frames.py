@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -81,6 +81,10 @@ class Intrinsics:
         return Intrinsics(
             width, height, self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, self.lens
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, without the lens of a pinhole camera."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def through(self, lens: Lens) -> Intrinsics:
         """The same camera with a lens before it."""
