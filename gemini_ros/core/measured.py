@@ -13,7 +13,7 @@ from gemini_ros.core.transforms import Matrix
 
 MIN_SHARE = 0.02
 """An image with a smaller share of valid pixels measures next to nothing."""
-_SAMPLE = 4  # every fourth row and column is looked at first
+_SAMPLE, _CLEARLY = 4, 4  # every fourth row and column is looked at first, and all where these have not clearly enough
 _DARK, _BRIGHT = 20, 250
 """Mean of an 8-bit RGB image below which colours do not help, and value from which on a pixel is saturated."""
 _SIDES = {"depth": ("nearer than", "farther than")}
@@ -43,7 +43,7 @@ def too_little(
     ``whose`` range that is. NaN holds no measurement. The sentence says what was read and which parameter to set.
     """
     sample = image[::_SAMPLE, ::_SAMPLE]
-    if ((sample > low) & (sample < high)).mean() >= least:
+    if ((sample > low) & (sample < high)).mean() >= _CLEARLY * least:
         return ""
     read = image[np.isfinite(image)]
     below, above, size = int((read <= low).sum()), int((read >= high).sum()), image.size
@@ -77,7 +77,7 @@ def exposure(rgb: npt.NDArray[np.uint8], least: float = MIN_SHARE) -> tuple[str,
         return "", f"dark, mean {mean:.1f} of 255: colours hardly help; light the scene, or raise the camera's exposure"
     if mean > _BRIGHT * (1 - least) and (share := float((rgb.min(axis=2) < _BRIGHT).mean())) < least:
         return (
-            f"rgb is saturated, mean {mean:.1f} of 255: {100 * share:.1f} % of its pixels are below {_BRIGHT}: lower "
+            f"rgb is saturated: mean {mean:.1f} of 255, {100 * share:.1f} % of its pixels are below {_BRIGHT}; lower "
             "the camera's exposure"
         ), ""
     return "", ""

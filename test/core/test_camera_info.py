@@ -65,9 +65,7 @@ def test_a_rotation_turns_raw_rays_into_the_rectified_frame():
 
 def test_p_of_zeros_means_k_where_the_lens_is_straight():
     assert camera(rectified=True, p=(0.0,) * 12, d=()) == Intrinsics(640, 480, 500, 510, 330, 250)
-    with pytest.raises(
-        FrameError, match=r"P is zero, the images are rectified: publish P, or set camera\.rectification"
-    ):
+    with pytest.raises(FrameError, match="P is zero"):
         camera(rectified=True, p=(0.0,) * 12)
 
 

@@ -75,7 +75,7 @@ def test_through_a_lens_the_floor_is_where_its_pixels_look(name: str):
     np.testing.assert_array_equal(found["numpy"], found["numba"])
     assert set(np.unique(found["numpy"])) == {-1, 0}
     seen = np.zeros_like(found["numpy"], bool)
-    near = (depth >= 0.05) & (depth <= 8) & (np.abs(x) < 2.9) & (np.abs(y) < 2.9)
+    near = (depth >= 0.05) & (depth <= 8) & (np.abs(x) < 3) & (np.abs(y) < 3)
     seen[np.floor(y[near] / 0.05).astype(int) + 60, np.floor(x[near] / 0.05).astype(int) + 60] = True
     assert ((found["numpy"] == 0) != seen).sum() <= 0.01 * seen.sum() + 2  # of rounding
     wrong = cells_of(Intrinsics(96, 64, focal, focal, 47.5, 31.5), depth, pose, "numpy")

@@ -98,7 +98,7 @@ def test_raw_images_with_a_lens_give_another_map_than_rectified_ones(segmenter, 
 )
 def test_without_a_true_calibration_labels_come_and_the_map_says_why(segmenter, tmp_path, change, said):
     known, _, notes = run_of(segmenter, tmp_path, change)
-    assert sum(known[1:]) == 0
+    assert known[-1] == 0  # of one that changes the first is believed, until the map has aged
     (why,) = [note for note in notes if note.startswith("costmap: nothing from") and "intrinsics are not known" in note]
     assert said in why
 

@@ -245,7 +245,7 @@ def test_dark_colours_are_used_and_told_and_saturated_ones_are_missing(colour: i
     assert intake.matcher.mode == mode
     warning = intake.streams["rgb"].image_warning
     assert warning.startswith(f"dark, mean {colour}.") == (colour < 20) and bool(warning) == (colour < 20)
-    told = [fault for fault in intake.faults if "rgb: dark, mean" in fault or "rgb: rgb is saturated, mean" in fault]
+    told = [fault for fault in intake.faults if "rgb: dark, mean" in fault or "rgb: rgb is saturated: mean" in fault]
     assert len(told) == (colour != 120)
 
 
