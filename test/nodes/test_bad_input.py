@@ -142,7 +142,7 @@ def test_a_camera_info_of_another_size_is_told_and_labels_keep_coming(running: R
     r.send_until(lambda: r.says("input rgb", said) and r.says("costmap", said), "rgb", "depth", info=False)
     r.heard["labels"].clear()
     r.send_until(lambda: r.heard["labels"], "rgb", "depth", info=False)
-    recover(r)
+    r.send_until(lambda: r.says("costmap", "mapping"), "rgb", "depth")
 
 
 def test_an_empty_camera_info_is_told(running: Robot):
