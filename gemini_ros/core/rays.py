@@ -16,8 +16,8 @@ def pixel_rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
 
     NaN where a lens sees nothing. Made once for each camera; the array can't be written to.
     """
-    x = (np.arange(camera.width) - camera.cx) / camera.fx
-    y = (np.arange(camera.height) - camera.cy) / camera.fy
+    x = (np.arange(camera.width, dtype=np.float64) - camera.cx) / camera.fx
+    y = (np.arange(camera.height, dtype=np.float64) - camera.cy) / camera.fy
     if camera.lens is None:
         rays = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))])
     else:

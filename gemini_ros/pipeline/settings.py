@@ -570,7 +570,7 @@ def self_mask_of(settings: Settings) -> npt.NDArray[np.bool_] | None:
         raise ValueError(f"camera.self_mask: {path}: {getattr(error, 'strerror', None) or error}") from error
     if values.dtype != np.uint8 or values.shape[2:] not in ((), (3,)):
         raise ValueError(f"camera.self_mask: {path}: {values.dtype} {values.shape}, expected 8 bits, grey or colour")
-    return values != 0 if values.ndim == 2 else values.any(axis=2)
+    return np.asarray(values if values.ndim == 2 else values.max(axis=2), bool)
 
 
 DEFAULTS = make_settings()
