@@ -39,7 +39,7 @@ MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
 # What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
 INPUTS = {
     "rgb/image": "Colour: rgb8, bgr8, rgba8, bgra8, YUV 4:2:2 (uyvy, yuyv), 8-bit Bayer, mono8.",
-    "rgb/camera_info": "Intrinsics of the grid on which all images lie.",
+    "rgb/camera_info": "Intrinsics of the grid on which all images lie. A latched one arrives too.",
     "depth/image": "Depth (REP 118): 16UC1 or mono16 in millimetres, 0 = none; 32FC1 in metres, NaN = none.",
     "depth/camera_info": "Taken where RGB has none.",
     "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
@@ -166,7 +166,8 @@ def _qos(profile: QoSProfile) -> str:
 
 
 def _topics(found: Sequence[Topic], told: dict[str, str]) -> str:
-    by_name = {topic.name: topic for topic in found}
+    # A topic with a second subscription, for a latched message, is listed with its first.
+    by_name = {topic.name: topic for topic in sorted(found, key=lambda topic: topic.qos, reverse=True)}
     if by_name.keys() != told.keys():
         raise ValueError(f"topics {sorted(by_name)}, described here are {sorted(told)}")
     rows = ((f"`{n}`", by_name[n].type_name, by_name[n].qos, text) for n, text in told.items())

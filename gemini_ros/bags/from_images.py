@@ -25,7 +25,8 @@ from gemini_ros.core.image_files import JPEG_START, MAX_OTHER_PIXELS, decode_ima
 START_NS = 1_700_000_000_000_000_000
 """Stamp of the first frame: fixed, so that equal images make equal bags."""
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
+_CHECKED_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_SUFFIXES = (*_CHECKED_SUFFIXES, ".pgm", ".ppm", ".bmp", ".webp")
 _LOG = logging.getLogger(__name__)
 
 
@@ -157,11 +158,14 @@ def _paired_stems(
 
 
 def _read(path: Path, stream: str) -> _File:
-    """Read an image; PNG and JPEG with all checks that a message gets, other formats as OpenCV reads them."""
+    """Read an image; PNG, JPEG and TIFF with all checks that a message gets, other formats as OpenCV reads them."""
     data = read_file(path)
-    decode = decode_image_file if path.suffix.lower() in (".png", ".jpg", ".jpeg") else _decode_other
+    array, color = np.frombuffer(data, np.uint8), stream == "rgb"
     try:
-        values = decode(np.frombuffer(data, np.uint8), color=stream == "rgb")
+        if path.suffix.lower() in _CHECKED_SUFFIXES:
+            values = decode_image_file(array, color=color, indices=stream == "labels")
+        else:
+            values = _decode_other(array, color=color)
     except (FrameError, cv2.error) as error:
         raise BagError(f"{path}: {error}") from error
     # Thermal cameras' and label tools' grey images are often stored as three equal channels.

@@ -52,10 +52,13 @@ def compressed_image(data: bytes | npt.NDArray[np.uint8], form: str, stamp_ns: i
 
 
 def png_image(array: np.ndarray, encoding: str, stamp_ns: int, frame_id: str) -> Any:
-    """CompressedImage (PNG) of ``array``, whose type must be that of ``encoding``; ``rgb8`` is in RGB order."""
+    """CompressedImage (PNG) of ``array``, whose type must be that of ``encoding``; ``rgb8`` is in RGB order.
+
+    The format is compressed_image_transport's: without ``bgr8`` at its end, its subscribers exchange red and blue.
+    """
     _require_type(array, encoding)
     data = encode_image_file(array[..., ::-1] if encoding == "bgr8" else array, ".png", *_PNG_OPTIONS)
-    return compressed_image(data, f"{encoding}; png compressed", stamp_ns, frame_id)
+    return compressed_image(data, f"{encoding}; png compressed {'bgr8' if array.ndim == 3 else ''}", stamp_ns, frame_id)
 
 
 def compressed_rgb(rgb: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str, quality: int = JPEG_QUALITY) -> Any:

@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print_lines(summary.lines())
     print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
-    for sentence in (broken := summary.check()):
-        print_error(f"broken identity: {sentence}")
-    return 1 if broken else 0
+    failed = [f"broken identity: {sentence}" for sentence in summary.check()] + summary.failures()
+    for sentence in failed:
+        print_error(sentence)
+    return 1 if failed else 0

@@ -20,8 +20,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.camera_info import CameraCalibration
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file, image_file_size
+from gemini_ros.core.rvl import decode_rvl, rvl_size
 
 CENTIKELVIN_SCALE = 0.01
 CENTIKELVIN_OFFSET = -273.15
@@ -55,7 +57,7 @@ _ENCODINGS = {
     "thermal": ("mono16", "16UC1", "mono8", "32FC1"),
     "labels": ("mono8", "8UC1"),
 }
-_FILE_TYPES = {"depth": ("uint16",), "thermal": ("uint16", "uint8"), "labels": ("uint8",)}
+_FILE_TYPES = {"depth": ("uint16", "float32"), "thermal": ("uint16", "uint8", "float32"), "labels": ("uint8",)}
 _TO_RGB = {
     "bgr8": cv2.COLOR_BGR2RGB,
     "rgba8": cv2.COLOR_RGBA2RGB,
@@ -78,16 +80,19 @@ def decode_image(
     message: Any,
     modality: str,
     *,
+    depth_scale: float = 1.0,
     thermal_scale: float = CENTIKELVIN_SCALE,
     thermal_offset: float = CENTIKELVIN_OFFSET,
+    thermal_skip_rows: int = 0,
 ) -> np.ndarray:
     """The array of ``modality`` as a ``Frame`` holds it, from an Image or CompressedImage message.
 
     ``rgb``: uint8 (H, W, 3) in RGB order, a view of the message's memory for rgb8 without padding.
-    ``depth``: float32 (H, W) metres, NaN where the message holds 0, no number or ``MAX_DEPTH_M`` and more.
-    ``thermal``: float32 (H, W) degrees Celsius = ``thermal_scale`` raw + ``thermal_offset``, NaN where 16-bit
-    raw is 0; 32FC1 is taken as degrees Celsius unless scale and offset differ from their defaults, which are
-    those of centi-Kelvin.
+    ``depth``: float32 (H, W) metres, ``depth_scale`` times what REP 118 reads; NaN where the message holds 0, no number
+    or ``MAX_DEPTH_M`` and more.
+    ``thermal``: float32 (H, W) degrees Celsius = ``thermal_scale`` raw + ``thermal_offset``, NaN where 16-bit raw is 0
+    or 65535; 32FC1 is taken as degrees Celsius unless scale and offset differ from their defaults, which are those of
+    centi-Kelvin. ``thermal_skip_rows`` of telemetry are cut off at the bottom, negative ones at the top.
     ``labels``: uint8 (H, W), as stored.
 
     Raises ``FrameError`` naming what was found, what was expected and the cure.
@@ -97,9 +102,9 @@ def decode_image(
     read = _raw_values if hasattr(message, "encoding") else _compressed_values
     values = read(message, modality)
     if modality == "depth":
-        return _metres(values)
+        return _metres(values, depth_scale)
     if modality == "thermal":
-        return _celsius(values, thermal_scale, thermal_offset)
+        return _celsius(_without_rows(values, thermal_skip_rows), thermal_scale, thermal_offset)
     return values
 
 
@@ -108,8 +113,10 @@ def image_size(message: Any) -> tuple[int, int]:
     if hasattr(message, "encoding"):
         return message.width, message.height
     data = np.frombuffer(message.data, np.uint8)
-    header = _COMPRESSED_DEPTH_HEADER.size if "compressedDepth" in message.format else 0
-    return image_file_size(data[header:])[1]
+    if "compressedDepth" not in message.format:
+        return image_file_size(data)[1]
+    data = data[_COMPRESSED_DEPTH_HEADER.size :]
+    return rvl_size(data) if _is_rvl(message.format) else image_file_size(data)[1]
 
 
 def fingerprint(message: Any) -> int:
@@ -124,12 +131,8 @@ def stamp_ns(message: Any) -> int:
 
 
 def intrinsics_from_camera_info(message: Any) -> Intrinsics:
-    """``K`` of a sensor_msgs/CameraInfo. Raises ``FrameError`` for an uncalibrated camera (zeros) and for no camera."""
-    k, size = message.k, (int(message.width), int(message.height))
-    try:
-        return Intrinsics(*size, float(k[0]), float(k[4]), float(k[2]), float(k[5])).require_plausible()
-    except ValueError as error:
-        raise FrameError(f"camera_info: {error}") from error
+    """The camera of raw images that a sensor_msgs/CameraInfo describes, see ``CameraCalibration``; ``FrameError``."""
+    return CameraCalibration.of(message).intrinsics()
 
 
 def _raw_values(message: Any, modality: str) -> np.ndarray:
@@ -176,36 +179,41 @@ def _compressed_values(message: Any, modality: str) -> np.ndarray:
     data = np.frombuffer(message.data, np.uint8)
     if "compressedDepth" in message.format:
         if modality != "depth":
-            raise FrameError(f"{what}, expected jpeg or png: compressedDepth is for depth")
+            raise FrameError(f"{what}, expected jpeg, png or tiff: compressedDepth is for depth")
         return _compressed_depth_values(data, message.format)
-    values = decode_image_file(data, color=modality == "rgb")
+    values = decode_image_file(data, color=modality == "rgb", indices=modality == "labels")
     if modality == "rgb":
         return values
     return _one_channel(values, _FILE_TYPES[modality], what)
 
 
 def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarray:
-    """Depth of compressed_depth_image_transport: a header of 12 bytes, then a 16-bit PNG.
+    """Depth of compressed_depth_image_transport: a header of 12 bytes, then 16 bits per pixel as PNG or RVL.
 
-    The PNG of a 16UC1 image holds millimetres; that of a 32FC1 image A / z + B, with A and B in the header.
+    Those of a 16UC1 image, which some drivers call mono16, are millimetres; those of a 32FC1 image A / z + B, with A
+    and B in the header.
     """
     what = f"depth image of format {form!r:.80}"
-    if "rvl" in form:
-        raise FrameError(f"{what}, expected png: set compressedDepth.format of its publisher to png")
     encoding = form.split(";")[0].strip()
-    if encoding not in ("16UC1", "32FC1"):
-        raise FrameError(f"{what}, expected 16UC1 or 32FC1 before '; compressedDepth'")
+    if encoding not in ("16UC1", "mono16", "32FC1"):
+        raise FrameError(f"{what}, expected 16UC1, mono16 or 32FC1 before '; compressedDepth'")
     if len(data) <= _COMPRESSED_DEPTH_HEADER.size:
-        raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and a PNG")
+        raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and an image")
     _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data.data)
-    file = decode_image_file(data[_COMPRESSED_DEPTH_HEADER.size :], color=False)
-    values = _one_channel(file, ("uint16",), what)
-    if encoding == "16UC1":
+    data = data[_COMPRESSED_DEPTH_HEADER.size :]
+    values = (
+        decode_rvl(data) if _is_rvl(form) else _one_channel(decode_image_file(data, color=False), ("uint16",), what)
+    )
+    if encoding != "32FC1":
         return values
     if not (np.isfinite(a) and np.isfinite(b)):
         raise FrameError(f"{what}: quantisation {a}, {b} in its header, expected finite numbers")
     with np.errstate(divide="ignore", over="ignore"):
         return np.where(values > 0, np.float32(a) / (values - np.float32(b)), np.float32(np.nan))
+
+
+def _is_rvl(form: str) -> bool:
+    return form.rstrip().endswith("rvl")
 
 
 def _one_channel(values: np.ndarray, types: tuple[str, ...], what: str) -> np.ndarray:
@@ -217,18 +225,27 @@ def _one_channel(values: np.ndarray, types: tuple[str, ...], what: str) -> np.nd
     raise FrameError(f"{what} holds {found}, expected 1 x {_any_of(types)}{cure}")
 
 
-def _metres(values: np.ndarray) -> npt.NDArray[np.float32]:
+def _metres(values: np.ndarray, scale: float) -> npt.NDArray[np.float32]:
     if values.dtype == np.uint16:
-        depth = np.divide(values, np.float32(1000), dtype=np.float32)
+        depth = np.divide(values, np.float32(1000 / scale), dtype=np.float32)
         depth[values == 0] = np.nan
         return depth
-    depth = _measured(values, 0.0, MAX_DEPTH_M)
-    if np.isnan(depth).all() and (finite := values[np.isfinite(values) & (values > 0)]).size:
+    metres = values if scale == 1 else values * np.float32(scale)
+    depth = _measured(metres, 0.0, MAX_DEPTH_M)
+    if np.isnan(depth).all() and (finite := metres[np.isfinite(metres) & (metres > 0)]).size:
         raise FrameError(
-            f"32FC1 depth image holds values from {finite.min():.6g} to {finite.max():.6g}, expected metres "
-            f"below {MAX_DEPTH_M:g}: a driver that publishes millimetres must call them 16UC1 (REP 118)"
+            f"32FC1 depth image reads {finite.min():.6g} to {finite.max():.6g} m, expected metres below "
+            f"{MAX_DEPTH_M:g}: a driver that publishes millimetres must call them 16UC1 (REP 118), or set depth.scale "
+            "to 0.001"
         )
     return depth
+
+
+def _without_rows(values: np.ndarray, rows: int) -> np.ndarray:
+    """Without the last ``rows``, or the first of a negative number."""
+    if abs(rows) >= len(values):
+        raise FrameError(f"thermal image of {len(values)} rows, thermal.skip_rows is {rows}: nothing is left")
+    return values[: len(values) - rows] if rows > 0 else values[-rows:]
 
 
 def _celsius(values: np.ndarray, scale: float, offset: float) -> npt.NDArray[np.float32]:
@@ -247,10 +264,10 @@ def _celsius(values: np.ndarray, scale: float, offset: float) -> npt.NDArray[np.
 
 @lru_cache(maxsize=4)
 def _celsius_table(dtype: str, scale: float, offset: float) -> npt.NDArray[np.float32]:
-    """float32 temperature of every raw value, rounded once from float64; 16-bit 0 is no measurement."""
+    """float32 temperature of every raw value, rounded once from float64; of 16 bits 0 and 65535 are no measurement."""
     table = (scale * np.arange(np.iinfo(dtype).max + 1) + offset).astype(np.float32)
     if dtype == "uint16":
-        table[0] = np.nan
+        table[[0, -1]] = np.nan
     table.setflags(write=False)
     return table
 
@@ -265,6 +282,8 @@ def _any_of(names: tuple[str, ...]) -> str:
 
 
 def _cure(modality: str, found: str) -> str:
+    if modality == "rgb" and found in ("16UC1", "mono16", "32FC1"):
+        return ": these are measurements; are the topics of two streams exchanged?"
     if modality == "depth" and found in ("mono8", "8UC1", "rgb8", "bgr8", "uint8"):
         return ": subscribe to the depth itself, not to a picture of it"
     if modality == "thermal" and found in ("rgb8", "bgr8"):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gemini_ros.core.compiled import compile_kernel
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import Matrix
 
 _UNKNOWN, _LETHAL = -1, 100
@@ -95,6 +96,7 @@ class Projector:
         # A ring of cells around the window takes the points outside it: clipping needs no masks.
         self._grid = np.zeros((cells + 2, cells + 2), np.uint8)
         self._scatter: Callable[..., None] = _scatter_in_numpy
+        self._turned = np.empty((3, 0, 0), np.float32)
 
     def warm_up(self) -> str:
         """Compile the numba kernel where numba is installed and use it from now on; returns ``numba`` or ``numpy``."""
@@ -137,11 +139,14 @@ class Projector:
         return self._grid[1:-1, 1:-1]
 
     def _rays(self, intrinsics: Intrinsics, grid_from_camera: Matrix) -> tuple[np.ndarray, np.ndarray]:
-        """Rays of depth 1 in the axes of the grid as the sum of a part by column, (3, W), and one by row, (3, H).
+        """Rays of depth 1 in the axes of the grid as the sum of a part by column, (3, 1, W), and one by row, (3, H).
 
-        x and y are in cells: all that is left to do per pixel is a sum, the product with depth, and a sum.
+        Through a lens the first is by pixel, (3, H, W), and the second zero. x and y are in cells: all that is left to
+        do per pixel is a sum, the product with depth, and a sum.
         """
         rotation = grid_from_camera[:3, :3] / np.array([[self._resolution_m], [self._resolution_m], [1.0]])
+        if intrinsics.lens is not None:
+            return self._turn(pixel_rays(intrinsics), rotation), np.zeros((3, intrinsics.height), np.float32)
         u = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
         v = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
         columns = np.outer(rotation[:, 0], u)
@@ -151,7 +156,14 @@ class Projector:
             raise ValueError(
                 f"{intrinsics}: a pixel looks {reach:.3g} cells far, expected the focal lengths of a camera"
             )
-        return columns.astype(np.float32), rows.astype(np.float32)
+        return columns.astype(np.float32)[:, None], rows.astype(np.float32)
+
+    def _turn(self, rays: npt.NDArray[np.float32], rotation: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """``rotation`` @ ``rays`` in memory that is kept."""
+        if self._turned.shape != rays.shape:
+            self._turned = np.empty_like(rays)
+        np.matmul(rotation.astype(np.float32), rays.reshape(3, -1), out=self._turned.reshape(3, -1))
+        return self._turned
 
 
 def _scatter_in_numpy(
@@ -166,11 +178,12 @@ def _scatter_in_numpy(
     for top in range(0, len(depth), _ROWS_AT_ONCE):
         part = slice(top, top + _ROWS_AT_ONCE)
         d, (row_x, row_y, row_z) = depth[part], rows[:, part, None]
+        column_x, column_y, column_z = columns[:, part] if columns.shape[1] > 1 else columns
         # What depth does not measure ends in rank 0, whatever its cell; fmin and fmax make a cell even of NaN.
         with np.errstate(invalid="ignore", over="ignore"):
-            height = (columns[2] + row_z) * d
-            x = np.fmin(np.fmax((columns[0] + row_x) * d + start[0], 0), last)
-            y = np.fmin(np.fmax((columns[1] + row_y) * d + start[1], 0), last)
+            height = (column_z + row_z) * d
+            x = np.fmin(np.fmax((column_x + row_x) * d + start[0], 0), last)
+            y = np.fmin(np.fmax((column_y + row_y) * d + start[1], 0), last)
             level = sum((height >= heights[0], height > heights[1], height > heights[2]), np.uint8(0))
             level |= ~((d >= MIN_RANGE_M) & (d <= max_range)) * np.uint8(_OVERHEAD)
         key = (level << 1 | (confidence[part] >= min_confidence)).astype(np.uint16) << 8 | labels[part]
@@ -190,16 +203,17 @@ def _scatter_in_loops(
     cells, keys = np.empty(width, np.uint32), np.empty(width, np.uint16)
     for v in range(depth.shape[0]):
         row_x, row_y, row_z = rows[0, v], rows[1, v], rows[2, v]
+        w = v if columns.shape[1] > 1 else 0
         for u in range(width):
             d = depth[v, u]
             measured = (d >= MIN_RANGE_M) & (d <= max_range)
-            x = (columns[0, u] + row_x) * d + start[0]
-            y = (columns[1, u] + row_y) * d + start[1]
+            x = (columns[0, w, u] + row_x) * d + start[0]
+            y = (columns[1, w, u] + row_y) * d + start[1]
             # Comparisons in this order make a cell even of NaN.
             x = last if x > last else (x if x > zero else zero)
             y = last if y > last else (y if y > zero else zero)
             cells[u] = np.int32(y) * side + np.int32(x)
-            height = (columns[2, u] + row_z) * d
+            height = (columns[2, w, u] + row_z) * d
             level = np.uint16(height >= heights[0]) + np.uint16(height > heights[1]) + np.uint16(height > heights[2])
             level = level if measured else np.uint16(_OVERHEAD)
             confident = np.uint16(confidence[v, u] >= min_confidence)
@@ -218,14 +232,14 @@ def _compiled_scatter() -> Callable[..., None] | None:
 
 def _scatter_signature(types: Any) -> Any:
     image, depth = (types.Array(t, 2, "C", readonly=True) for t in (types.uint8, types.float32))
-    vector, rays = types.float32[::1], types.float32[:, ::1]
+    vector, rows, columns = types.float32[::1], types.float32[:, ::1], types.float32[:, :, ::1]
     return types.void(
         types.uint8[:, ::1],
         image,
         image,
         depth,
-        rays,
-        rays,
+        columns,
+        rows,
         vector,
         vector,
         types.float32,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from gemini_ros.core.lens import Lens
 
 MODALITIES = ("rgb", "depth", "thermal")
 UNLABELLED = 255
@@ -34,9 +36,10 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole camera (sensor_msgs/CameraInfo ``K``), in pixels of an image of ``width`` x ``height``.
+    """Camera matrix in pixels of an image of ``width`` x ``height``, and the ``lens`` that a raw image is seen through.
 
-    Raises ``ValueError`` for a camera that cannot project: sizes, ``fx`` and ``fy`` must be positive and finite.
+    Without a lens it is a pinhole camera. Raises ``ValueError`` for a camera that cannot project: sizes, ``fx`` and
+    ``fy`` must be positive and finite.
     """
 
     width: int
@@ -45,6 +48,7 @@ class Intrinsics:
     fy: float
     cx: float
     cy: float
+    lens: Lens | None = None
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
@@ -75,8 +79,16 @@ class Intrinsics:
         """The same camera seen through an image resized to ``width`` x ``height`` (pixel centres at half integers)."""
         sx, sy = width / self.width, height / self.height
         return Intrinsics(
-            width, height, self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5
+            width, height, self.fx * sx, self.fy * sy, (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5, self.lens
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, without the lens of a pinhole camera."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def through(self, lens: Lens) -> Intrinsics:
+        """The same camera with a lens before it."""
+        return replace(self, lens=lens)
 
 
 def require_modality_name(name: object) -> str:

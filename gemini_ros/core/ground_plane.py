@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.frames import UNLABELLED, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelClass, LabelSet
+from gemini_ros.core.rays import pixel_rays, rays_at
 
 GEOMETRY = LabelSet(
     name="geometry",
@@ -104,8 +105,7 @@ def segment_floor(
 
 def points_of_pixels(depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, camera: Intrinsics) -> Points:
     """Points (n, 3), optical frame, of the pixels at ``rows`` and ``columns`` (n,) with ``depth`` (n,) in metres."""
-    z = depth.astype(np.float64)
-    return np.stack([(columns - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], axis=1)
+    return (rays_at(camera, rows, columns) * depth.astype(np.float64)).T
 
 
 # Where the ground is
@@ -194,8 +194,7 @@ def _least_squares(points: Points, up: npt.NDArray[np.float64], every: int = 1) 
 def _point_image(depth: npt.NDArray[np.float32], camera: Intrinsics) -> npt.NDArray[np.float32]:
     """float32 (H, W, 3), optical frame, NaN where nothing was measured."""
     z = np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
-    rows, columns = np.mgrid[: depth.shape[0], : depth.shape[1]].astype(np.float32)
-    return np.stack([(columns - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], -1)
+    return np.stack(list(pixel_rays(camera) * z), -1)
 
 
 def _normals(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,15 +1,17 @@
-"""PNG and JPEG data: that of untrusted senders checked for size and completeness, then decoded; our own encoded."""
+"""PNG, JPEG and TIFF: size and completeness of untrusted data are checked before they are decoded; our own encoded."""
 
 from __future__ import annotations
 
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core import tiff
 from gemini_ros.core.frames import FrameError
 
 MAX_PIXELS = 64 * 1024 * 1024
@@ -23,31 +25,31 @@ JPEG_START = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_END = b"\xff\xd9"
 _PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
-_TIFF_SHORT, _TIFF_SIDES = 3, ((256, 257), (322, 323))  # width and height of the image, and of a tile
 _JPEG_PROGRESSIVE = 0xC2
 # Colours and their swapped copy; float32 with what it is computed from on the way; an index with its table's values.
-_COLOR_BYTES, _MEASURED_BYTES, _LABEL_BYTES = 6, 14, 5
+_COLOR_BYTES, MEASURED_BYTES, _LABEL_BYTES = 6, 14, 5
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; OpenCV gives a palette's colours
-# Cameras may pad a JPEG behind its end marker; more than this is not padding.
-_JPEG_PADDING = 1024
+_PNG_GREY, _PNG_PALETTE = 0, 3
+_PNG_FIXED = 33  # bytes of signature and header chunk
+_JPEG_SCAN = 0xDA
 
 
-def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray:
-    """Decode PNG or JPEG ``data`` (uint8 (N,)), told apart by content.
+def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool, indices: bool = False) -> np.ndarray:
+    """Decode PNG, JPEG or TIFF ``data`` (uint8 (N,)), told apart by content.
 
-    ``color``: uint8 (H, W, 3) in RGB order, whatever is stored; else the stored values: uint8 or uint16,
-    (H, W) or (H, W, C). Raises ``FrameError`` for data that is neither, too large, truncated or corrupt.
+    ``color``: uint8 (H, W, 3) in RGB order, whatever is stored; else the stored values: uint8, uint16 or float32,
+    (H, W) or (H, W, C). ``indices``, for labels: the indices of a PNG with a palette, not its colours, and the numbers
+    of one with 1, 2 or 4 bits, not shades of 8. Raises ``FrameError`` for data of another kind, too large, truncated or
+    corrupt.
     """
     kind, (width, height) = image_file_size(data)
     what = f"{kind} image of {width}x{height}"
     if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
         raise FrameError(f"{what}, expected a positive size of at most {MAX_PIXELS} pixels")
-    if (needed := width * height * _pixel_bytes(kind, data, color)) > MAX_BYTES:
+    if (needed := _decoding_bytes(kind, data, color)) > MAX_BYTES:
         raise FrameError(f"{what} takes {needed} bytes to decode, expected at most {MAX_BYTES}")
-    if kind == "PNG":
-        _check_png_chunks(data)
-    elif data[-_JPEG_PADDING:].tobytes().rfind(_JPEG_END) < 0:
-        raise FrameError(f"{what} is truncated: its {len(data)} bytes hold no end marker")
+    _CHECKS[kind](data, what)
+    data, unit = _indices_as_grey(data) if indices and kind == "PNG" else (data, 1)
     # A camera's image is taken as it lies on the sensor, whatever an EXIF tag says.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if color else cv2.IMREAD_UNCHANGED
     try:
@@ -58,7 +60,9 @@ def decode_image_file(data: npt.NDArray[np.uint8], *, color: bool) -> np.ndarray
         raise FrameError(f"{what} cannot be decoded: its {len(data)} bytes are corrupt")
     if image.shape[:2] != (height, width):
         raise FrameError(f"{what} by its header decodes to {image.shape[1]}x{image.shape[0]}: it is corrupt")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if color else image
+    if color:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image // unit if unit > 1 else image
 
 
 def encode_image_file(image: np.ndarray, suffix: str, *options: int) -> bytes:
@@ -74,7 +78,7 @@ def encode_image_file(image: np.ndarray, suffix: str, *options: int) -> bytes:
 
 
 def image_file_size(data: npt.NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
-    """("PNG" or "JPEG", (width, height)) from the header alone."""
+    """("PNG", "JPEG" or "TIFF", (width, height)) from the header alone."""
     start = data[:24].tobytes()
     if start.startswith(_PNG):
         if len(start) < 24 or start[12:16] != b"IHDR":
@@ -82,15 +86,17 @@ def image_file_size(data: npt.NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
         width, height = struct.unpack(">II", start[16:])
         return "PNG", (width, height)
     if start.startswith(JPEG_START):
-        return "JPEG", _jpeg_frame(data)[1]
-    raise FrameError(f"compressed image starts with bytes {start[:8].hex(' ')}, expected JPEG or PNG data")
+        return "JPEG", _jpeg_frame(data)[1:3]
+    if start.startswith(tiff.STARTS):
+        header = tiff.read_tiff_header(data)
+        if header is None:
+            raise FrameError(f"TIFF image of {len(data)} bytes without a directory: it is truncated or corrupt")
+        return "TIFF", header.size
+    raise FrameError(f"compressed image starts with bytes {start[:8].hex(' ')}, expected JPEG, PNG or TIFF data")
 
 
 def other_image_size(data: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
-    """(width, height) from the header of a PNM, BMP, WebP or TIFF file; ``None`` where it has none.
-
-    Of a TIFF the largest of the image and its tiles, which are unpacked whole.
-    """
+    """(width, height) from the header of a PNM, BMP or WebP file; ``None`` where it has none."""
     start = data[:4096].tobytes()
     if found := _PNM.match(start):
         return int(found[1]), int(found[2])
@@ -100,8 +106,6 @@ def other_image_size(data: npt.NDArray[np.uint8]) -> tuple[int, int] | None:
             return abs(width), abs(height)
         if start.startswith(b"RIFF") and start[8:15] == b"WEBPVP8":
             return _webp_size(start)
-        if start[:4] in (b"II*\0", b"MM\0*"):
-            return _tiff_size(data)
     except struct.error:
         pass
     return None
@@ -118,17 +122,13 @@ def _webp_size(start: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _tiff_size(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """By the tags of its first directory (TIFF 6.0, section 2)."""
-    view, order = data.data, "<" if data[0] == ord("I") else ">"
-    (at,) = struct.unpack_from(f"{order}I", view, 4)
-    (count,) = struct.unpack_from(f"{order}H", view, at)
-    sides = {}
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(f"{order}HH", view, entry)
-        (sides[tag],) = struct.unpack_from(f"{order}{'H' if kind == _TIFF_SHORT else 'I'}", view, entry + 8)
-    pairs = ((sides.get(wide, 0), sides.get(high, 0)) for wide, high in _TIFF_SIDES)
-    return max(pairs, key=lambda pair: pair[0] * pair[1])
+def _decoding_bytes(kind: str, data: npt.NDArray[np.uint8], color: bool) -> int:
+    """Memory that decoding takes, with what follows it."""
+    width, height = image_file_size(data)[1]
+    if kind != "TIFF":
+        return width * height * _pixel_bytes(kind, data, color)
+    header = tiff.read_tiff_header(data)  # whatever the type: four values of float32 at most
+    return 16 * (header.unpacked if header else 0) + width * height * (_COLOR_BYTES if color else MEASURED_BYTES)
 
 
 def _pixel_bytes(kind: str, data: npt.NDArray[np.uint8], color: bool) -> int:
@@ -136,36 +136,65 @@ def _pixel_bytes(kind: str, data: npt.NDArray[np.uint8], color: bool) -> int:
     if kind == "JPEG":
         decoded = 9 if _jpeg_frame(data)[0] == _JPEG_PROGRESSIVE else 3
         return max(decoded, _COLOR_BYTES) if color else decoded + _LABEL_BYTES
-    depth, color_type = int(data[24]) if len(data) > 25 else 0, int(data[25]) if len(data) > 25 else 0
     if color:
         return _COLOR_BYTES
+    depth, color_type = _png_type(data)
     channels = _PNG_CHANNELS.get(color_type, 4)
-    return 2 * channels + _MEASURED_BYTES if depth > 8 else channels + _LABEL_BYTES
+    return 2 * channels + MEASURED_BYTES if depth > 8 else channels + _LABEL_BYTES
 
 
-def _jpeg_frame(data: npt.NDArray[np.uint8]) -> tuple[int, tuple[int, int]]:
-    """Marker and (width, height) of the first start-of-frame segment (ITU-T T.81, B.2.2).
+def _png_type(data: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Bits of a value, and the colour type."""
+    return (int(data[24]), int(data[25])) if len(data) > 25 else (0, 0)
+
+
+def _jpeg_frame(data: npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Marker, width and height of the first start-of-frame segment (ITU-T T.81, B.2.2), and where the next one starts.
 
     Stricter than decoders are about what may stand before it, so that none finds another frame than this one.
     """
-    view = data.data
-    at = 2
-    while at + 9 <= len(view):
-        marker = view[at + 1]
-        if view[at] != 0xFF or marker <= 0x01 or 0xD0 <= marker <= 0xD9:
-            break
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
+    for marker, at, after in _jpeg_segments(data):
         # C0-CF are frames, but for the tables C4 and CC and the extension C8.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", view, at + 5)
-            return marker, (width, height)
-        at += 2 + struct.unpack_from(">H", view, at + 2)[0]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and at + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data.data, at + 5)
+            return marker, width, height, after
     raise FrameError(f"JPEG image of {len(data)} bytes without a frame header: it is truncated or corrupt")
 
 
-def _check_png_chunks(data: npt.NDArray[np.uint8]) -> None:
+def _jpeg_segments(data: npt.NDArray[np.uint8], at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment, up to what is none; the pixels of a scan are none."""
+    view = data.data
+    while at + 4 <= len(view):
+        marker = view[at + 1]
+        if view[at] != 0xFF or marker <= 0x01 or 0xD0 <= marker <= 0xD9:
+            return
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        after = at + 2 + struct.unpack_from(">H", view, at + 2)[0]
+        yield marker, at, after
+        at = after
+
+
+def _check_jpeg_end(data: npt.NDArray[np.uint8], what: str) -> None:
+    """The pixels of the first scan are followed by an end marker, and that by any padding.
+
+    Within a scan FF comes before 00 and restart markers only, so the first end marker is that of the image. That of a
+    thumbnail stands before the frame.
+    """
+    for marker, _, after in _jpeg_segments(data, _jpeg_frame(data)[3]):
+        if marker == _JPEG_SCAN and data[after:].tobytes().find(_JPEG_END) >= 0:
+            return
+    raise FrameError(f"{what} is truncated: its {len(data)} bytes hold no end marker")
+
+
+def _check_tiff_parts(data: npt.NDArray[np.uint8], what: str) -> None:
+    header = tiff.read_tiff_header(data)
+    if header is None or not header.complete:
+        raise FrameError(f"{what} is truncated: its directory names pixels beyond its {len(data)} bytes")
+
+
+def _check_png_chunks(data: npt.NDArray[np.uint8], what: str) -> None:
     """Every chunk is complete with a right CRC, up to IEND; decoders differ in what they let pass."""
     view = data.data
     at = len(_PNG)
@@ -175,8 +204,33 @@ def _check_png_chunks(data: npt.NDArray[np.uint8]) -> None:
         if end > len(view):
             break
         if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", view, end - 4)[0]:
-            raise FrameError(f"PNG image of {len(view)} bytes is corrupt: wrong checksum at byte {end - 4}")
+            raise FrameError(f"{what} is corrupt: wrong checksum at byte {end - 4}")
         if kind == b"IEND":
             return
         at = end
-    raise FrameError(f"PNG image of {len(view)} bytes is truncated: no end chunk")
+    raise FrameError(f"{what} is truncated: its {len(view)} bytes hold no end chunk")
+
+
+def _indices_as_grey(data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], int]:
+    """A PNG of few bits or with a palette as the grey PNG of its numbers, and by how much a decoder multiplies these.
+
+    Decoders give a palette's colours, and stretch 1, 2 and 4 bits to 8; label images use both for show and size alone.
+    """
+    depth, color_type = _png_type(data)
+    if (
+        depth not in (1, 2, 4, 8)
+        or (color_type, depth) == (_PNG_GREY, 8)
+        or color_type not in (_PNG_GREY, _PNG_PALETTE)
+    ):
+        return data, 1
+    view = data.data
+    header = bytearray(view[12 : _PNG_FIXED - 4])
+    header[13] = _PNG_GREY
+    pixels = _PNG_FIXED
+    while view[pixels + 4 : pixels + 8] not in (b"IDAT", b""):  # the palette and what belongs to it come before
+        pixels += 12 + int.from_bytes(view[pixels : pixels + 4], "big")
+    grey = b"".join((view[:12], header, struct.pack(">I", zlib.crc32(header)), view[pixels:]))
+    return np.frombuffer(grey, np.uint8), 255 // ((1 << depth) - 1)
+
+
+_CHECKS = {"PNG": _check_png_chunks, "JPEG": _check_jpeg_end, "TIFF": _check_tiff_parts}

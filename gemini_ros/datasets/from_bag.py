@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +147,6 @@ def _describe(out: Path, bag: str | Path, frame: Frame) -> None:
         "layout": LAYOUT,
         "bag": Path(bag).name,
         "frame_id": frame.frame_id,
-        "intrinsics": asdict(frame.intrinsics) if frame.intrinsics else None,
+        "intrinsics": frame.intrinsics.to_dict() if frame.intrinsics else None,
     }
     (out / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")

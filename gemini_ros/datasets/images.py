@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +11,12 @@ from gemini_ros.core.frames import FrameError
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.datasets.layout import CHANNELS, ImageFormat
 
-_PNG_HEADER = struct.Struct(">8sI4sIIBB")  # signature, length and name of the chunk, width, height, depth, colour type
-_PNG_PALETTE, _PNG_GREY = 3, 0
-_PNG_FIXED = 33  # bytes of signature and header chunk
-
 
 def read_stored(path: Path, kind: str, image: ImageFormat) -> np.ndarray:
     """The stored numbers of a PNG or JPEG file: uint8 (H, W, 3) in RGB order, or (H, W) of ``stored_type``.
 
-    ``24_bits_rgb`` gives uint32 (H, W). Of a PNG with a palette, the indices count. Raises ``ValueError`` naming the
-    file, what was found and what was expected.
+    ``24_bits_rgb`` gives uint32 (H, W). Of a PNG with a palette or of few bits, its numbers count. Raises
+    ``ValueError`` naming the file, what was found and what was expected.
     """
     try:
         data = read_file(path)
@@ -31,11 +25,10 @@ def read_stored(path: Path, kind: str, image: ImageFormat) -> np.ndarray:
     try:
         if kind == "rgb":
             return decode_image_file(np.frombuffer(data, np.uint8), color=True)
-        data, unit = _indices_as_grey(data)
-        values = decode_image_file(np.frombuffer(data, np.uint8), color=False)
+        values = decode_image_file(np.frombuffer(data, np.uint8), color=False, indices=True)
     except FrameError as error:
         raise ValueError(f"{path}: unreadable: {error}") from error
-    return _numbers(path, kind, values // unit if unit > 1 else values, image)
+    return _numbers(path, kind, values, image)
 
 
 def decoded(kind: str, stored: np.ndarray, image: ImageFormat, classes: np.ndarray) -> np.ndarray:
@@ -87,22 +80,3 @@ def _numbers(path: Path, kind: str, values: np.ndarray, image: ImageFormat) -> n
         cure = ": write class ids, not colours" if kind == "labels" else ""
         raise ValueError(f"{path}: {found}; expected one number per pixel{cure}")
     return (values >> 3) | (values << 13) if image.encoding == "rotated_3_bits" else values
-
-
-def _indices_as_grey(data: bytes) -> tuple[bytes, int]:
-    """A PNG with a palette as the grey PNG of its indices, and by how much a decoder multiplies these.
-
-    Decoders give a palette's colours; label images use one only for show.
-    """
-    if len(data) < _PNG_FIXED or not data.startswith(b"\x89PNG"):
-        return data, 1
-    *_, depth, color_type = _PNG_HEADER.unpack_from(data)
-    if color_type != _PNG_PALETTE or depth not in (1, 2, 4, 8):
-        return data, 1
-    header = bytearray(data[12 : _PNG_FIXED - 4])
-    header[13] = _PNG_GREY
-    pixels = _PNG_FIXED
-    while data[pixels + 4 : pixels + 8] not in (b"IDAT", b""):  # the palette and what belongs to it come before
-        pixels += 12 + int.from_bytes(data[pixels : pixels + 4], "big")
-    grey = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[pixels:]
-    return grey, 255 // ((1 << depth) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import NOTES_TOPIC, Topics
-from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.camera_info import CameraCalibration
+from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.frames import MODALITIES, FrameError
 from gemini_ros.pipeline.grid import assumption, require_frame, require_size
 from gemini_ros.pipeline.image_topics import is_own_output
@@ -84,6 +86,7 @@ def check_bag(path: str | Path, choice: StreamChoice = DETECTED) -> BagCheck:
         if not names:
             notes.append("no stream of a camera: these are what a segmenter published")
         errors, assumed = _grids({s: seen[t] for s, t in topics.images().items()}, aligned_streams(topics, choice))
+        errors += _camera_errors(topics, seen)
         return BagCheck(checks, tuple(topic_lines(reader, topics)), (*notes, *assumed), tuple(errors))
 
 
@@ -103,6 +106,20 @@ def _notes_of(reader: BagReader) -> list[str]:
     return [reader.deserialize(stored).data for stored in reader.messages([NOTES_TOPIC])]
 
 
+def _camera_errors(topics: Topics, seen: Mapping[str, _Seen]) -> list[str]:
+    """Every camera_info that is not of the images it serves: labels need none, a map does."""
+    found = {}
+    for stream, images in topics.images().items():
+        info = getattr(topics, f"{stream}_info", None)
+        for calibration in seen[info].calibrations if info else ():
+            for size in sorted(seen[images].sizes):
+                try:
+                    calibration.intrinsics(image_size=size)
+                except FrameError as error:
+                    found[f"{info}: {error}"] = True
+    return list(found)
+
+
 @dataclass
 class _Seen:
     """What was seen of one topic so far; messages of none of the streams are counted alone."""
@@ -113,6 +130,7 @@ class _Seen:
     sizes: set[tuple[int, int]] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
     unstamped: int = 0
+    calibrations: set[CameraCalibration] = field(default_factory=set)
 
     def add(self, reader: BagReader, stored: BagMessage) -> None:
         """Count a message, and check one of a stream."""
@@ -135,7 +153,9 @@ class _Seen:
         if self.stream in IMAGES:
             self.sizes.add(decode_image(message, self.stream).shape[1::-1])
         elif self.stream and self.stream.endswith("_info"):
-            intrinsics_from_camera_info(message)
+            calibration = CameraCalibration.of(message)
+            calibration.intrinsics()
+            self.calibrations.add(calibration)
         return stamp_ns(message)
 
     def result(self, topic: str, msgtype: str) -> TopicCheck:

@@ -79,6 +79,7 @@ def evaluate_bag(
             model_sha256=sha256_of(model),
             notes=[*run.pipeline.notes(), *scorer.notes()],
             bag_sha256=sha256_of(bag),
+            unused=run.pipeline.unused(run.walk.required),
         )
         sheet = Path(out) / "contact_sheet.png"
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's

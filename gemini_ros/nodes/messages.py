@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.lens import POLYNOMIALS, Lens
 
 
 def time_message(stamp_ns: int) -> Time:
@@ -40,16 +41,17 @@ def image_message(image: npt.NDArray[np.uint8], head: Header) -> Image:
 
 
 def camera_info_message(intrinsics: Intrinsics, head: Header) -> CameraInfo:
-    """sensor_msgs/CameraInfo of a rectified pinhole camera."""
+    """sensor_msgs/CameraInfo of a camera: a pinhole's, as of rectified images, or with the lens of raw ones."""
     fx, fy, cx, cy = intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy
+    lens = intrinsics.lens or Lens(POLYNOMIALS[0])
     return CameraInfo(
         header=head,
         width=intrinsics.width,
         height=intrinsics.height,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
+        distortion_model=lens.model,
+        d=list(lens.coefficients or [0.0] * 5),
         k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        r=list(lens.rotation),
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
 

@@ -90,8 +90,11 @@ class BagWalk:
             base_frame=settings.base_frame,
             transforms=TransformTree(reader, self.topics.rgb or self.topics.depth or "").at,
         )
+        self.required = required
         aligned = aligned_streams(self.topics, choice)
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges, aligned)
+        for stream, source in self.intake.streams.items():
+            source.topic = getattr(self.topics, stream)
         self.faults = self.intake.faults
         self._reader = reader
 

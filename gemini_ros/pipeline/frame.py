@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
@@ -20,12 +20,13 @@ _NOTES_KEPT = 20
 
 @dataclass(frozen=True)
 class Segmented:
-    """A frame with the network's answer, and the times of its stages so far."""
+    """A frame with the network's answer, the times of its stages so far, and why its camera is not known."""
 
     frame: Frame
     segmentation: Segmentation
     timer: StageTimer
     seen: Seen
+    camera_fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ class FramePipeline:
             segmentation = segmenter.segment(frame)
         except Exception as error:  # noqa: BLE001 (a backend may raise anything; the next frame may be good)
             return Failed("failed", f"{type(error).__name__}: {error}")
+        frame, segmentation = self._intake.without_robot(frame, segmentation)
         _time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)
         receipt = min((item.receipt for item in images), default=Instant.of(match.time_ns))
-        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt))
+        camera_fault = "" if frame.intrinsics else self._intake.grid_fault
+        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt), camera_fault)
 
     def settle(self, outcome: Segmented | Failed) -> Segmented | None:
         """Count a match that was begun by its outcome; what there is to publish, ``None`` where nothing is."""
@@ -110,7 +113,9 @@ class FramePipeline:
     def map(self, segmented: Segmented, now: Instant) -> None:
         """The frame as evidence into the map."""
         with segmented.timer.stage("costmap"):
-            self._costmap.integrate(segmented.frame, segmented.segmentation, segmented.seen, now)
+            self._costmap.integrate(
+                segmented.frame, segmented.segmentation, segmented.seen, now, segmented.camera_fault
+            )
 
     def notes(self) -> list[str]:
         """What was not there or not usable in a run, and what follows; the commonest first."""
@@ -122,6 +127,12 @@ class FramePipeline:
         notes += [str(unpaired) for unpaired in self._intake.matcher.unpaired_ever.values()]
         faults = self._intake.faults + self.faults
         return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]
+
+    def unused(self, required: Sequence[str]) -> list[str]:
+        """Of the ``required`` streams, and of depth for the map, those that brought nothing usable in the whole run."""
+        counts = self._intake.matcher.counts
+        unused = [name for name in required if not counts[name].in_pairs + counts[name].singles]
+        return unused + ["depth"] * (self._costmap.always_blind and "depth" not in unused)
 
     def abandon(self) -> int:
         """Take the matches that are still under way out of their threads' hands; how many there were."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
-from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
-from gemini_ros.core.measured import too_little, too_little_for_map
+from gemini_ros.core.camera_info import CameraCalibration
+from gemini_ros.core.encodings import decode_image, fingerprint, image_size, stamp_ns
+from gemini_ros.core.frames import MODALITIES, UNLABELLED, Frame, FrameError, Intrinsics, Segmentation
+from gemini_ros.core.measured import exposure, too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.grid import assumption, require_frame, require_size
 from gemini_ros.pipeline.repeats import Moved
-from gemini_ros.pipeline.settings import Settings
+from gemini_ros.pipeline.settings import AUTO, RECTIFIED, Settings, self_mask_of
 from gemini_ros.pipeline.statistics import FaultCounts
 from gemini_ros.pipeline.sync import Match, PairMatcher
 
@@ -25,6 +27,12 @@ _NEVER = Instant.of(0)
 _LARGER = 4
 """Times the pixels of what is known; less is decoded and judged as an image."""
 _UNITS = {"depth": "m", "thermal": "°C"}
+NO_CAMERA_INFO = "no camera_info"
+_WORDS = re.compile(r"[/_]")
+_SETTLED = 3
+"""Images for which a camera_info that changed has to stay before the map believes it."""
+_TO_RETURN = 2
+"""Times the share of valid pixels that an image needs after one that was not usable."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,31 @@ class Received:
 
 
 class ImageStream:
-    """What is known of one stream of images: its frame, its camera, and how its messages are read."""
+    """What is known of one stream of images: its frame, its camera, and how its messages are read.
+
+    ``topic`` is where the images come from, if that is known. ``intrinsics`` are those of the images, ``None`` as long
+    as ``camera_fault`` says why. ``image_warning`` says what is less than it could be in the last image, which is used
+    all the same.
+    """
 
     def __init__(self, name: str, settings: Settings, valid_range: tuple[float, float] | None = None) -> None:
         self.name = name
         self.image_fault = ""
-        """Why the last image shows the model next to nothing; empty where it does not."""
+        """Why the last image was not usable; empty where it was."""
         self.map_fault = ""
         """Why the last depth shows the map next to nothing."""
+        self.image_warning = ""
         self._valid_range = valid_range
+        self._usable = True
+        self.topic = ""
         self.frame_id = ""
         self.intrinsics: Intrinsics | None = None
-        self.camera_fault = "no camera_info"
+        self.camera_fault = NO_CAMERA_INFO
+        self._calibration: CameraCalibration | None = None
+        self._unsettled = 0
         self.size: tuple[int, int] | None = None
         self._settings = settings
+        self._skipped_rows = settings.thermal_skip_rows if name == "thermal" else 0
 
     def decode(self, message: Any, received_ns: int, receipt: Instant) -> tuple[Received, int]:
         """The image of a sensor_msgs/Image or CompressedImage, and the fingerprint of its content.
@@ -66,28 +85,44 @@ class ImageStream:
         Raises ``FrameError`` with the cause the message is dropped under; for its size before anything is decoded.
         """
         start_ns = time.monotonic_ns()
-        self._check_size(image_size(message), compressed=hasattr(message, "format"))
+        self._check_size(self.size_of(message), compressed=hasattr(message, "format"))
         image = decode_image(
             message,
             self.name,
+            depth_scale=self._settings.depth_scale,
             thermal_scale=self._settings.thermal_scale,
             thermal_offset=self._settings.thermal_offset,
+            thermal_skip_rows=self._skipped_rows,
         )
-        self.size = image.shape[1], image.shape[0]
-        if self._valid_range is not None:
-            unit = _UNITS.get(self.name, "")
-            self.image_fault = too_little(self.name, image, *self._valid_range, unit, "which the model takes")
-        if self.name == "depth":
-            self.map_fault = too_little_for_map(image, self._settings.costmap)
+        self._follow_size((image.shape[1], image.shape[0]))
+        self._judge(image)
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
 
+    def size_of(self, message: Any) -> tuple[int, int]:
+        """(width, height) of the image in a message, without rows of telemetry; from its header alone."""
+        width, height = image_size(message)
+        return width, height - abs(self._skipped_rows)
+
     @property
     def blind(self) -> str:
-        """Why the last image measures next to nothing; empty where it does not."""
+        """Why the last image shows the model or the map next to nothing; empty where it does not."""
         return self.image_fault or self.map_fault
+
+    def _judge(self, image: np.ndarray) -> None:
+        """Raise ``FrameError`` for an image that the model can use next to nothing of; none is converted."""
+        least, fault = self._settings.min_valid * (1 if self._usable else _TO_RETURN), ""
+        if self.name == "rgb":
+            fault, self.image_warning = exposure(image, least)
+        elif self._valid_range is not None:
+            fault = too_little(self.name, image, *self._valid_range, _UNITS.get(self.name, ""), least=least)
+        self._usable = not fault
+        if fault:
+            raise FrameError(fault, "unusable")
+        if self.name == "depth":
+            self.map_fault = too_little_for_map(image, self._settings.costmap)
 
     def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
         """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
@@ -109,16 +144,47 @@ class ImageStream:
 
     @property
     def _info_size(self) -> tuple[int, int] | None:
-        return None if self.intrinsics is None else (self.intrinsics.width, self.intrinsics.height)
+        return None if self._calibration is None or min(self._calibration.size) <= 0 else self._calibration.size
+
+    @property
+    def rectified(self) -> bool:
+        """Whether the images are rectified: as set, else by their topic, as drivers and image_proc call it."""
+        if self._settings.rectification != AUTO:
+            return self._settings.rectification == RECTIFIED
+        return not {"rect", "rectified"}.isdisjoint(_WORDS.split(self.topic.lower()))
 
     def take_info(self, message: Any) -> None:
         """Learn the camera from a sensor_msgs/CameraInfo; one that is unusable is told in ``camera_fault``."""
         self.frame_id = self.frame_id or message.header.frame_id
+        before, self._calibration = self._calibration, CameraCalibration.of(message)
+        if before != self._calibration:
+            self._unsettled = 0 if before is None else _SETTLED
+            self._find_camera()
+
+    def _follow_size(self, size: tuple[int, int]) -> None:
+        """An image of ``size`` came: its camera may be another, or believed by now."""
+        before, self.size = self.size, size
+        settled = self._unsettled == 1
+        self._unsettled = max(self._unsettled - 1, 0)
+        if self._calibration is not None and (before != size or settled):
+            self._find_camera()
+
+    def _find_camera(self) -> None:
+        """The camera of the images, or why there is none; assemblies in another thread see one or the other."""
+        calibration, rows, found = self._calibration, self._skipped_rows, None
+        if calibration is None:
+            return
+        if rows and self.size and calibration.size[1] == self.size[1] + abs(rows):
+            calibration = calibration.without_rows(rows)
         try:
-            self.intrinsics = intrinsics_from_camera_info(message)
+            found = calibration.intrinsics(rectified=self.rectified, image_size=self.size)
             self.camera_fault = ""
+            if self._unsettled:
+                found = None
+                self.camera_fault = "camera_info changed: the map waits for one that stays; do two cameras publish it?"
         except FrameError as error:
-            self.intrinsics, self.camera_fault = None, str(error)
+            self.camera_fault = str(error)
+        self.intrinsics = found
 
 
 class Intake:
@@ -126,8 +192,7 @@ class Intake:
 
     ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``aligned``: streams that lie on the
     grid of RGB by the names of their topics, beside those that the settings name. ``faults`` counts the reasons, and
-    the images that measure next to nothing, which go on their way. Not safe to use from several threads, but for
-    ``assemble``.
+    the warnings about images that go on their way. Not safe to use from several threads, but for ``assemble``.
     """
 
     def __init__(
@@ -153,6 +218,8 @@ class Intake:
         self.streams = {name: ImageStream(name, settings, ranges.get(name)) for name in names}
         self.faults = FaultCounts()
         self._aligned = settings.aligned | frozenset(aligned)
+        self._camera_faults: dict[str, str] = {}
+        self._self_mask = self_mask_of(settings)
 
     def take(
         self, stream: str, message: Any, clock: Callable[[], int], received_ns: int, receipt: Instant
@@ -162,15 +229,21 @@ class Intake:
 
         Raises ``FrameError`` once the message is counted as dropped.
         """
+        source, at_ns = self.streams[stream], stamp_ns(message)
         try:
+            if at_ns == 0:
+                raise FrameError("stamp 0: the driver has to stamp its images with the time of exposure", "unusable")
             self._require_grid(stream, message)
-            received, content = self.streams[stream].decode(message, received_ns, receipt)
+            received, content = source.decode(message, received_ns, receipt)
+            source.image_fault = ""
         except FrameError as error:
+            source.image_fault = str(error) if error.cause == "unusable" else ""
             self.refuse(stream, error, clock())
             raise
-        if fault := self.streams[stream].image_fault:
-            self.faults.note(fault, f"{stream} measures nothing")
-        return self.matcher.add(stream, stamp_ns(message), received, clock(), content, not self.streams[stream].blind)
+        self._note_camera(source)
+        if source.image_warning:
+            self.faults.note(f"{stream}: {source.image_warning}", f"{stream} warning")
+        return self.matcher.add(stream, at_ns, received, clock(), content, not source.blind)
 
     def assumptions(self) -> list[str]:
         """What is taken for granted of streams that are said to be aligned."""
@@ -185,7 +258,7 @@ class Intake:
             return
         if stream not in self._aligned:
             require_frame(stream, message.header.frame_id.lstrip("/"), rgb.frame_id.lstrip("/"))
-        require_size(stream, image_size(message), rgb.size)
+        require_size(stream, self.streams[stream].size_of(message), rgb.size)
 
     def _require_frames(self, match: Match) -> None:
         """The same for images that came before the first of RGB."""
@@ -197,22 +270,57 @@ class Intake:
         """Learn the camera of a stream from a sensor_msgs/CameraInfo."""
         source = self.streams[stream]
         source.take_info(message)
-        if source.camera_fault:
-            self.faults.note(f"{stream} camera_info: {source.camera_fault}")
+        self._note_camera(source)
+
+    def camera_fault(self, stream: str) -> str:
+        """Why the camera of a stream is not known; empty where another stream's serves all of them."""
+        fault = self.streams[stream].camera_fault
+        others = any(source.intrinsics for source in self.streams.values())
+        return "" if fault == NO_CAMERA_INFO and others else fault
+
+    def _note_camera(self, source: ImageStream) -> None:
+        """Count what is wrong with a camera_info when it begins."""
+        before, self._camera_faults[source.name] = self._camera_faults.get(source.name), source.camera_fault
+        if source.camera_fault not in ("", NO_CAMERA_INFO, before):
+            self.faults.note(f"{source.name} camera_info: {source.camera_fault}")
 
     def refuse(self, stream: str, error: FrameError, now_ns: int) -> None:
         """Count a message that came and is of no use."""
         self.matcher.drop(stream, error.cause, now_ns)
         if error.cause != "not_ready":
-            self.faults.note(f"{stream}: {error}")
+            # Of images that measure next to nothing, each reads other figures.
+            kind = f"{stream} {str(error).partition(':')[0]}" if error.cause == "unusable" else ""
+            self.faults.note(f"{stream}: {error}", kind)
 
     def assemble(self, match: Match) -> Frame:
         """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""
         rgb = self.streams.get("rgb")
         self._require_frames(match)
         if rgb is None:
-            return assemble(match, rgb_frame_id="")
-        return assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)
+            frame = assemble(match, rgb_frame_id="")
+        else:
+            frame = assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)
+        mask = self._self_mask
+        if mask is not None and mask.shape[::-1] != frame.size:
+            found, grid = _text(mask.shape[::-1]), _text(frame.size)
+            raise FrameError(f"camera.self_mask is {found}, the images are {grid}: draw it on an image", "wrong_size")
+        return frame
+
+    def without_robot(self, frame: Frame, segmentation: Segmentation) -> tuple[Frame, Segmentation]:
+        """Both without what the camera sees of the robot itself, by ``camera.self_mask``: no label, and no depth."""
+        mask = self._self_mask
+        if mask is None:
+            return frame, segmentation
+        labels, confidence = np.where(mask, np.uint8(UNLABELLED), segmentation.labels), segmentation.confidence
+        segmentation = replace(segmentation, labels=labels, confidence=np.where(mask, np.uint8(0), confidence))
+        if frame.depth is not None:
+            frame = replace(frame, depth=np.where(mask, np.float32(np.nan), frame.depth))
+        return frame, segmentation
+
+    @property
+    def grid_fault(self) -> str:
+        """Why the camera of the grid is not known, if it is not: that of RGB, else of the first stream."""
+        return self.camera_fault("rgb" if "rgb" in self.streams else next(iter(self.streams)))
 
 
 def _text(size: tuple[int, int]) -> str:
@@ -223,25 +331,19 @@ def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None =
     """The frame of a match whose items are ``Received``; items that are no modality (ground truth) are left aside.
 
     Every image lies on the RGB grid, so the frame carries the RGB image's ``frame_id``, and ``rgb_frame_id`` where RGB
-    is missing. ``intrinsics`` are those of the grid; without them, the first image that brings some counts.
+    is missing. ``intrinsics`` are those of the grid; without them, the first image of their size that brings some
+    counts. Labels need none: a frame goes without intrinsics of another size.
 
-    Raises ``FrameError`` with cause ``wrong_size`` for images, or a camera_info, of different sizes; ``invalid`` for
-    arrays of a wrong type.
+    Raises ``FrameError`` with cause ``wrong_size`` for images of different sizes; ``invalid`` for arrays of a wrong
+    type.
     """
     received: dict[str, Received] = {name: match.items[name] for name in MODALITIES if name in match.items}
     if "rgb" in received:
         frame_id = received["rgb"].frame_id
     else:
         frame_id = rgb_frame_id or next((item.frame_id for item in received.values()), "")
-    if intrinsics is None:
-        intrinsics = next((item.intrinsics for item in received.values() if item.intrinsics), None)
     images = {name: item.image for name, item in received.items()}
-    frame = Frame.from_images(match.stamp_ns, frame_id, images, intrinsics)
-    if intrinsics and (intrinsics.width, intrinsics.height) != frame.size:
-        width, height = frame.size
-        raise FrameError(
-            f"camera_info {intrinsics.width}x{intrinsics.height}, {next(iter(received))} {width}x{height}: publish the "
-            "camera_info of the image as it is sent",
-            "wrong_size",
-        )
-    return frame
+    size = next((image.shape[1::-1] for image in images.values()), None)
+    cameras = (intrinsics, *(item.intrinsics for item in received.values()))
+    camera = next((camera for camera in cameras if camera and (camera.width, camera.height) == size), None)
+    return Frame.from_images(match.stamp_ns, frame_id, images, camera)

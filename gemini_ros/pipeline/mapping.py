@@ -14,10 +14,12 @@ from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import no_evidence, too_little_for_map
 from gemini_ros.pipeline.clock import Instant, Seen
+from gemini_ros.pipeline.intake import NO_CAMERA_INFO
 from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 from gemini_ros.pipeline.statistics import FaultCounts
 
 _NEWS_KEPT = 10
+_BLIND = ("range", "height")  # kinds of faults that no scene explains when all frames have them
 
 
 class Mapper:
@@ -47,17 +49,24 @@ class Mapper:
         self._jumps = poses.jumps
         self._integrated_ns = 0
         self._warm = False
+        self._frames_in_place = self._blind_frames = 0
 
     def integrate(
-        self, frame: Frame, segmentation: Segmentation, seen: Seen | None = None, now: Instant | None = None
+        self,
+        frame: Frame,
+        segmentation: Segmentation,
+        seen: Seen | None = None,
+        now: Instant | None = None,
+        camera_fault: str = "",
     ) -> None:
         """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing.
 
         ``seen`` is when it was taken and came, ``now`` the present; without them all of it was at the frame's stamp.
+        ``camera_fault`` is why the frame has no intrinsics.
         """
         seen = seen or Seen.of(frame.stamp_ns)
         self._integrated_ns = time.monotonic_ns()
-        kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt)
+        kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault)
         if self.fault:
             self.faults.note(self.fault, kind)
         elif self.warning:
@@ -138,7 +147,9 @@ class Mapper:
         with self._lock:
             self._stopped = False
 
-    def _integrate(self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant) -> tuple[str, str]:
+    def _integrate(
+        self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant, camera_fault: str
+    ) -> tuple[str, str]:
         """The kind of sentence, where those of a kind differ in figures alone, and why the frame is no evidence."""
         with self._lock:
             self._follow_jumps(now)
@@ -149,7 +160,8 @@ class Mapper:
         if depth is None:
             faults.append("the frame has no depth: depth is missing, does not pair, or is not among the modalities")
         if intrinsics is None:
-            faults.append("the camera's intrinsics are not known: publish a calibrated camera_info")
+            why = camera_fault if camera_fault not in ("", NO_CAMERA_INFO) else "publish a calibrated camera_info"
+            faults.append(f"the camera's intrinsics are not known: {why}")
         if depth is not None and not kind:  # without depth nobody has waited for the pose
             try:
                 pose = self._poses.at(seen.time_ns, frame.frame_id)
@@ -170,10 +182,17 @@ class Mapper:
                 segmentation, depth, intrinsics, pose.grid_from_camera, evidence_ns, seen.receipt.steady_ns
             )
             config = self._costmap.config
-        fault = too_little_for_map(depth, config)
-        if known or fault:
-            return "too little", fault
-        return "no evidence", no_evidence(depth, intrinsics, pose.grid_from_camera, config)
+        kind, fault = "range", too_little_for_map(depth, config)
+        if not known and not fault:
+            kind, fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
+        self._blind_frames += kind in _BLIND and bool(fault)
+        self._frames_in_place += 1
+        return kind, fault
+
+    @property
+    def always_blind(self) -> bool:
+        """Whether no frame of known pose had depth in range and at heights of the map: another unit, or mounting."""
+        return 0 < self._frames_in_place == self._blind_frames
 
     def _render(self, at: Instant) -> Occupancy:
         occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns)

@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.documents import parse_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
-from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.files import read_file
+from gemini_ros.core.frames import MODALITIES, FrameError
+from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.measured import MIN_SHARE
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.load import AUTO, BACKENDS, TENSORRT
@@ -26,6 +32,7 @@ from gemini_ros.pipeline.parameter_files import read_sections, sections_reaching
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
 
+RECTIFICATIONS = (AUTO, "raw", RECTIFIED := "rectified")
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
@@ -182,6 +189,14 @@ SETTINGS: tuple[Setting, ...] = (
         choices=RULES,
     ),
     Setting(
+        "presence.min_valid",
+        MIN_SHARE,
+        "An image with a smaller share of valid pixels (measured, within the model's range, not saturated) is not "
+        "usable and dropped as `unusable`; once that happened, twice the share is needed.",
+        0.0,
+        0.5,
+    ),
+    Setting(
         "odometry.max_speed_mps",
         5.0,
         "A pose that the robot can only have reached faster than this is a jump: the map is cleared.",
@@ -200,6 +215,19 @@ SETTINGS: tuple[Setting, ...] = (
         (),
         "Mounting of the camera body (x forward) in `costmap.base_frame`: x y z in metres, roll pitch yaw in radians. "
         "Empty: the transform of TF is used where tf2_ros is installed.",
+    ),
+    Setting(
+        "camera.rectification",
+        AUTO,
+        "Which calibration of `camera_info` belongs to the images: `raw` takes K and D, `rectified` takes P. `auto` "
+        "takes P where a word of their topic is `rect`, as in `image_rect_color`.",
+        choices=RECTIFICATIONS,
+    ),
+    Setting(
+        "camera.self_mask",
+        "",
+        "Path of an 8-bit image of the grid's size: where it is not 0, the camera sees the robot itself. These pixels "
+        "get label 255 and are no evidence for the map. Empty: none.",
     ),
     Setting(
         "label_set",
@@ -273,6 +301,14 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "depth.scale",
+        1.0,
+        "Factor on the metres that REP 118 reads (16UC1 is millimetres, 32FC1 metres): 0.25 for 16UC1 in steps of "
+        "0.25 mm, 0.001 for 32FC1 in millimetres.",
+        1e-6,
+        1e6,
+    ),
+    Setting(
         "thermal.scale",
         CENTIKELVIN_SCALE,
         "Degrees Celsius per raw count of a 16 or 8 bit thermal image.",
@@ -281,6 +317,13 @@ SETTINGS: tuple[Setting, ...] = (
         "°C",
     ),
     Setting("thermal.offset", CENTIKELVIN_OFFSET, "Degrees Celsius at a raw count of 0.", -1000.0, 1000.0, "°C"),
+    Setting(
+        "thermal.skip_rows",
+        0,
+        "Rows of telemetry that are cut off at the bottom of thermal images; of a negative number, at the top.",
+        -1000,
+        1000,
+    ),
     Setting(
         "statistics_file",
         "",
@@ -308,9 +351,12 @@ class Settings:
     missing_policy: str
     missing_timeout_ns: int
     repeated: str
+    min_valid: float
     max_speed_mps: float
     camera_size: tuple[int, int] | None
     camera_in_base: tuple[float, ...] | None
+    rectification: str
+    self_mask: Path | None
     label_set: str
     engine_build: bool
     build_only: bool
@@ -319,8 +365,10 @@ class Settings:
     costmap: CostmapConfig
     costmap_frame: str
     base_frame: str
+    depth_scale: float
     thermal_scale: float
     thermal_offset: float
+    thermal_skip_rows: int
     statistics_file: Path | None
 
 
@@ -356,9 +404,12 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
         repeated=values["presence.repeated"],
+        min_valid=values["presence.min_valid"],
         max_speed_mps=values["odometry.max_speed_mps"],
         camera_size=_camera_size(values["camera.size"]),
         camera_in_base=_camera_in_base(values["camera.in_base"]),
+        rectification=values["camera.rectification"],
+        self_mask=_path(values["camera.self_mask"]),
         label_set=values["label_set"],
         engine_build=values["engine.build"],
         build_only=values["engine.build_only"],
@@ -367,8 +418,10 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         costmap=_costmap(values),
         costmap_frame=_frame(values, "costmap.frame", "the frame of the odometry, as a rule odom"),
         base_frame=_frame(values, "costmap.base_frame", "the frame of the robot, as a rule base_link"),
+        depth_scale=values["depth.scale"],
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
+        thermal_skip_rows=values["thermal.skip_rows"],
         statistics_file=_path(values["statistics_file"]),
     )
 
@@ -532,6 +585,20 @@ def label_set_for(info: ModelInfo, settings: Settings) -> LabelSet:
     if not settings.label_set:
         return info.label_set
     return info.label_set.with_meaning_of(load_label_set(settings.label_set))
+
+
+def self_mask_of(settings: Settings) -> npt.NDArray[np.bool_] | None:
+    """Where the camera sees the robot, bool (H, W), by ``camera.self_mask``. Raises ``ValueError``."""
+    path = settings.self_mask
+    if path is None:
+        return None
+    try:
+        values = decode_image_file(np.frombuffer(read_file(path), np.uint8), color=False)
+    except (OSError, FrameError) as error:
+        raise ValueError(f"camera.self_mask: {path}: {getattr(error, 'strerror', None) or error}") from error
+    if values.dtype != np.uint8 or values.shape[2:] not in ((), (3,)):
+        raise ValueError(f"camera.self_mask: {path}: {values.dtype} {values.shape}, expected 8 bits, grey or colour")
+    return np.asarray(values if values.ndim == 2 else values.max(axis=2), bool)
 
 
 DEFAULTS = make_settings()

@@ -19,6 +19,7 @@ CAUSES = (
     "overflow",
     "time_jump",
     "invalid",
+    "unusable",
     "wrong_size",
     "wrong_frame",
     "not_ready",

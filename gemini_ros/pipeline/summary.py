@@ -48,6 +48,7 @@ class Summary:
     ``core.metrics.Scores`` over the ``scored_frames``, those with an equal stamp in the truth; a class in neither truth
     nor prediction is ``None``, so is the calibration error where the confidence was not recorded. ``notes`` say what
     was not there, or not usable, and what follows. ``bag_sha256``: of the bag that was evaluated (``core.files``).
+    ``unused``: streams of the model that brought nothing usable.
     """
 
     frames: Mapping[str, StreamCounts]
@@ -71,6 +72,7 @@ class Summary:
     model_sha256: str
     notes: tuple[str, ...] = ()
     bag_sha256: str = ""
+    unused: tuple[str, ...] = ()
     version: str = __version__
 
     def check(self) -> list[str]:
@@ -85,13 +87,19 @@ class Summary:
         )
         return counters.identities(self.frames)
 
+    def failures(self) -> list[str]:
+        """Why the run is no success, though every message is accounted for: a model that went without its images."""
+        if not self.inferences:
+            return ["nothing was segmented: no image of the model's streams made a frame, see the counts and the notes"]
+        return [
+            f"{stream} brought nothing usable: {_counts_text(self.frames[stream])}: see the notes, or leave it out by "
+            "--modalities"
+            for stream in self.unused
+        ]
+
     def lines(self) -> list[str]:
         """What became of the messages of each stream, the score, and the notes."""
-        found = []
-        for stream, counts in self.frames.items():
-            dropped = ", ".join(f"{n} {cause}" for cause, n in counts.dropped.items()) or "none"
-            used = f"{counts.received} received, {counts.in_pairs} in pairs, {counts.singles} single"
-            found.append(f"{stream:8s} {used}, dropped: {dropped}")
+        found = [f"{stream:8s} {_counts_text(counts)}" for stream, counts in self.frames.items()]
         found.append(f"pairs    {self.pairs}, singles {self.singles}, inferences {self.inferences}")
         if self.miou is not None:
             found.append(f"mIoU     {self.miou:.4f} over {self.scored_frames} frames")
@@ -127,8 +135,12 @@ def summarise(
     scored_frames: int = 0,
     notes: Iterable[str] = (),
     bag_sha256: str = "",
+    unused: Iterable[str] = (),
 ) -> Summary:
-    """The summary of a run at rest; without ``scores`` the labels were compared with nothing."""
+    """The summary of a run at rest; without ``scores`` the labels were compared with nothing.
+
+    ``unused``: see ``FramePipeline.unused``.
+    """
     return Summary(
         frames=dict(streams),
         pairs=counters.pairs,
@@ -146,6 +158,7 @@ def summarise(
         model_sha256=model_sha256,
         notes=tuple(notes),
         bag_sha256=bag_sha256,
+        unused=tuple(unused),
     )
 
 
@@ -158,6 +171,8 @@ def score_fields(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
 def summary_from_json(text: str, where: str = "summary") -> Summary:
     """Read what ``Summary.to_json`` wrote. Raises ``ValueError`` naming the first thing that is not of its form."""
     data = parse_json(text, where)
+    if isinstance(data, dict):
+        data.setdefault("unused", [])  # of an earlier release
     expected = [field.name for field in fields(Summary)]
     if not isinstance(data, dict) or set(data) | {"bag_sha256"} != set(expected):
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
@@ -171,7 +186,7 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
         Counters(**data["dropped_pairs"])
         causes = {*data["dropped_pairs"], *(cause for counts in frames.values() for cause in counts.dropped)}
         stages = set(data["latency_ms"])
-        notes = tuple(map(str, data["notes"]))
+        notes, unused = tuple(map(str, data["notes"])), tuple(map(str, data["unused"]))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{where}: not of the form `gemini-ros evaluate` writes: {error}") from error
     if any(type(n) is not int or n < 0 for n in whole):
@@ -180,7 +195,12 @@ def summary_from_json(text: str, where: str = "summary") -> Summary:
         raise ValueError(f"{where}: causes {sorted(unknown)!s:.200}, expected some of {', '.join(CAUSES)}")
     if stages != set(STAGES):
         raise ValueError(f"{where}: stages {sorted(map(str, stages))!s:.200}, expected {', '.join(STAGES)}")
-    return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": notes})
+    return Summary(**{**data, "frames": frames, "mode_changes": changes, "notes": notes, "unused": unused})
+
+
+def _counts_text(counts: StreamCounts) -> str:
+    dropped = ", ".join(f"{n} {cause}" for cause, n in counts.dropped.items()) or "none"
+    return f"{counts.received} received, {counts.in_pairs} in pairs, {counts.singles} single, dropped: {dropped}"
 
 
 def _plain(item: StreamCounts | ModeChange) -> dict[str, Any]:

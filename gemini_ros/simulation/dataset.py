@@ -186,7 +186,7 @@ def _describe(plan: DatasetPlan) -> dict[str, Any]:
     return {
         "plan": known,
         "label_set": load_label_set("warehouse").to_dict(),
-        "intrinsics": asdict(camera_intrinsics(plan.size)),
+        "intrinsics": camera_intrinsics(plan.size).to_dict(),
         "units": UNITS,
     }
 

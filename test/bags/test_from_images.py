@@ -12,6 +12,7 @@ from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info,
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.doctor.bag import check_bag
 from gemini_ros.pipeline.streams import find_topics
+from test.core.index_png import index_png
 
 CAMERA = (50.0, 51.0, 3.5, 2.5)
 SIZE = (5, 7)
@@ -61,6 +62,16 @@ def test_streams_meet_on_one_stamp_in_natural_order(tmp_path):
         np.testing.assert_array_equal(found["rgb"][index][1], rgb(number))
         np.testing.assert_array_equal(found["depth"][index][1], np.full(SIZE, 0.1 * number, np.float32))
         np.testing.assert_array_equal(found["labels"][index][1], np.full(SIZE, number, np.uint8))
+
+
+@pytest.mark.parametrize("color_type", [0, 3], ids=["grey", "palette"])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_label_images_are_numbers_whatever_they_show(tmp_path, depth, color_type):
+    numbers = np.random.default_rng(depth).integers(0, 2**depth, SIZE).astype(np.uint8)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.png").write_bytes(index_png(numbers, depth, color_type))
+    make(tmp_path, {"rgb": save(tmp_path / "rgb", a_png=rgb(1)), "labels": tmp_path / "labels"})
+    np.testing.assert_array_equal(read(tmp_path)["labels"][0][1], numbers)
 
 
 def test_every_image_stream_has_its_camera(tmp_path):

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -102,3 +103,26 @@ def test_odometry():
 
 def test_string():
     assert stored(messages.string("80 °C")).data == "80 °C"
+
+
+def image_transport_says(message):
+    """RGB as compressed_image_transport's subscriber hands it on, by its rule for the format string."""
+    pixels = cv2.imdecode(np.asarray(message.data), cv2.IMREAD_UNCHANGED)
+    encoding, _, rest = message.format.partition(";")
+    exchanged = encoding == ("rgb8" if "compressed bgr" in rest else "bgr8")
+    pixels = pixels[..., ::-1] if exchanged else pixels
+    return pixels[..., ::-1] if encoding == "bgr8" else pixels
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8"])
+def test_red_stays_red_for_image_transport(encoding):
+    red = np.zeros((4, 6, 3), np.uint8)
+    red[..., 0] = 200
+    message = messages.png_image(red if encoding == "rgb8" else red[..., ::-1], encoding, STAMP, "camera")
+    assert message.format == f"{encoding}; png compressed bgr8"
+    np.testing.assert_array_equal(image_transport_says(message), red)
+    assert (image_transport_says(messages.compressed_rgb(red, STAMP, "camera"))[..., 0] > 190).all()
+
+
+def test_one_channel_has_image_transports_format():
+    assert messages.compressed_labels(np.zeros((4, 6), np.uint8), STAMP, "camera").format == "mono8; png compressed "

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gemini_ros.core.encodings import decode_image, fingerprint, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
+from test.core.index_png import index_png
+from test.core.test_rvl import encode_rvl
 
 # What rclpy and rosbags hold data in.
 CONTAINERS = {
@@ -49,6 +51,10 @@ def png(array_):
 
 def jpeg(array_, quality=95):
     return cv2.imencode(".jpg", array_, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def tiff(array_):
+    return cv2.imencode(".tiff", array_)[1].tobytes()
 
 
 def smooth(height, width):
@@ -146,6 +152,31 @@ class TestColor:
         assert cv2.imdecode(np.frombuffer(tagged, np.uint8), cv2.IMREAD_COLOR).shape[:2] == (24, 16)
         assert decode_image(compressed(tagged, "jpeg"), "rgb").shape == (16, 24, 3)
 
+    @pytest.mark.parametrize("padding", [bytes(5000), b"\xff" * 70_000, bytes(range(256)) * 40, b"\0"])
+    def test_a_jpeg_in_a_larger_buffer(self, padding):
+        image = jpeg(smooth(64, 80))
+        np.testing.assert_array_equal(
+            decode_image(compressed(image + padding, "jpeg"), "rgb"), decode_image(compressed(image, "jpeg"), "rgb")
+        )
+
+    def test_progressive_jpeg_and_its_padding(self):
+        done, data = cv2.imencode(".jpg", smooth(64, 80), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+        assert done and decode_image(compressed(data.tobytes() + bytes(3000), "jpeg"), "rgb").shape == (64, 80, 3)
+        with pytest.raises(FrameError, match="truncated"):
+            decode_image(compressed(data.tobytes()[:-20], "jpeg"), "rgb")
+
+    def test_the_end_of_a_thumbnail_is_not_that_of_the_image(self):
+        image, thumbnail = jpeg(smooth(64, 80)), jpeg(smooth(8, 8))
+        exif = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+        whole = image[:2] + exif + image[2:]
+        assert decode_image(compressed(whole, "jpeg"), "rgb").shape == (64, 80, 3)
+        with pytest.raises(FrameError, match="truncated"):
+            decode_image(compressed(whole[:-100], "jpeg"), "rgb")
+
+    def test_tiff(self):
+        data = cv2.imencode(".tiff", RGB[..., ::-1])[1].tobytes()
+        np.testing.assert_array_equal(decode_image(compressed(data, "rgb8; tiff compressed bgr8"), "rgb"), RGB)
+
     def test_padding_behind_a_jpeg_is_allowed(self):
         assert decode_image(compressed(jpeg(smooth(16, 24)) + bytes(512), "jpeg"), "rgb").shape == (16, 24, 3)
 
@@ -193,14 +224,16 @@ class TestDepth:
         assert np.isnan(decode_image(raw(np.full((2, 3), np.inf, np.float32), "32FC1"), "depth")).all()
 
     def test_millimetres_called_metres_are_refused(self):
-        with pytest.raises(FrameError, match=r"1200 to 1e\+30, expected metres.*16UC1"):
+        with pytest.raises(FrameError, match=r"1200 to 1e\+30 m, expected metres.*16UC1.*depth.scale to 0.001"):
             decode_image(raw(np.array([[1200, 1e30, np.nan]], np.float32), "32FC1"), "depth")
 
     @pytest.mark.parametrize("form", ["16UC1; png compressed", "mono16; png compressed ", "png"])
     def test_png(self, form):
         np.testing.assert_array_equal(decode_image(compressed(png(RAW16), form), "depth"), self.EXPECTED)
 
-    @pytest.mark.parametrize("form", ["16UC1; compressedDepth", "16UC1; compressedDepth png"])
+    @pytest.mark.parametrize(
+        "form", ["16UC1; compressedDepth", "16UC1; compressedDepth png", "mono16; compressedDepth png"]
+    )
     def test_compressed_depth_of_millimetres(self, form):
         message = compressed(struct.pack("<iff", 0, 0, 0) + png(RAW16), form)
         np.testing.assert_array_equal(decode_image(message, "depth"), self.EXPECTED)
@@ -213,6 +246,37 @@ class TestDepth:
         expected[0, 0] = np.nan
         np.testing.assert_array_equal(decode_image(message, "depth"), expected)
         assert expected[2, 0] == 1.0
+
+    @pytest.mark.parametrize("encoding", ["16UC1", "mono16", "32FC1"])
+    def test_rvl_says_what_png_says(self, encoding):
+        header = struct.pack("<iff", 0, 10100.0, -1009.0)
+        by_png = decode_image(compressed(header + png(RAW16), f"{encoding}; compressedDepth png"), "depth")
+        message = compressed(header + encode_rvl(RAW16), f"{encoding}; compressedDepth rvl")
+        assert image_size(message) == (5, 3)
+        np.testing.assert_array_equal(decode_image(message, "depth"), by_png)
+
+    @pytest.mark.parametrize("form", ["16UC1; tiff compressed ", "mono16; tiff compressed ", "tiff"])
+    def test_tiff_of_millimetres(self, form):
+        message = compressed(tiff(RAW16), form)
+        assert image_size(message) == (5, 3)
+        np.testing.assert_array_equal(decode_image(message, "depth"), self.EXPECTED)
+
+    def test_tiff_of_metres(self):
+        metres = np.array([[0.5, np.nan, 1e30], [2.25, 0, -1]], np.float32)
+        found = decode_image(compressed(tiff(metres), "32FC1; tiff compressed "), "depth")
+        np.testing.assert_array_equal(found, np.array([[0.5, np.nan, np.nan], [2.25, np.nan, np.nan]], np.float32))
+
+    @pytest.mark.parametrize("scale", [0.25, 10.0, 1000.0])
+    def test_another_unit_by_its_scale(self, scale):
+        millimetres = decode_image(raw(RAW16, "16UC1"), "depth", depth_scale=scale)
+        np.testing.assert_allclose(millimetres, self.EXPECTED * scale, rtol=1e-6)
+        metres = np.array([[0.4, np.nan, 2.5]], np.float32)
+        found = decode_image(raw(metres / np.float32(scale), "32FC1"), "depth", depth_scale=scale)
+        np.testing.assert_allclose(found, metres, rtol=1e-6)
+
+    def test_millimetres_called_metres_are_read_by_their_scale(self):
+        found = decode_image(raw(np.array([[400, 2500]], np.float32), "32FC1"), "depth", depth_scale=0.001)
+        np.testing.assert_allclose(found, [[0.4, 2.5]], rtol=1e-6)
 
     @given(
         hnp.arrays(np.float32, SHAPES, elements=st.floats(0.25, 10, width=32)),
@@ -234,16 +298,16 @@ class TestThermal:
     @pytest.mark.parametrize("big_endian", [False, True])
     @pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
     def test_centikelvin(self, encoding, big_endian):
-        values = np.array([[0, 27315, 29815], [31000, 1, 65535]], np.uint16)
+        values = np.array([[0, 27315, 29815], [31000, 1, 65535]], np.uint16)  # 65535: saturated
         found = decode_image(raw(values, encoding, padding=2, big_endian=big_endian), "thermal")
-        expected = np.array([[np.nan, 0, 25], [36.85, -273.14, 382.2]], np.float32)
+        expected = np.array([[np.nan, 0, 25], [36.85, -273.14, np.nan]], np.float32)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
         assert found.dtype == np.float32
 
     def test_scale_and_offset(self):
-        values = np.array([[0, 10, 65535]], np.uint16)
+        values = np.array([[0, 10, 65534]], np.uint16)
         found = decode_image(raw(values, "mono16"), "thermal", thermal_scale=0.5, thermal_offset=-3)
-        np.testing.assert_array_equal(found, np.array([[np.nan, 2, 32764.5]], np.float32))
+        np.testing.assert_array_equal(found, np.array([[np.nan, 2, 32764]], np.float32))
 
     def test_8_bit_needs_a_declared_scale_and_then_keeps_its_zero(self):
         values = np.array([[0, 100, 255]], np.uint8)
@@ -264,6 +328,23 @@ class TestThermal:
         found = decode_image(compressed(png(np.array([[0, 29815]], np.uint16)), "mono16; png compressed"), "thermal")
         np.testing.assert_array_equal(found, np.array([[np.nan, 25]], np.float32))
 
+    def test_tiff(self):
+        for values in (np.array([[0, 29815]], np.uint16), np.array([[np.nan, 25]], np.float32)):
+            found = decode_image(compressed(tiff(values), "mono16; tiff compressed "), "thermal")
+            np.testing.assert_array_equal(found, np.array([[np.nan, 25]], np.float32))
+
+    @pytest.mark.parametrize("rows, kept", [(0, [25, 26, 27]), (1, [25, 26]), (2, [25]), (-1, [26, 27])])
+    def test_telemetry_rows_are_cut_off(self, rows, kept):
+        values = np.array([[29815, 29815], [29915, 29915], [30015, 30015]], np.uint16)
+        for message in (raw(values, "mono16"), compressed(png(values), "mono16; png compressed ")):
+            found = decode_image(message, "thermal", thermal_skip_rows=rows)
+            np.testing.assert_allclose(found, np.repeat(np.array(kept)[:, None], 2, axis=1))
+
+    @pytest.mark.parametrize("rows", [3, -3, 120])
+    def test_no_image_is_left_of_telemetry_alone(self, rows):
+        with pytest.raises(FrameError, match=rf"3 rows, thermal.skip_rows is {rows}: nothing is left"):
+            decode_image(raw(np.full((3, 2), 29815, np.uint16), "mono16"), "thermal", thermal_skip_rows=rows)
+
     def test_result_is_the_callers_own(self):
         message = raw(np.full((2, 2), 29815, np.uint16), "mono16")
         decode_image(message, "thermal")[:] = 0
@@ -275,6 +356,14 @@ def test_labels_are_as_stored(encoding):
     labels = np.array([[0, 1, 255], [9, 8, 7]], np.uint8)
     np.testing.assert_array_equal(decode_image(raw(labels, encoding, padding=5), "labels"), labels)
     np.testing.assert_array_equal(decode_image(compressed(png(labels), "mono8; png compressed"), "labels"), labels)
+
+
+@pytest.mark.parametrize("color_type", [0, 3], ids=["grey", "palette"])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_label_images_are_numbers_whatever_they_show(depth, color_type):
+    labels = np.random.default_rng(depth).integers(0, 2**depth, (5, 13)).astype(np.uint8)
+    message = compressed(index_png(labels, depth, color_type), "mono8; png compressed ")
+    np.testing.assert_array_equal(decode_image(message, "labels"), labels)
 
 
 def changed(message, **fields):
@@ -333,6 +422,12 @@ def flipped(data, at):
 
 
 PNG16 = png(RAW16)
+# The directory first, then the pixels; cut in the pixels.
+TIFF_CUT = (
+    struct.pack("<2sHIH", b"II", 42, 8, 4)
+    + b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 5), (257, 3), (273, 62), (279, 30)))
+    + bytes(20)
+)
 JPEG = jpeg(smooth(64, 80))
 
 
@@ -340,8 +435,8 @@ JPEG = jpeg(smooth(64, 80))
     ("message", "modality", "words"),
     [
         (compressed(b""), "rgb", "without data"),
-        (compressed(b"GIF89a and more", "gif"), "rgb", r"bytes 47 49 46 38.*expected JPEG or PNG"),
-        (compressed(b"\xff"), "rgb", "expected JPEG or PNG"),
+        (compressed(b"GIF89a and more", "gif"), "rgb", r"bytes 47 49 46 38.*expected JPEG, PNG or TIFF"),
+        (compressed(b"\xff"), "rgb", "expected JPEG, PNG or TIFF"),
         (compressed(PNG16[:20]), "depth", "without a header"),
         (compressed(PNG16[:-1]), "depth", "truncated"),
         (compressed(PNG16[: len(PNG16) // 2]), "depth", "truncated"),
@@ -362,11 +457,21 @@ JPEG = jpeg(smooth(64, 80))
         (compressed(JPEG, "jpeg"), "thermal", "false colours"),
         (compressed(PNG16), "labels", "holds 1 x uint16 per pixel, expected 1 x uint8"),
         (compressed(png(RGB)), "labels", "holds 3 x uint8"),
-        (compressed(bytes(12), "16UC1; compressedDepth"), "depth", "12 bytes, expected a header of 12 bytes and a PNG"),
+        (
+            compressed(bytes(12), "16UC1; compressedDepth"),
+            "depth",
+            "12 bytes, expected a header of 12 bytes and an image",
+        ),
         (compressed(bytes(5), "16UC1; compressedDepth"), "depth", "5 bytes"),
-        (compressed(bytes(40), "16UC1; compressedDepth"), "depth", "expected JPEG or PNG"),
-        (compressed(bytes(12) + PNG16, "16UC1; compressedDepth rvl"), "depth", "compressedDepth.format .* to png"),
-        (compressed(bytes(12) + PNG16, "8UC1; compressedDepth"), "depth", "expected 16UC1 or 32FC1"),
+        (compressed(bytes(40), "16UC1; compressedDepth"), "depth", "expected JPEG, PNG or TIFF"),
+        (compressed(bytes(12) + PNG16, "16UC1; compressedDepth rvl"), "depth", "RVL depth of .* expected a positive"),
+        (compressed(bytes(12) + encode_rvl(RAW16)[:-8], "16UC1; compressedDepth rvl"), "depth", "another number"),
+        (compressed(bytes(15), "16UC1; compressedDepth rvl"), "depth", "RVL depth of 3 bytes"),
+        (compressed(bytes(12) + PNG16, "8UC1; compressedDepth"), "depth", "expected 16UC1, mono16 or 32FC1"),
+        (compressed(tiff(RAW16)[:-40], "16UC1; tiff compressed "), "depth", "TIFF image"),
+        (compressed(TIFF_CUT, "16UC1; tiff compressed "), "depth", "TIFF image of 5x3 is truncated"),
+        (compressed(b"II*\0\xff\xff\xff\xff", "tiff"), "depth", "TIFF image of 8 bytes without a directory"),
+        (compressed(tiff(RAW16.astype(np.float64)), "tiff"), "depth", r"1 x float64 per pixel, expected 1 x uint16 or"),
         (compressed(bytes(12) + PNG16, "16UC1; compressedDepth"), "rgb", "compressedDepth is for depth"),
         (compressed(bytes(12) + png(RGB), "16UC1; compressedDepth"), "depth", "holds 3 x uint8"),
         (
@@ -409,7 +514,7 @@ def test_raw_and_png_say_the_same(values, padding, big_endian, container):
     np.testing.assert_array_equal(decode_image(compressed(png(values), container=container), "depth"), expected)
 
 
-@given(st.sampled_from([PNG16, JPEG, jpeg(smooth(9, 7), 20)]), st.data())
+@given(st.sampled_from([PNG16, JPEG, jpeg(smooth(9, 7), 20), tiff(RGB)]), st.data())
 def test_damage_is_a_frame_error_or_an_image_of_the_right_kind(original, data):
     damaged = bytearray(original[: data.draw(st.integers(0, len(original)))])
     for _ in range(data.draw(st.integers(0, 3))):
@@ -422,7 +527,7 @@ def test_damage_is_a_frame_error_or_an_image_of_the_right_kind(original, data):
     assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
 
 
-@given(st.binary(max_size=200), st.sampled_from(["", "jpeg", "16UC1; compressedDepth", "32FC1; compressedDepth png"]))
+@given(st.binary(max_size=200), st.sampled_from(["", "jpeg", "16UC1; compressedDepth", "32FC1; compressedDepth rvl"]))
 def test_noise_is_a_frame_error(noise, form):
     with pytest.raises(FrameError):
         decode_image(compressed(noise, form), "depth")

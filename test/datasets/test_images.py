@@ -1,8 +1,5 @@
 """Image files: palettes and depths of bits, channels, holes, and what is refused."""
 
-import struct
-import zlib
-
 import cv2
 import numpy as np
 import pytest
@@ -11,32 +8,19 @@ from hypothesis import strategies as st
 
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, PathPattern
+from test.core.index_png import index_png
 
 PATH = PathPattern("{stem}.png")
 LABELS = ImageFormat(PATH)
 DEPTH = ImageFormat(PATH, "uint16", scale=0.001, hole=0)
 
 
-def palette_png(indices, depth):
-    """A PNG with a palette (colour type 3) of 1, 2, 4 or 8 bits, written by hand; two indices share a colour."""
-    height, width = indices.shape
-    bits = np.unpackbits(indices[..., None], axis=-1)[..., 8 - depth :].reshape(height, -1)
-    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, 3, 0, 0, 0)
-    colors = bytes((7 * (i // 2)) % 256 for i in range(3 * 2**depth))
-    chunks = [(b"IHDR", header), (b"PLTE", colors), (b"tRNS", b"\x80"), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*entry) for entry in chunks)
-
-
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
-def test_indices_of_a_palette_count_not_its_colours(tmp_path, depth):
+@pytest.mark.parametrize("color_type", [0, 3], ids=["grey", "palette"])
+def test_numbers_count_not_colours_or_shades(tmp_path, depth, color_type):
     indices = np.random.default_rng(depth).integers(0, 2**depth, (5, 13)).astype(np.uint8)
     path = tmp_path / "a.png"
-    path.write_bytes(palette_png(indices, depth))
+    path.write_bytes(index_png(indices, depth, color_type))
     np.testing.assert_array_equal(read_stored(path, "labels", LABELS), indices)
 
 
@@ -105,16 +89,16 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     path = tmp_path / "a.png"
     with pytest.raises(ValueError, match=r"a\.png: no such file"):
         read_stored(path, "labels", LABELS)
-    path.write_bytes(palette_png(np.zeros((3, 4), np.uint8), 8)[:-20])
+    path.write_bytes(index_png(np.zeros((3, 4), np.uint8), 8)[:-20])
     with pytest.raises(ValueError, match=r"a\.png: unreadable: PNG .* truncated"):
         read_stored(path, "labels", LABELS)
-    damaged = bytearray(palette_png(np.zeros((3, 4), np.uint8), 8))
+    damaged = bytearray(index_png(np.zeros((3, 4), np.uint8), 8))
     damaged[24] = 0  # bits per pixel
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match=r"a\.png: unreadable: PNG"):
         read_stored(path, "labels", LABELS)
     path.write_bytes(b"GIF89a")
-    with pytest.raises(ValueError, match=r"a\.png: unreadable: .*expected JPEG or PNG"):
+    with pytest.raises(ValueError, match=r"a\.png: unreadable: .*expected JPEG, PNG or TIFF"):
         read_stored(path, "rgb", LABELS)
 
 

@@ -73,6 +73,18 @@ def test_camera_without_calibration(tmp_path):
     assert error.startswith("camera_info: ")
 
 
+def test_a_camera_info_of_another_size(tmp_path):
+    for size, binning, passed in (((12, 8), 0, False), ((12, 8), 2, True), ((6, 4), 0, True)):
+        info = messages.camera_info(Intrinsics(*size, 5, 5, 3, 2), 1, "camera")
+        info.binning_x = info.binning_y = binning
+        check = check_bag(write(tmp_path, rgb(1), (DEFAULT_TOPICS.rgb_info, info, 1)))
+        said = (
+            f"{DEFAULT_TOPICS.rgb_info}: camera_info of 12x8, the images are 6x4: publish the camera_info of the images"
+        )
+        assert check.passed == passed
+        assert [error.startswith(said) for error in check.errors] == [True] * (not passed)
+
+
 def test_streams_of_different_size(tmp_path):
     check = check_bag(write(tmp_path, rgb(1), depth(1, DEPTH[:2])))
     (error,) = check.errors

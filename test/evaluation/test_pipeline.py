@@ -288,7 +288,7 @@ def test_the_nodes_parameter_file_is_taken_and_options_win(drive, tmp_path, caps
     file = tmp_path / "robot.yaml"
     file.write_text("/robot1/**: {ros__parameters: {sync: {slop_s: 0.001}, use_sim_time: true, planner_rate: 5.0}}\n")
     arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--params", str(file)]
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     assert f"{file}: planner_rate, under /** of a parameter file, is no parameter" in capsys.readouterr().err
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
     # Depth is stamped 2 ms later than RGB: its clock put right, they meet within 1 ms.
@@ -296,7 +296,7 @@ def test_the_nodes_parameter_file_is_taken_and_options_win(drive, tmp_path, caps
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
     assert main([*arguments, "--slop", "0.0001", "--set", "sync.slop_s=0.01"]) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
-    assert main([*arguments, "--set", "camera.size=640x480"]) == 0
+    assert main([*arguments, "--set", "camera.size=640x480"]) == 1
     assert json.loads((tmp_path / "summary.json").read_text())["frames"]["rgb"]["dropped"] == {"wrong_size": 12}
     capsys.readouterr()
     for wrong, said in (
@@ -366,8 +366,9 @@ def test_bad_input_is_one_clear_error_and_exit_2(tmp_path, capsys, make, said):
 def test_command_says_what_it_found(drive, tmp_path, capsys):
     (tmp_path / "contact_sheet.png").write_bytes(b"of an earlier run")
     arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--modalities", "rgb,depth"]
-    assert main([*arguments, "--slop", "0.001", "--missing.policy", "hold"]) == 0
-    said = capsys.readouterr().out
+    assert main([*arguments, "--slop", "0.001", "--missing.policy", "hold"]) == 1
+    said, failed = capsys.readouterr()
+    assert "nothing was segmented" in failed
     assert "rgb      12 received, 0 in pairs, 0 single, dropped: 12 no_partner" in said
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 0
     assert not (tmp_path / "contact_sheet.png").exists()

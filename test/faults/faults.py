@@ -202,7 +202,7 @@ def depth_of(value: float, kind: type = np.float32) -> Inject:
 
 
 several(
-    "costmap: ",
+    "input depth: depth measures next to nothing",
     quick=("depth_of_20_m",),
     depth_of_20_m=depth_of(20.0),
     depth_of_nothing_but_nan=depth_of(math.nan),

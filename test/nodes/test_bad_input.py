@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from test.conftest import private_domain
 from test.nodes.rig import HEIGHT, WIDTH, Robot, camera_info, image, live_node, robot, stamp
@@ -81,13 +81,32 @@ def test_depth_of_the_other_byte_order_is_read_right(running: Robot):
     r.send_until(lambda: not r.says("input depth", "expected"), "rgb", "depth")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -3.0, 0.0], ids=str)
-def test_depth_without_any_measurement_segments_and_leaves_no_evidence(running: Robot, value: float):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -3.0, 0.0, 0.06, 500.0], ids=str)
+def test_depth_without_a_valid_pixel_is_not_usable(running: Robot, value: float):
     r = running
-    now = r.now()
+    before, now = dropped(r, "depth", "unusable"), r.now()
     r.send("rgb", "depth", stamp_ns=now, depth=image(np.full((HEIGHT, WIDTH), value, np.float32), "32FC1", now))
-    r.until(lambda: now in r.label_stamps())
+    r.until(lambda: dropped(r, "depth", "unusable") == before + 1)
+    assert "depth measures next to nothing" in r.diagnostics["input depth"].message
     recover(r)
+
+
+def test_a_dark_picture_is_a_warning_and_no_missing_modality(running: Robot):
+    r, random = running, np.random.default_rng(0)
+
+    def dark(now: int) -> Image:
+        return image(random.integers(0, 12, (HEIGHT, WIDTH, 3)).astype(np.uint8), "rgb8", now)
+
+    for _ in range(100):
+        now = r.now()
+        r.send("rgb", "depth", stamp_ns=now, rgb=dark(now))
+        r.spin(0.05)
+        if r.says("input rgb", "rgb: dark, mean 5."):
+            break
+    assert r.says("input rgb", "rgb: dark, mean 5.") and r.level("input rgb") == 1
+    assert r.says("mode", "normal")
+    recover(r)
+    r.send_until(lambda: r.level("input rgb") == 0, "rgb", "depth")
 
 
 def test_modalities_of_different_size_are_one_complaint(running: Robot, capfd):
@@ -134,12 +153,15 @@ def test_zero_intrinsics_stop_the_map_not_the_labels(running: Robot):
     r.send_until(lambda: r.says("costmap", "mapping"), "rgb", "depth")
 
 
-def test_a_camera_info_of_another_size_is_told(running: Robot):
+def test_a_camera_info_of_another_size_is_told_and_labels_keep_coming(running: Robot):
     r = running
     for name in ("rgb", "depth"):
         r.infos[name].publish(camera_info(2 * WIDTH, 2 * HEIGHT))
-    r.send_until(lambda: r.says("pipeline", "camera_info 160x120"), "rgb", "depth", info=False)
-    recover(r)
+    said = f"camera_info of {2 * WIDTH}x{2 * HEIGHT}, the images are {WIDTH}x{HEIGHT}"
+    r.send_until(lambda: r.says("input rgb", said) and r.says("costmap", said), "rgb", "depth", info=False)
+    r.heard["labels"].clear()
+    r.send_until(lambda: r.heard["labels"], "rgb", "depth", info=False)
+    r.send_until(lambda: r.says("costmap", "mapping"), "rgb", "depth")
 
 
 def test_an_empty_camera_info_is_told(running: Robot):

@@ -95,7 +95,9 @@ def test_thermal_model_maps_with_depth_it_does_not_take(tmp_path):
         r.send_until(lambda: r.says("costmap", "unknown: the frame has no depth"), "rgb", "thermal")
         assert r.says("mode", "normal")
         # Degrees Celsius in place of raw counts, as a camera sends them that needs another thermal.scale.
-        while not r.says("mode", "thermal is blind, policy degrade: thermal measures next to nothing: 0 of"):
+        while not r.says(
+            "mode", "thermal is blind, policy degrade: thermal measures next to nothing, below the model's range: 0 of"
+        ):
             now = r.now()
             celsius = np.random.default_rng(now).integers(15, 40, (60, 80)).astype(np.uint16)
             r.send("rgb", "thermal", "depth", stamp_ns=now, thermal=image(celsius, "mono16", now))

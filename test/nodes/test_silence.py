@@ -85,18 +85,22 @@ def test_two_live_cameras_that_never_pair(running: Robot, policy: str, level: in
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "subject", "told"),
     [
-        (20.0, f"0 of {WIDTH * HEIGHT} pixels lie within 0.05 to 8 m"),
-        (np.where(np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) == 999, 2.0, np.nan), f"1 of {WIDTH * HEIGHT} pix"),
+        (15.0, "costmap", f"0 of {WIDTH * HEIGHT} pixels lie within 0.05 to 8 m"),
+        (
+            np.where(np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) == 999, 2.0, np.nan),
+            "input depth",
+            f"1 of {WIDTH * HEIGHT} pix",
+        ),
     ],
     ids=["far", "one pixel"],
 )
-def test_depth_that_measures_nothing(running: Robot, values, told: str):
+def test_depth_that_measures_nothing(running: Robot, values, subject: str, told: str):
     r = running
     made = depth_image(values)
-    repeat(r, lambda now: void(r.send("rgb", "depth", stamp_ns=now, depth=made(now))), lambda: r.says("costmap", told))
-    assert r.level("costmap") == 1
+    repeat(r, lambda now: void(r.send("rgb", "depth", stamp_ns=now, depth=made(now))), lambda: r.says(subject, told))
+    assert r.level(subject) == 1
     repeat(r, lambda now: void(r.send("rgb", "depth", stamp_ns=now, depth=made(now))), lambda: r.says("mode", told))
     assert r.says("mode", "depth is blind, policy degrade: depth measures next to nothing")
     assert r.figures("mode")["mode"] == "degrade:depth"
@@ -212,7 +216,7 @@ def test_two_segmenters_in_a_namespace(running: Robot):
 
 def test_faults_that_are_true_at_once_are_told_at_once(running: Robot):
     r = running
-    made = depth_image(500.0)
+    made, good = depth_image(500.0), depth_image(2.0)
     other = r.node.create_publisher(Image, "depth/image", SENSOR_QOS)
 
     def all_wrong(now: int) -> None:
@@ -221,6 +225,8 @@ def test_faults_that_are_true_at_once_are_told_at_once(running: Robot):
             r.infos[name].publish(camera_info(focal=1e-3))
         r.odometry.publish(r.odom(early, frame="map"))
         r.send("rgb", "depth", stamp_ns=early, depth=made(early), info=False, odom=False)
+        early += 20_000_000
+        r.send("rgb", "depth", stamp_ns=early, depth=good(early), info=False, odom=False)
 
     def told() -> bool:
         return (

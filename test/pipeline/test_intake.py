@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.core.frames import FrameError, Intrinsics, Segmentation
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.intake import Intake, Received, assemble
 from gemini_ros.pipeline.settings import DEFAULTS, make_settings
@@ -56,10 +58,9 @@ def test_images_of_different_sizes_are_refused_with_both_and_the_cure():
     assert error.value.cause == "wrong_size"
 
 
-def test_a_camera_info_of_another_size_is_refused():
-    with pytest.raises(FrameError, match=r"camera_info 3x2, rgb 6x4: publish") as error:
-        assemble(Match(7, {"rgb": received(RGB)}, "pair"), rgb_frame_id="", intrinsics=CAMERA.scaled(3, 2))
-    assert error.value.cause == "wrong_size"
+def test_labels_go_without_a_camera_info_of_another_size():
+    match = Match(7, {"rgb": received(RGB)}, "pair")
+    assert assemble(match, rgb_frame_id="", intrinsics=CAMERA.scaled(3, 2)).intrinsics is None
 
 
 def test_an_array_of_a_wrong_type_is_invalid():
@@ -244,3 +245,202 @@ def test_an_image_of_another_frame_before_the_first_of_rgb_makes_no_frame() -> N
     with pytest.raises(FrameError, match=r"frame_id 'depth' is not that of RGB"):
         intake.assemble(Match(7, items, "pair"))
     assert intake.assemble(Match(7, {"depth": received(DEPTH, "depth")}, "single")).depth is DEPTH
+
+
+def filled(value: int, encoding: str, stamp_ns: int, size: tuple[int, int] = (6, 4)) -> Any:
+    """An Image of one value, and of its stamp in one pixel, as no two images are equal."""
+    message = image(stamp_ns, encoding, size, "camera")
+    pixels = np.full(
+        size[1] * size[0] * (3 if encoding == "rgb8" else 1), value, np.uint8 if encoding == "rgb8" else np.uint16
+    )
+    pixels[0] = stamp_ns % 200 + (1000 if encoding != "rgb8" else 0)
+    message.data = pixels.tobytes()
+    return message
+
+
+def judged(**values: Any) -> Intake:
+    settings = make_settings({"missing.timeout_s": 0.2, **{name.replace("__", "."): v for name, v in values.items()}})
+    return Intake(("rgb", "depth"), (), settings, ranges={"depth": (0.1, 20.0)})
+
+
+def feed(intake: Intake, colour: int, millimetres: int, frames: int, size=(40, 30), start: int = 1) -> None:
+    for i in range(start, start + frames):
+        at_ns = i * 50_000_000
+        for stream, encoding, value in (("rgb", "rgb8", colour), ("depth", "16UC1", millimetres)):
+            with suppress(FrameError):
+                taken(intake, stream, filled(value, encoding, at_ns + i, size), at_ns)
+
+
+def test_depth_nearer_than_the_models_range_is_missing_and_says_so():
+    intake = judged()
+    feed(intake, 120, 2000, 6)
+    assert intake.matcher.mode == "normal"
+    feed(intake, 120, 60, 12, start=7)
+    assert intake.matcher.mode == "degrade:depth"
+    assert intake.matcher.counts["depth"].dropped["unusable"] == 12
+    (said,) = [fault for fault in intake.faults if "depth" in fault]
+    assert said.startswith("depth: depth measures next to nothing, nearer than the model's range: 1 of 1200 pixels")
+    assert "depth.scale" in said and intake.faults[said] == 12
+    feed(intake, 120, 2000, 6, start=19)
+    assert intake.matcher.mode == "normal"
+
+
+@pytest.mark.parametrize("share, usable", [(0.019, False), (0.021, True), (0.039, True), (0.041, True)])
+def test_the_share_of_valid_pixels_that_an_image_needs(share: float, usable: bool):
+    assert [accepts(judged(), share)] == [usable]
+
+
+def accepts(intake: Intake, share: float, at_ns: int = 5) -> bool:
+    message = image(at_ns, "16UC1", (100, 100), "camera")
+    pixels = np.zeros(10_000, np.uint16)
+    pixels[: round(share * 10_000)] = 2000 + at_ns
+    message.data = pixels.tobytes()
+    try:
+        taken(intake, "depth", message, at_ns)
+    except FrameError as error:
+        assert error.cause == "unusable"
+        return False
+    return True
+
+
+def test_twice_the_share_is_needed_to_come_back():
+    intake = judged()
+    shares = (0.03, 0.019, 0.03, 0.039, 0.041, 0.03)
+    assert [accepts(intake, share, i + 1) for i, share in enumerate(shares)] == [True, False, False, False, True, True]
+    intake = judged(presence__min_valid=0.2)
+    shares = (0.3, 0.19, 0.3, 0.41)
+    assert [accepts(intake, share, i + 1) for i, share in enumerate(shares)] == [True, False, False, True]
+    assert accepts(judged(presence__min_valid=0.0), 0.0)
+
+
+@pytest.mark.parametrize("colour, mode", [(3, "normal"), (0, "normal"), (120, "normal"), (255, "degrade:rgb")])
+def test_dark_colours_are_used_and_told_and_saturated_ones_are_missing(colour: int, mode: str):
+    intake = judged()
+    feed(intake, colour, 2000, 12)
+    assert intake.matcher.mode == mode
+    warning = intake.streams["rgb"].image_warning
+    assert warning.startswith(f"dark, mean {colour}.") == (colour < 20) and bool(warning) == (colour < 20)
+    told = [fault for fault in intake.faults if "rgb: dark, mean" in fault or "rgb: rgb is saturated: mean" in fault]
+    assert len(told) == (colour != 120)
+
+
+def test_a_stamp_of_zero_is_of_no_use():
+    intake = judged()
+    with pytest.raises(FrameError, match="stamp 0: the driver has to stamp"):
+        taken(intake, "rgb", filled(120, "rgb8", 0), 5)
+    assert intake.matcher.counts["rgb"].dropped == {"unusable": 1}
+
+
+def test_the_unit_of_depth_and_the_rows_of_telemetry_are_those_of_the_settings():
+    intake = Intake(
+        ("depth", "thermal"), (), make_settings({"depth.scale": 0.25, "thermal.skip_rows": -1, "camera.size": "6x4"})
+    )
+    taken(intake, "thermal", image(5, "16UC1", (6, 5), "camera"), 5)
+    intake.take_info("thermal", camera_info((6, 5), "camera"))
+    (match,) = taken(intake, "depth", image(5, "16UC1", (6, 4), "camera"), 6)
+    np.testing.assert_allclose(match.items["depth"].image, 257 * 0.25 / 1000)
+    assert match.items["thermal"].image.shape == (4, 6)
+    camera = intake.streams["thermal"].intrinsics
+    assert camera is not None and (camera.height, camera.cy) == (4, 0.5)
+
+
+@pytest.mark.parametrize(
+    "topic, setting, focal",
+    [
+        ("/camera/color/image_raw", "auto", 5.0),
+        ("/camera/color/image_rect_color", "auto", 4.0),
+        ("/left/image_rect/compressed", "auto", 4.0),
+        ("/zed/rgb/color/rect/image", "auto", 4.0),
+        ("/Camera/Image_Rect", "auto", 4.0),
+        ("/direct/image", "auto", 5.0),
+        ("/rgb/image", "rectified", 4.0),
+        ("/camera/color/image_rect", "raw", 5.0),
+    ],
+)
+def test_the_topic_tells_rectified_images_unless_it_is_set(topic: str, setting: str, focal: float):
+    intake = Intake(("rgb",), (), make_settings({"camera.rectification": setting}))
+    intake.streams["rgb"].topic = topic
+    intake.take_info("rgb", rectifying((6, 4)))
+    assert intake.streams["rgb"].intrinsics.fx == focal
+
+
+def rectifying(size: tuple[int, int]) -> Any:
+    message = camera_info(size, "camera")
+    message.d, message.distortion_model = [-0.2, 0.04, 0.0, 0.0, 0.0], "plumb_bob"
+    message.p = [4.0, 0, 2.5, 0, 0, 4.0, 1.5, 0, 0, 0, 1, 0]
+    return message
+
+
+def test_a_camera_info_of_another_size_is_told_once_and_comes_right_with_the_images():
+    intake = Intake(("rgb",), (), DEFAULTS)
+    intake.take_info("rgb", camera_info((6, 4), "camera"))
+    for i in range(3):
+        (match,) = taken(intake, "rgb", image(5 + i, "rgb8", (3, 2), "camera"), 5 + i)
+        assert intake.assemble(match).intrinsics is None
+    assert intake.grid_fault == intake.camera_fault("rgb")
+    assert intake.grid_fault.startswith("camera_info of 6x4, the images are 3x2")
+    assert [count for fault, count in intake.faults.items() if "camera_info of 6x4" in fault] == [1]
+    (match,) = taken(intake, "rgb", image(50, "rgb8", (6, 4), "camera"), 50)
+    assert intake.assemble(match).intrinsics is not None and intake.grid_fault == ""
+
+
+def test_a_camera_info_that_changes_is_believed_when_it_stays():
+    intake = Intake(("rgb",), (), DEFAULTS)
+    rgb, at_ns = intake.streams["rgb"], 5
+    intake.take_info("rgb", camera_info((6, 4), "camera"))
+    other = camera_info((6, 4), "camera")
+    other.k = [4.0, 0, 2.5, 0, 4.0, 1.5, 0, 0, 1]
+    known = []
+    for message in (camera_info((6, 4), "camera"), other, other, other, other):
+        intake.take_info("rgb", message)
+        at_ns += 1
+        taken(intake, "rgb", image(at_ns, "rgb8", (6, 4), "camera"), at_ns)
+        known.append(rgb.intrinsics and rgb.intrinsics.fx)
+    assert known == [5.0, None, None, 4.0, 4.0]
+    for message in 3 * (camera_info((6, 4), "camera"), other):
+        intake.take_info("rgb", message)
+        at_ns += 1
+        taken(intake, "rgb", image(at_ns, "rgb8", (6, 4), "camera"), at_ns)
+        assert rgb.intrinsics is None and rgb.camera_fault.startswith("camera_info changed: the map waits")
+    assert [count for fault, count in intake.faults.items() if "camera_info changed" in fault] == [2]
+
+
+def test_one_camera_info_serves_all_streams():
+    intake = Intake(("rgb", "depth"), (), DEFAULTS)
+    assert intake.camera_fault("rgb") == intake.camera_fault("depth") == "no camera_info"
+    intake.take_info("rgb", camera_info((6, 4), "camera"))
+    assert intake.camera_fault("rgb") == intake.camera_fault("depth") == ""
+
+
+@pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "colour"])
+def test_the_robots_own_body_has_no_label_and_no_depth(tmp_path, channels: tuple[int, ...]):
+    mask = np.zeros((4, 6, *channels), np.uint8)
+    mask[2:, 1:3] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    intake = Intake(("rgb", "depth"), (), make_settings({"camera.self_mask": str(tmp_path / "mask.png")}))
+    frame = intake.assemble(Match(7, {"rgb": received(RGB), "depth": received(DEPTH)}, "pair"))
+    labels = np.ones((4, 6), np.uint8)
+    masked, segmentation = intake.without_robot(frame, Segmentation(labels, 9 * labels))
+    body = mask.reshape(4, 6, -1)[..., 0] > 0
+    np.testing.assert_array_equal(segmentation.labels, np.where(body, 255, 1))
+    np.testing.assert_array_equal(segmentation.confidence, np.where(body, 0, 9))
+    np.testing.assert_array_equal(masked.depth, np.where(body, np.nan, DEPTH))
+    assert masked.rgb is RGB and frame.depth is DEPTH and (labels == 1).all()
+    with pytest.raises(FrameError, match=r"camera\.self_mask is 6x4, the images are 3x2"):
+        intake.assemble(Match(7, {"rgb": received(RGB[:2, :3].copy())}, "pair"))
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_bytes(b"no picture"), "expected JPEG, PNG or TIFF"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((4, 6), np.uint16)), "uint16 .*expected 8 bits"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((4, 6, 4), np.uint8)), "expected 8 bits, grey or colour"),
+    ],
+)
+def test_a_mask_that_is_none_is_refused_at_once(tmp_path, write, said: str):
+    path = tmp_path / "mask.png"
+    write(path)
+    with pytest.raises(ValueError, match=rf"camera\.self_mask: .*mask\.png: .*{said}"):
+        Intake(("rgb",), (), make_settings({"camera.self_mask": str(path)}))

@@ -77,11 +77,15 @@ def one_pixel() -> np.ndarray:
     [
         (
             lambda: seen(20.0),
-            ["0 of 192 pixels lie within 0.05 to 8 m", "192 above; read 20 to 20 m", "check the unit"],
+            [
+                "0 of 192 pixels lie within 0.05 to 8 m",
+                "192 are farther than the map's range; read 20 to 20 m",
+                "the unit",
+            ],
         ),
-        (lambda: seen(np.nan), ["0 of 192 pixels", "192 hold no measurement"]),
-        (lambda: seen(0.01), ["192 are below"]),
-        (lambda: seen(one_pixel()), ["1 of 192 pixels lie within 0.05 to 8 m", "191 hold no measurement"]),
+        (lambda: seen(np.nan), ["0 of 192 pixels", "192 are without a measurement"]),
+        (lambda: seen(0.01), ["192 are nearer than the map's range", "depth.scale"]),
+        (lambda: seen(one_pixel()), ["1 of 192 pixels lie within 0.05 to 8 m", "191 are without a measurement"]),
         (lambda: seen(1.0, height_m=100.0), ["192 are above costmap.max_height_m 2", "to 100", "z of the odometry"]),
         (
             lambda: seen(1.0, height_m=-100.0),

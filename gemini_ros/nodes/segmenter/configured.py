@@ -19,7 +19,7 @@ from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.settings import Settings, label_set_for
+from gemini_ros.pipeline.settings import Settings, label_set_for, self_mask_of
 
 # What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
 _CHECK_S = 0.6
@@ -38,6 +38,7 @@ class Configured:
         self.required = self.info.modality_names
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
         label_set = label_set_for(self.info, settings)
+        self_mask_of(settings)  # refused now, not when the node is activated
         self.outputs = Outputs(node, label_set)
         self.poses: PoseSource = pose_source(
             node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps

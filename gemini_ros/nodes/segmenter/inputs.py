@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -24,6 +24,7 @@ except ModuleNotFoundError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+_LATCHED = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SILENT_S = 2.0
 _OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
@@ -49,15 +50,24 @@ class ImageInput:
         self.topic = node.resolve_topic_name(f"{stream}/image") + (
             "" if self.transport == "raw" else f"/{self.transport}"
         )
+        self.images.topic = self.topic
         self._lost_by_middleware: int | None = 0
         try:
             self.source = self._subscribe(message_lost=self._lose)
         except UnsupportedEventTypeError:
             self._lost_by_middleware = None
             self.source = self._subscribe()
-        self._camera_info = node.create_subscription(
-            CameraInfo, f"{stream}/camera_info", partial(intake.take_info, stream), _QOS
-        )
+        # A latched camera_info, published once, does not reach a volatile subscription that comes later.
+        self._camera_infos = [
+            node.create_subscription(
+                CameraInfo,
+                f"{stream}/camera_info",
+                partial(intake.take_info, stream),
+                qos,
+                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: None),
+            )
+            for qos in (_QOS, _LATCHED)
+        ]
 
     @property
     def lost_in_transport(self) -> int:
@@ -94,7 +104,8 @@ class ImageInput:
 
     def close(self) -> None:
         self._node.destroy_subscription(self.source.sub)
-        self._node.destroy_subscription(self._camera_info)
+        for subscription in self._camera_infos:
+            self._node.destroy_subscription(subscription)
 
     def _subscribe(self, **events: Any) -> Subscriber:
         return Subscriber(

@@ -75,7 +75,7 @@ class LivePipeline:
         names = {stream: node.resolve_topic_name(f"{stream}/image") for stream in (*required, *extras)}
         aligned = [stream for stream, topic in names.items() if is_registered(topic)]
         self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned)
-        self.matcher = self._intake.matcher
+        self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {

@@ -73,7 +73,7 @@ class Report:
             if source.last_stamp_ns is not None:
                 figures["stamp_age_s"] = (now_ns - source.last_stamp_ns) / 1e9
             totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}
-            faults = _input_faults(source)
+            faults = _input_faults(source, pipeline.camera_fault(stream))
             if unpaired := pipeline.matcher.unpaired.get(stream):
                 figures["nearest_ms"] = unpaired.nearest_ns / 1e6
                 faults.append(str(unpaired))
@@ -129,6 +129,7 @@ def statistics(pipeline: LivePipeline, configured: Configured | None, broken: li
         mode_changes=[ModeChange(at_ns / 1e9, mode) for at_ns, mode in pipeline.matcher.mode_changes],
         model_sha256=configured.model_sha256 if configured is not None else "",
         notes=pipeline.frames.notes(),
+        unused=pipeline.frames.unused(pipeline.required),
     )
     return {
         **summary.to_dict(),
@@ -203,12 +204,12 @@ def _model(configured: Configured, rates_hz: Rates | None) -> Status:
     return Status("model", WARN if fallback else OK, message, figures)
 
 
-def _input_faults(source: ImageInput) -> list[str]:
-    faults = [*source.recent_errors(), source.images.camera_fault]
+def _input_faults(source: ImageInput, camera_fault: str) -> list[str]:
+    faults = [*source.recent_errors(), camera_fault]
     if source.silent:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
-    else:
-        faults.append(source.images.image_fault)
+    elif warning := source.images.image_warning:
+        faults.append(f"{source.images.name}: {warning}")
     return [fault for fault in faults if fault]
 
 
