@@ -119,6 +119,13 @@ def image_size(message: Any) -> tuple[int, int]:
     return rvl_size(data) if _is_rvl(message.format) else image_file_size(data)[1]
 
 
+def rows_left(height: int, skipped: int) -> int:
+    """Of ``height`` rows, those without ``thermal_skip_rows``. Raises ``FrameError`` where there are none."""
+    if skipped and abs(skipped) >= height:
+        raise FrameError(f"thermal image of {height} rows, thermal.skip_rows is {skipped}: nothing is left")
+    return height - abs(skipped)
+
+
 def fingerprint(message: Any) -> int:
     """CRC-32 of the message's data: equal for a frozen camera that repeats one image under new stamps."""
     return zlib.crc32(message.data)
@@ -243,9 +250,8 @@ def _metres(values: np.ndarray, scale: float) -> npt.NDArray[np.float32]:
 
 def _without_rows(values: np.ndarray, rows: int) -> np.ndarray:
     """Without the last ``rows``, or the first of a negative number."""
-    if abs(rows) >= len(values):
-        raise FrameError(f"thermal image of {len(values)} rows, thermal.skip_rows is {rows}: nothing is left")
-    return values[: len(values) - rows] if rows > 0 else values[-rows:]
+    left = rows_left(len(values), rows)
+    return values[:left] if rows > 0 else values[-rows:]
 
 
 def _celsius(values: np.ndarray, scale: float, offset: float) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.core.camera_info import CameraCalibration
-from gemini_ros.core.encodings import decode_image, fingerprint, image_size, stamp_ns
+from gemini_ros.core.encodings import decode_image, fingerprint, image_size, rows_left, stamp_ns
 from gemini_ros.core.frames import MODALITIES, UNLABELLED, Frame, FrameError, Intrinsics, Segmentation
 from gemini_ros.core.measured import exposure, too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
@@ -104,7 +104,7 @@ class ImageStream:
     def size_of(self, message: Any) -> tuple[int, int]:
         """(width, height) of the image in a message, without rows of telemetry; from its header alone."""
         width, height = image_size(message)
-        return width, height - abs(self._skipped_rows)
+        return width, rows_left(height, self._skipped_rows)
 
     @property
     def blind(self) -> str:

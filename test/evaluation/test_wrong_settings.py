@@ -46,13 +46,17 @@ def noise(index: int, low: int, high: int, *shape: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """A stream as it comes, and what has to be said of it. ``model`` takes RGB and one other image."""
+    """A stream as it comes, and what has to be said of it. ``model`` takes RGB and one other image.
+
+    ``topic``: where the images are, for those whose encoding says that they are no such stream: they are not detected.
+    """
 
     stream: str
     said: str
     change: Change = lambda message, index: message
     settings: tuple[str, ...] = ()
     model: str = "tiny_rgb_depth"
+    topic: str = ""
     also: dict[str, Change] = field(default_factory=dict)
 
 
@@ -78,7 +82,10 @@ CASES = {
         "depth", "farther than the model's range", lambda m, i: raw(np.full((64, 96), 65535, np.uint16), "16UC1", m)
     ),
     "a picture of the depth": Case(
-        "depth", "subscribe to the depth itself", lambda m, i: raw(noise(i, 0, 255).astype(np.uint8), "mono8", m)
+        "depth",
+        "subscribe to the depth itself",
+        lambda m, i: raw(noise(i, 0, 255).astype(np.uint8), "mono8", m),
+        topic="/camera/depth/image_raw/compressed",
     ),
     "a clock of its own": Case(
         "depth", "sync.offset_s.depth to -0.042", lambda m, i: restamped(m, stamp_ns(m) + 40_000_000)
@@ -88,7 +95,10 @@ CASES = {
         "rgb", "rgb is saturated", lambda m, i: raw(noise(i, 252, 256, 3).astype(np.uint8), "rgb8", m)
     ),
     "measurements for colours": Case(
-        "rgb", "topics of two streams exchanged", lambda m, i: raw(noise(i, 500, 900).astype(np.uint16), "16UC1", m)
+        "rgb",
+        "topics of two streams exchanged",
+        lambda m, i: raw(noise(i, 500, 900).astype(np.uint16), "16UC1", m),
+        topic="/camera/color/image_raw/compressed",
     ),
     "camera.size": Case("rgb", "camera.size is 640x480", settings=("camera.size=640x480",)),
     "tenths of a kelvin": Case("thermal", "thermal.scale and thermal.offset", lambda m, i: counts(m, 10), model=T),
@@ -110,14 +120,20 @@ CASES = {
         "thermal", "contrast-stretched", lambda m, i: raw(noise(i, 0, 255).astype(np.uint8), "mono8", m), model=T
     ),
     "false colours": Case(
-        "thermal", "false colours", lambda m, i: raw(noise(i, 0, 255, 3).astype(np.uint8), "rgb8", m), model=T
+        "thermal",
+        "false colours",
+        lambda m, i: raw(noise(i, 0, 255, 3).astype(np.uint8), "rgb8", m),
+        model=T,
+        topic="/camera/thermal/image_raw/compressed",
     ),
     "telemetry alone": Case("thermal", "thermal.skip_rows is 64", settings=("thermal.skip_rows=64",), model=T),
 }
 
 
-def evaluate(bag: Path, model: str, settings: tuple[str, ...], out: Path) -> tuple[int, dict[str, Any]]:
-    options = [word for setting in settings for word in ("--set", setting)]
+def evaluate(
+    bag: Path, model: str, settings: tuple[str, ...], out: Path, topic: str = ""
+) -> tuple[int, dict[str, Any]]:
+    options = [word for setting in settings for word in ("--set", setting)] + ["--topic", topic] * bool(topic)
     arguments = ["evaluate", str(bag), "--model", str(FIXTURES / f"{model}.onnx"), "--out", str(out), *options]
     return main([*arguments, "--camera-in-base", "0.2,0,0.6,0,0.2,0"]), json.loads((out / "summary.json").read_text())
 
@@ -128,7 +144,12 @@ def test_a_wrong_setting_is_told_and_fails(name: str, tmp_path: Path, capsys: py
     bag = write_drive(
         tmp_path / "d.mcap", tamper=lambda stream, i, m: case.change(m, i) if stream == case.stream else m
     )
-    status, summary = evaluate(bag, case.model, case.settings, tmp_path)
+    topic = f"{case.stream}={case.topic}" if case.topic else ""
+    if topic:
+        refused = ["evaluate", str(bag), "--model", str(FIXTURES / f"{case.model}.onnx"), "--out", str(tmp_path)]
+        assert main(refused) == 2
+        assert f"no topic of {case.stream}, which the model takes" in capsys.readouterr().err
+    status, summary = evaluate(bag, case.model, case.settings, tmp_path, topic)
     said = "\n".join([*capsys.readouterr(), *summary["notes"]])
     modes = [change["mode"] for change in summary["mode_changes"]]
     assert status == 1

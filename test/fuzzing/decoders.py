@@ -15,7 +15,7 @@ import numpy as np
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagMessage, BagReader
-from gemini_ros.bags.static_transforms import TOPIC, static_transform
+from gemini_ros.bags.transform_tree import STATIC_TOPIC, TransformTree
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
 from gemini_ros.core.encodings import decode_image, image_size
 from gemini_ros.core.frames import FrameError, Intrinsics
@@ -285,10 +285,14 @@ def _take_odometry(message: Any) -> None:
 
 def _take_transforms(message: Any) -> None:
     bag = SimpleNamespace(
-        topics={TOPIC: "tf2_msgs/msg/TFMessage"}, messages=lambda _: [message], deserialize=lambda message: message
+        topics={STATIC_TOPIC: "tf2_msgs/msg/TFMessage"},
+        counts={STATIC_TOPIC: 1},
+        messages=lambda topics: [message] * len(topics),
+        deserialize=lambda message: message,
     )
+    tree = TransformTree(bag)  # type: ignore[arg-type]
     for source in ("camera", "base_link", ""):
-        found = static_transform(bag, "base_link", source)  # type: ignore[arg-type]
+        found = tree.fixed("base_link", source)
         assert found is None or np.isfinite(found).all()
 
 
