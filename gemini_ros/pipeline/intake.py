@@ -237,7 +237,7 @@ class Intake:
             received, content = source.decode(message, received_ns, receipt)
             source.image_fault = ""
         except FrameError as error:
-            source.image_fault = str(error) if error.cause == "unusable" else ""
+            source.image_fault = str(error)
             self.refuse(stream, error, clock())
             raise
         self._note_camera(source)
