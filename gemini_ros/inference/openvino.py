@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from openvino import CompiledModel
 
 F32 = "f32"
 # OpenVINO's name of a capability of the CPU, and the precision hint that uses it.
@@ -138,7 +137,7 @@ class OpenVinoSegmenter(Segmenter):
 
     def __init__(
         self,
-        compiled: CompiledModel,
+        compiled: Any,
         info: ModelInfo,
         reason: str,
         camera_size: tuple[int, int] | None,

@@ -56,21 +56,22 @@ def test_metadata_of_a_long_recording_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    "damage",
     [
-        (("message_count: 1", "message_count: many"), "'many' messages, expected a count"),
-        (("message_count: 1", "message_count: [1]"), "[1] messages, expected a count"),
-        (("name: /image", "name: [a]"), "topic ['a'] of type"),
-        (("name: /image", 'name: "/a\\nb"'), "topic '/a\\nb' of type"),
-        (("nanoseconds_since_epoch: 5", "nanoseconds_since_epoch: .inf"), "start_time inf, expected a whole number"),
+        ("message_count: 1", "message_count: many"),
+        ("message_count: 1", "message_count: [1]"),
+        ("name: /image", "name: [a]"),
+        ("name: /image", 'name: "/a\\nb"'),
+        ("nanoseconds_since_epoch: 5", "nanoseconds_since_epoch: .inf"),
     ],
 )
-def test_metadata_of_other_types(tmp_path, damage, said):
+def test_what_metadata_say_beside_the_names_of_files_does_not_count(tmp_path, damage):
     path = write(tmp_path / "bag")
     text = (path / "metadata.yaml").read_text()
     assert damage[0] in text
     (path / "metadata.yaml").write_text(text.replace(*damage))
-    assert said in refusal(path)
+    with BagReader(path) as bag:
+        assert (bag.counts, bag.start_ns, len(list(bag.messages()))) == ({"/image": 1}, 5, 1)
 
 
 def test_a_compressed_file_that_grows(tmp_path):
@@ -115,22 +116,16 @@ def test_many_chunks_of_one_time(tmp_path):
     assert f"chunks of one time of {chunks * size} bytes unpacked" in refusal(tmp_path / "x.mcap")
 
 
-@pytest.mark.parametrize(
-    ("definition", "said"),
-    [
-        ("uint32 height\nuint32 width\n", f"the bag defines {IMAGE} otherwise than ROS does, with height, width"),
-        ("std_msgs/Header[100000000] header\n", f"the bag defines {IMAGE} otherwise than ROS does, with header"),
-    ],
-)
+@pytest.mark.parametrize("definition", ["uint32 height\nuint32 width\n", "std_msgs/Header[100000000] header\n"])
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_a_common_type_of_another_definition(tmp_path, storage, definition, said):
+def test_a_common_type_of_another_definition_is_read_as_ros_has_it(tmp_path, storage, definition):
     own = get_typestore(Stores.ROS2_JAZZY)
     types = get_types_from_msg(definition, IMAGE)
     del own.fielddefs[IMAGE]
     own.register(types)
     with Writer(tmp_path / "bag", version=8, storage_plugin=storage) as writer:
         writer.write(writer.add_connection("/image", IMAGE, typestore=own), 5, bytes(64))
-    assert said in refusal(tmp_path / "bag")
+    assert f"a message of 64 bytes is no {IMAGE}" in refusal(tmp_path / "bag")
 
 
 def test_a_type_of_endless_arrays(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import numpy as np
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagMessage, BagReader
-from gemini_ros.bags.static_transforms import TOPIC, static_transform
+from gemini_ros.bags.transform_tree import STATIC_TOPIC, TransformTree
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
 from gemini_ros.core.encodings import decode_image, image_size
 from gemini_ros.core.frames import FrameError, Intrinsics
@@ -285,11 +286,17 @@ def _take_odometry(message: Any) -> None:
 
 def _take_transforms(message: Any) -> None:
     bag = SimpleNamespace(
-        topics={TOPIC: "tf2_msgs/msg/TFMessage"}, messages=lambda _: [message], deserialize=lambda message: message
+        topics={STATIC_TOPIC: "tf2_msgs/msg/TFMessage"},
+        counts={STATIC_TOPIC: 1},
+        messages=lambda topics: [message] if topics else [],
+        deserialize=lambda message: message,
     )
+    tree = TransformTree(bag)  # type: ignore[arg-type]
     for source in ("camera", "base_link", ""):
-        found = static_transform(bag, "base_link", source)  # type: ignore[arg-type]
+        found = tree.fixed("base_link", source)
         assert found is None or np.isfinite(found).all()
+        with suppress(LookupError):
+            assert np.isfinite(tree.at("base_link", source, 0)).all()
 
 
 def _message_target(name: str, msgtype: str, seeds: Callable[[], list[Any]], use: Callable, mutate: mutations.Mutate):
