@@ -129,7 +129,8 @@ def test_declared_with_type_range_and_description(node: Node):
         descriptor = node.describe_parameter(parameter.name)
         assert descriptor.description == parameter.description
         if parameter.low is not None:
-            bounds = descriptor.floating_point_range[0]
+            whole = isinstance(parameter.default, int)
+            bounds = (descriptor.integer_range if whole else descriptor.floating_point_range)[0]
             assert (bounds.from_value, bounds.to_value) == (parameter.low, parameter.high)
     assert not node.set_parameters([Parameter("costmap.size_m", value=1000.0)])[0].successful
     assert not node.set_parameters([Parameter("costmap.size_m", value="wide")])[0].successful

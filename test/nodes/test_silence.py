@@ -103,14 +103,15 @@ def test_depth_that_measures_nothing(running: Robot, values, told: str):
     recover(r)
 
 
-def test_matches_that_make_no_frame_are_in_the_mode(running: Robot):
+def test_images_that_never_lie_on_the_grid_are_in_the_mode(running: Robot):
     r = running
 
     def other_size(now: int) -> None:
         r.send("rgb", "depth", stamp_ns=now, rgb=r.rgb(now, (WIDTH + 2, HEIGHT)))
 
-    repeat(r, other_size, lambda: r.says("mode", "rgb+depth become no labels, policy degrade: rgb 82x60, depth 80x60"))
-    assert r.figures("mode")["mode"] == "degrade:rgb+depth"
+    repeat(r, other_size, lambda: r.says("mode", "depth is missing, policy degrade"))
+    assert r.says("input depth", "depth 80x60, rgb 82x60: the images lie on another pixel grid")
+    assert r.figures("mode")["mode"] == "degrade:depth"
     assert r.level("mode") == 1
     recover(r)
 
