@@ -13,6 +13,7 @@ import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
+from gemini_ros.core.image_files import MAX_PIXELS
 from gemini_ros.core.measured import too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.grid import assumption, require_frame, require_size
@@ -185,7 +186,9 @@ class Intake:
             return
         if stream not in self._aligned:
             require_frame(stream, message.header.frame_id.lstrip("/"), rgb.frame_id.lstrip("/"))
-        require_size(stream, image_size(message), rgb.size)
+        size = image_size(message)
+        if 0 < math.prod(size) <= MAX_PIXELS:  # decoding refuses what is no image at all
+            require_size(stream, size, rgb.size)
 
     def _require_frames(self, match: Match) -> None:
         """The same for images that came before the first of RGB."""
