@@ -115,14 +115,14 @@ def _content(message: Any) -> tuple[frozenset[str], str, tuple[int, int] | None]
     form, data = message.format, np.frombuffer(message.data, np.uint8)
     if "compressedDepth" in form:
         return frozenset({"depth"}), form, _size(data[12:])
+    size = _size(data)  # by its header, with a limit, before anything is decoded
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if size else None
     except cv2.error:
         image = None
     if image is None:
         jpeg = data[:3].tobytes() == JPEG_START or "jpeg" in form
-        return (_GREY if jpeg else _ANYTHING), form, _size(data)
-    size = image.shape[1], image.shape[0]
+        return (_GREY if jpeg else _ANYTHING), form, size
     if image.ndim == 3:
         palette = data[:26].tobytes()[25:] == b"\x03" and data[1:4].tobytes() == b"PNG"
         return (_GREY if palette else _COLOUR), form, size

@@ -1,13 +1,19 @@
 """The choice of topics, in bags as the drivers of many cameras fill them."""
 
+import struct
+import zlib
+
 import pytest
 
+from gemini_ros.bags.messages import compressed_image
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
+from gemini_ros.bags.writer import BagWriter
 from gemini_ros.pipeline.cameras import StreamTopics
 from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, topic_lines
 from gemini_ros.pipeline.weighing import published_streams
+from test.deadlines import peak_memory
 from test.pipeline.camera_bags import SMALL, write_bag
 
 COLOR, DEPTH, IR = "camera_color_optical_frame", "camera_depth_optical_frame", "camera_infra1_optical_frame"
@@ -540,3 +546,18 @@ def test_streams_of_a_running_graph(tmp_path):
     depth = "/a/depth/image_raw/compressedDepth"
     types = {depth: "sensor_msgs/msg/CompressedImage", "/segmenter/color": "sensor_msgs/msg/Image"}
     assert published_streams(types) == {"depth": StreamTopics(depth, "/a/depth/camera_info", "compressedDepth")}
+
+
+def test_the_size_of_an_image_is_read_before_it_is_decoded(tmp_path):
+    """A few bytes that claim 400 million pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
+    png += chunk(b"IDAT", zlib.compress(bytes(60_001))) + chunk(b"IEND", b"")
+    with BagWriter(tmp_path / "bomb.mcap") as bag:
+        bag.write("/camera/color/image_raw/compressed", compressed_image(png, "rgb8; png", 1, "camera"), 1)
+    with peak_memory() as peak, BagReader(tmp_path / "bomb.mcap") as reader:
+        assert find_topics(reader).rgb == "/camera/color/image_raw/compressed"
+    assert peak() < 50e6
