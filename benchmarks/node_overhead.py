@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         statistics = Path(folder) / "statistics.json"
-        with segmenter(options.model, statistics, cores[0]) as process, tool_node("cameras") as node:
+        with segmenter(options.model, statistics, {cores[0]}) as process, tool_node("cameras") as node:
             cameras = Cameras(node, width, height)
             result |= measure_latency(cameras, process.pid, statistics, options)
             if options.memory_frames:
@@ -91,20 +91,25 @@ def main() -> int:
 
 
 @contextmanager
-def segmenter(model: Path, statistics: Path, core: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The node as a process on one core, unconfigured."""
+def segmenter(
+    model: Path, statistics: Path, cores: Collection[int], checkout: Path = ROOT, **more: object
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The node of a checkout as a process on ``cores``, unconfigured; ``more`` are parameters by name."""
     parameters = {
         "model": model.resolve(),
         "autostart": "false",
         "statistics_file": statistics,
         "camera.in_base": "[0.2, 0.0, 0.5, 0.0, 0.2, 0.0]",
+        **more,
     }
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(checkout)}
+    environment |= {"OMP_NUM_THREADS": "1"} if len(cores) == 1 else {}
     process = subprocess.Popen(
         [sys.executable, "-m", "gemini_ros.nodes.segmenter", "--ros-args", *words],
         env=environment,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        cwd=checkout,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     try:
         yield process

@@ -14,20 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from benchmarks.node_overhead import ROOT, Cameras, cpu_seconds, resident_mb
+from benchmarks.node_overhead import ROOT, Cameras, cpu_seconds, resident_mb, segmenter
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.nodes.tool import tool_node
 
@@ -40,7 +40,7 @@ class Variant:
 
     name: str
     checkout: Path
-    parameters: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = MappingProxyType({})
 
 
 class Watch(Cameras):
@@ -93,7 +93,9 @@ def main() -> int:
 def variant(text: str) -> Variant:
     head, *parameters = text.split(",")
     name, _, checkout = head.partition("@")
-    return Variant(name, Path(checkout).resolve() if checkout else ROOT, tuple(parameters))
+    return Variant(
+        name, Path(checkout).resolve() if checkout else ROOT, dict(text.split("=", 1) for text in parameters)
+    )
 
 
 @contextmanager
@@ -108,29 +110,11 @@ def busy(wanted: bool) -> Iterator[None]:
             process.wait()
 
 
-@contextmanager
-def segmenter(of: Variant, model: Path, statistics: Path) -> Iterator[subprocess.Popen[bytes]]:
-    words = [f"model:={model.resolve()}", f"statistics_file:={statistics}", "autostart:=false"]
-    words += ["camera.in_base:=[0.2, 0.0, 0.5, 0.0, 0.2, 0.0]", *(text.replace("=", ":=", 1) for text in of.parameters)]
-    arguments = [word for text in words for word in ("-p", text)]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(of.checkout)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gemini_ros.nodes.segmenter", "--ros-args", *arguments],
-        env=environment,
-        cwd=of.checkout,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        if process.wait(10) != 0:
-            raise SystemExit(f"{of.name}: the node ended with status {process.returncode}")
-
-
 def measure(of: Variant, options: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, tool_node("cameras") as node:
         statistics = Path(folder) / "statistics.json"
-        with segmenter(of, options.model, statistics) as process:
+        cores = os.sched_getaffinity(0)
+        with segmenter(options.model, statistics, cores, of.checkout, **of.parameters) as process:
             cameras = Watch(node)
             cameras.change("configure")
             cameras.until(lambda: cameras.mode.endswith("configured, not active"))

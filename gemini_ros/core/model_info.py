@@ -15,6 +15,7 @@ from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import MODALITIES, require_modality_name
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
+from gemini_ros.core.onnx_file import HASH_KEY
 
 FORMAT = 2
 FORMATS = (1, FORMAT)
@@ -46,7 +47,7 @@ _KEYS = {
     "licence",
     "commercial_use",
 }
-_OPTIONAL_KEYS = {"task", "language", "calibration"}
+_OPTIONAL_KEYS = {"task", "language", "calibration", HASH_KEY}
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
 _LANGUAGE_KEYS = {"encoder_sha256", "phrases", "pieces"}
 _UNIT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,31}")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
+from typing import Any
 
-HASH_KEY = "gemini_ros_graph_sha256"
+HASH_KEY = "graph_sha256"
+"""Of the metadata: SHA-256 of the graph with its weights."""
 # Field numbers of onnx.proto: ModelProto.graph and .metadata_props, StringStringEntryProto.key and .value.
 GRAPH, METADATA_PROPS, KEY, VALUE = 7, 14, 1, 2
 
 
-def with_graph_hash(data: bytes) -> bytes:
-    """A model file with the SHA-256 of its graph, weights included, under ``HASH_KEY`` of its metadata."""
-    pairs = ((KEY, HASH_KEY), (VALUE, graph_hash(data)))
-    # Every length is below 128, which is one byte; a field may stand anywhere in a message.
-    entry = b"".join(bytes((number << 3 | 2, len(text))) + text.encode() for number, text in pairs)
-    return data + bytes((METADATA_PROPS << 3 | 2, len(entry))) + entry
+def with_graph_hash(model: Any, metadata_key: str) -> bytes:
+    """A model file (of an ``onnx.ModelProto``) whose metadata, JSON under ``metadata_key``, holds ``HASH_KEY``."""
+    digest = graph_hash(model.SerializeToString())
+    for entry in model.metadata_props:
+        if entry.key == metadata_key:
+            entry.value = json.dumps({**json.loads(entry.value), HASH_KEY: digest})
+    return model.SerializeToString()
 
 
 def graph_hash(data: bytes) -> str:

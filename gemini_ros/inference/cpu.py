@@ -38,7 +38,7 @@ def default_threads() -> int:
 
 
 def default_requests(threads: int) -> int:
-    """Frames at once of a live node: two threads of a frame wait for each other, two frames do not."""
+    """Frames at once of a live node. Two share the threads better than one, whose threads wait for each other."""
     return min(threads, 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gemini_ros.core.documents import parse_json
 from gemini_ros.core.files import read_file
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 from gemini_ros.core.onnx_file import HASH_KEY, KEY, METADATA_PROPS, VALUE, fields, graph_hash
@@ -42,7 +43,8 @@ def read_metadata(path: str | Path) -> str:
 
 def require_whole(data: bytes, path: Path) -> None:
     """Raise ``ModelError`` for a graph other than the one that was hashed; a file without a hash passes."""
-    told = _metadata(data, path).get(HASH_KEY)
+    metadata = parse_json(_metadata(data, path).get(METADATA_KEY, "{}"), f"model {path}")
+    told = metadata.get(HASH_KEY) if isinstance(metadata, dict) else None
     if told is not None and told != graph_hash(data):
         raise ModelError(f"model {path}: its weights are not those that were exported; copy the file again")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shlex
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -29,8 +30,6 @@ from gemini_ros.inference.tensorrt.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
-
-    from openvino import CompiledModel
 
 F32 = "f32"
 # OpenVINO's name of a capability of the CPU, and the precision hint that uses it.
@@ -119,7 +118,9 @@ class OpenVinoJob:
             return OpenVinoSegmenter(compiled, self.info, reason, self.camera_size, self.threads, self.requests)
 
     def build_command(self, cache: EngineCache) -> str:
-        raise NotImplementedError("what takes seconds is always built")
+        words = ["gemini-ros", "model", "benchmark", str(self.model), "--backend", OPENVINO]
+        words += ["--size", "x".join(map(str, self.camera_size))] if self.camera_size else []
+        return shlex.join([*words, "--cache-dir", str(cache.directory)])
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -138,7 +139,7 @@ class OpenVinoSegmenter(Segmenter):
 
     def __init__(
         self,
-        compiled: CompiledModel,
+        compiled: Any,
         info: ModelInfo,
         reason: str,
         camera_size: tuple[int, int] | None,

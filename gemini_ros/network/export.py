@@ -42,7 +42,7 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, sta
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     onnx.checker.check_model(proto, full_check=True)
     with atomic_path(path) as part:
-        part.write_bytes(with_graph_hash(proto.SerializeToString()))
+        part.write_bytes(with_graph_hash(proto, METADATA_KEY))
 
 
 def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:

@@ -73,14 +73,13 @@ class FramePipeline:
         try:
             with timer.stage("preprocess"):
                 frame = self._intake.assemble(match)
-        except FrameError as error:
-            return Failed("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
-        try:
             segmenter = self._segmenter()
             if segmenter is None:
                 raise RuntimeError("the model was unloaded")
             start_ns = time.monotonic_ns()
             segmentation = segmenter.segment(frame)
+        except FrameError as error:
+            return Failed("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
         except Exception as error:  # noqa: BLE001 (a backend may raise anything; the next frame may be good)
             return Failed("failed", f"{type(error).__name__}: {error}")
         frame, segmentation = self._intake.without_robot(frame, segmentation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from gemini_ros.core.frames import FrameError
-from gemini_ros.core.image_files import JPEG_START, image_file_size
+from gemini_ros.core.image_files import JPEG_START, MAX_PIXELS, image_file_size
 from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES
 from gemini_ros.pipeline.topic_names import base_name, is_true_labels
 
@@ -115,14 +116,14 @@ def _content(message: Any) -> tuple[frozenset[str], str, tuple[int, int] | None]
     form, data = message.format, np.frombuffer(message.data, np.uint8)
     if "compressedDepth" in form:
         return frozenset({"depth"}), form, _size(data[12:])
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    size = _size(data)
+    try:  # what is larger than any camera's is not decoded to look at it
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if size and math.prod(size) <= MAX_PIXELS else None
     except cv2.error:
         image = None
     if image is None:
         jpeg = data[:3].tobytes() == JPEG_START or "jpeg" in form
-        return (_GREY if jpeg else _ANYTHING), form, _size(data)
-    size = image.shape[1], image.shape[0]
+        return (_GREY if jpeg else _ANYTHING), form, size
     if image.ndim == 3:
         palette = data[:26].tobytes()[25:] == b"\x03" and data[1:4].tobytes() == b"PNG"
         return (_GREY if palette else _COLOUR), form, size

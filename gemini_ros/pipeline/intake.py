@@ -15,6 +15,7 @@ import numpy as np
 from gemini_ros.core.camera_info import CameraCalibration
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, rows_left, stamp_ns
 from gemini_ros.core.frames import MODALITIES, UNLABELLED, Frame, FrameError, Intrinsics, Segmentation
+from gemini_ros.core.image_files import MAX_PIXELS
 from gemini_ros.core.measured import exposure, too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.grid import assumption, require_frame, require_size
@@ -258,7 +259,9 @@ class Intake:
             return
         if stream not in self._aligned:
             require_frame(stream, message.header.frame_id.lstrip("/"), rgb.frame_id.lstrip("/"))
-        require_size(stream, self.streams[stream].size_of(message), rgb.size)
+        size = self.streams[stream].size_of(message)
+        if 0 < math.prod(size) <= MAX_PIXELS:  # decoding refuses what is no image at all
+            require_size(stream, size, rgb.size)
 
     def _require_frames(self, match: Match) -> None:
         """The same for images that came before the first of RGB."""

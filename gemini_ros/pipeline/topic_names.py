@@ -17,19 +17,8 @@ _STREAM_WORDS = {
     "thermal": {"thermal", "lwir", "tir", "boson", "lepton", "thermography", "temperature"},
     "other": {
         *("infra", "infrared", "ir", "nir", "swir", "amplitude", "intensity", "reflectivity", "reflec", "signal"),
-        *(
-            "ambient",
-            "confidence",
-            "disparity",
-            "normals",
-            "flow",
-            "semantic",
-            "semantics",
-            "segmentation",
-            "instance",
-            "label",
-            "labels",
-        ),
+        *("ambient", "confidence", "disparity", "normals", "flow", "semantic", "semantics", "segmentation"),
+        *("instance", "label", "labels"),
     },
     "rgb": {"color", "colour", "rgb", "rgba", "bgr", "bgra", "scene"},
 }

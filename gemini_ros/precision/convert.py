@@ -74,7 +74,7 @@ def convert_model(
     model = converted(load_plain(source), info, list(measured), keep)
     comparisons = losses(source, model, judged)
     require_within(LIMITS[precision], comparisons, str(out))
-    data = with_graph_hash(model.SerializeToString())
+    data = with_graph_hash(model, METADATA_KEY)
     with atomic_path(out) as part:
         part.write_bytes(data)
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:

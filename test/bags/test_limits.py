@@ -65,13 +65,13 @@ def test_metadata_of_a_long_recording_is_read(tmp_path):
         ("nanoseconds_since_epoch: 5", "nanoseconds_since_epoch: .inf"),
     ],
 )
-def test_metadata_of_other_types_count_for_nothing(tmp_path, damage):
+def test_what_metadata_say_beside_the_names_of_files_does_not_count(tmp_path, damage):
     path = write(tmp_path / "bag")
     text = (path / "metadata.yaml").read_text()
     assert damage[0] in text
     (path / "metadata.yaml").write_text(text.replace(*damage))
-    with at_most_5_s(), BagReader(path) as bag:
-        assert (bag.counts, bag.start_ns, bag.duration_ns) == ({"/image": 1}, 5, 0)
+    with BagReader(path) as bag:
+        assert (bag.counts, bag.start_ns, len(list(bag.messages()))) == ({"/image": 1}, 5, 1)
 
 
 def test_a_compressed_file_that_grows(tmp_path):
@@ -118,14 +118,14 @@ def test_many_chunks_of_one_time(tmp_path):
 
 @pytest.mark.parametrize("definition", ["uint32 height\nuint32 width\n", "std_msgs/Header[100000000] header\n"])
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_a_common_type_of_another_definition(tmp_path, storage, definition):
+def test_a_common_type_of_another_definition_is_read_as_ros_has_it(tmp_path, storage, definition):
     own = get_typestore(Stores.ROS2_JAZZY)
     types = get_types_from_msg(definition, IMAGE)
     del own.fielddefs[IMAGE]
     own.register(types)
     with Writer(tmp_path / "bag", version=8, storage_plugin=storage) as writer:
         writer.write(writer.add_connection("/image", IMAGE, typestore=own), 5, bytes(64))
-    assert f"topic /image: a message of 64 bytes is no {IMAGE}" in refusal(tmp_path / "bag")
+    assert f"a message of 64 bytes is no {IMAGE}" in refusal(tmp_path / "bag")
 
 
 def test_a_type_of_endless_arrays(tmp_path):

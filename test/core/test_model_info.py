@@ -81,7 +81,7 @@ def without(entry, key):
         ({"format": True}, "metadata format True, expected 1 or 2"),
         (
             {"sores": {}},
-            r"metadata: keys .*'sores'.*, expected exactly .* and any of \['calibration', 'language', 'task'",
+            r"metadata: keys .*'sores'.*, expected exactly .* and any of \['calibration', 'graph_sha256', 'language', ",
         ),
         ({"modalities": []}, r"modalities \[\], expected a list of 1 to 4"),
         ({"modalities": [{**EVENT, "name": f"a{i}"} for i in range(5)]}, "modalities .*, expected a list of 1 to 4"),

@@ -27,13 +27,13 @@ from gemini_ros.datasets.folder import survey
 from gemini_ros.datasets.images import read_stored
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.datasets.unpacked import UnpackedFrames
-from gemini_ros.doctor.graph import camera_topics
 from gemini_ros.inference.benchmark import FORMAT, STAGES, compare, read_report
 from gemini_ros.inference.cache import parse_record
 from gemini_ros.inference.gate import read_golden
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.onnx import OnnxSegmenter
 from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.cameras import read_camera
 from gemini_ros.pipeline.settings import make_settings, names_for_every_node, read_parameter_file
 from gemini_ros.pipeline.summary import summary_from_json
 from test.fuzzing import mutations
@@ -357,9 +357,7 @@ TARGETS = (
         as_file(".yaml", _parameters),
     ),
     Target("label_set", _config("labels"), mutations.mutate_yaml, as_file(".yaml", load_label_set)),
-    Target(
-        "camera", _config("cameras"), mutations.mutate_yaml, as_file(".yaml", lambda path: camera_topics(str(path)))
-    ),
+    Target("camera", _config("cameras"), mutations.mutate_yaml, as_file(".yaml", lambda path: read_camera(str(path)))),
     Target("layout", _config("datasets"), mutations.mutate_yaml, as_file(".yaml", _layout)),
     Target("report", _report_seeds, mutations.mutate_json, as_file(".json", _report)),
     Target(

@@ -206,7 +206,8 @@ def test_file_obeys_the_contract(exported):
     assert "LayerNormalization" in operators
     metadata = {p.key: p.value for p in model.metadata_props}
     assert set(metadata) == {METADATA_KEY}
-    assert json.loads(metadata[METADATA_KEY])["format"] == 2
+    content = json.loads(metadata[METADATA_KEY])
+    assert (content["format"], len(content["graph_sha256"])) == (2, 64)
 
 
 def test_uint8_input_is_cast_before_anything_else(exported):

@@ -33,10 +33,10 @@ def running(tmp_path_factory) -> Iterator[Robot]:
 
 
 def recover(r: Robot) -> None:
-    """The next good pair comes through."""
+    """The next good pair comes through; the good half of the bad one may come as well, and late."""
     r.heard["labels"].clear()
     stamps = r.send_until(lambda: r.heard["labels"], "rgb", "depth")
-    assert set(r.label_stamps()) <= set(stamps)
+    r.until(lambda: set(stamps) & set(r.label_stamps()))
 
 
 def dropped(r: Robot, stream: str, cause: str) -> int:

@@ -217,7 +217,7 @@ def test_replay_fails_where_there_is_no_bag_or_the_player_fails(launch):
 
 
 def test_an_unknown_camera_is_refused(launch):
-    with pytest.raises(RuntimeError, match="camera 'webcam': expected one of realsense, orbbec"):
+    with pytest.raises(RuntimeError, match="camera 'webcam': expected one of azure_kinect, bag, custom, oakd, orbbec"):
         started(camera="webcam")
 
 

@@ -107,13 +107,14 @@ def test_depth_that_measures_nothing(running: Robot, values, subject: str, told:
     recover(r)
 
 
-def test_images_off_the_grid_are_in_the_mode(running: Robot):
+def test_images_that_never_lie_on_the_grid_are_in_the_mode(running: Robot):
     r = running
 
     def other_size(now: int) -> None:
         r.send("rgb", "depth", stamp_ns=now, rgb=r.rgb(now, (WIDTH + 2, HEIGHT)))
 
     repeat(r, other_size, lambda: r.says("mode", "depth is blind, policy degrade: depth 80x60, rgb 82x60"))
+    assert r.says("input depth", "depth 80x60, rgb 82x60: the images lie on another pixel grid")
     assert r.figures("mode")["mode"] == "degrade:depth"
     assert r.level("mode") == 1
     recover(r)

@@ -1,10 +1,16 @@
 """The choice of topics, in bags as the drivers of many cameras fill them."""
 
+import struct
+import zlib
+
 import pytest
 
+from gemini_ros.bags.messages import compressed_image
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
+from gemini_ros.bags.writer import BagWriter
 from gemini_ros.pipeline.cameras import StreamTopics
+from gemini_ros.pipeline.image_topics import look_at
 from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, topic_lines
 from gemini_ros.pipeline.weighing import published_streams
@@ -540,3 +546,22 @@ def test_streams_of_a_running_graph(tmp_path):
     depth = "/a/depth/image_raw/compressedDepth"
     types = {depth: "sensor_msgs/msg/CompressedImage", "/segmenter/color": "sensor_msgs/msg/Image"}
     assert published_streams(types) == {"depth": StreamTopics(depth, "/a/depth/camera_info", "compressedDepth")}
+
+
+def test_an_image_larger_than_any_camera_is_not_decoded_to_look_at_it(tmp_path):
+    """20 kB of PNG that hold 144 million pixels, one bit each."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    side = 12_000
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    png += chunk(b"IDAT", zlib.compress(bytes(side * (1 + side // 8)))) + chunk(b"IEND", b"")
+    topic = "/camera/color/image_raw/compressed"
+    with BagWriter(tmp_path / "bomb.mcap") as bag:
+        bag.write(topic, compressed_image(png, "rgb8; png", 1, "camera"), 1)
+    with BagReader(tmp_path / "bomb.mcap") as reader:
+        found = look_at(reader, topic)
+        assert found.size == (side, side)
+        assert found.fitting == {"rgb", "depth", "thermal", "labels"}, "nothing is known but the size"
+        assert find_topics(reader).rgb == topic

@@ -201,11 +201,7 @@ class LivePipeline:
         last = _last(taken.match)
         timer.add("sync", taken.queued_ns - last.received_ns - last.decode_ns)
         timer.add("queue", time.monotonic_ns() - taken.queued_ns)
-        try:
-            outcome = self.frames.infer(taken.match, timer)
-        except Exception as error:  # noqa: BLE001 (one frame must not end the node)
-            outcome = Failed("failed", f"{type(error).__name__}: {error}")
-        return _Done(taken.match, outcome, time.monotonic_ns())
+        return _Done(taken.match, self.frames.infer(taken.match, timer), time.monotonic_ns())
 
     # -- the finisher's thread
 

@@ -164,7 +164,7 @@ class TfPose(OdometryPose):
         grid_from_camera = self._camera(self._grid_frame, camera_frame, stamp)
         return CameraPose(self._grid_frame, grid_from_camera, planar(base), self._doubt())
 
-    def _mounting(self, camera_frame: str, stamp: int) -> npt.NDArray[np.float64]:
+    def _mounting(self, stamp: int, camera_frame: str) -> npt.NDArray[np.float64]:
         return self._camera(self.base_frame, camera_frame, stamp)
 
     def _doubt(self) -> str:
