@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 POLICIES = ("degrade", "hold", "stop")
-_PAIRS_TO_RETURN = 3
+_MATCHES_TO_RETURN = 3
 _CHANGES_KEPT = 1024
 
 
@@ -14,7 +14,7 @@ class Presence:
     """Watches how long ago each stream sent something usable, by the receiver's clock.
 
     A required stream silent for ``timeout_ns`` is missing. It stays in ``absent``, and in the mode, until the third
-    pair in a row, each less than the timeout after the one before.
+    match in a row with all that is not, each less than the timeout after the one before.
     """
 
     def __init__(self, required: Sequence[str], timeout_ns: int, policy: str) -> None:
@@ -22,8 +22,8 @@ class Presence:
         self._required = tuple(required)
         self._deadlines: dict[str, int] = {}  # when a stream counts as missing if nothing comes; expected ones only
         self._unseen = set(required)
-        self._pairs_in_a_row = 0
-        self._last_pair_ns = 0
+        # Of each combination of streams that matched: how often in a row, and when last.
+        self._in_a_row: dict[tuple[str, ...], tuple[int, int]] = {}
         self.absent: tuple[str, ...] = ()
         self.mode = "waiting"
         self.changes: deque[tuple[int, str]] = deque(maxlen=_CHANGES_KEPT)
@@ -57,38 +57,49 @@ class Presence:
         """Whether a stream was expected and is silent for too long."""
         return self._deadlines.get(name, now_ns + 1) <= now_ns
 
-    def watch(self, now_ns: int, unpaired: str = "") -> None:
-        """Notice what went missing; a stream that lives and never pairs (``unpaired``) is as good as missing."""
-        missing = tuple(name for name in self._required if self.missing(name, now_ns))
-        if not missing and unpaired:
-            missing = (unpaired,)
+    def watch(self, now_ns: int, unpaired: Collection[str] = ()) -> None:
+        """Notice what went missing; streams that live and never pair (``unpaired``) are as good as missing."""
+        missing = tuple(name for name in self._required if name in unpaired or self.missing(name, now_ns))
         if missing:
-            self.absent = missing
+            absent = tuple(name for name in self._required if name in missing or name in self.absent)
+            # Where nothing would be left, what came back need not match anything first: there is nothing to match.
+            self.absent = absent if len(absent) < len(self._required) else missing
         self._update_mode(now_ns)
 
-    def admits_pair(self, now_ns: int) -> bool:
-        """Whether a pair goes out; while something is absent, pairs are counted and the third ends it."""
+    @property
+    def singles(self) -> bool:
+        """Whether matches go out that lack what is absent."""
+        return self._policy == "degrade" and bool(self.absent)
+
+    def admits(self, present: Collection[str]) -> bool:
+        """Whether a match goes out that lacks some of the required streams: it has to have all that is not absent."""
+        return self.singles and bool(present) and self._has_rest(present) and len(self.absent) < len(self._required)
+
+    def matched(self, present: tuple[str, ...], now_ns: int) -> bool:
+        """Required streams matched; with the third time in a row those of them that were absent are back.
+
+        Whether a match of all of them would go out.
+        """
         if not self.absent:
             return True
-        if all(self.alive(name, now_ns) for name in self._required):
-            in_a_row = now_ns - self._last_pair_ns < self._timeout_ns
-            self._pairs_in_a_row = self._pairs_in_a_row + 1 if in_a_row else 1
-            self._last_pair_ns = now_ns
-            if self._pairs_in_a_row >= _PAIRS_TO_RETURN:
-                self.absent = ()
-                self._pairs_in_a_row = 0
+        if self._has_rest(present) and all(self.alive(name, now_ns) for name in present):
+            count, last_ns = self._in_a_row.get(present, (0, 0))
+            count = count + 1 if now_ns - last_ns < self._timeout_ns else 1
+            self._in_a_row[present] = count, now_ns
+            if count >= _MATCHES_TO_RETURN:
+                del self._in_a_row[present]
+                self.absent = tuple(name for name in self.absent if name not in present)
                 self._update_mode(now_ns)
         return not self.absent or self._policy == "degrade"
 
-    def admits_single(self, name: str) -> bool:
-        """Whether a message of a stream goes out without its partner."""
-        return self._policy == "degrade" and bool(self.absent) and name in self._required and name not in self.absent
+    def _has_rest(self, present: Collection[str]) -> bool:
+        return all(name in present or name in self.absent for name in self._required)
 
     def restart(self, before_ns: int, now_ns: int) -> None:
         """Time jumped: what was alive at ``before_ns`` is given a whole timeout anew, what was missing still is."""
         for name in self._deadlines:
             self._deadlines[name] = now_ns + (self._timeout_ns if self.alive(name, before_ns) else 0)
-        self._pairs_in_a_row = 0
+        self._in_a_row.clear()
 
     def _update_mode(self, now_ns: int) -> None:
         mode = "waiting" if self._unseen else "normal"
