@@ -23,9 +23,9 @@ from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
-from gemini_ros.pipeline.settings import DEFAULTS, Settings
+from gemini_ros.pipeline.settings import DEFAULTS, Settings, settings_of_no_stream
 from gemini_ros.pipeline.statistics import StageTimer
-from gemini_ros.pipeline.streams import find_topics, streams_of_bag
+from gemini_ros.pipeline.streams import find_topics, stream_topics, streams_of_bag
 from gemini_ros.pipeline.sync import POLL_NS, Match
 
 _POLLS_IN_A_GAP = 1200
@@ -88,6 +88,8 @@ class BagWalk:
         )
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges)
         self.faults = self.intake.faults
+        for sentence in settings_of_no_stream(settings, model_modalities):
+            self.faults.note(sentence)
         self._reader = reader
 
     def moments(self) -> Iterator[Moment]:
@@ -120,8 +122,9 @@ class BagWalk:
         """What each topic brings: the images of a stream, the camera_info of some, or odometry."""
         handlers: dict[str, list[tuple[str, str]]] = {}
         for stream in self.intake.streams:
-            handlers.setdefault(getattr(self.topics, stream), []).append(("image", stream))
-            if info := getattr(self.topics, f"{stream}_info"):
+            image, info = stream_topics(self._reader, self.topics, stream)
+            handlers.setdefault(image, []).append(("image", stream))
+            if info:
                 handlers.setdefault(info, []).append(("info", stream))
         if self.topics.odom:
             handlers.setdefault(self.topics.odom, []).append(("odometry", ""))

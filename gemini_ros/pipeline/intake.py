@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
-from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Intrinsics
+from gemini_ros.core.frames import MODALITIES, RESERVED_NAMES, Frame, FrameError, Intrinsics
 from gemini_ros.core.measured import too_little
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.repeats import Moved
@@ -24,6 +24,7 @@ _NEVER = Instant.of(0)
 _LARGER = 4
 """Times the pixels of what is known; less is decoded and judged as an image."""
 _UNITS = {"depth": "m", "thermal": "°C"}
+_OWN_UNIT = "in the model's unit"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ImageStream:
         )
         self.size = image.shape[1], image.shape[0]
         if self._valid_range is not None:
-            unit = _UNITS.get(self.name, "")
+            unit = _UNITS.get(self.name, _OWN_UNIT)
             self.image_fault = too_little(self.name, image, *self._valid_range, unit, "which the model takes")
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
@@ -191,7 +192,8 @@ def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None =
     Raises ``FrameError`` with cause ``wrong_size`` for images, or a camera_info, of different sizes; ``invalid`` for
     arrays of a wrong type.
     """
-    received: dict[str, Received] = {name: match.items[name] for name in MODALITIES if name in match.items}
+    names = [*MODALITIES, *(name for name in match.items if name not in (*MODALITIES, *RESERVED_NAMES))]
+    received: dict[str, Received] = {name: match.items[name] for name in names if name in match.items}
     if "rgb" in received:
         frame_id = received["rgb"].frame_id
     else:

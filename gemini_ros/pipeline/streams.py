@@ -83,13 +83,13 @@ def streams_of_bag(
     takes, and depth where the bag has it. Raises ``BagError`` for a topic that the bag lacks, ``ValueError`` for
     streams that do not fit the model.
     """
-    available = topics.images()
+    available = {**topics.images(), **further_topics(reader, model)}
     if chosen is None:
         required, extras = tuple(model), tuple(s for s in ("depth",) if s not in model and s in available)
     else:
         required = tuple(stream for stream in model if stream in chosen)
         extras = tuple(s for s in chosen if s not in model)
-        if set(extras) - {"depth"} or set(chosen) - set(MODALITIES) or not required:
+        if set(extras) - {"depth"} or not required:
             raise ValueError(
                 f"modalities {', '.join(chosen)}: the model takes {', '.join(model)}; expected at least one of these, "
                 "and beside them depth at most, for the geometry"
@@ -100,3 +100,25 @@ def streams_of_bag(
             f"{reader.listing()}. Use a model of other modalities, or go on without it by --modalities"
         )
     return required, extras
+
+
+def further_topics(reader: BagReader, streams: Sequence[str]) -> dict[str, str]:
+    """The topic of each stream under a name of its own that the bag has images of.
+
+    It is the shortest of those that have the name as a part between slashes, else of those that contain it.
+    """
+    topics = _topics_of(reader, *_IMAGE_TYPES)
+    found = {}
+    for stream in set(streams) - set(MODALITIES):
+        named = [topic for topic in topics if stream.lower() in topic.lower()]
+        if named:
+            found[stream] = min(named, key=lambda topic: (stream not in topic.split("/"), len(topic), topic))
+    return found
+
+
+def stream_topics(reader: BagReader, topics: Topics, stream: str) -> tuple[str, str | None]:
+    """The topics of a stream's images, which the bag has, and of their camera_info."""
+    if stream in MODALITIES:
+        return getattr(topics, stream), getattr(topics, f"{stream}_info")
+    image = further_topics(reader, (stream,))[stream]
+    return image, _info_beside(image, _topics_of(reader, "sensor_msgs/msg/CameraInfo"))

@@ -33,8 +33,8 @@ class Match:
 
     ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present;
     ``offset_ns`` is the clock offset of the same stream, and ``time_ns`` the stamp on the common clock. ``items`` holds
-    what was added, by stream. A ``pair`` has all required streams, two to four of them as well as one; a ``single`` lacks
-    those in ``missing``, and may still hold two or three.
+    what was added, by stream. A ``pair`` has all required streams, be they one or four; a ``single`` lacks those in
+    ``missing``, and may still hold two or three.
     """
 
     stamp_ns: int
@@ -324,7 +324,7 @@ class PairMatcher:
                 self._part_with_oldest(source, "overflow", matches)
 
     def _out_of_reach(self, source: Stream) -> bool:
-        """Whether one of several partners is full of what nobody waits for: it must not cut short the wait for others."""
+        """Whether one of several partners is full of what nobody waits for; it must not end the wait for the others."""
         if len(self._partners) < 2:
             return False
         lead = next(stream for stream in self._order if stream.waiting)

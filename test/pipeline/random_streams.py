@@ -23,7 +23,7 @@ def pick(random: Random, choices: Sequence):
 
 
 def camera(random: Random, name: str, until_ms: int) -> Iterator[Event]:
-    """A camera with a rhythm and most of what is wrong with cameras: jitter, latency, silence, disorder, other clocks."""
+    """A camera with a rhythm and most of what is wrong with cameras: jitter, latency, silence, disorder, a clock."""
     period = pick(random, (17, 33, 33, 50, 100, 111, 200)) * MS
     phase, latency = below(random, 60) * MS, pick(random, (0, 0, 2, 30, 90)) * MS
     jitter, shift = pick(random, (0, 0, 1, 8)) * MS, pick(random, (0, 0, 0, 0, 30, -40, 3_600_000)) * MS

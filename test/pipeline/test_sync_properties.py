@@ -210,7 +210,7 @@ def test_steady_streams_pair_mutual_nearest_whatever_the_transport(rgb_ms, depth
     st.integers(2, 3),
 )
 def test_several_steady_streams_match_the_mutual_nearest_of_each(periods_ms, phases_ns, late_ms, partners):
-    """As above for two and three partners: with known rhythms a reference has each, or is given up for a lack of one."""
+    """As above for two and three partners: with known rhythms a reference has each, or is dropped for a lack of one."""
     names = STREAMS[: partners + 1]
     times = {"rgb": [i * 40 * MS for i in range(50)]}
     for name, period_ms, phase_ns in zip(names[1:], periods_ms, phases_ns, strict=False):
