@@ -106,9 +106,9 @@ SETTINGS: tuple[Setting, ...] = (
         "modalities",
         [AUTO],
         "Image streams to subscribe to: those of the model, and `depth` for the geometry of the costmap where the "
-        "model does not take it. `[auto]` is just that. A modality NAME that only the model's file knows has the topics "
-        "`NAME/image` and `NAME/camera_info`, and the parameters `NAME.image_transport` and `sync.offset_s.NAME`, "
-        "declared when the node is configured.",
+        "model does not take it. `[auto]` is just that. A modality NAME that the model's file alone knows has the "
+        "topics `NAME/image` and `NAME/camera_info`, and the parameters `NAME.image_transport` and "
+        "`sync.offset_s.NAME`, declared when the node is configured.",
     ),
     Setting("autostart", True, "Configure and activate on start, without a lifecycle manager."),
     Setting(

@@ -411,7 +411,7 @@ def test_what_is_no_number_of_a_modality_of_its_own_is_no_measurement():
     np.testing.assert_array_equal(decode_image(raw(values, "32FC1"), "event"), np.float32([[np.nan] * 3 + [-2.5]]))
     with pytest.raises(FrameError, match="event image of encoding 'rgb8', expected 32FC1, mono16"):
         decode_image(raw(np.zeros((2, 2, 3), np.uint8), "rgb8"), "event")
-    with pytest.raises(FrameError, match="event image of format 'jpeg' holds 3 x uint8 per pixel, expected 1 x float32"):
+    with pytest.raises(FrameError, match="event image of format 'jpeg' holds 3 x uint8 per pixel, expected 1 x"):
         decode_image(compressed(jpeg(np.zeros((8, 8, 3), np.uint8)), "jpeg"), "event")
 
 
