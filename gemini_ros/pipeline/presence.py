@@ -59,8 +59,8 @@ class Presence:
 
     def watch(self, now_ns: int, unpaired: Collection[str] = ()) -> None:
         """Notice what went missing; streams that live and never pair (``unpaired``) are as good as missing."""
-        missing = tuple(name for name in self._required if name in unpaired or self.missing(name, now_ns))
-        if missing:
+        missing = tuple([name for name in self._required if name in unpaired or self.missing(name, now_ns)])
+        if missing and missing != self.absent:
             absent = tuple(name for name in self._required if name in missing or name in self.absent)
             # Where nothing would be left, what came back need not match anything first: there is nothing to match.
             self.absent = absent if len(absent) < len(self._required) else missing
@@ -73,16 +73,14 @@ class Presence:
 
     def admits(self, present: Collection[str]) -> bool:
         """Whether a match goes out that lacks some of the required streams: it has to have all that is not absent."""
-        return self.singles and bool(present) and self._has_rest(present) and len(self.absent) < len(self._required)
+        return self.singles and len(self.absent) < len(self._required) and self._has_rest(present)
 
     def matched(self, present: tuple[str, ...], now_ns: int) -> bool:
         """Required streams matched; with the third time in a row those of them that were absent are back.
 
         Whether a match of all of them would go out.
         """
-        if not self.absent:
-            return True
-        if self._has_rest(present) and all(self.alive(name, now_ns) for name in present):
+        if self._bring_back(present) and all(self.alive(name, now_ns) for name in present):
             count, last_ns = self._in_a_row.get(present, (0, 0))
             count = count + 1 if now_ns - last_ns < self._timeout_ns else 1
             self._in_a_row[present] = count, now_ns
@@ -94,6 +92,13 @@ class Presence:
 
     def _has_rest(self, present: Collection[str]) -> bool:
         return all(name in present or name in self.absent for name in self._required)
+
+    def _bring_back(self, present: Collection[str]) -> bool:
+        """Whether these, matched often enough, show that some of them are no longer absent."""
+        for name in self.absent:
+            if name in present:
+                return self._has_rest(present)
+        return False
 
     def restart(self, before_ns: int, now_ns: int) -> None:
         """Time jumped: what was alive at ``before_ns`` is given a whole timeout anew, what was missing still is."""

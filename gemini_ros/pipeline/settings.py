@@ -331,7 +331,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
     """
     further = dict.fromkeys(stream for name in values if (stream := further_stream(name)))
     of_further = [setting for stream in further for setting in stream_settings(stream)]
-    values = {setting.name: setting.default for setting in of_further} | dict(values)
+    unset: dict[str, Any] = {setting.name: setting.default for setting in of_further}
+    values = {**unset, **values}
     streams = (*MODALITIES, *further)
     for setting in (*SETTINGS, *of_further):
         value = values[setting.name]

@@ -293,6 +293,8 @@ class PairMatcher:
 
     def _follow_reference(self) -> None:
         """Hold the streams against another where the one of before is gone."""
+        if self._watched is self._reference and self._presence.alive(self._reference.name, self._now_ns):
+            return
         for watched in self._order:
             if self._presence.alive(watched.name, self._now_ns):
                 break
@@ -308,25 +310,28 @@ class PairMatcher:
     def _advance(self, matches: list[Match]) -> None:
         self._follow_reference()
         living = self._presence.alive(self._watched.name, self._now_ns)
+        lasting_ns = 0
         for name, watch in self._watches.items():
-            if not (living and self._presence.alive(name, self._now_ns)):
+            if not watch.began:
+                continue
+            if living and self._presence.alive(name, self._now_ns):
+                lasting_ns = lasting_ns or watch.lasting_ns(self._now_ns)
+            else:
                 watch.begin()
-        unpaired = self.unpaired
-        self.unpaired_ever |= unpaired
+        unpaired = self.unpaired if lasting_ns else {}
+        self.unpaired_ever.update(unpaired)
         self._presence.watch(self._now_ns, unpaired)
         while self._settle_oldest(matches):
             pass
 
     def _make_room(self, source: Stream, matches: list[Match]) -> None:
         while len(source.waiting) > self._queue_size:
-            in_vain = source in self._extras or self._out_of_reach(source)
+            in_vain = source in self._extras or (len(self._partners) > 1 and self._out_of_reach(source))
             if in_vain or not self._settle_oldest(matches, give_up="overflow"):
                 self._part_with_oldest(source, "overflow", matches)
 
     def _out_of_reach(self, source: Stream) -> bool:
         """Whether one of several partners is full of what nobody waits for; it must not end the wait for the others."""
-        if len(self._partners) < 2:
-            return False
         lead = next(stream for stream in self._order if stream.waiting)
         return abs(source.waiting[0].time_ns - lead.waiting[0].time_ns) > self._slop_ns
 
@@ -345,7 +350,7 @@ class PairMatcher:
         end_ns = head.time_ns - self._slop_ns
         for stream in self._streams.values():
             while stream.waiting and stream.waiting[0].time_ns < end_ns:
-                if not hurry and self._awaits_rest(stream, end_ns):
+                if not hurry and len(self._partners) > 1 and self._awaits_rest(stream, end_ns):
                     break
                 self._part_with_oldest(stream, "no_partner", matches, end_ns)
 
@@ -356,8 +361,7 @@ class PairMatcher:
                 return False
             if found:
                 chosen[partner] = found
-        present = self._required_in(chosen)
-        if len(present) < len(self._required) and not self._presence.admits(present):
+        if len(chosen) < len(self._required) and not self._presence.admits(self._required_in(chosen)):
             self._note_match(chosen)
             lead.drop(give_up or "no_partner")
             return True
@@ -432,8 +436,10 @@ class PairMatcher:
 
     def _single_of(self, lead: Stream, end_ns: int) -> dict[Stream, Message]:
         """The oldest of ``lead`` with the rest of what is not absent; empty where that does not go out."""
+        if lead.name in self._presence.absent:
+            return {}
         rest = self._rest()
-        if rest[:1] != [lead]:
+        if not rest or rest[0] is not lead:
             return {}
         chosen = {lead: lead.waiting[0]}
         for stream in rest[1:]:
@@ -474,14 +480,14 @@ class PairMatcher:
                 stream.drop("not_ready")
 
     def _required_in(self, chosen: Mapping[Stream, Message]) -> tuple[str, ...]:
-        return tuple(stream.name for stream in self._required if stream in chosen)
+        return tuple([stream.name for stream in self._required if stream in chosen])
 
     def _note_match(self, chosen: Mapping[Stream, Message]) -> bool:
         """Streams matched; whether they go out, be it that not all are there or that all are back."""
         if len(chosen) > 1:
             for stream in chosen:
                 self._watches[stream.name].begin()
-        return self._presence.matched(self._required_in(chosen), self._now_ns)
+        return not self._presence.absent or self._presence.matched(self._required_in(chosen), self._now_ns)
 
     def _emit(self, chosen: dict[Stream, Message], matches: list[Match]) -> None:
         """Give out a match; the first of ``chosen`` leads. A single overtaken by a newer pair is late."""
