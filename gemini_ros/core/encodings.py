@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.camera_info import CameraCalibration
-from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.core.frames import FrameError, Intrinsics, require_modality_name
 from gemini_ros.core.image_files import MAX_PIXELS, decode_image_file, image_file_size
 from gemini_ros.core.rvl import decode_rvl, rvl_size
 
@@ -57,6 +57,9 @@ _ENCODINGS = {
     "thermal": ("mono16", "16UC1", "mono8", "32FC1"),
     "labels": ("mono8", "8UC1"),
 }
+_NUMBERS = ("32FC1", "mono16", "16UC1", "mono8", "8UC1")
+"""Of a modality under a name of its own: values as they are, in the unit that its model states."""
+_NUMBER_FILES = ("float32", "uint16", "uint8")
 _FILE_TYPES = {"depth": ("uint16", "float32"), "thermal": ("uint16", "uint8", "float32"), "labels": ("uint8",)}
 _TO_RGB = {
     "bgr8": cv2.COLOR_BGR2RGB,
@@ -94,18 +97,19 @@ def decode_image(
     or 65535; 32FC1 is taken as degrees Celsius unless scale and offset differ from their defaults, which are those of
     centi-Kelvin. ``thermal_skip_rows`` of telemetry are cut off at the bottom, negative ones at the top.
     ``labels``: uint8 (H, W), as stored.
+    Any other name is a modality of its own: float32 (H, W), the numbers of the message, NaN where they are not finite.
 
     Raises ``FrameError`` naming what was found, what was expected and the cure.
     """
     if modality not in _ENCODINGS:
-        raise ValueError(f"modality {modality!r}, expected one of {', '.join(_ENCODINGS)}")
+        require_modality_name(modality)
     read = _raw_values if hasattr(message, "encoding") else _compressed_values
     values = read(message, modality)
     if modality == "depth":
         return _metres(values, depth_scale)
     if modality == "thermal":
         return _celsius(_without_rows(values, thermal_skip_rows), thermal_scale, thermal_offset)
-    return values
+    return values if modality in _ENCODINGS else _numbers(values)
 
 
 def image_size(message: Any) -> tuple[int, int]:
@@ -144,7 +148,7 @@ def intrinsics_from_camera_info(message: Any) -> Intrinsics:
 
 def _raw_values(message: Any, modality: str) -> np.ndarray:
     """The values of an Image in native byte order: RGB, or (H, W) of the encoding's type."""
-    encoding, accepted = message.encoding, _ENCODINGS[modality]
+    encoding, accepted = message.encoding, _ENCODINGS.get(modality, _NUMBERS)
     if encoding not in accepted:
         cure = _cure(modality, encoding)
         raise FrameError(f"{modality} image of encoding {encoding!r:.80}, expected {_any_of(accepted)}{cure}")
@@ -191,7 +195,7 @@ def _compressed_values(message: Any, modality: str) -> np.ndarray:
     values = decode_image_file(data, color=modality == "rgb", indices=modality == "labels")
     if modality == "rgb":
         return values
-    return _one_channel(values, _FILE_TYPES[modality], what)
+    return _one_channel(values, _FILE_TYPES.get(modality, _NUMBER_FILES), what)
 
 
 def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarray:
@@ -252,6 +256,13 @@ def _without_rows(values: np.ndarray, rows: int) -> np.ndarray:
     """Without the last ``rows``, or the first of a negative number."""
     left = rows_left(len(values), rows)
     return values[:left] if rows > 0 else values[-rows:]
+
+
+def _numbers(values: np.ndarray) -> npt.NDArray[np.float32]:
+    numbers = values.astype(np.float32)
+    if values.dtype == np.float32:
+        numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
 
 
 def _celsius(values: np.ndarray, scale: float, offset: float) -> npt.NDArray[np.float32]:

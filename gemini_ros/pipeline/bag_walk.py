@@ -15,7 +15,7 @@ from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import Topics
 from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core.costmap import Occupancy
-from gemini_ros.core.frames import Frame, FrameError, Segmentation
+from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
@@ -25,9 +25,16 @@ from gemini_ros.pipeline.image_topics import frame_of
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
-from gemini_ros.pipeline.settings import DEFAULTS, Settings
+from gemini_ros.pipeline.settings import DEFAULTS, Settings, settings_of_no_stream
 from gemini_ros.pipeline.statistics import StageTimer
-from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, streams_of_bag
+from gemini_ros.pipeline.streams import (
+    DETECTED,
+    StreamChoice,
+    aligned_streams,
+    find_topics,
+    stream_topics,
+    streams_of_bag,
+)
 from gemini_ros.pipeline.sync import POLL_NS, Match
 
 _POLLS_IN_A_GAP = 1200
@@ -80,8 +87,9 @@ class BagWalk:
         ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
         choice: StreamChoice = DETECTED,
     ) -> None:
-        self.topics = find_topics(reader, choice, settings)
-        required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities)
+        further = sorted(set(model_modalities) - set(MODALITIES))
+        self.topics = find_topics(reader, choice, settings, further)
+        required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities, choice)
         self.poses = OdometryPoses(
             settings.costmap_frame,
             None if settings.camera_in_base is None else camera_in_base(settings.camera_in_base),
@@ -93,9 +101,12 @@ class BagWalk:
         self.required = required
         aligned = aligned_streams(self.topics, choice)
         self.intake = Intake(required, extras, settings, self.poses.moved, ranges, aligned)
+        self._topics = {stream: stream_topics(reader, self.topics, stream, choice) for stream in self.intake.streams}
         for stream, source in self.intake.streams.items():
-            source.topic = getattr(self.topics, stream)
+            source.topic = self._topics[stream][0]
         self.faults = self.intake.faults
+        for sentence in settings_of_no_stream(settings, model_modalities):
+            self.faults.note(sentence)
         self._reader = reader
 
     def moments(self) -> Iterator[Moment]:
@@ -127,9 +138,9 @@ class BagWalk:
     def _handlers(self) -> dict[str, list[tuple[str, str]]]:
         """What each topic brings: the images of a stream, the camera_info of some, or odometry."""
         handlers: dict[str, list[tuple[str, str]]] = {}
-        for stream in self.intake.streams:
-            handlers.setdefault(getattr(self.topics, stream), []).append(("image", stream))
-            if info := getattr(self.topics, f"{stream}_info"):
+        for stream, (image, info) in self._topics.items():
+            handlers.setdefault(image, []).append(("image", stream))
+            if info:
                 handlers.setdefault(info, []).append(("info", stream))
         if self.topics.odom:
             handlers.setdefault(self.topics.odom, []).append(("odometry", ""))

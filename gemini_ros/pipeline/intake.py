@@ -14,7 +14,15 @@ import numpy as np
 
 from gemini_ros.core.camera_info import CameraCalibration
 from gemini_ros.core.encodings import decode_image, fingerprint, image_size, rows_left, stamp_ns
-from gemini_ros.core.frames import MODALITIES, UNLABELLED, Frame, FrameError, Intrinsics, Segmentation
+from gemini_ros.core.frames import (
+    MODALITIES,
+    RESERVED_NAMES,
+    UNLABELLED,
+    Frame,
+    FrameError,
+    Intrinsics,
+    Segmentation,
+)
 from gemini_ros.core.image_files import MAX_PIXELS
 from gemini_ros.core.measured import exposure, too_little, too_little_for_map
 from gemini_ros.pipeline.clock import Instant
@@ -28,6 +36,7 @@ _NEVER = Instant.of(0)
 _LARGER = 4
 """Times the pixels of what is known; less is decoded and judged as an image."""
 _UNITS = {"depth": "m", "thermal": "°C"}
+_OWN_UNIT = "in the model's unit"
 NO_CAMERA_INFO = "no camera_info"
 _WORDS = re.compile(r"[/_]")
 _SETTLED = 3
@@ -118,7 +127,8 @@ class ImageStream:
         if self.name == "rgb":
             fault, self.image_warning = exposure(image, least)
         elif self._valid_range is not None:
-            fault = too_little(self.name, image, *self._valid_range, _UNITS.get(self.name, ""), least=least)
+            unit = _UNITS.get(self.name, _OWN_UNIT)
+            fault = too_little(self.name, image, *self._valid_range, unit, least=least)
         self._usable = not fault
         if fault:
             raise FrameError(fault, "unusable")
@@ -266,7 +276,7 @@ class Intake:
     def _require_frames(self, match: Match) -> None:
         """The same for images that came before the first of RGB."""
         for name, item in match.items.items():
-            if name in MODALITIES and name not in self._aligned and "rgb" in match.items:
+            if name not in (*RESERVED_NAMES, *self._aligned) and "rgb" in match.items:
                 require_frame(name, item.frame_id.lstrip("/"), match.items["rgb"].frame_id.lstrip("/"))
 
     def take_info(self, stream: str, message: Any) -> None:
@@ -340,7 +350,8 @@ def assemble(match: Match, *, rgb_frame_id: str, intrinsics: Intrinsics | None =
     Raises ``FrameError`` with cause ``wrong_size`` for images of different sizes; ``invalid`` for arrays of a wrong
     type.
     """
-    received: dict[str, Received] = {name: match.items[name] for name in MODALITIES if name in match.items}
+    names = [*MODALITIES, *(name for name in match.items if name not in (*MODALITIES, *RESERVED_NAMES))]
+    received: dict[str, Received] = {name: match.items[name] for name in names if name in match.items}
     if "rgb" in received:
         frame_id = received["rgb"].frame_id
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.documents import parse_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.files import read_file
-from gemini_ros.core.frames import MODALITIES, FrameError
+from gemini_ros.core.frames import MODALITIES, FrameError, require_modality_name
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.measured import MIN_SHARE
@@ -142,7 +142,9 @@ SETTINGS: tuple[Setting, ...] = (
         "modalities",
         [AUTO],
         "Image streams to subscribe to: those of the model, and `depth` for the geometry of the costmap where the "
-        "model does not take it. `[auto]` is just that.",
+        "model does not take it. `[auto]` is just that. A modality NAME that the model's file alone knows has the "
+        "topics `NAME/image` and `NAME/camera_info`, and the parameters `NAME.image_transport`, "
+        "`sync.offset_s.NAME` and `registration.NAME.aligned`, declared when the node is configured.",
     ),
     Setting("autostart", True, "Configure and activate on start, without a lifecycle manager."),
     Setting(
@@ -332,6 +334,30 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
+_CLOSE_STREAM = 0.7
+"""As alike as ``detph`` and ``depth``; ``event`` and ``depth`` are not."""
+
+
+def stream_settings(stream: str) -> tuple[Setting, Setting, Setting]:
+    """What can be set of each image stream; of a modality that a model names itself as of the known ones."""
+    return _transport(stream), _offset(stream), _aligned(stream)
+
+
+def further_stream(name: str) -> str | None:
+    """The stream, none of the known ones, whose setting ``name`` would be, as in ``event.image_transport``."""
+    for before, after in (("", ".image_transport"), ("sync.offset_s.", ""), ("registration.", ".aligned")):
+        stream = name[len(before) : len(name) - len(after)]
+        if name == before + stream + after and stream not in MODALITIES:
+            try:
+                return require_modality_name(stream)
+            except FrameError:
+                return None
+    return None
+
+
+def _setting(name: str) -> Setting | None:
+    stream = further_stream(name)
+    return next((s for s in stream_settings(stream) if s.name == name), None) if stream else _BY_NAME.get(name)
 
 
 @dataclass(frozen=True)
@@ -374,15 +400,23 @@ class Settings:
 
 def refused_change(changed: Mapping[str, Any], present: Mapping[str, Any] | None) -> str | None:
     """Why these parameters may not get these values now, or ``None``; ``present`` are those of a configured node."""
-    fixed = [name for name in changed if name in _BY_NAME and not _BY_NAME[name].live]
+    fixed = [name for name in changed if (setting := _setting(name)) and not setting.live]
     if present is None or not (others := [name for name in fixed if changed[name] != present[name]]):
         return None
     return f"{', '.join(others)}: read when the node is configured; deactivate and clean up first"
 
 
 def settings_from_values(values: Mapping[str, Any]) -> Settings:
-    """Check the values of all settings together. Raises ``ValueError`` naming the setting and the cure."""
-    for setting in SETTINGS:
+    """Check the values of all settings together. Raises ``ValueError`` naming the setting and the cure.
+
+    Streams under names of their own are those that ``values`` has settings of; see ``settings_of_no_stream``.
+    """
+    further = dict.fromkeys(stream for name in values if (stream := further_stream(name)))
+    of_further = [setting for stream in further for setting in stream_settings(stream)]
+    unset: dict[str, Any] = {setting.name: setting.default for setting in of_further}
+    values = {**unset, **values}
+    streams = (*MODALITIES, *further)
+    for setting in (*SETTINGS, *of_further):
         value = values[setting.name]
         if setting.choices and value not in setting.choices:
             raise ValueError(f"{setting.name}: {value!r:.80}, expected one of {setting.range_text}")
@@ -397,10 +431,10 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         requests=values["requests"] or None,
         modalities=_modalities(values["modalities"]),
         autostart=values["autostart"] and not values["use_lifecycle_manager"],
-        transports={stream: values[f"{stream}.image_transport"] for stream in MODALITIES},
+        transports={stream: values[f"{stream}.image_transport"] for stream in streams},
         slop_ns=_nanoseconds(values["sync.slop_s"]),
-        offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in MODALITIES},
-        aligned=frozenset(name for name in MODALITIES if values.get(aligned_setting(name))),
+        offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in streams},
+        aligned=frozenset(name for name in streams if values.get(aligned_setting(name))),
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
         repeated=values["presence.repeated"],
@@ -448,10 +482,12 @@ def _modalities(names: Sequence[str]) -> tuple[str, ...] | None:
     """``None`` stands for auto: what the model takes, and depth."""
     if list(names) == [AUTO]:
         return None
-    unknown = [name for name in names if name not in MODALITIES]
-    if unknown or not names or len(set(names)) != len(names):
-        raise ValueError(f"modalities: {list(names)}, expected [{AUTO}] or different ones of {', '.join(MODALITIES)}")
-    return tuple(names)
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"modalities: {list(names)}, expected [{AUTO}] or different ones of the model's, and depth")
+    try:
+        return tuple(map(require_modality_name, names))
+    except FrameError as error:
+        raise ValueError(f"modalities: {list(names)}: {error}") from error
 
 
 def _camera_size(text: str) -> tuple[int, int] | None:
@@ -506,8 +542,8 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section in sections_reaching(NODE, read_sections(path), path):
         for name, value in _flat(section.parameters):
-            if name in _BY_NAME:
-                values[name] = _typed(_BY_NAME[name], value, str(path))
+            if setting := _setting(name):
+                values[name] = _typed(setting, value, str(path))
             elif hint := hint_for_unknown(name, shared=section.shared):
                 raise ValueError(f"{path}: {section.key}: no parameter {name:.80}{hint}")
     return values
@@ -538,6 +574,20 @@ def hint_for_unknown(name: str, *, shared: bool) -> str:
     return "" if shared else "; docs/topics_and_parameters.md lists them"
 
 
+def settings_of_no_stream(settings: Settings, streams: Collection[str]) -> list[str]:
+    """A sentence for each stream under a name of its own that has settings and is none of ``streams``, the model's.
+
+    Raises ``ValueError`` for a name that is nearly that of a stream.
+    """
+    known, sentences = sorted({*MODALITIES, *streams}), []
+    for stream in sorted(settings.transports.keys() - set(known)):
+        what = f"{' or '.join(setting.name for setting in stream_settings(stream))} is set, there is no stream {stream}"
+        if nearest := difflib.get_close_matches(stream, known, n=1, cutoff=_CLOSE_STREAM):
+            raise ValueError(f"{what}; did you mean {nearest[0]}?")
+        sentences.append(f"{what}: the model takes {', '.join(streams)}")
+    return sentences
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """``NAME=VALUE`` of a command line as name and value; whole numbers are taken where a double is wanted.
 
@@ -546,9 +596,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     name, equals, word = text.partition("=")
     if not equals:
         raise ValueError(f"{text!r:.80}, expected NAME=VALUE such as sync.slop_s=0.03")
-    if name not in _BY_NAME:
+    if (setting := _setting(name)) is None:
         raise ValueError(f"no setting {name:.80}{hint_for_unknown(name, shared=False)}")
-    setting = _BY_NAME[name]
     if isinstance(setting.default, str):
         return name, word
     value = parse_yaml(word, f"{name}: {word!r:.80}")

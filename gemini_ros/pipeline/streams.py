@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -47,13 +47,19 @@ class StreamChoice:
 DETECTED = StreamChoice()
 
 
-def find_topics(reader: BagReader, choice: StreamChoice = DETECTED, settings: Settings = DEFAULTS) -> Topics:
+def find_topics(
+    reader: BagReader,
+    choice: StreamChoice = DETECTED,
+    settings: Settings = DEFAULTS,
+    further: Collection[str] = (),
+) -> Topics:
     """The streams of a bag: what ``choice`` names, and for the rest what its topics hold, and what they are called.
 
+    ``further``: modalities under names of their own, of which ``choice`` may name topics; see ``stream_topics``.
     Raises ``BagError`` for a bag without an image of any stream, for one of several cameras between which nothing
     decides, and for a choice that the bag does not have; it lists what is there.
     """
-    named = _named(reader, choice)
+    named = _named(reader, choice, further)
     images = _images(reader, choice, named)
     if not any(images[stream] for stream in MODALITIES):
         raise BagError(f"{reader.path}: no colour, depth or thermal image; topics there: {reader.listing()}")
@@ -167,12 +173,14 @@ def _namespaces(topics: Sequence[str]) -> list[str]:
     return found
 
 
-def _named(reader: BagReader, choice: StreamChoice) -> dict[str, str | None]:
+def _named(reader: BagReader, choice: StreamChoice, further: Collection[str]) -> dict[str, str | None]:
     """Topics that the camera file and ``--topic`` name, by field of ``Topics``; ``None`` where a stream is left out."""
     named = dict(_of_file(reader, choice.file)) if choice.file else {}
-    for stream, topic in choice.topics.items():
+    for stream in choice.topics.keys() - set(further):
+        topic = choice.topics[stream]
         if stream not in _TYPES:
-            raise ValueError(f"--topic {stream}={topic}: no such stream, expected one of {', '.join(_TYPES)}")
+            known = ", ".join((*_TYPES, *further))
+            raise ValueError(f"--topic {stream}={topic}: no such stream, expected one of {known}")
         named[stream] = _require(reader, stream, topic) if topic else None
     return named
 
@@ -198,13 +206,14 @@ def _of_file(reader: BagReader, file: CameraFile) -> Iterator[tuple[str, str | N
 def _require(reader: BagReader, stream: str, topic: str) -> str:
     """The topic that was named, if it can be this stream."""
     name = f"/{topic.removeprefix('/')}"
-    found = _recorded(reader, name) if stream in IMAGES else name if reader.counts.get(name) else None
+    types = _TYPES.get(stream, IMAGE_TYPES)
+    found = _recorded(reader, name) if types is IMAGE_TYPES else name if reader.counts.get(name) else None
     where = f"{reader.path}: --topic {stream}={topic}"
     if found is None:
         state = "no messages" if name in reader.topics else "no such topic"
         raise BagError(f"{where}: {state}; topics there: {reader.listing()}")
-    if (msgtype := reader.topics[found]) not in _TYPES[stream]:
-        raise BagError(f"{where}: messages are {msgtype}, expected {' or '.join(_TYPES[stream])}")
+    if (msgtype := reader.topics[found]) not in types:
+        raise BagError(f"{where}: messages are {msgtype}, expected {' or '.join(types)}")
     if fault := reader.fault_of(found):
         raise BagError(f"{where}: {fault}")
     return found
@@ -218,7 +227,11 @@ def _recorded(reader: BagReader, topic: str) -> str | None:
 
 
 def streams_of_bag(
-    reader: BagReader, topics: Topics, model: Sequence[str], chosen: Sequence[str] | None
+    reader: BagReader,
+    topics: Topics,
+    model: Sequence[str],
+    chosen: Sequence[str] | None,
+    choice: StreamChoice = DETECTED,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which streams of a bag make a pair for a model of these modalities, and which go along for the geometry.
 
@@ -226,13 +239,13 @@ def streams_of_bag(
     takes, and depth where the bag has it. Raises ``BagError`` for a topic that the bag lacks, ``ValueError`` for
     streams that do not fit the model.
     """
-    available = topics.images()
+    available = {**topics.images(), **further_topics(reader, model, choice)}
     if chosen is None:
         required, extras = tuple(model), tuple(s for s in ("depth",) if s not in model and s in available)
     else:
         required = tuple(stream for stream in model if stream in chosen)
         extras = tuple(s for s in chosen if s not in model)
-        if set(extras) - {"depth"} or set(chosen) - set(MODALITIES) or not required:
+        if set(extras) - {"depth"} or not required:
             raise ValueError(
                 f"modalities {', '.join(chosen)}: the model takes {', '.join(model)}; expected at least one of these, "
                 "and beside them depth at most, for the geometry"
@@ -244,3 +257,29 @@ def streams_of_bag(
             "it by --modalities"
         )
     return required, extras
+
+
+def further_topics(reader: BagReader, streams: Sequence[str], choice: StreamChoice = DETECTED) -> dict[str, str]:
+    """The topic of each stream under a name of its own: what ``choice`` names, else one that says the name.
+
+    Of several it is the shortest of those that have the name as a part between slashes, else of those that contain it.
+    """
+    found: dict[str, str] = {}
+    further = sorted(set(streams) - set(MODALITIES))
+    topics = [image.topic for image in image_topics(reader)] if further else []
+    for stream in further:
+        if topic := choice.topics.get(stream):
+            found[stream] = _require(reader, stream, topic)
+        elif stream not in choice.topics and (named := [name for name in topics if stream.lower() in name.lower()]):
+            found[stream] = min(named, key=lambda name: (stream not in name.split("/"), len(name), name))
+    return found
+
+
+def stream_topics(
+    reader: BagReader, topics: Topics, stream: str, choice: StreamChoice = DETECTED
+) -> tuple[str, str | None]:
+    """The topics of a stream's images, which the bag has, and of their camera_info."""
+    if stream in MODALITIES:
+        return getattr(topics, stream), getattr(topics, f"{stream}_info")
+    image = further_topics(reader, (stream,), choice)[stream]
+    return image, info_beside(reader, image)

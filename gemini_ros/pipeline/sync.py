@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gemini_ros.core.model_info import MOST_MODALITIES
 from gemini_ros.pipeline.presence import POLICIES, Presence
 from gemini_ros.pipeline.repeats import Moved, Repeats
 from gemini_ros.pipeline.settings import DEFAULTS
@@ -23,7 +24,7 @@ __all__ = ["POLICIES", "POLL_NS", "Match", "PairMatcher", "StreamCounts"]
 
 POLL_NS = 50_000_000
 """How often time passes for a matcher, live and offline."""
-_BEFORE_ALL = -(1 << 63)
+_BEFORE_ALL, _AFTER_ALL = -(1 << 63), 1 << 63
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Match:
 
     ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present;
     ``offset_ns`` is the clock offset of the same stream, and ``time_ns`` the stamp on the common clock. ``items`` holds
-    what was added, by stream. A ``pair`` has all required streams, a ``single`` lacks those in ``missing``.
+    what was added, by stream. A ``pair`` has all required streams, be they one or four; a ``single`` lacks those in
+    ``missing``, and may still hold two or three.
     """
 
     stamp_ns: int
@@ -47,7 +49,7 @@ class Match:
 
 
 class PairMatcher:
-    """Matches one or two required streams, and extras beside them, by their stamps.
+    """Matches one to four required streams, and extras beside them, by their stamps.
 
     ``required``: the model's modalities; the reference is ``rgb``, else the first. ``extras`` are attached where one
     lies within ``slop_ns`` and never cause a single. ``offsets_ns`` are added to the stamps of a stream to put it on
@@ -60,18 +62,22 @@ class PairMatcher:
     it came, until the rhythm of the partner (the shortest of its last eight intervals) rules it out, and for at most
     twice ``slop_ns``. Likewise it waits with a partner to which, by rhythm, the next reference is due to be nearer.
     Streams are taken to be in order; disorder does no harm before the decision, what comes after it is ``late``.
-    References without partner are dropped ``no_partner``.
+    References without partner are dropped ``no_partner``. With three or four required streams each but the reference
+    is such a partner, chosen by itself; a reference that lacks one is dropped, and what it would have taken stays.
 
     **Missing.** A required stream without anything usable for ``missing_timeout_ns`` is missing; the images
     of a frozen camera (by ``fingerprint`` and ``moved``, under the rule ``repeated``, see ``Repeats``) and repeated
     stamps are dropped ``duplicate`` and are not usable. The timeout must be
-    longer than the period of the slowest stream. ``degrade``: messages of the other go out at once as singles; ``hold``
-    and ``stop``: they are dropped ``no_partner`` (what tells the two apart is up to the caller). All is normal again
-    with the third pair in a row, each within the timeout of the one before. The two before it are given out when
-    degraded, where references that find no partner meanwhile stay singles, and dropped ``not_ready`` otherwise.
+    longer than the period of the slowest stream. ``degrade``: the rest goes out as singles, matched as if it alone were
+    required; its reference is its first stream where that of all is missing. ``hold`` and ``stop``: the rest is dropped
+    ``no_partner`` (what tells the two apart is up to the caller). A stream is back with the third match in a row of it
+    and the rest, each within the timeout of the one before; all is normal with the third pair. The two before it are
+    given out when degraded, where references that find no partner meanwhile stay singles, and dropped ``not_ready``
+    otherwise.
 
-    **Unpaired.** Where both required streams come and none pairs for a second (and three messages of each), the partner
-    counts as missing, by the same policy and with the same return; ``unpaired`` has the distance of their stamps.
+    **Unpaired.** Where a required stream and the reference come and never match for a second (and three messages of
+    each), that stream counts as missing, by the same policy and with the same return; ``unpaired`` has the distance of
+    their stamps.
 
     **Blind.** A required stream that comes and has measured next to nothing for the timeout counts as missing, with the
     same return; its images still go out with their partners where the policy lets them. Where all matches fail
@@ -106,8 +112,10 @@ class PairMatcher:
         jump_ns: int = 1_000_000_000,
     ) -> None:
         names = (*required, *extras)
-        if not 1 <= len(required) <= 2 or len(set(names)) != len(names):
-            raise ValueError(f"streams {names}: expected one or two required ones, then extras, each named once")
+        if not 1 <= len(required) <= MOST_MODALITIES or len(set(names)) != len(names):
+            raise ValueError(
+                f"streams {names}: expected 1 to {MOST_MODALITIES} required ones, then extras, each named once"
+            )
         if unknown := set(offsets_ns) - set(names):
             raise ValueError(f"offset of {', '.join(sorted(unknown))}: expected streams among {', '.join(names)}")
         if queue_size < 1 or jump_ns <= 0:
@@ -116,9 +124,11 @@ class PairMatcher:
         self._required = [self._streams[name] for name in required]
         self._extras = [self._streams[name] for name in extras]
         self._reference = self._streams["rgb" if "rgb" in required else required[0]]
-        self._partner = next((stream for stream in self._required if stream is not self._reference), None)
+        self._partners = [stream for stream in self._required if stream is not self._reference]
+        self._order = (self._reference, *self._partners)  # in which a stream leads where those before it are missing
+        self._watched = self._reference  # against which the others are held
         self._presence = Presence(required, missing_timeout_ns, policy)
-        self._watches = {name: PairWatch() for name in names if name != self._reference.name}
+        self._watches = {name: PairWatch() for name in names}
         self.unpaired_ever: dict[str, Unpaired] = {}
         """The latest of each stream that did not pair, to the end of the run."""
         self._queue_size, self._jump_ns = queue_size, jump_ns
@@ -167,15 +177,13 @@ class PairMatcher:
 
     @property
     def unpaired(self) -> dict[str, Unpaired]:
-        """The streams that come, as the reference does, and do not pair with it; extras included."""
+        """The streams that come and do not match the reference, or the first that comes where it is missing."""
         found = {}
         for name, watch in self._watches.items():
             lasting_ns = watch.lasting_ns(self._now_ns)
             if lasting_ns and watch.nearest_ns is not None:
                 offset_ns = self._streams[name].offset_ns
-                found[name] = Unpaired(
-                    name, self._reference.name, lasting_ns, watch.nearest_ns, self._slop_ns, offset_ns
-                )
+                found[name] = Unpaired(name, self._watched.name, lasting_ns, watch.nearest_ns, self._slop_ns, offset_ns)
         return found
 
     def check_identities(self) -> list[str]:
@@ -296,55 +304,89 @@ class PairMatcher:
     # Streams that do not pair
 
     def _measure(self, source: Stream, time_ns: int) -> None:
-        """How far a message that came is from the nearest of the other stream."""
+        """How far a message that came is from the nearest of the other streams."""
+        self._follow_reference()
+        if source is not self._watched:
+            to_reference_ns = self._watched.distance_ns(time_ns, self._jump_ns)
+            difference_ns = None if to_reference_ns is None else -to_reference_ns
+            self._watches[source.name].note(False, difference_ns, self._now_ns)
+            return
         for name, watch in self._watches.items():
-            if source is self._reference:
+            if name != source.name:
                 watch.note(True, self._streams[name].distance_ns(time_ns, self._jump_ns), self._now_ns)
-            elif source.name == name:
-                to_reference_ns = self._reference.distance_ns(time_ns, self._jump_ns)
-                watch.note(False, None if to_reference_ns is None else -to_reference_ns, self._now_ns)
+
+    def _follow_reference(self) -> None:
+        """Hold the streams against another where the one of before is gone."""
+        if self._watched is self._reference and self._presence.alive(self._reference.name, self._now_ns):
+            return
+        for watched in self._order:
+            if self._presence.alive(watched.name, self._now_ns):
+                break
+        else:
+            watched = self._reference
+        if watched is not self._watched:
+            self._watched = watched
+            for watch in self._watches.values():
+                watch.begin()
 
     # Matching
 
     def _advance(self, matches: list[Match]) -> None:
+        self._follow_reference()
+        living = self._presence.alive(self._watched.name, self._now_ns)
+        lasting_ns = 0
         for name, watch in self._watches.items():
-            if not all(self._presence.alive(of, self._now_ns) for of in (name, self._reference.name)):
+            if not watch.began:
+                continue
+            if living and self._presence.alive(name, self._now_ns):
+                lasting_ns = lasting_ns or watch.lasting_ns(self._now_ns)
+            else:
                 watch.begin()
-        unpaired = self.unpaired
-        self.unpaired_ever |= unpaired
-        partner = self._partner.name if self._partner else ""
-        self._presence.watch(self._now_ns, partner if partner in unpaired else "")
+        unpaired = self.unpaired if lasting_ns else {}
+        self.unpaired_ever.update(unpaired)
+        self._presence.watch(self._now_ns, unpaired)
         while self._settle_oldest(matches):
             pass
 
     def _make_room(self, source: Stream, matches: list[Match]) -> None:
         while len(source.waiting) > self._queue_size:
-            if source in self._extras or not self._settle_oldest(matches, give_up="overflow"):
+            in_vain = source in self._extras or (len(self._partners) > 1 and self._out_of_reach(source))
+            if in_vain or not self._settle_oldest(matches, give_up="overflow"):
                 self._part_with_oldest(source, "overflow", matches)
 
+    def _out_of_reach(self, source: Stream) -> bool:
+        """Whether one of several partners is full of what nobody waits for; it must not end the wait for the others."""
+        lead = next(stream for stream in self._order if stream.waiting)
+        return abs(source.waiting[0].time_ns - lead.waiting[0].time_ns) > self._slop_ns
+
     def _settle_oldest(self, matches: list[Match], give_up: str = "") -> bool:
-        """Decide on the oldest reference, or on the oldest partner where the reference is missing.
+        """Decide on the oldest reference, or where that is missing on the oldest of the first stream that is not.
 
         False if there is none, or if waiting may still do it good. With a cause to ``give_up`` under, nothing waits.
         """
-        lead, hurry = self._reference, bool(give_up)
-        if not lead.waiting and self._partner and self._presence.missing(lead.name, self._now_ns):
-            lead = self._partner
-        if not lead.waiting:
-            return False
+        place = 0
+        while not self._order[place].waiting:
+            if not self._presence.missing(self._order[place].name, self._now_ns) or place + 1 == len(self._order):
+                return False
+            place += 1
+        lead, hurry = self._order[place], bool(give_up)
         head = lead.waiting[0]
+        end_ns = head.time_ns - self._slop_ns
         for stream in self._streams.values():
-            while stream.waiting and stream.waiting[0].time_ns < head.time_ns - self._slop_ns:
-                self._part_with_oldest(stream, "no_partner", matches)
+            while stream.waiting and stream.waiting[0].time_ns < end_ns:
+                if not hurry and len(self._partners) > 1 and self._awaits_rest(stream, end_ns):
+                    break
+                self._part_with_oldest(stream, "no_partner", matches, end_ns)
 
         chosen = {lead: head}
-        if lead is self._reference and self._partner:
-            partner, settled = self._nearest(self._partner, lead, hurry)
+        for partner in self._order[place + 1 :]:
+            found, settled = self._nearest(partner, lead, hurry)
             if not settled:
                 return False
-            if partner:
-                chosen[self._partner] = partner
-        if len(chosen) < len(self._required) and not self._presence.admits_single(lead.name):
+            if found:
+                chosen[partner] = found
+        if len(chosen) < len(self._required) and not self._presence.admits(self._required_in(chosen)):
+            self._note_match(chosen)
             lead.drop(give_up or "no_partner")
             return True
         for extra in self._extras:
@@ -377,7 +419,13 @@ class PairMatcher:
         if before:
             due = stream.shortest_ns < 2 * behind_ns
             return before, not due or self._waited(head, before)
-        return None, stream is not self._partner and not self._due_in_reach(stream, head)
+        return None, not self._is_waited_for(stream) and not self._due_in_reach(stream, head)
+
+    def _is_waited_for(self, stream: Stream) -> bool:
+        """Whether a stream is, until it says what it has: of several partners one that is absent is not."""
+        if stream not in self._partners:
+            return False
+        return len(self._partners) < 2 or stream.name not in self._presence.absent
 
     def _rival_takes(self, lead: Stream, stream: Stream, at: int) -> bool:
         """Whether the reference after the head is nearer to message ``at`` of ``stream``, and to none after that."""
@@ -400,26 +448,70 @@ class PairMatcher:
         # What is nearer to one than the other, within the slop, follows its predecessor by less than twice the slop.
         return self._now_ns - max(one.received_ns, other.received_ns) >= 2 * self._slop_ns
 
-    def _part_with_oldest(self, stream: Stream, cause: str, matches: list[Match]) -> None:
-        """Let the oldest message of a stream go, which finds no partner: out as a single, or dropped."""
-        if self._presence.admits_single(stream.name):
-            self._emit({stream: stream.waiting[0]}, matches)
+    def _part_with_oldest(self, stream: Stream, cause: str, matches: list[Match], end_ns: int = _AFTER_ALL) -> None:
+        """Let the oldest message of a stream go, which finds no partner: out as a single, or dropped.
+
+        What goes out with it is older than ``end_ns``.
+        """
+        if single := self._single_of(stream, end_ns):
+            self._release(single, matches)
         else:
             stream.drop(cause)
 
+    def _single_of(self, lead: Stream, end_ns: int) -> dict[Stream, Message]:
+        """The oldest of ``lead`` with the rest of what is not absent; empty where that does not go out."""
+        if lead.name in self._presence.absent:
+            return {}
+        rest = self._rest()
+        if not rest or rest[0] is not lead:
+            return {}
+        chosen = {lead: lead.waiting[0]}
+        for stream in rest[1:]:
+            found, _ = self._nearest(stream, lead, hurry=True)
+            if not found or found.time_ns >= end_ns:
+                return {}
+            chosen[stream] = found
+        return chosen
+
+    def _rest(self) -> list[Stream]:
+        """The required streams that make singles without the absent ones, the one that leads them first."""
+        if not self._presence.singles:
+            return []
+        return [stream for stream in self._order if stream.name not in self._presence.absent]
+
+    def _awaits_rest(self, stream: Stream, end_ns: int) -> bool:
+        """Whether the oldest of a stream, older than ``end_ns``, may yet become part of a single of several."""
+        rest = self._rest()
+        if stream not in rest or len(rest) < 2 or rest[0] is self._reference:
+            return False
+        lead = rest[0]
+        if stream is lead:
+            return not all(self._nearest(other, lead, hurry=False)[1] for other in rest[1:])
+        if lead.waiting and lead.waiting[0].time_ns < end_ns:
+            return True
+        yet_to_come = lead.latest_ns is None or lead.latest_ns < stream.waiting[0].time_ns
+        return yet_to_come and self._presence.alive(lead.name, self._now_ns)
+
     def _release(self, chosen: dict[Stream, Message], matches: list[Match]) -> None:
+        first_ns = min(message.time_ns for message in chosen.values())
         for stream, message in chosen.items():
             while stream.waiting[0] is not message:
-                self._part_with_oldest(stream, "no_partner", matches)
-        if self._reference in chosen:
-            for stream in chosen.keys() - {self._reference}:
-                self._watches[stream.name].begin()
-        complete = all(stream in chosen for stream in self._required)
-        if complete and not self._presence.admits_pair(self._now_ns):
+                self._part_with_oldest(stream, "no_partner", matches, first_ns)
+        if self._note_match(chosen):
+            self._emit(chosen, matches)
+        else:
             for stream in self._required:
                 stream.drop("not_ready")
-        else:
-            self._emit(chosen, matches)
+
+    def _required_in(self, chosen: Mapping[Stream, Message]) -> tuple[str, ...]:
+        return tuple([stream.name for stream in self._required if stream in chosen])
+
+    def _note_match(self, chosen: Mapping[Stream, Message]) -> bool:
+        """Streams matched; whether they go out, be it that not all are there or that all are back."""
+        if len(chosen) > 1:
+            for stream in chosen:
+                self._watches[stream.name].begin()
+        return not self._presence.absent or self._presence.matched(self._required_in(chosen), self._now_ns)
 
     def _emit(self, chosen: dict[Stream, Message], matches: list[Match]) -> None:
         """Give out a match; the first of ``chosen`` leads. A single overtaken by a newer pair is late."""

@@ -52,6 +52,11 @@ class PairWatch:
     def __init__(self) -> None:
         self.begin()
 
+    @property
+    def began(self) -> bool:
+        """Whether anything came since ``begin``."""
+        return self._since_ns is not None
+
     def begin(self) -> None:
         """They paired, or one of them is gone, or time began anew."""
         self.nearest_ns: int | None = None
@@ -68,7 +73,6 @@ class PairWatch:
 
     def lasting_ns(self, now_ns: int) -> int:
         """For how long they have not paired; 0 while that says nothing yet."""
-        if self._since_ns is None or min(self._came.values()) < _MESSAGES:
+        if self._since_ns is None or now_ns - self._since_ns < UNPAIRED_NS or min(self._came.values()) < _MESSAGES:
             return 0
-        lasting_ns = now_ns - self._since_ns
-        return lasting_ns if lasting_ns >= UNPAIRED_NS else 0
+        return now_ns - self._since_ns

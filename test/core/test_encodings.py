@@ -496,9 +496,29 @@ def test_a_size_hidden_behind_markers_that_decoders_skip_is_not_believed():
         decode_image(compressed(hidden, "jpeg"), "rgb")
 
 
-def test_unknown_modality_is_the_callers_mistake():
-    with pytest.raises(ValueError, match="modality 'infrared', expected one of rgb, depth, thermal, labels"):
-        decode_image(COLOR, "infrared")
+def test_a_name_that_no_modality_may_have_is_the_callers_mistake():
+    with pytest.raises(ValueError, match="modality 'infra-red': expected an identifier"):
+        decode_image(COLOR, "infra-red")
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "mono16", "16UC1", "mono8", "8UC1"])
+def test_a_modality_of_its_own_is_the_numbers_of_the_message(encoding):
+    kind = {"3": np.float32, "1": np.uint16, "m": np.uint16, "8": np.uint8}[encoding[0]]
+    kind = np.uint8 if encoding == "mono8" else kind
+    values = np.array([[0, 1, 200], [7, 255, 3]], kind)
+    found = decode_image(raw(values, encoding), "event")
+    assert found.dtype == np.float32 and found.tolist() == values.tolist()
+    if kind != np.float32:
+        assert decode_image(compressed(png(values)), "event").tolist() == values.tolist()
+
+
+def test_what_is_no_number_of_a_modality_of_its_own_is_no_measurement():
+    values = np.array([[np.nan, np.inf, -np.inf, -2.5]], np.float32)
+    np.testing.assert_array_equal(decode_image(raw(values, "32FC1"), "event"), np.float32([[np.nan] * 3 + [-2.5]]))
+    with pytest.raises(FrameError, match="event image of encoding 'rgb8', expected 32FC1, mono16"):
+        decode_image(raw(np.zeros((2, 2, 3), np.uint8), "rgb8"), "event")
+    with pytest.raises(FrameError, match="event image of format 'jpeg' holds 3 x uint8 per pixel, expected 1 x"):
+        decode_image(compressed(jpeg(np.zeros((8, 8, 3), np.uint8)), "jpeg"), "event")
 
 
 @given(

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from gemini_ros.core.frames import Frame
-from gemini_ros.core.model_info import METADATA_KEY, METRES, Calibration, Modality
+from gemini_ros.core.model_info import CELSIUS, METADATA_KEY, METRES, Calibration, Modality
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.gate import golden_path, write_golden
 from test.inference.test_segmenter import FIXTURES
@@ -21,11 +21,13 @@ CLASSES = 10
 
 
 def modality(name: str) -> Modality:
-    """RGB, depth in metres, and anything else under its own name, between -5 and 5 of its own unit."""
+    """RGB, depth in metres, thermal in degrees Celsius, and others by name, between -5 and 5 of their own unit."""
     if name == "rgb":
         return Modality("rgb", "srgb", (-1.0, 256.0), (128.0, 128.0, 128.0), (1.0, 1.0, 1.0))
     if name == "depth":
         return Modality("depth", "metric", (0.1, 20.0), (3.0,), (0.05,), unit=METRES)
+    if name == "thermal":
+        return Modality("thermal", "radiometric", (-40.0, 120.0), (20.0,), (0.5,), unit=CELSIUS)
     return Modality(name, "linear", (-5.0, 5.0), (0.5,), (0.02,), unit="arbitrary")
 
 

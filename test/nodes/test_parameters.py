@@ -73,8 +73,8 @@ def test_values_become_typed_settings():
     ("changes", "told"),
     [
         (
-            {"modalities": ["rgb", "radar"]},
-            r"modalities: \['rgb', 'radar'\], expected \[auto\] or different ones of rgb",
+            {"modalities": ["rgb", "ra-dar"]},
+            r"modalities: \['rgb', 'ra-dar'\]: modality 'ra-dar': expected an identifier",
         ),
         ({"modalities": ["rgb", "rgb"]}, "different ones"),
         ({"backend": "cuda"}, "backend: 'cuda', expected one of auto, onnxruntime, openvino, tensorrt"),

@@ -17,12 +17,12 @@ def test_pairs_in_a_row_begin_anew_at_a_time_jump(clock_ms):
     presence.watch(600)
     for now in (700, 733):
         presence.note("rgb", now), presence.note("depth", now)
-        presence.admits_pair(now)
+        presence.matched(("rgb", "depth"), now)
     presence.restart(740, clock_ms)
     modes = []
     for now in (clock_ms + 10, clock_ms + 20, clock_ms + 30):
         presence.note("rgb", now), presence.note("depth", now)
-        presence.admits_pair(now)
+        presence.matched(("rgb", "depth"), now)
         modes.append(presence.mode)
     assert modes == ["degrade:rgb+depth", "degrade:rgb+depth", "normal"]
 

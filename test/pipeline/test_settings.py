@@ -19,6 +19,7 @@ from gemini_ros.pipeline.settings import (
     parse_assignment,
     read_parameter_file,
     refused_change,
+    settings_of_no_stream,
 )
 
 OTHERS = [
@@ -99,7 +100,7 @@ def test_an_engine_alone_needs_a_backend_that_has_one(backend, loaded):
         ("camera.size", "-1x480", "camera.size: '-1x480', expected"),
         ("camera.in_base", [1.0], "camera.in_base: [1.0], expected six finite numbers x y z roll pitch yaw with"),
         ("camera.in_base", [0.0] * 5 + [float("nan")], "camera.in_base: [0.0, 0.0, 0.0, 0.0, 0.0, nan], expected six"),
-        ("modalities", ["rgb", "rgb"], "modalities: ['rgb', 'rgb'], expected [auto] or different ones of rgb, depth"),
+        ("modalities", ["rgb", "rgb"], "modalities: ['rgb', 'rgb'], expected [auto] or different ones of the model's"),
         ("modalities", [], "modalities: [], expected [auto]"),
         ("costmap.frame", "", "costmap.frame: empty, expected the frame of the odometry, as a rule odom"),
         ("missing.policy", "panic", "missing.policy: 'panic', expected one of degrade, hold, stop"),
@@ -123,6 +124,22 @@ def test_what_may_change_while_configured():
     assert refused_change({"model": present["model"], "another.nodes": 3}, present) is None
     refusal = refused_change({"model": "a", "backend": "b", "sync.slop_s": 0.1, "another.nodes": 3}, present)
     assert refusal == "model, backend: read when the node is configured; deactivate and clean up first"
+
+
+def test_streams_under_names_of_their_own_have_the_settings_of_the_others(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text("segmenter: {ros__parameters: {event: {image_transport: compressed}, sync.offset_s.radar: 0.5}}")
+    settings = make_settings(dict([*read_parameter_file(path).items(), parse_assignment("sync.offset_s.event=1")]))
+    assert settings.transports == {**DEFAULTS.transports, "event": "compressed", "radar": "raw"}
+    assert settings.offsets_ns == {**DEFAULTS.offsets_ns, "event": 10**9, "radar": 5 * 10**8}
+    assert settings_of_no_stream(settings, ("rgb", "event", "radar")) == []
+    (told,) = settings_of_no_stream(settings, ("rgb", "event"))
+    assert told.endswith("there is no stream radar: the model takes rgb, event")
+    with pytest.raises(ValueError, match="there is no stream radar; did you mean lradar"):
+        settings_of_no_stream(settings, ("rgb", "lradar"))
+    with pytest.raises(ValueError, match=r"sync\.offset_s\.event: 11, expected -10 to 10"):
+        make_settings({"sync.offset_s.event": 11.0})
+    assert refused_change({"sync.offset_s.event": 1.0}, {"sync.offset_s.event": 0.0}) is not None
 
 
 def test_a_file_and_assignments_give_the_same(tmp_path):

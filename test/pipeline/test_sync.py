@@ -664,8 +664,8 @@ def test_the_reference_is_rgb_wherever_it_is_named():
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"required": ()}, "one or two required"),
-        ({"required": ("rgb", "depth", "thermal")}, "one or two required"),
+        ({"required": ()}, "1 to 4 required"),
+        ({"required": ("rgb", "depth", "thermal", "event", "radar")}, "1 to 4 required"),
         ({"required": ("rgb",), "extras": ("rgb",)}, "named once"),
         ({"required": ("rgb",), "offsets_ns": {"depht": 1}}, "offset of depht"),
         ({"required": ("rgb",), "policy": "ignore"}, "degrade, hold, stop"),

@@ -13,7 +13,7 @@ from gemini_ros.pipeline.sync import PairMatcher
 
 MS = 1_000_000
 SLOP = 20 * MS
-STREAMS = ("rgb", "depth", "thermal")
+STREAMS = ("rgb", "depth", "thermal", "event")
 
 configurations = st.sampled_from(
     [
@@ -22,6 +22,10 @@ configurations = st.sampled_from(
         (("rgb",), ("depth", "thermal")),
         (("thermal", "depth"), ("rgb",)),
         (("depth",), ()),
+        (("rgb", "depth", "thermal"), ()),
+        (("thermal", "event", "rgb"), ("depth",)),
+        (("depth", "thermal", "event"), ()),
+        (STREAMS, ()),
     ]
 )
 # Steps of the clock and of the stamps: mostly small, sometimes a silence, a jump forward or back.
@@ -49,13 +53,21 @@ class Checked:
         self.reference = "rgb" if "rgb" in required else required[0]
         self.used: set = set()
         self.kinds: dict[str, Counter] = {name: Counter() for name in self.names}
+        self.absent_lately: set[str] = set()
         self.last: int | None = None
         self.last_of: dict[str, int] = {}
+
+    def absent(self) -> set[str]:
+        return set(self.matcher.mode.partition(":")[2].split("+"))
 
     def check(self, matches, jumps_before) -> None:
         # what time let go before a jump came out first and belongs to the epoch before
         for match in matches:
             lead = next(name for name in (self.reference, *self.required) if name in match.items)
+            present = [name for name in self.required if name in match.items]
+            assert match.kind == "pair" or set(present) >= set(self.required) - self.absent_lately - self.absent(), (
+                "lacks what is there"
+            )
             times = {name: item[1] + self.offsets[name] for name, item in match.items.items()}
             assert match.stamp_ns == match.items[lead][1]
             assert all(abs(time - times[lead]) <= SLOP for time in times.values())
@@ -104,6 +116,7 @@ class Checked:
                 received[what] += 1
             self.check(matches, jumps)
             found += matches
+            self.absent_lately = self.absent()
         self.matcher.flush()
         assert set(self.matcher.buffered.values()) == {0} and self.matcher.check_identities() == []
         assert {name: c.received for name, c in self.matcher.counts.items()} == {n: received[n] for n in self.names}
@@ -116,7 +129,7 @@ class Checked:
     events,
     st.integers(1, 6),
     st.sampled_from(POLICIES),
-    st.tuples(*[st.sampled_from([0, 0, 7 * MS, -5000 * MS])] * 3),
+    st.tuples(*[st.sampled_from([0, 0, 7 * MS, -5000 * MS])] * 4),
 )
 def test_whatever_comes_all_promises_hold(configuration, script, queue_size, policy, offsets):
     offsets = {name: offset for name, offset in zip(STREAMS, offsets, strict=True) if name in sum(configuration, ())}
@@ -187,6 +200,41 @@ def test_steady_streams_pair_mutual_nearest_whatever_the_transport(rgb_ms, depth
         tie = any(other != reference and abs(other - partner) == distance for other in rgb)
         if nearest(partner, rgb) == reference and not tie:
             assert ((reference, partner) in pairs) == (distance <= SLOP), (reference, partner)
+
+
+@settings(max_examples=200)
+@given(
+    st.tuples(*[st.integers(12, 120)] * 3),
+    st.tuples(*[st.integers(0, 120_000_000)] * 3),
+    st.tuples(*[st.integers(0, 120)] * 4),
+    st.integers(2, 3),
+)
+def test_several_steady_streams_match_the_mutual_nearest_of_each(periods_ms, phases_ns, late_ms, partners):
+    """As above for two and three partners: with known rhythms a reference has each, or is dropped for a lack of one."""
+    names = STREAMS[: partners + 1]
+    times = {"rgb": [i * 40 * MS for i in range(50)]}
+    for name, period_ms, phase_ns in zip(names[1:], periods_ms, phases_ns, strict=False):
+        times[name] = [phase_ns + i * period_ms * MS for i in range(2000 // period_ms)]
+    arrivals = sorted(
+        (t + late * MS, i, name, t)
+        for i, (name, late) in enumerate(zip(names, late_ms, strict=False))
+        for t in times[name]
+    )
+    matcher, found = PairMatcher(names, queue_size=40, missing_timeout_ns=10**9), []
+    for now, _, name, stamp in arrivals:
+        found += matcher.add(name, stamp, stamp, now)
+    found += matcher.poll(arrivals[-1][0] + 2 * SLOP)
+    matches = {match.items["rgb"]: match.items for match in found if match.kind == "pair"}
+    known = max(of[min(10, len(of) - 1)] for of in times.values())
+    end = min(of[-1] for of in times.values()) - 100 * MS
+    for reference in times["rgb"]:
+        if not known < reference < end:
+            continue
+        nearest = {n: min(times[n], key=lambda t: (abs(t - reference), t)) for n in names[1:]}
+        if any(abs(t - reference) > SLOP for t in nearest.values()):
+            assert reference not in matches
+        elif all(abs(t - reference) < 20 * MS for t in nearest.values()):  # and so to no other reference, 40 ms away
+            assert matches[reference] == {"rgb": reference, **nearest}
 
 
 @settings(max_examples=60)

@@ -17,9 +17,16 @@ from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
 from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.settings import Settings, label_set_for, self_mask_of
+from gemini_ros.pipeline.settings import (
+    Settings,
+    label_set_for,
+    self_mask_of,
+    settings_from_values,
+    settings_of_no_stream,
+)
 
 # What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
 _CHECK_S = 0.6
@@ -31,12 +38,15 @@ class Configured:
     """All that lives from configuration to clean-up. Raises ``ValueError`` or ``OSError`` for what cannot work."""
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
-        self.settings = settings
         self.model_path = find_model(settings.model)
         self.info: ModelInfo = read_model_info(self.model_path)
         self.model_sha256 = sha256_of(self.model_path)
         self.required = self.info.modality_names
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
+        declare_streams(node, self.required)
+        self.settings = settings = settings_from_values(values_of(node))
+        for sentence in settings_of_no_stream(settings, self.required):
+            node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
         self.outputs = Outputs(node, label_set)
@@ -75,8 +85,6 @@ class Configured:
 def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: Path) -> tuple[str, ...]:
     """What is subscribed beside the model's own modalities. Raises ``ValueError`` where the two do not fit."""
     taken = info.modality_names
-    if not 1 <= len(taken) <= 2:
-        raise ValueError(f"model {model}: takes {', '.join(taken)}; the node synchronises one or two modalities")
     if modalities is None:
         return () if "depth" in taken else ("depth",)
     if lacking := [name for name in taken if name not in modalities]:

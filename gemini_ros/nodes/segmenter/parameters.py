@@ -8,11 +8,20 @@ from itertools import pairwise
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterValueException, ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from gemini_ros.pipeline.settings import SETTINGS, Setting, foreign_names, hint_for_unknown, names_for_every_node
+from gemini_ros.core.frames import MODALITIES
+from gemini_ros.pipeline.settings import (
+    SETTINGS,
+    Setting,
+    foreign_names,
+    further_stream,
+    hint_for_unknown,
+    names_for_every_node,
+    stream_settings,
+)
 
 _NUMBERS = {setting.name for setting in SETTINGS if setting.default == ()}
 
@@ -20,6 +29,7 @@ _NUMBERS = {setting.name for setting in SETTINGS if setting.default == ()}
 def declare(node: Node, arguments: Sequence[str] = ()) -> None:
     """Declare every setting on ``node``, and refuse what a parameter file or ``-p`` gives that is none.
 
+    Settings of streams under names of their own wait for the model, see ``declare_streams``.
     ``arguments`` are those of the process: their ``--params-file`` tell what stands under ``/**`` for other nodes too.
     Raises rclpy's exceptions for a wrong type, and for an unknown name.
     """
@@ -31,11 +41,27 @@ def declare(node: Node, arguments: Sequence[str] = ()) -> None:
     _refuse_unknown(node, arguments)
 
 
+def declare_streams(node: Node, streams: Iterable[str]) -> None:
+    """Declare the settings of a model's streams that have names of their own, and of other such that were given any.
+
+    Those of an earlier model go. Raises ``ValueError`` for a value that was given and cannot be.
+    """
+    wanted = {*streams, *(further_stream(name) for name in node._parameter_overrides)} - {None, *MODALITIES}
+    for name in [name for name in node._parameters if further_stream(name) not in (None, *wanted)]:
+        node.undeclare_parameter(name)
+    for setting in (s for stream in sorted(map(str, wanted)) for s in stream_settings(stream)):
+        if not node.has_parameter(setting.name):
+            try:
+                node.declare_parameter(setting.name, setting.default, descriptor(setting))
+            except ParameterException as error:
+                raise ValueError(str(error)) from error
+
+
 def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
     files = [value for option, value in pairwise(arguments) if option == "--params-file"]
     shared = {name for file in files for name in names_for_every_node(file)}
     for name, parameter in node._parameter_overrides.items():
-        if node.has_parameter(name) or not (hint := hint_for_unknown(name, shared=False)):
+        if node.has_parameter(name) or further_stream(name) or not (hint := hint_for_unknown(name, shared=False)):
             continue
         if name not in shared or hint_for_unknown(name, shared=True):
             raise InvalidParameterValueException(name, parameter.value, f"no parameter {name}{hint}")
@@ -56,8 +82,9 @@ def descriptor(setting: Setting) -> ParameterDescriptor:
 
 
 def values_of(node: Node) -> dict[str, Any]:
-    """The present value of every setting by its name."""
-    return plain_values(node.get_parameter(setting.name) for setting in SETTINGS)
+    """The present value of every setting by its name, those of declared streams included."""
+    further = [name for name in node._parameters if further_stream(name)]
+    return plain_values(node.get_parameter(name) for name in (*(setting.name for setting in SETTINGS), *further))
 
 
 def plain_values(parameters: Iterable[Parameter]) -> dict[str, Any]:
