@@ -30,7 +30,7 @@ from gemini_ros.pipeline.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"
-LAUNCH_FILES = ("launch/segmenter.launch.py", "launch/replay.launch.py")
+LAUNCH_FILES = ("launch/segmenter.launch.py", "launch/multi_camera.launch.py", "launch/replay.launch.py")
 NODE = "/segmenter/"
 # Every stream there is: two by the model, depth for the geometry beside them.
 STREAMS = ["rgb", "thermal", "depth"]
@@ -122,7 +122,7 @@ def interface() -> tuple[list[Topic], list[Topic]]:
 
 def launch_arguments(path: Path) -> Iterator[tuple[str, str | None, str]]:
     """Name, default (``None`` = required) and description of each argument; the package ``launch`` is not needed."""
-    wanted = ("SHARE", "DEFAULTS", "CAMERAS", "ARGUMENTS")
+    wanted = ("SHARE", "DEFAULTS", "CAMERAS", "TABLE", "ARGUMENTS")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in wanted]
     scope = {

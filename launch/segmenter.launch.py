@@ -15,48 +15,66 @@ SHARE = Path(__file__).resolve().parents[1]
 DEFAULTS = str(SHARE / "config/segmenter.yaml")
 NODE = "segmenter"
 CAMERAS = tuple(sorted(path.stem for path in (SHARE / "config/cameras").glob("*.yaml")))
+TOPICS = ("image", "camera_info")
 # Jazzy and before, Kilted and later.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
-ARGUMENTS = (
-    DeclareLaunchArgument(
+# Name, default and description of each argument.
+TABLE = (
+    (
         "camera",
-        default_value="realsense",
-        description=f"Topics and backend: one of {', '.join(CAMERAS)}, or a YAML file like config/cameras/custom.yaml.",
+        "realsense",
+        f"Topics and backend: one of {', '.join(CAMERAS)}, or a YAML file like config/cameras/custom.yaml.",
     ),
-    DeclareLaunchArgument(
+    (
+        "camera_prefix",
+        "",
+        "What the camera's topics begin with on this robot, such as /front/camera. Empty: as in its file.",
+    ),
+    (
         "model",
-        default_value="",
-        description="ONNX file, or name of a shipped model. Empty: what params_file says.",
+        "",
+        "ONNX file, or name of a shipped model. Empty: what params_file says.",
     ),
-    DeclareLaunchArgument(
+    (
         "modalities",
-        default_value="",
-        description="Streams to subscribe to, separated by commas, such as rgb,depth. Empty: what params_file says.",
+        "",
+        "Streams to subscribe to, separated by commas, such as rgb,depth. Empty: what params_file says.",
     ),
-    DeclareLaunchArgument(
+    (
         "backend",
-        default_value="",
-        description="auto, onnxruntime, openvino, tensorrt, tensorrt_rtx. Empty: params_file, else the camera's file.",
+        "",
+        "auto, onnxruntime, openvino, tensorrt, tensorrt_rtx. Empty: params_file, else the camera's file.",
     ),
-    DeclareLaunchArgument(
+    (
+        "threads",
+        "",
+        "CPU threads of the network. Empty: what params_file says, else as many as suit the machine.",
+    ),
+    (
         "namespace",
-        default_value="",
-        description="Namespace of the node, its outputs, services and bond. Inputs keep the camera file's topic names.",
+        "",
+        "Namespace of the node, its outputs, services and bond. Inputs keep the camera file's topic names.",
     ),
-    DeclareLaunchArgument(
+    (
         "params_file",
-        default_value=DEFAULTS,
-        description="YAML file with the node's parameters, under segmenter or /**; mounting and costmap are set there.",
+        DEFAULTS,
+        "YAML file with the node's parameters, under segmenter or /**; mounting and costmap are set there.",
     ),
-    DeclareLaunchArgument(
-        "use_sim_time", default_value="false", description="Take the time from /clock: simulation, or a bag that plays."
+    (
+        "use_sim_time",
+        "false",
+        "Take the time from /clock: simulation, or a bag that plays.",
     ),
-    DeclareLaunchArgument(
+    (
         "build_only",
-        default_value="false",
-        description="Build or load the engine of the model and end: with status 0, or 1 where there is none to run.",
+        "false",
+        "Build or load the engine of the model and end: with status 0, or 1 where there is none to run.",
     ),
+)
+VALUES = {name: default for name, default, _ in TABLE}
+ARGUMENTS = tuple(
+    DeclareLaunchArgument(name, default_value=default, description=description) for name, default, description in TABLE
 )
 
 
@@ -78,7 +96,7 @@ def parameters_of(params_file: str) -> set:
             "An included launch file takes over the params_file of the one that includes it: pass it its own, "
             f"launch_arguments={{'params_file': ...}}, such as {DEFAULTS}"
         )
-    return {name for parameters in sections for name in flat_names(parameters)}
+    return {name for parameters in sections for name in flat_parameters(parameters)}
 
 
 def sections_of(nodes: dict):
@@ -97,49 +115,78 @@ def truth_of(given: dict, name: str) -> bool:
     return given[name].lower() == "true"
 
 
-def flat_names(parameters: dict, prefix: str = "") -> list:
-    """``{"a": {"b": 1}}`` as ``["a.b"]``: in ROS's files both forms name one parameter."""
-    names = []
+def whole_number_of(given: dict, name: str) -> int:
+    """A launch argument that is a whole number."""
+    if not given[name].isdecimal():
+        raise RuntimeError(f"{name}:={given[name]}, expected a whole number")
+    return int(given[name])
+
+
+def flat_parameters(parameters: dict, prefix: str = "") -> dict:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``: in ROS's files both forms name one parameter."""
+    flat = {}
     for name, value in parameters.items():
-        names += flat_names(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
-    return names
+        flat.update(
+            flat_parameters(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        )
+    return flat
 
 
-def camera_topics(camera: str) -> dict:
-    """The topics of a camera, and its backend, by name or file."""
-    path = SHARE / f"config/cameras/{camera}.yaml" if camera in CAMERAS else Path(camera)
+def read_camera(camera: str) -> dict:
+    """The file of a camera, by name or path."""
+    path = SHARE / f"config/cameras/{camera}.yaml" if camera in CAMERAS else Path(camera).expanduser()
     if not path.is_file():
         raise RuntimeError(f"camera {camera!r}: expected one of {', '.join(CAMERAS)}, or a YAML file")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def streams_of(camera: dict) -> dict:
+    """What a camera's file says of each stream."""
+    return {name: entry for name, entry in camera.items() if isinstance(entry, dict) and "image" in entry}
+
+
+def topics_of_camera(given: dict) -> list:
+    """``(stream/image, topic)`` and the same for camera_info; a prefix replaces what all topics begin with."""
+    streams, prefix = streams_of(read_camera(given["camera"])), given["camera_prefix"]
+    names = [(f"{stream}/{name}", stream_topics[name]) for stream, stream_topics in streams.items() for name in TOPICS]
+    if not prefix:
+        return names
+    shared = os.path.commonpath([topic for _, topic in names])
+    return [(name, f"{prefix.rstrip('/')}/{topic[len(shared) :].lstrip('/')}") for name, topic in names]
+
+
 def segmenter(context, *_args, **_kwargs) -> list:
+    """The node, started with the arguments that are given."""
+    return start({name: LaunchConfiguration(name).perform(context) for name in VALUES})
+
+
+def start(given: dict) -> list:
     """The node. An argument that is given wins over the user's parameter file, and that over the camera's file."""
-    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    topics = camera_topics(given["camera"])
-    odom, backend = topics.pop("odom", "odom"), topics.pop("backend", "auto")
-    of_camera = {f"{stream}.image_transport": topic["image_transport"] for stream, topic in topics.items()}
-    of_camera |= {f"registration.{stream}.aligned": True for stream, topic in topics.items() if topic.get("aligned")}
-    of_camera["backend"] = backend
+    camera = read_camera(given["camera"])
+    streams = streams_of(camera)
+    of_camera = {"backend": "auto"}
+    of_camera.update({f"{stream}.image_transport": topics["image_transport"] for stream, topics in streams.items()})
+    of_camera.update({f"registration.{stream}.aligned": True for stream in streams if streams[stream].get("aligned")})
+    rest = {name: entry for name, entry in camera.items() if name not in streams and name != "odom"}
+    of_camera.update(flat_parameters(rest))
     users = parameters_of(given["params_file"])
     parameters = {name: value for name, value in of_camera.items() if name not in users}
     parameters["use_sim_time"] = truth_of(given, "use_sim_time")
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
+    if given["threads"]:
+        parameters["threads"] = whole_number_of(given, "threads")
     if given["modalities"]:
         parameters["modalities"] = [name.strip() for name in given["modalities"].split(",")]
     build_only = truth_of(given, "build_only")
     if build_only:
         parameters["engine.build_only"] = True
-    remappings = [("odom", odom)]
-    for stream, topic in topics.items():
-        remappings += [(f"{stream}/image", topic["image"]), (f"{stream}/camera_info", topic["camera_info"])]
     node = Node(
         package="gemini_ros",
         executable="segmenter",
         name=NODE,
         namespace=given["namespace"],
         parameters=[given["params_file"], parameters],
-        remappings=remappings,
+        remappings=[("odom", camera.get("odom", "odom")), *topics_of_camera(given)],
         # ros2 launch leaves its processes behind when it gets SIGTERM or SIGKILL: the node ends when this one has.
         additional_env={"GEMINI_ROS_LAUNCH_PID": str(os.getpid())},
         output="screen",

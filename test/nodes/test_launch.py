@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import runpy
 import subprocess
 import sys
@@ -73,7 +75,7 @@ def started(**given: str) -> tuple[Any, list[Any]]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_argument_is_described(launch, path: Path):
     arguments = actions(path.name, "DeclareLaunchArgument")
-    assert len(arguments) >= 6
+    assert len(arguments) >= 3
     for argument in arguments:
         assert argument.description.endswith("."), argument.args[0]
 
@@ -219,6 +221,84 @@ def test_replay_fails_where_there_is_no_bag_or_the_player_fails(launch):
 def test_an_unknown_camera_is_refused(launch):
     with pytest.raises(RuntimeError, match="camera 'webcam': expected one of azure_kinect, bag, custom, oakd, orbbec"):
         started(camera="webcam")
+
+
+def test_a_prefix_names_one_camera_of_several(launch):
+    node, _ = started(camera="realsense", camera_prefix="/front/camera/", threads="3")
+    topics = dict(node.remappings)
+    assert topics["rgb/image"] == "/front/camera/color/image_raw"
+    assert topics["depth/camera_info"] == "/front/camera/aligned_depth_to_color/camera_info"
+    assert topics["odom"] == "/odom"
+    assert node.parameters[1]["threads"] == 3
+    with pytest.raises(RuntimeError, match="threads:=many, expected a whole number"):
+        started(threads="many")
+
+
+def test_a_camera_file_may_set_parameters_and_the_users_file_wins(launch, tmp_path):
+    camera = yaml.safe_load((LAUNCH.parent / "config/cameras/realsense.yaml").read_text())
+    camera |= {"sync": {"offset_s": {"depth": 0.01}}, "camera.size": "640x480"}
+    (tmp_path / "camera.yaml").write_text(yaml.safe_dump(camera))
+    (tmp_path / "robot.yaml").write_text("segmenter: {ros__parameters: {camera: {size: 848x480}}}")
+    node, _ = started(camera=str(tmp_path / "camera.yaml"), params_file=str(tmp_path / "robot.yaml"))
+    assert node.parameters[1]["sync.offset_s.depth"] == 0.01
+    assert "camera.size" not in node.parameters[1]
+
+
+def nodes_of(file: Path, **given: str) -> list[Any]:
+    context = {"cameras": str(file), "use_sim_time": "false", "build_only": "false"} | given
+    return [action for action in run("multi_camera.launch.py")["segmenters"](context) if hasattr(action, "executable")]
+
+
+def test_the_shipped_cameras_start_a_node_each_with_a_share_of_the_cores(launch):
+    front, rear = nodes_of(LAUNCH.parent / "config/multi_camera.yaml", use_sim_time="True")
+    assert (front.namespace, rear.namespace) == ("front", "rear")
+    assert dict(rear.remappings)["rgb/image"] == "/rear/camera/color/image_raw"
+    threads = max(len(os.sched_getaffinity(0)) // 2, 1)
+    assert [node.parameters[1]["threads"] for node in (front, rear)] == [threads, threads]
+    assert all(node.parameters[1]["use_sim_time"] for node in (front, rear))
+
+
+def test_an_entry_gives_the_arguments_of_one_segmenter(launch, tmp_path):
+    (tmp_path / "threads.yaml").write_text("/**: {ros__parameters: {threads: 7}}")
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        "thermal: {camera: custom, camera_prefix: /boson, model: warehouse_thermal_nano, modalities: [rgb, thermal]}\n"
+        "low: {params_file: threads.yaml}\nhigh: {camera: zed, threads: 2}\n"
+    )
+    thermal, low, high = nodes_of(file)
+    assert thermal.parameters[1]["modalities"] == ["rgb", "thermal"]
+    assert thermal.parameters[1]["model"] == "warehouse_thermal_nano"
+    assert "model" not in low.parameters[1], "nothing of one camera leaks into the next"
+    assert low.parameters[0] == str(tmp_path / "threads.yaml")
+    assert "threads" not in low.parameters[1]
+    assert high.parameters[1]["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected an entry for each camera"),
+        ("[a, b]", "expected an entry for each camera"),
+        (
+            "front: {camera: realsense}\nrear: {camera: realsense}",
+            "front and rear both take /camera/camera/color/image_raw",
+        ),
+        ("front: {camra: realsense}", "front has camra, expected some of camera, camera_prefix"),
+        ("front: realsense", "front has 'realsense', expected some of"),
+        ("3: {camera: realsense}", "3 names a camera, expected letters"),
+        ("a/b: {camera: realsense}", "'a/b' names a camera"),
+        ("front: {camera: webcam}", "camera 'webcam': expected one of"),
+        ("front: {threads: lots}", "threads:=lots, expected a whole number"),
+        ("front: {params_file: gone.yaml}", "params_file 'gone.yaml': no such file"),
+    ],
+)
+def test_a_file_of_cameras_that_makes_no_sense_is_refused(launch, tmp_path, text, said):
+    file = tmp_path / "cameras.yaml"
+    file.write_text(text)
+    with pytest.raises(RuntimeError, match=re.escape(said)):
+        nodes_of(file)
+    with pytest.raises(RuntimeError, match=r"cameras 'nowhere\.yaml': no such file"):
+        nodes_of(Path("nowhere.yaml"))
 
 
 def test_replay_passes_arguments_that_the_segmenter_takes(launch):
