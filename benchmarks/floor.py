@@ -28,6 +28,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics
 from gemini_ros.core.ground_plane import LEAST_HEIGHT_M, segment_floor
 from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.resources import find_model
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.folder import evenly_spread
 from gemini_ros.datasets.layout import Layout, load_layout
@@ -42,7 +43,14 @@ def main() -> None:
     parser.add_argument("--layout", default="nyudv2_nav5", metavar="NAME|YAML")
     parser.add_argument("--split", metavar="NAME")
     parser.add_argument("--label-set", metavar="NAME|YAML", help="where the layout does not name one")
-    parser.add_argument("--model", type=Path, action="append", default=[], metavar="FILE", help=".onnx or .ckpt")
+    parser.add_argument(
+        "--model",
+        type=find_model,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help=".onnx, .ckpt, or a shipped model",
+    )
     parser.add_argument("--size", type=size, default=(320, 240), help="network size of checkpoints (default 320x240)")
     parser.add_argument("--camera", metavar="FX,FY,CX,CY", help="also score the plane fit")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """What the node costs beside the network: latency, CPU per frame and resident memory of the running segmenter.
 
-    python benchmarks/node_overhead.py [--model FILE] [--rate 5] [--frames 500] [--memory-frames 2200] [--json FILE]
+    python benchmarks/node_overhead.py [--model MODEL] [--rate 5] [--frames 500] [--memory-frames 2200]
+        [--checkout DIRECTORY] [--set NAME=VALUE]... [--json FILE]
 
 The node is a process on one core; raw rgb8 and 16UC1 images come from this process on another, which subscribes to
 labels, confidence and costmap. After a warm-up the node is activated anew, so that its statistics are those of the
@@ -42,6 +43,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.resources import find_model
 from gemini_ros.nodes.messages import camera_info_message, header
 from gemini_ros.nodes.tool import tool_node
 
@@ -55,7 +57,9 @@ FRAME = "camera_color_optical_frame"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=ROOT / "models/warehouse_rgbd_nano.onnx")
+    parser.add_argument("--model", type=find_model, default="warehouse_rgbd_nano", help="ONNX file, or a shipped model")
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="runs the package of another directory")
+    parser.add_argument("--set", type=assignment, action="append", default=[], metavar="NAME=VALUE", help="parameters")
     parser.add_argument("--size", default="640x480", help="image size, WIDTHxHEIGHT")
     parser.add_argument("--rate", type=float, default=5.0, help="images a second of each stream")
     parser.add_argument("--frames", type=int, default=500, help="frames measured, after 50 for warming up")
@@ -78,7 +82,8 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         statistics = Path(folder) / "statistics.json"
-        with segmenter(options.model, statistics, {cores[0]}) as process, tool_node("cameras") as node:
+        given = segmenter(options.model, statistics, {cores[0]}, options.checkout.resolve(), **dict(options.set))
+        with given as process, tool_node("cameras") as node:
             cameras = Cameras(node, width, height)
             result |= measure_latency(cameras, process.pid, statistics, options)
             if options.memory_frames:
@@ -88,6 +93,12 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 1 if any(result.get(name, 0.0) > limit for name, limit in LIMITS.items()) else 0
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """``NAME=VALUE`` as name and value."""
+    name, _, value = text.partition("=")
+    return name, value
 
 
 @contextmanager

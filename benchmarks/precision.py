@@ -25,6 +25,7 @@ from typing import Any
 from onnx import ModelProto
 
 from gemini_ros.core.files import atomic_path
+from gemini_ros.core.resources import find_model
 from gemini_ros.datasets.examples import Source, read_examples
 from gemini_ros.inference import read_model_info
 from gemini_ros.inference.tensorrt.build import build_engine
@@ -58,7 +59,7 @@ class Engine:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("models", type=Path, nargs="+", help="model files of fp32")
+    parser.add_argument("models", type=find_model, nargs="+", help="model files of fp32, or shipped models")
     parser.add_argument("--frames", type=Path, required=True, help="data set with labels, or bag, to compare on")
     parser.add_argument("--calibration", type=Path, required=True, help="data set or bag to measure ranges on")
     parser.add_argument("--layout", default="simulated", help="of data sets (default simulated)")

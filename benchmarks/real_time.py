@@ -1,6 +1,6 @@
 """How many frames a second the running node labels, and how old the labels are: variants in turn, in one run.
 
-    python -m benchmarks.real_time [--variant NAME[@CHECKOUT][,PARAMETER=VALUE...]]... [--model FILE] [--rate 30]
+    python -m benchmarks.real_time [--variant NAME[@CHECKOUT][,PARAMETER=VALUE...]]... [--model MODEL] [--rate 30]
         [--seconds 20] [--rounds 3] [--busy] [--json FILE]
 
 The node is a process on all cores that this one may use. Raw rgb8 and 16UC1 images of 640x480 come from this process,
@@ -27,8 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.node_overhead import ROOT, Cameras, cpu_seconds, resident_mb, segmenter
+from benchmarks.node_overhead import ROOT, Cameras, assignment, cpu_seconds, resident_mb, segmenter
 from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.core.resources import find_model
 from gemini_ros.nodes.tool import tool_node
 
 WARM_UP_S = 3.0
@@ -68,7 +69,7 @@ class Watch(Cameras):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", action="append", type=variant, help="by default the node of this checkout")
-    parser.add_argument("--model", type=Path, default=ROOT / "models/warehouse_rgbd_nano.onnx")
+    parser.add_argument("--model", type=find_model, default="warehouse_rgbd_nano", help="ONNX file, or a shipped model")
     parser.add_argument("--rate", type=float, default=30.0, help="images a second of each stream")
     parser.add_argument("--seconds", type=float, default=20.0, help="measured in each round, after 3 for warming up")
     parser.add_argument("--rounds", type=int, default=3, help="of all variants in turn; medians are printed")
@@ -93,9 +94,7 @@ def main() -> int:
 def variant(text: str) -> Variant:
     head, *parameters = text.split(",")
     name, _, checkout = head.partition("@")
-    return Variant(
-        name, Path(checkout).resolve() if checkout else ROOT, dict(text.split("=", 1) for text in parameters)
-    )
+    return Variant(name, Path(checkout).resolve() if checkout else ROOT, dict(map(assignment, parameters)))
 
 
 @contextmanager
