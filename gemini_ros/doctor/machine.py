@@ -38,6 +38,8 @@ class Machine:
     tensorrt_reason: str
     onnxruntime: str | None
     onnxruntime_reason: str
+    openvino: str | None
+    openvino_reason: str
     opencv: str | None
     opencv_reason: str
 
@@ -63,6 +65,7 @@ def inspect_machine() -> Machine:
         tensorrt,
         tensorrt_reason,
         *_loaded("onnxruntime"),
+        *_loaded("openvino"),
         *_loaded("cv2"),
     )
 
@@ -100,7 +103,8 @@ def ros_fault() -> str:
 
 def machine_findings(machine: Machine) -> list[Finding]:
     """The platform, the GPU, TensorRT on that GPU, and what runs the network without one."""
-    return [_platform(machine), _gpu(machine), _tensorrt(machine), _onnxruntime(machine), _opencv(machine)]
+    on_a_cpu = [_onnxruntime(machine), *_openvino(machine)]
+    return [_platform(machine), _gpu(machine), _tensorrt(machine), *on_a_cpu, _opencv(machine)]
 
 
 def ros_finding(distribution: str | None, fault: str) -> Finding:
@@ -165,6 +169,18 @@ def _onnxruntime(machine: Machine) -> Finding:
     if machine.gpu is not None and machine.tensorrt is not None:
         return warn("ONNX Runtime", f"{found}: nothing to fall back to, and engines can't be checked", cure)
     return error("ONNX Runtime", found, cure)
+
+
+def _openvino(machine: Machine) -> list[Finding]:
+    """Nothing of one that is absent where a GPU runs the network."""
+    if machine.openvino is not None:
+        return [ok("OpenVINO", machine.openvino.split("-")[0])]
+    cure = "pip install 'gemini_ros[openvino]'"
+    if "No module named 'openvino'" not in machine.openvino_reason:
+        return [warn("OpenVINO", machine.openvino_reason, cure)]
+    if machine.gpu is not None and machine.tensorrt is not None:
+        return []
+    return [ok("OpenVINO", f"not installed; with it the network often runs faster on a CPU: {cure}")]
 
 
 def _opencv(machine: Machine) -> Finding:

@@ -22,9 +22,22 @@ from gemini_ros.inference.tensorrt.cuda import Gpu
 
 ORIN = Gpu("Orin", (8, 7), True, 7485, "CUDA 12.6")
 DESKTOP = Gpu("NVIDIA RTX A2000", (8, 6), False, 12044, "CUDA 13.0")
-JETSON = Machine("3.10.12", "36.4.3", True, ORIN, "", "10.3.0.26", "", "1.23.2", "", "4.5.4", "")
+ABSENT = "No module named 'openvino'"
+JETSON = Machine("3.10.12", "36.4.3", True, ORIN, "", "10.3.0.26", "", "1.23.2", "", None, ABSENT, "4.5.4", "")
 SERVER = Machine(
-    "3.12.3", None, False, None, "no driver: install it", None, "absent: get it", "1.31.1", "", "4.6.0", ""
+    "3.12.3",
+    None,
+    False,
+    None,
+    "no driver: install it",
+    None,
+    "absent: get it",
+    "1.31.1",
+    "",
+    "2026.2.0-1",
+    "",
+    "4.6.0",
+    "",
 )
 
 
@@ -93,6 +106,14 @@ def test_nothing_to_run_a_network_with_is_an_error() -> None:
     assert found(JETSON, **absent)["ONNX Runtime"].verdict == "warn"
     assert "requirements-robot.txt" in found(JETSON, **absent)["ONNX Runtime"].next
     assert found(SERVER, opencv=None, opencv_reason="numpy.core.multiarray")["OpenCV"].verdict == "error"
+
+
+def test_openvino_is_named_where_a_cpu_runs_the_network() -> None:
+    assert found(SERVER)["OpenVINO"].found == "2026.2.0"
+    without = found(SERVER, openvino=None, openvino_reason=ABSENT)["OpenVINO"]
+    assert without.verdict == "ok" and "gemini_ros[openvino]" in without.found
+    assert found(SERVER, openvino=None, openvino_reason="libtbb.so.12: no such file")["OpenVINO"].verdict == "warn"
+    assert "OpenVINO" not in found(JETSON)
 
 
 def test_a_jetpack_that_is_too_old_is_refused() -> None:
