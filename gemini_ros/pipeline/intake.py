@@ -67,7 +67,8 @@ class ImageStream:
 
     ``topic`` is where the images come from, if that is known. ``intrinsics`` are those of the images, ``None`` as long
     as ``camera_fault`` says why. ``image_warning`` says what is less than it could be in the last image, which is used
-    all the same.
+    all the same. ``copies`` counts how often the pixels of the last image were written anew: not at all where the
+    network reads the message's own memory, once where they were decoded or converted.
     """
 
     def __init__(self, name: str, settings: Settings, valid_range: tuple[float, float] | None = None) -> None:
@@ -86,6 +87,7 @@ class ImageStream:
         self._calibration: CameraCalibration | None = None
         self._unsettled = 0
         self.size: tuple[int, int] | None = None
+        self.copies: int | None = None
         self._settings = settings
         self._skipped_rows = settings.thermal_skip_rows if name == "thermal" else 0
 
@@ -106,6 +108,7 @@ class ImageStream:
         )
         self._follow_size((image.shape[1], image.shape[0]))
         self._judge(image)
+        self.copies = int(not np.may_share_memory(image, np.frombuffer(message.data, np.uint8)))
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
         decode_ns = time.monotonic_ns() - start_ns

@@ -80,6 +80,14 @@ def image(stamp_ns: int, encoding: str, size: tuple[int, int], frame_id: str) ->
     )
 
 
+@pytest.mark.parametrize(("stream", "encoding", "copies"), [("rgb", "rgb8", 0), ("depth", "16UC1", 1)])
+def test_an_image_is_copied_where_it_is_converted_alone(stream, encoding, copies):
+    intake = Intake((stream,), (), DEFAULTS)
+    assert intake.streams[stream].copies is None
+    taken(intake, stream, image(5, encoding, (6, 4), "camera"), 5)
+    assert intake.streams[stream].copies == copies
+
+
 def camera_info(size: tuple[int, int], frame_id: str) -> Any:
     return SimpleNamespace(
         header=SimpleNamespace(frame_id=frame_id), width=size[0], height=size[1], k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1]

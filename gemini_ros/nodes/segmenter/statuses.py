@@ -3,7 +3,8 @@
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
 ...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
 ``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An
-input that does not pair has nearest_ms.
+input that does not pair has nearest_ms; copies is how often its pixels are written anew on the way from the message to
+the network.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Report:
             }
             if taken := [text for text in pipeline.assumptions() if text.startswith(f"{stream}:")]:
                 figures["grid"] = taken[0]
+            if source.images.copies is not None:
+                figures["copies"] = source.images.copies
             if source.last_stamp_ns is not None:
                 figures["stamp_age_s"] = (now_ns - source.last_stamp_ns) / 1e9
             totals = {"received": counts.received, "in_pairs": counts.in_pairs, "singles": counts.singles}
