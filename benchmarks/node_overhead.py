@@ -103,7 +103,12 @@ def assignment(text: str) -> tuple[str, str]:
 
 @contextmanager
 def segmenter(
-    model: Path, statistics: Path, cores: Collection[int], checkout: Path = ROOT, **more: object
+    model: Path,
+    statistics: Path,
+    cores: Collection[int],
+    checkout: Path = ROOT,
+    namespace: str = "",
+    **more: object,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The node of a checkout as a process on ``cores``, unconfigured; ``more`` are parameters by name."""
     parameters = {
@@ -114,6 +119,7 @@ def segmenter(
         **more,
     }
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    words += ["-r", f"__ns:=/{namespace}"] if namespace else []
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(checkout)}
     environment |= {"OMP_NUM_THREADS": "1"} if len(cores) == 1 else {}
     process = subprocess.Popen(
@@ -205,7 +211,7 @@ class Cameras:
 
     def _listen(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name == "segmenter: mode":
+            if status.name == f"{self._node.get_namespace()}/segmenter: mode".lstrip("/"):
                 self.mode = status.message
 
 

@@ -13,7 +13,7 @@ from gemini_ros.core.transforms import Matrix
 
 MIN_SHARE = 0.02
 """An image with a smaller share of valid pixels measures next to nothing."""
-_SAMPLE, _CLEARLY = 4, 4  # every fourth row and column is looked at first, and all where these have not clearly enough
+_SAMPLE, _CLEARLY = 8, 4  # every eighth row and column is looked at first, and all where these have not clearly enough
 _DARK, _BRIGHT = 20, 250
 """Mean of an 8-bit RGB image below which colours do not help, and value from which on a pixel is saturated."""
 _SIDES = {"depth": ("nearer than", "farther than")}
@@ -76,7 +76,7 @@ def exposure(rgb: npt.NDArray[np.uint8], least: float = MIN_SHARE) -> tuple[str,
     An image is of no use where less than the share ``least`` of its pixels is below saturation. A dark one is used: at
     night that is how it looks.
     """
-    sample = rgb[:: 2 * _SAMPLE, :: 2 * _SAMPLE]
+    sample = rgb[::_SAMPLE, ::_SAMPLE]
     mean = float(sample.mean())
     if mean < _DARK:
         return "", f"dark, mean {mean:.1f} of 255: colours hardly help; light the scene, or raise the camera's exposure"

@@ -15,13 +15,18 @@ from rclpy.node import Node
 
 
 @contextmanager
-def tool_node(name: str) -> Iterator[Node]:
+def tool_node(name: str, namespace: str = "") -> Iterator[Node]:
     """A node without parameter services and ``/rosout``, in the domain of the environment; gone when the block ends."""
     context = Context()
     rclpy.init(args=[], context=context)
     try:
         node = Node(
-            name, context=context, use_global_arguments=False, start_parameter_services=False, enable_rosout=False
+            name,
+            namespace=namespace,
+            context=context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
         )
         try:
             yield node
