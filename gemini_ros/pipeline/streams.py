@@ -60,7 +60,7 @@ def find_topics(
     decides, and for a choice that the bag does not have; it lists what is there.
     """
     named = _named(reader, choice, further)
-    images = _images(reader, choice, named)
+    images = _images(reader, choice, named, further_topics(reader, further, choice).values())
     if not any(images[stream] for stream in MODALITIES):
         raise BagError(f"{reader.path}: no colour, depth or thermal image; topics there: {reader.listing()}")
     infos = {f"{name}_info": topic and info_beside(reader, topic) for name, topic in images.items() if name != "labels"}
@@ -117,9 +117,11 @@ def _described(reader: BagReader, stream: str, topic: str) -> str:
     return f"{count} images, {image.what}{size}, frame {image.frame or 'not said'}"
 
 
-def _images(reader: BagReader, choice: StreamChoice, named: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Topic of each stream of images; those of ``named`` are given."""
-    found = sort_by_stream(image_topics(reader))
+def _images(
+    reader: BagReader, choice: StreamChoice, named: Mapping[str, str | None], taken: Collection[str]
+) -> dict[str, str | None]:
+    """Topic of each stream of images; those of ``named`` are given, those of ``taken`` are other streams'."""
+    found = sort_by_stream([image for image in image_topics(reader) if image.topic not in taken])
     namespace = _namespace(reader, choice)
     if namespace is not None:
         found = {

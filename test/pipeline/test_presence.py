@@ -42,12 +42,12 @@ def test_a_stream_that_measures_nothing_is_as_good_as_missing(policy):
         assert presence.mode == "normal", "one image, or a few, may be bad"
     both(presence, 500, depth_measures=False)
     assert (presence.mode, presence.blind("depth", 500)) == (f"{policy}:depth", True)
-    assert presence.admits_pair(500) == (policy == "degrade")
-    assert presence.admits_single("rgb") == (policy == "degrade")
+    assert presence.matched(("rgb", "depth"), 500) == (policy == "degrade")
+    assert presence.admits(("rgb",)) == (policy == "degrade")
     for now in (600, 700, 800):
         assert presence.mode == f"{policy}:depth"
         both(presence, now)
-        presence.admits_pair(now)
+        presence.matched(("rgb", "depth"), now)
     assert presence.mode == "normal"
 
 
@@ -72,7 +72,7 @@ def test_matches_that_all_fail_are_as_good_as_none(policy):
         presence.outcome(labelled=False)
         both(presence, now)
     assert (presence.mode, presence.failing) == (f"{policy}:rgb+depth", True)
-    assert presence.admits_pair(600), "or nobody would find out that it is over"
+    assert presence.matched(("rgb", "depth"), 600), "or nobody would find out that it is over"
     for now, labelled in ((700, True), (800, True), (900, False), (1000, True), (1100, True)):
         presence.outcome(labelled)
         both(presence, now)
