@@ -261,7 +261,7 @@ def streams_of_bag(
     return required, extras
 
 
-def further_topics(reader: BagReader, streams: Sequence[str], choice: StreamChoice = DETECTED) -> dict[str, str]:
+def further_topics(reader: BagReader, streams: Collection[str], choice: StreamChoice = DETECTED) -> dict[str, str]:
     """The topic of each stream under a name of its own: what ``choice`` names, else one that says the name.
 
     Of several it is the shortest of those that have the name as a part between slashes, else of those that contain it.
