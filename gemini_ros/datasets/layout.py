@@ -32,6 +32,7 @@ _IMAGE_KEYS = {  # required, optional
     "thermal": _MEASURED,
     "labels": ({"path"}, {"type", "channel", "first_class", "map"}),
 }
+_LONGEST_NAME = 255
 _PART = re.compile(r"\{([A-Za-z]\w*)\}")
 
 
@@ -39,7 +40,7 @@ _PART = re.compile(r"\{([A-Za-z]\w*)\}")
 class PathPattern:
     """A path below the data set's folder with named parts in braces.
 
-    A part holds no slash, no leading dot and no control character.
+    A part holds no slash, no leading dot and no control character. No file's name is longer than 255 bytes.
     """
 
     text: str
@@ -75,7 +76,8 @@ class PathPattern:
     def match(self, path: str) -> dict[str, str] | None:
         """The parts of a path, ``None`` where it is not of this form."""
         found = self._regex.fullmatch(path)
-        return found.groupdict() if found else None
+        named = all(len(name.encode(errors="surrogateescape")) <= _LONGEST_NAME for name in path.split("/"))
+        return found.groupdict() if found and named else None
 
     def files(self, root: Path, known: Mapping[str, str]) -> Iterator[tuple[dict[str, str], Path]]:
         """Files below ``root`` of this form with their parts, where some parts may be ``known``; in order of path."""
