@@ -148,7 +148,7 @@ def test_lists_of_stems_of_paths_and_of_rows(two_of_three_labelled):
     with pytest.raises(ValueError, match=r"part\.csv: \{'name': 'a'\} does not say stem of the frame"):
         stems(root, "part.csv")
     (root / "part.csv").write_text(f"stem\n{'a' * 252}\n")
-    with pytest.raises(ValueError, match=r"a'\} does not name a frame in the form of mask/\{stem\}"):
+    with pytest.raises(ValueError, match=r"aaa does not name a frame in the form of mask/\{stem\}"):
         stems(root, "part.csv")
     (root / "part.csv").write_text("stem\n../color/a\n")
     with pytest.raises(ValueError, match=r"part\.csv: .*color/a'\} does not name a frame in the form of mask/\{stem\}"):
