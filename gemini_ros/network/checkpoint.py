@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import re
 import struct
@@ -51,7 +52,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with open_file(path) as file, torch.serialization.safe_globals(_NUMPY_SCALARS):
             _require_stored_entries(file)
-            data = torch.load(file, map_location="cpu", weights_only=True)
+            # A file of torch before 1.6 says how long its strings are, and memory is taken before they are read; a map
+            # of the file has no more than there is.
+            form = file if zipfile.is_zipfile(file) else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            form.seek(0)
+            data = torch.load(form, map_location="cpu", weights_only=True)
             _require_stored_tensors(data)
     except OSError:
         raise

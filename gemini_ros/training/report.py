@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.documents import read_csv
+from gemini_ros.core.documents import one_line, read_csv
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.datasets.folder import evenly_spread
 from gemini_ros.report.false_color import color_depth, color_thermal
@@ -51,7 +51,7 @@ def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
             try:
                 numbers = {name: float(value) for name, value in row.items() if value}
             except ValueError as error:
-                raise ValueError(f"{log}: {error}") from error
+                raise ValueError(f"{log}: {one_line(error)}") from error
             for name in numbers.keys() - {"step", "epoch"}:
                 curves.setdefault(name, {})[numbers.get("step", 0.0)] = numbers[name]
     return {name: sorted(points.items()) for name, points in curves.items()}

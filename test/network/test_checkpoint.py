@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -118,6 +119,23 @@ def test_an_archive_that_unpacks_to_more_than_it_holds(tmp_path):
     assert bomb.stat().st_size < 1e5
     with pytest.raises(ValueError, match=r"bomb\.pth: 41\d+ bytes unpacked from \d+; expected weights"):
         read_checkpoint(bomb)
+
+
+def test_a_string_longer_than_its_file_takes_no_memory(tmp_path):
+    """Of the form before torch 1.6, which is a pickle."""
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    told = b"X" + len(b"protocol_version").to_bytes(4, "little")
+    assert told in content
+    path.write_bytes(content.replace(told, b"X" + (1 << 31).to_bytes(4, "little"), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"x\.pth: .*; expected weights"):
+            read_checkpoint(path)
+        assert tracemalloc.get_traced_memory()[1] < 1e8
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -76,6 +76,7 @@ def test_a_training_that_cannot_go_on_names_its_checkpoint(tmp_path, checkpoint,
     ("text", "said"),
     [
         ("step,loss\n1,x\n", "could not convert string to float"),
+        (f"step,loss\n1,{'x' * 3000}\n", r"could not convert string to float: 'x{20,180}\.\.\.$"),
         ("step,loss\n1\n", "not CSV: line 2: 1 fields, expected 2"),
         ("step,loss\n1,\x00\n", "metrics.csv"),
     ],
