@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import CostmapConfig
-from gemini_ros.core.evidence import MIN_RANGE_M
+from gemini_ros.core.costmap.heights import least_height
+from gemini_ros.core.costmap.points import MIN_RANGE_M
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.transforms import Matrix
 
@@ -49,19 +50,20 @@ def no_evidence(
     The caller has found that it does; this says which limit its points missed.
     """
     v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
-    measured = (depth >= MIN_RANGE_M) & (depth <= config.max_range_m)
+    measured = (depth >= MIN_RANGE_M) & (depth <= config.range_m)
     d, u, v = depth[measured].astype(np.float64), u[measured], v[measured]
     if not len(d):
-        return f"depth: no pixel of {depth.size} lies within {MIN_RANGE_M:g} to {config.max_range_m:g} m"
+        return f"depth: no pixel of {depth.size} lies within {MIN_RANGE_M:g} to {config.range_m:g} m"
     rays = np.stack([(u - intrinsics.cx) / intrinsics.fx, (v - intrinsics.cy) / intrinsics.fy, np.ones(len(d))])
     offset = grid_from_camera[:3, :3] @ (rays * d)
     heights = offset[2] + grid_from_camera[2, 3]
-    above, below = heights > config.max_height_m, heights < -config.min_height_m
+    budget = least_height(d, grid_from_camera[:3, :3][2] @ rays, config.tilt_error_deg, config)
+    above, below = heights > config.max_height_m, heights < -budget
     outside = (np.abs(offset[:2]) > config.size_m / 2).any(axis=0)
     pose = "check z of the odometry and the mounting of the camera (camera.in_base, or TF)"
     reasons = [
         (above, f"above costmap.max_height_m {config.max_height_m:g}", pose),
-        (below, f"more than costmap.min_height_m {config.min_height_m:g} below the ground", pose),
+        (below, f"further below the ground than its error budget (costmap.min_height_m {config.min_height_m:g})", pose),
         (outside & ~above & ~below, f"outside costmap.size_m {config.size_m:g}", "raise costmap.size_m"),
         (
             ~(outside | above | below),

@@ -31,6 +31,7 @@ from gemini_ros.pipeline.pose import (
     PoseSource,
     PoseUnknown,
     moved_between,
+    over_footprint,
     planar,
 )
 from gemini_ros.pipeline.settings import DEFAULTS
@@ -151,7 +152,9 @@ class TfPose(OdometryPose):
         if jump := self._tf_motion.step(stamp, base):
             self.jump = jump
             self.jumps += 1
-        return CameraPose(self._grid_frame, self._camera(self._grid_frame, camera_frame, stamp), planar(base))
+        robot = planar(base)
+        mounting = self._camera(self.base_frame, camera_frame, stamp)
+        return CameraPose(self._grid_frame, over_footprint(robot, mounting), robot)
 
     def wait(self, stamp: int) -> None:
         if not self._grid_seen:
