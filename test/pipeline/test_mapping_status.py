@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gemini_ros.core import evidence
-from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.costmap import CostmapConfig, points
 from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.transforms import camera_in_base
@@ -33,9 +32,9 @@ def test_a_change_during_the_first_compilation_does_not_wait_for_it(monkeypatch)
         if not done.is_set():
             compiling.set()
             done.wait(10)
-        return evidence._scatter_in_loops
+        return points._scatter_in_loops
 
-    monkeypatch.setattr(evidence, "_compiled_scatter", compiled)
+    monkeypatch.setattr(points, "_compiled_scatter", compiled)
     made = mapper()
     loader = threading.Thread(target=made.warm_up)
     loader.start()
@@ -46,9 +45,9 @@ def test_a_change_during_the_first_compilation_does_not_wait_for_it(monkeypatch)
     done.set()
     loader.join()
     assert made.render(Instant.of(0))[0].data.shape == (60, 60)
-    assert made._costmap._projector._scatter is evidence._scatter_in_loops
+    assert made._costmap._projector._scatter is points._scatter_in_loops
     made.reconfigure(SMALL)
-    assert made._costmap._projector._scatter is evidence._scatter_in_loops
+    assert made._costmap._projector._scatter is points._scatter_in_loops
 
 
 MOUNTING = camera_in_base((0.0, 0.0, 0.5, 0.0, 0.3, 0.0))

@@ -23,27 +23,32 @@ from gemini_ros.core.costmap.heights import least_height
 from gemini_ros.core.costmap.meaning import FIRST_STANDING_BIN, STANDING_BINS
 from gemini_ros.core.costmap.points import MIN_RANGE_M, Surface, View
 
-BLOCK = 4
-"""Pixels of a side of what the depth image is pooled over."""
+_FINEST = 160
+"""Blocks across the image: what is pooled is finer the fewer pixels there are."""
 _HIGHEST_START = 0.8  # of the lowest part, from where its rays count at the latest
 _OVER = 1.1
 
 
+def block_of(width: int) -> int:
+    """Pixels along each side of the blocks of an image so wide."""
+    return max(1, width // _FINEST)
+
+
 def nearest_in_blocks(
-    depth: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_] | None = None
+    depth: npt.NDArray[np.float32], block: int, hidden: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.float32]:
-    """The smallest depth of every block of 4 x 4 pixels, float32, 0 where one of them measured nothing or is hidden.
+    """The smallest depth of each square of ``block`` pixels, float32, 0 where one measured nothing or is ``hidden``.
 
     Pixels beyond the last whole block are left out.
     """
-    rows, columns = (size // BLOCK * BLOCK for size in depth.shape)
+    rows, columns = (size // block * block for size in depth.shape)
     with np.errstate(invalid="ignore"):
         measured = (depth >= MIN_RANGE_M) & (depth < np.inf)
     if hidden is not None:
         measured &= ~hidden
     known = np.where(measured, depth, np.float32(0))[:rows, :columns]
-    known = np.minimum.reduce([known[first::BLOCK] for first in range(BLOCK)])
-    return np.ascontiguousarray(np.minimum.reduce([known[:, first::BLOCK] for first in range(BLOCK)]))
+    known = np.minimum.reduce([known[first::block] for first in range(block)])
+    return np.ascontiguousarray(np.minimum.reduce([known[:, first::block] for first in range(block)]))
 
 
 class Clearing:
@@ -83,9 +88,10 @@ class Clearing:
         box = _project(rows[cell], columns[cell], low + ground_m[cell], high + ground_m[cell], view)
         middle, first_v, last_v, first_u, last_u = box
         beyond = middle + self._config.resolution_m + 3 * self._config.depth_noise_per_m * middle * middle
-        height, width = (size * BLOCK for size in nearest.shape)
+        block = block_of(view.intrinsics.width)
+        height, width = (size * block for size in nearest.shape)
         inside = (middle > 0) & (first_v >= 0) & (last_v < height) & (first_u >= 0) & (last_u < width)
-        edges = [np.where(inside, edge, 0).astype(np.int32) // BLOCK for edge in (first_v, last_v, first_u, last_u)]
+        edges = [np.where(inside, edge, 0).astype(np.int32) // block for edge in (first_v, last_v, first_u, last_u)]
         through = inside & (self._nearest(nearest, *edges) > beyond)
         result = np.zeros(len(bits), np.uint16)
         for index in range(STANDING_BINS):

@@ -28,12 +28,11 @@ from gemini_ros.core.costmap.meaning import (
     SURE,
     SUREST,
 )
-from gemini_ros.core.costmap.points import Evidence, PixelReader, Surface, View, places
+from gemini_ros.core.costmap.points import LEAST_DROP_M, Evidence, PixelReader, Surface, View, places
 from gemini_ros.core.frames import Segmentation
 
 LEAST_FRAMES = 3
 LEAST_MOTION_M = 0.05
-_LEAST_DEPTH_M = np.float32(0.08)
 _HOLES = 3  # rows without a measurement between the last ground and the next point
 # Steeper than 15 degrees down. Where the line of sight is flatter than that no edge can look so steep; there it is
 # most of the line of sight, and never a ramp.
@@ -95,7 +94,7 @@ def _is_drop(
     with np.errstate(divide="ignore", invalid="ignore"):
         sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y)
     least_slope = np.fmin(np.fmax(_SHARE_OF_SIGHT * sight, _RAMP * cell_m), _STEEP * cell_m)
-    deep = (z - ground_m <= -_LEAST_DEPTH_M) & (z_edge - z > least_slope * gap)
+    deep = (z - ground_m <= -LEAST_DROP_M) & (z_edge - z > least_slope * gap)
     return deep & (gap > MOST_OF_EXPECTED * np.maximum(expected, 0))
 
 

@@ -1,11 +1,13 @@
 """Free comes only from ground: measured in the cell, or between two ground pixels one above the other in the image.
 
 Far away the rows of an image are further apart than the cells of the grid. Between two ground pixels of neighbouring
-rows there is ground, if they are as far apart as on a plane and as high; a ray that passes above says nothing.
+rows there is ground, if they are no further apart than on ground that falls by ``max_slope_deg``, and differ in height
+by no more than that slope and 3 cm; a ray that passes above says nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -14,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
+from gemini_ros.core.costmap.grid import CostmapConfig
 from gemini_ros.core.costmap.meaning import GROUND
-from gemini_ros.core.costmap.points import Evidence, PixelReader, Surface, View, places
+from gemini_ros.core.costmap.points import Evidence, PixelReader, View, places
 from gemini_ros.core.frames import Segmentation
 
 MOST_OF_EXPECTED = np.float32(1.5)
@@ -27,8 +30,9 @@ _EVERY = 2  # columns: a cell is wider than that wherever rows are further apart
 class GroundFiller:
     """Adds the cells between ground pixels of neighbouring rows, as the worse of the two says."""
 
-    def __init__(self, reader: PixelReader) -> None:
+    def __init__(self, reader: PixelReader, config: CostmapConfig) -> None:
         self._reader = reader
+        self._slope = math.tan(math.radians(config.max_slope_deg))
         self._fill: Callable[..., None] = _fill_in_numpy
 
     def warm_up(self) -> None:
@@ -41,7 +45,6 @@ class GroundFiller:
         segmentation: Segmentation,
         depth: npt.NDArray[np.float32],
         view: View,
-        surface: Surface,
     ) -> None:
         """Add to the ranks of ``evidence``."""
         table = self._reader.table
@@ -52,9 +55,8 @@ class GroundFiller:
             *(np.require(image, requirements=["C", "A"]) for image in images),
             view.columns,
             view.rows,
-            surface.heights_m,
-            surface.step,
-            np.array([*view.start, view.heights_m[0]], np.float32),
+            # The slope in metres a cell, since what lies along the ground is in cells and heights are in metres.
+            np.array([*view.start, view.heights_m[0], self._slope * view.resolution_m], np.float32),
             self._reader.thresholds,
             table.ranks[table.outcome[GROUND]],
             table.unknown,
@@ -67,12 +69,9 @@ def expected_range(
 ) -> npt.NDArray[np.float32]:
     """How far along the ground, in cells, the rays of pixels (n,) meet a plane at ``ground_m``; 0 where they do not."""
     x, y, fall = (view.columns[i, u] + view.rows[i, v] for i in range(3))
-    return _meets(x, y, fall, np.float32(view.heights_m[0]) - ground_m)
-
-
-def _meets(x: Any, y: Any, fall: Any, height: Any) -> npt.NDArray[np.float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(fall < 0, height / -fall * np.sqrt(x * x + y * y), np.float32(0))
+        depth = (np.float32(view.heights_m[0]) - ground_m) / -fall
+        return np.where(fall < 0, depth * np.sqrt(x * x + y * y), np.float32(0))
 
 
 def _first_far_row(view: View, rows: int) -> int:
@@ -85,7 +84,7 @@ def _first_far_row(view: View, rows: int) -> int:
 
 
 def _fill_in_numpy(
-    grid, levels, labels, confidence, depth, columns, rows, surface, step, numbers, sure, rank_of, unknown, last_row
+    grid, levels, labels, confidence, depth, columns, rows, numbers, sure, rank_of, unknown, last_row
 ) -> None:
     is_ground = levels[: last_row + 1, ::_EVERY] == GROUND
     v, u = places(is_ground[:-1] & is_ground[1:])
@@ -98,18 +97,23 @@ def _fill_in_numpy(
     worse = np.maximum(above := said(v), below := said(v + 1))
     on = (above > 0) & (below > 0) & (worse < unknown)
     v, u, worse = v[on], u[on], worse[on]
-    x, y, z, expected = [], [], [], []
+    x, y, z, away = [], [], [], []
     for row in (v, v + 1):
-        d, ground = depth[row, u], surface[row // step, u // step]
+        d = depth[row, u]
         ray_x, ray_y, fall = (columns[i, u] + rows[i, row] for i in range(3))
         x.append(ray_x * d + numbers[0])
         y.append(ray_y * d + numbers[1])
-        z.append(fall * d + numbers[2] - ground)
-        expected.append(_meets(ray_x, ray_y, fall, numbers[2] - ground))
+        z.append(fall * d + numbers[2])
+        away.append(np.sqrt(ray_x * ray_x + ray_y * ray_y))
     along, across = x[0] - x[1], y[0] - y[1]
     gap = np.sqrt(along * along + across * across)
-    fits = (gap > 1) & (gap <= MOST_OF_EXPECTED * (expected[0] - expected[1])) & (gap <= _MOST_CELLS)
-    fits &= np.abs(z[0] - z[1]) <= _MOST_STEP_M
+    slope, reached = numbers[3], away[1] * depth[v + 1, u]
+    # Where ground that falls by the slope from the nearer pixel on meets the ray of the further one.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sight = -(columns[2, u] + rows[2, v]) / away[0] - slope
+        expected = (numbers[2] - z[1] - slope * reached) / sight - reached
+        fits = (gap > 1) & (gap <= _MOST_CELLS) & ((sight <= 0) | (gap <= MOST_OF_EXPECTED * expected))
+    fits &= np.abs(z[0] - z[1]) <= _MOST_STEP_M + slope * gap
     cells, of = line_cells((x[1][fits], y[1][fits]), (x[0][fits], y[0][fits]), len(grid))
     flat, worse = grid.reshape(-1), worse[fits][of]
     for rank in np.unique(worse):
@@ -118,7 +122,7 @@ def _fill_in_numpy(
 
 
 def _fill_in_loops(
-    grid, levels, labels, confidence, depth, columns, rows, surface, step, numbers, sure, rank_of, unknown, last_row
+    grid, levels, labels, confidence, depth, columns, rows, numbers, sure, rank_of, unknown, last_row
 ) -> None:
     """The same for numba."""
     zero, one, last = np.float32(0), np.float32(1), np.float32(grid.shape[0] - 1)
@@ -141,13 +145,12 @@ def _fill_in_loops(
             gap = np.sqrt((x - x_near) * (x - x_near) + (y - y_near) * (y - y_near))
             if not (gap > one and gap <= _MOST_CELLS):
                 continue
-            near_fall = columns[2, u] + rows[2, v + 1]
-            ground, ground_near = surface[v // step, u // step], surface[(v + 1) // step, u // step]
-            meets = (numbers[2] - ground) / -fall * np.sqrt(ray_x * ray_x + ray_y * ray_y) if fall < 0 else zero
-            near = np.sqrt(near_x * near_x + near_y * near_y)
-            near = (numbers[2] - ground_near) / -near_fall * near if near_fall < 0 else zero
-            rise = (fall * d + numbers[2] - ground) - (near_fall * d_near + numbers[2] - ground_near)
-            if not (gap <= MOST_OF_EXPECTED * (meets - near) and abs(rise) <= _MOST_STEP_M):
+            slope, z_near = numbers[3], (columns[2, u] + rows[2, v + 1]) * d_near + numbers[2]
+            reached = np.sqrt(near_x * near_x + near_y * near_y) * d_near
+            sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) - slope
+            if sight > zero and gap > MOST_OF_EXPECTED * ((numbers[2] - z_near - slope * reached) / sight - reached):
+                continue
+            if abs(fall * d + numbers[2] - z_near) > _MOST_STEP_M + slope * gap:
                 continue
             count = np.ceil(gap)
             for number in range(1, int(count)):
@@ -168,7 +171,7 @@ def _fill_signature(types: Any) -> Any:
     grid, rays = types.uint8[:, ::1], types.float32[:, ::1]
     numbers, thresholds = types.float32[::1], types.uint8[::1]
     whole = types.int64
-    return types.void(grid, grid, image, image, depth, rays, rays, rays, whole, numbers, thresholds, grid, whole, whole)
+    return types.void(grid, grid, image, image, depth, rays, rays, numbers, thresholds, grid, whole, whole)
 
 
 def line_cells(

@@ -120,7 +120,7 @@ class Memory:
         on_ground: npt.NDArray[np.bool_],
     ) -> None:
         """Contradict the parts ``through`` of cells, and what lies on or below the ground ``on_ground``."""
-        bits = np.where(on_ground, through | _ON_GROUND, through)
+        bits = np.where(on_ground, through | _ON_GROUND, through) & self._odds.lethal[rows, columns]
         self._odds.miss(rows, columns, bits, self._dynamic[rows, columns])
 
     def ground(self, evidence: Evidence) -> None:

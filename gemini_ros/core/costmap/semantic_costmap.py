@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.costmap.clearing import Clearing, nearest_in_blocks
+from gemini_ros.core.costmap.clearing import Clearing, block_of, nearest_in_blocks
 from gemini_ros.core.costmap.drops import DropFinder, is_glass, mark_glass
 from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, sampled
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
@@ -46,7 +46,7 @@ class SemanticCostmap:
         reader = self._projector.reader
         self._free = label_set.nav_table("free")
         self._follower = GroundFollower(reader, self._free | label_set.nav_table("caution"), config)
-        self._filler, self._drops = GroundFiller(reader), DropFinder(reader, self._free)
+        self._filler, self._drops = GroundFiller(reader, config), DropFinder(reader, self._free)
         self._clearing = Clearing(config)
         self._lock = threading.Lock()
         self._memory = Memory(config, self._table)
@@ -170,7 +170,7 @@ class SemanticCostmap:
     ) -> Evidence:
         """What the frame says of each cell."""
         evidence = self._projector.project(segmentation, depth, view, surface)
-        self._filler.fill(evidence, segmentation, depth, view, surface)
+        self._filler.fill(evidence, segmentation, depth, view)
         self._drops.mark(evidence, segmentation, depth, view, surface)
         if self._table.transparent.any():
             mark_glass(evidence, segmentation, depth, view, self._projector.reader)
@@ -190,7 +190,7 @@ class SemanticCostmap:
         rows, columns, bits = memory.not_hit(hit)
         if len(rows):
             glass = is_glass(segmentation, self._projector.reader) if self._table.transparent.any() else None
-            nearest = nearest_in_blocks(depth, glass)
+            nearest = nearest_in_blocks(depth, block_of(depth.shape[1]), glass)
             on_ground = self._table.passable(evidence.ranks[rows, columns])
             through = self._clearing.seen_through(rows, columns, bits, on_ground, nearest, view, surface, most_m)
             memory.misses(rows, columns, through, on_ground)

@@ -1,8 +1,8 @@
 """Heights are over the ground in front of the robot: its own plane, followed where the ground rises or falls gently.
 
 The plane is that of the robot's base at the image's stamp, since the z of odometry drifts. A ramp ahead leaves it. So
-the ground is followed along each image column, away from the robot, no steeper than ``max_slope_deg`` and over no gap
-of more than half a metre, and only over pixels whose label says that they are passable.
+the ground is followed along each image column, away from the robot, no steeper than ``max_slope_deg`` (beside 1 cm and
+noise) and over no gap of more than half a metre, and only over pixels whose label says that they are passable.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from gemini_ros.core.costmap.heights import least_height
 from gemini_ros.core.costmap.points import MIN_RANGE_M, PixelReader, Surface, View
 from gemini_ros.core.frames import Segmentation
 
-_ROWS = 40
+_ROWS = 80
 _GAP_M = np.float32(0.5)
+_ROUGH_M = 0.01
 
 
 class GroundFollower:
@@ -55,7 +56,7 @@ class GroundFollower:
             along, across = x - view.start[0], y - view.start[1]
             ranges = np.sqrt(along * along + across * across) * np.float32(config.resolution_m)
             steepness = (view.columns[2, u] + view.rows[2, v]).astype(np.float64)
-            tolerance = least_height(d, steepness, view.tilt_deg, config).astype(np.float32)
+            tolerance = (least_height(d, steepness, 0.0, config) - config.min_height_m + _ROUGH_M).astype(np.float32)
             counts = (d >= MIN_RANGE_M) & (d <= config.range_m) & self._passable[segmentation.labels[v, u]]
         counts &= self._reader.certainty(segmentation.confidence[v, u]) > 0
         slope = np.float32(math.tan(math.radians(config.max_slope_deg)))

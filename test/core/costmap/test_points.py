@@ -9,7 +9,7 @@ from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import load_label_set
 
-CONFIG = CostmapConfig(size_m=3.125, resolution_m=0.0625)
+CONFIG = CostmapConfig(size_m=3.125, resolution_m=0.0625, max_slope_deg=0.0)
 INTRINSICS = Intrinsics(8, 6, 8.0, 8.0, 3.5, 2.5)
 DEPTH = np.full((6, 8), 2.0, np.float32)
 
