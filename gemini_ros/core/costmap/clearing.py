@@ -34,21 +34,48 @@ def block_of(width: int) -> int:
     return max(1, width // _FINEST)
 
 
-def nearest_in_blocks(
-    depth: npt.NDArray[np.float32], block: int, hidden: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.float32]:
-    """The smallest depth of each square of ``block`` pixels, float32, 0 where one measured nothing or is ``hidden``.
-
-    Pixels beyond the last whole block are left out.
-    """
-    rows, columns = (size // block * block for size in depth.shape)
+def _pool_in_numpy(depth, hidden, nearest) -> None:
+    """Write the smallest depth of each block, 0 where a pixel of it measured nothing or is hidden."""
+    block = depth.shape[1] // nearest.shape[1]
+    rows, columns = (size * block for size in nearest.shape)
     with np.errstate(invalid="ignore"):
         measured = (depth >= MIN_RANGE_M) & (depth < np.inf)
-    if hidden is not None:
+    if hidden.size:
         measured &= ~hidden
     known = np.where(measured, depth, np.float32(0))[:rows, :columns]
     known = np.minimum.reduce([known[first::block] for first in range(block)])
-    return np.ascontiguousarray(np.minimum.reduce([known[:, first::block] for first in range(block)]))
+    np.minimum.reduce([known[:, first::block] for first in range(block)], out=nearest)
+
+
+def _pool_in_loops(depth, hidden, nearest) -> None:
+    """The same for numba."""
+    block, width = depth.shape[1] // nearest.shape[1], nearest.shape[1]
+    infinite, nothing = np.float32(np.inf), np.float32(0)
+    row = np.empty(width * block, np.float32)
+    for v in range(nearest.shape[0]):
+        row[:] = infinite
+        for y in range(v * block, (v + 1) * block):
+            for x in range(width * block):
+                d = depth[y, x]
+                d = d if (d >= MIN_RANGE_M) & (d < infinite) else nothing
+                row[x] = d if d < row[x] else row[x]
+            if hidden.size:
+                for x in range(width * block):
+                    row[x] = nothing if hidden[y, x] else row[x]
+        for u in range(width):
+            least = row[u * block]
+            for x in range(u * block + 1, (u + 1) * block):
+                least = min(least, row[x])
+            nearest[v, u] = least
+
+
+@lru_cache(maxsize=1)
+def _compiled_pool() -> Callable[..., None] | None:
+    return compile_kernel(_pool_in_loops, _pool_signature)
+
+
+def _pool_signature(types: Any) -> Any:
+    return types.void(types.Array(types.float32, 2, "C", readonly=True), types.boolean[:, ::1], types.float32[:, ::1])
 
 
 class Clearing:
@@ -57,10 +84,25 @@ class Clearing:
     def __init__(self, config: CostmapConfig) -> None:
         self._config = config
         self._nearest: Callable[..., npt.NDArray[np.float32]] = _nearest_in_numpy
+        self._pool: Callable[..., None] = _pool_in_numpy
 
     def warm_up(self) -> None:
-        """Compile the numba kernel, where numba is installed."""
+        """Compile the numba kernels, where numba is installed."""
         self._nearest = _compiled_nearest() or _nearest_in_numpy
+        self._pool = _compiled_pool() or _pool_in_numpy
+
+    def pool(
+        self, depth: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The smallest depth of each square block of pixels, float32, 0 where one measured nothing or is ``hidden``.
+
+        Pixels beyond the last whole block are left out.
+        """
+        block = block_of(depth.shape[1])
+        nearest = np.empty((depth.shape[0] // block, depth.shape[1] // block), np.float32)
+        depth = np.require(depth, requirements=["C", "A"])
+        self._pool(depth, np.zeros((0, 0), bool) if hidden is None else hidden, nearest)
+        return nearest
 
     def seen_through(
         self,
@@ -76,7 +118,7 @@ class Clearing:
         """Which of the parts ``bits`` uint16 (n,) of cells the frame sees through, as bits.
 
         ``rows`` and ``columns`` (n,) are those of the window, ``on_ground`` says where ground was measured in the cell,
-        ``nearest`` is ``nearest_in_blocks``, and nothing further than ``most_m`` is cleared.
+        ``nearest`` is what ``pool`` gives, and nothing further than ``most_m`` is cleared.
         """
         ground_m, in_view = _ground_below(rows, columns, view, surface, most_m)
         cell, part = np.nonzero(((bits[:, None] >> (FIRST_STANDING_BIN + np.arange(STANDING_BINS))) & 1) != 0)

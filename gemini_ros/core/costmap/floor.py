@@ -32,6 +32,7 @@ _TIME_CONSTANT_S = 10.0
 _MOST_DEG_PER_S, _MOST_M_PER_S = 0.2, 0.01
 _KEPT_S = 10.0
 _LONGEST_STEP_S = 1.0
+_BETWEEN_FITS_S = 0.25  # of what is followed over ten seconds
 
 Tilt = npt.NDArray[np.float64]
 """(3,): the ground is ``t[0] * ahead + t[1] * left + t[2]`` metres over z = 0, ahead and left of the camera's foot."""
@@ -143,6 +144,10 @@ class FloorTracker:
         self._left_deg = 0.0
         self._stamp_ns: int | None = None
         self._counted_ns: int | None = None
+
+    def is_due(self, stamp_ns: int) -> bool:
+        """Whether it is time for the next fit."""
+        return self._stamp_ns is None or not 0 <= stamp_ns - self._stamp_ns < _BETWEEN_FITS_S * 1e9
 
     def take(self, floor: Floor, stamp_ns: int) -> None:
         """Follow the floor of the frame at ``stamp_ns``."""

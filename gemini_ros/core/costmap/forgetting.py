@@ -54,7 +54,7 @@ class FrameTimes:
         ages = np.array(now)[:, None] - self._times[:, : self._count]
         counts = ((ages <= for_s * 1e9) & (ages >= -AHEAD_NS)).all(0)
         # What is forgotten, and NEVER, is at place 0.
-        return np.append(False, counts)[np.maximum(numbers - self._first + 1, 0)]
+        return np.append(False, counts).take(numbers - np.int32(self._first - 1), mode="clip")
 
     def _make_room(self, seen: Ages, keep_s: float) -> None:
         needed = (np.array(seen)[:, None] - self._times <= keep_s * 1e9).all(0)

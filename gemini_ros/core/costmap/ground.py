@@ -177,7 +177,7 @@ def _fill_signature(types: Any) -> Any:
 def line_cells(
     start: tuple[np.ndarray, np.ndarray], end: tuple[np.ndarray, np.ndarray], side: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Flat indices of the cells between places (n,), without the ends and one a cell's length, and of which line each is.
+    """Flat indices of the cells between places (n,), one a cell's length and without the ends, and the line of each.
 
     Places are in cells of the ringed window, which has ``side`` of them.
     """

@@ -20,7 +20,7 @@ _POWERS = (1 << np.arange(BINS)).astype(np.uint16)
 
 
 class Odds:
-    """Log-odds of a window, int8 (cells, cells, 10); ``lethal`` uint16 (cells, cells) has a bit for each lethal part."""
+    """Log-odds of a window, int8 (cells, cells, 10); ``lethal`` uint16 (cells, cells) has a bit for a lethal part."""
 
     def __init__(self, cells: int) -> None:
         self.odds = np.zeros((cells, cells, BINS), np.int8)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.costmap.drops import LEAST_FRAMES, LEAST_MOTION_M
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
-from gemini_ros.core.costmap.grid import Corner, CostmapConfig, grown, overlap
+from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, grown, overlap
 from gemini_ros.core.costmap.log_odds import Odds
 from gemini_ros.core.costmap.margins import widen
 from gemini_ros.core.costmap.meaning import (
@@ -133,13 +133,13 @@ class Memory:
 
     def drive_over(self, xy: tuple[float, float], ranks: npt.NDArray[np.uint8]) -> None:
         """The robot stands there: free, until ``ranks`` of a frame say otherwise."""
-        self._driven[(ranks != 0) & ~self._table.passable(ranks)] = NEVER
-        radius, resolution = self._config.robot_radius_m, self._config.resolution_m
-        if radius:
-            n = self._config.cells
-            x, y = ((np.arange(n) + corner + 0.5) * resolution - at for corner, at in zip(self.corner, xy, strict=True))
-            under = np.hypot(x, y[:, None]) <= radius
-            self._driven[under & ((ranks == 0) | self._table.passable(ranks))] = self._frame
+        radius, resolution, n = self._config.robot_radius_m, self._config.resolution_m, self._config.cells
+        if not radius:
+            return
+        refused = (ranks != 0) & ~self._table.passable(ranks)
+        x, y = ((np.arange(n) + corner + 0.5) * resolution - at for corner, at in zip(self.corner, xy, strict=True))
+        self._driven[np.hypot(x, y[:, None]) <= radius] = self._frame
+        self._driven[refused] = NEVER
 
     def assume(self, cells: npt.NDArray[np.int8]) -> None:
         """Remember what labels without depth say."""
@@ -152,10 +152,12 @@ class Memory:
         config = self._config
         seen = self._times.fresh(self._seen, now, config.decay_s)
         data = np.where(seen, self._table.occupancy[self._ranks], np.int8(-1))
-        assumed = ~seen & self._times.fresh(self._assumed_in, now, config.decay_s)
-        np.copyto(data, self._assumed, where=assumed)
-        driven = self._times.fresh(self._driven, now, config.memory_s)
-        data[driven & (data < 0)] = 0
+        if config.without_depth == PROJECT:
+            assumed = ~seen & self._times.fresh(self._assumed_in, now, config.decay_s)
+            np.copyto(data, self._assumed, where=assumed)
+        if config.robot_radius_m:
+            driven = self._times.fresh(self._driven, now, config.memory_s)
+            data[driven & (data < 0)] = 0
         lethal = (self._odds.lethal != 0) & self._times.fresh(self._hit, now, config.memory_s)
         data[lethal] = _LETHAL
         if config.caution_stands:

@@ -73,7 +73,7 @@ class View:
         config: CostmapConfig,
         tilt_deg: float,
     ) -> View:
-        """``poses`` are the corrected one and that of the mounting. Raises ``ValueError`` for absurd rays."""
+        """``poses`` are the corrected one and that of the mounting; the rays must be those of a camera."""
         pose, mounted = poses
         scale = np.array([[config.resolution_m], [config.resolution_m], [1.0]])
         rotation = np.vstack([pose[:3, :3] / scale, mounted[2:3, :3]])
@@ -81,11 +81,6 @@ class View:
         v = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
         columns = np.outer(rotation[:, 0], u)
         rows = np.outer(rotation[:, 1], v) + rotation[:, 2:]
-        reach = (np.abs(columns).max() + np.abs(rows).max()) * config.range_m
-        if not reach < _MAX_REACH_CELLS:
-            raise ValueError(
-                f"{intrinsics}: a pixel looks {reach:.3g} cells far, expected the focal lengths of a camera"
-            )
         # Relative to the window, in float64: float32 would lose centimetres far from the origin of the odometry.
         start = pose[:2, 3] / config.resolution_m - corner + 1
         return cls(
@@ -106,6 +101,18 @@ class View:
             y = (self.columns[1, u] + self.rows[1, v]) * depth + self.start[1]
             z = (self.columns[2, u] + self.rows[2, v]) * depth + np.float32(self.heights_m[0])
         return x, y, z
+
+
+def require_rays(intrinsics: Intrinsics, config: CostmapConfig) -> None:
+    """Raises ``ValueError`` for intrinsics whose pixels look absurdly far aside."""
+    camera = intrinsics
+    aside = max(
+        *(abs(edge - camera.cx) / camera.fx for edge in (0, camera.width)),
+        *(abs(edge - camera.cy) / camera.fy for edge in (0, camera.height)),
+    )
+    reach = (1 + aside) * config.range_m / config.resolution_m
+    if not reach < _MAX_REACH_CELLS:
+        raise ValueError(f"{intrinsics}: a pixel looks {reach:.3g} cells far, expected the focal lengths of a camera")
 
 
 @dataclass(frozen=True)
@@ -296,7 +303,7 @@ def _scatter_in_loops(
     flat_ranks, flat_bits = ranks.reshape(-1), bits.reshape(-1)
     width = depth.shape[1]
     sure_0, sure_1 = sure[0], sure[1]
-    cells, keys, bins = np.empty(width, np.uint32), np.empty(width, np.uint16), np.empty(width, np.uint8)
+    cells, keys, bins = np.empty(width, np.uint32), np.empty(width, np.uint16), np.empty(width, np.uint32)
     ground = np.zeros(width, np.float32)
     for v in range(depth.shape[0]):
         if v % step == 0:
@@ -328,18 +335,19 @@ def _scatter_in_loops(
             level = level if (d >= MIN_RANGE_M) & (d <= range_m) else np.uint8(NOTHING)
             b = h * per_bin
             b = top_bin if b > top_bin else (b if b > zero else zero)
-            bins[u] = np.uint8(b)
+            bins[u] = np.int32(b)
             levels[v, u] = level
             certain = np.uint16(confidence[v, u] >= sure_0)
             certain += certain & np.uint16(confidence[v, u] >= sure_1)
             keys[u] = np.uint16(np.uint16(level) << 10) | np.uint16(certain << 8) | labels[v, u]
         for u in range(width):
-            said = outcome[keys[u]]
-            said += spread[said] * bins[u]
-            rank = of_rank[said]
+            said = np.uint32(outcome[keys[u]])
+            said += np.uint32(spread[said]) * bins[u]
+            rank, bit = of_rank[said], of_bits[said]
             if rank > flat_ranks[cells[u]]:
                 flat_ranks[cells[u]] = rank
-            flat_bits[cells[u]] |= of_bits[said]
+            if bit != 0:
+                flat_bits[cells[u]] |= bit
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.costmap.clearing import Clearing, block_of, nearest_in_blocks
+from gemini_ros.core.costmap.clearing import Clearing
 from gemini_ros.core.costmap.drops import DropFinder, is_glass, mark_glass
 from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, sampled
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
@@ -17,7 +17,7 @@ from gemini_ros.core.costmap.ground import GroundFiller
 from gemini_ros.core.costmap.heights import seen_ranges_m
 from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
-from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View
+from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, require_rays
 from gemini_ros.core.costmap.surface import GroundFollower
 from gemini_ros.core.costmap.without_depth import project_labels
 from gemini_ros.core.frames import Intrinsics, Segmentation
@@ -86,6 +86,7 @@ class SemanticCostmap:
         """
         pose = require_rigid(grid_from_camera, "grid_from_camera")
         _require_one_size(segmentation, depth, intrinsics)
+        require_rays(intrinsics, self.config)
         corner = corner_around((pose[0, 3], pose[1, 3]), self.config)
         with self._lock:
             view = self._view(segmentation, depth, intrinsics, pose, corner, stamp_ns)
@@ -156,8 +157,7 @@ class SemanticCostmap:
         stamp_ns: int,
     ) -> View:
         """How the frame sees the grid once its floor has corrected the mounting."""
-        View.of(intrinsics, (pose, pose), corner, self.config, 0.0)  # refuses absurd rays before anything changes
-        if depth is not None and self.config.floor_fit:
+        if depth is not None and self.config.floor_fit and self.floor.is_due(stamp_ns):
             floor = self._free[sampled(segmentation.labels)] & (sampled(segmentation.confidence) >= CONFIDENCE)
             self.floor.take(fit_floor(depth, floor, intrinsics, pose), stamp_ns)
         tilt_deg = self.floor.tilt_deg(stamp_ns, self.config.tilt_error_deg)
@@ -190,7 +190,7 @@ class SemanticCostmap:
         rows, columns, bits = memory.not_hit(hit)
         if len(rows):
             glass = is_glass(segmentation, self._projector.reader) if self._table.transparent.any() else None
-            nearest = nearest_in_blocks(depth, block_of(depth.shape[1]), glass)
+            nearest = self._clearing.pool(depth, glass)
             on_ground = self._table.passable(evidence.ranks[rows, columns])
             through = self._clearing.seen_through(rows, columns, bits, on_ground, nearest, view, surface, most_m)
             memory.misses(rows, columns, through, on_ground)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemini_ros.core.costmap import SemanticCostmap
-from gemini_ros.core.costmap.clearing import Clearing, _nearest_in_numpy, nearest_in_blocks
+from gemini_ros.core.costmap.clearing import Clearing, _nearest_in_numpy, _pool_in_loops, _pool_in_numpy
 from gemini_ros.core.costmap.grid import corner_around
 from gemini_ros.core.costmap.meaning import FIRST_STANDING_BIN, STANDING_BINS
 from gemini_ros.core.costmap.points import Surface, View
@@ -24,8 +24,17 @@ def test_blocks_hold_their_nearest_pixel_and_nothing_where_one_is_missing():
     depth[1, 2], depth[5, 9], depth[6, 1] = 2.0, NAN, np.inf
     hidden = np.zeros(depth.shape, bool)
     hidden[0, 11] = True
-    assert nearest_in_blocks(depth, 4).tolist() == [[2.0, 3.0, 3.0], [0.0, 3.0, 0.0]]
-    assert nearest_in_blocks(depth, 4, hidden).tolist() == [[2.0, 3.0, 0.0], [0.0, 3.0, 0.0]]
+    for pool in (_pool_in_numpy, _pool_in_loops):
+        nearest = np.full((2, 3), NAN, np.float32)
+        pool(depth, np.zeros((0, 0), bool), nearest)
+        assert nearest.tolist() == [[2.0, 3.0, 3.0], [0.0, 3.0, 0.0]]
+        pool(depth, hidden, nearest)
+        assert nearest.tolist() == [[2.0, 3.0, 0.0], [0.0, 3.0, 0.0]]
+
+
+@pytest.mark.parametrize(("width", "block"), [(3, 1), (160, 1), (320, 2), (640, 4), (1000, 6)])
+def test_blocks_are_finer_the_fewer_pixels_there_are(width, block):
+    assert Clearing(CONFIG).pool(np.ones((13, width), np.float32)).shape == (13 // block, width // block)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -142,7 +151,7 @@ def test_nothing_is_cleared_that_the_rule_of_rays_would_keep(height, pitch, roll
     bits = np.full(len(rows), ((1 << STANDING_BINS) - 1) << FIRST_STANDING_BIN, np.uint16)
     clearing = Clearing(ROUGH)
     cleared = clearing.seen_through(
-        rows, columns, bits, np.ones(len(rows), bool), nearest_in_blocks(depth, 1), view, surface, 10.0
+        rows, columns, bits, np.ones(len(rows), bool), clearing.pool(depth), view, surface, 10.0
     )
     part = np.arange(STANDING_BINS)
     for index in rng.permutation(np.flatnonzero(cleared))[:40]:

@@ -7,7 +7,7 @@ from gemini_ros.core.costmap import SemanticCostmap
 from gemini_ros.core.costmap.drops import _edges_in_loops, _edges_in_numpy
 from gemini_ros.core.costmap.meaning import DROP, GROUND, NOTHING
 from gemini_ros.core.frames import Intrinsics, Segmentation
-from test.core.costmap.scene import CONFIG, FLOOR, GLASS, LABELS, Scene, Slope, S, at, cell, share, pit, Box
+from test.core.costmap.scene import CONFIG, FLOOR, GLASS, LABELS, Box, S, Scene, Slope, at, cell, pit, share
 
 CAMERA = Intrinsics(160, 240, 262.0, 262.0, 79.5, 119.5)
 UNLABELLED = 255

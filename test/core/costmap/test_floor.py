@@ -23,7 +23,10 @@ def mounted(pitch_off_deg=0.0, roll_off_deg=0.0, height_off_m=0.0):
 TRUE = mounted()
 
 
-def fit(scene=Scene(), believed=TRUE, noise_per_m=0.002, camera=CAMERA, mounting=TRUE):
+FLAT = Scene()
+
+
+def fit(scene=FLAT, believed=TRUE, noise_per_m=0.002, camera=CAMERA, mounting=TRUE):
     said, depth = scene.see(at(mounting=mounting), camera, noise_per_m)
     return fit_floor(depth, sampled(said.labels == FLOOR), camera, believed)
 
