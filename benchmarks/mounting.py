@@ -4,12 +4,12 @@ python -m benchmarks.mounting data/nyudv2_test --layout nyudv2_nav5 --camera 518
     --model models/nav5_rgbd_nano.onnx --json mounting.json
 
 Each image makes one map of one frame. Where its camera really is over the floor is fitted to the true labels; the map
-is told of a pitch that is off by ``--errors`` degrees. Both maps correct it by their own fit: ``geometry`` takes every
-pixel for a candidate of floor, ``fusion`` those that the model is sure of. ``FF`` are the cells called free that hold
+is told of a pitch that is off by ``--errors`` degrees. All correct it by their own fit: ``geometry`` takes every pixel
+for a candidate of floor, ``fusion`` those that the model is sure of. ``geometry, flat`` follows no slopes. ``FF`` are the cells called free that hold
 something else, of 1,000 called free; ``recall`` is the share of the cells with nothing but floor that are called free.
 
 FF falls as less is called free, so that it is compared at equal recall: ``--thresholds`` give a curve of each (the
-height in metres below which nothing stands), and FF is read off both at the highest recall that both reach. Intervals
+height in metres below which nothing stands), and FF is read off each at the highest recall that all reach. Intervals
 (95 %) draw runs of neighbouring images, which show the same room, with replacement.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from gemini_ros.inference import load_segmenter
 DRAWS = 2000
 _RUN = 3  # images whose numbers differ by no more are of one run
 _LEAST_PIXELS, _MOST_DEVIATION_M = 5000, 0.02
-_METHODS = ("geometry", "fusion")
+_METHODS = ("geometry", "geometry, flat", "fusion")
 Counts = npt.NDArray[np.int64]  # called free, of these falsely, truly free, of these called free
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--camera", required=True, metavar="FX,FY,CX,CY", help="pixels of the images")
     parser.add_argument("--model", type=Path, required=True, metavar="FILE")
     parser.add_argument("--errors", default="-2,0,2", metavar="DEG,...", help="pitch of the mounting that is wrong")
-    parser.add_argument("--thresholds", default="0.01,0.02,0.03,0.045,0.06,0.08,0.1", metavar="M,...")
+    parser.add_argument("--thresholds", default="0.01,0.02,0.03,0.045,0.06,0.09", metavar="M,...")
     parser.add_argument("--range", type=float, default=5.0, metavar="M")
     parser.add_argument("--labels", type=Path, metavar="DIR", help="keep the model's labels there, and use them again")
     parser.add_argument("--limit", type=int, metavar="N", help="N images, evenly spread (default all)")
@@ -70,14 +71,15 @@ def main() -> None:
         if pose is None:
             continue
         numbers.append(int("".join(c for c in frame.frame_id if c.isdigit()) or frame.stamp_ns))
-        said = {"geometry": _all_floor(truth, labels), "fusion": segment(frame)}
+        floor = _all_floor(truth, labels)
+        methods = (floor, configs), (floor, [replace(c, max_slope_deg=0.0) for c in configs]), (segment(frame), configs)
         for error in errors:
             wrong = off_by(pose, error)
-            counts[error].append(
-                np.array(
-                    [[count(said[m], frame.depth, truth, camera, wrong, c, labels) for c in configs] for m in _METHODS]
-                )
-            )
+            rows = [
+                [count(said, frame.depth, truth, camera, wrong, config, labels) for config in of_method]
+                for said, of_method in methods
+            ]
+            counts[error].append(np.array(rows))
     if len(numbers) < 2:
         parser.error(f"{args.folder}: {len(numbers)} images with a floor of {_LEAST_PIXELS} pixels, expected two")
     result = {"images": len(numbers), "runs": int(runs(numbers).max()) + 1} | {
@@ -195,22 +197,21 @@ def runs(numbers: list[int]) -> npt.NDArray[np.int64]:
 
 
 def compare(counts: Counts, run: npt.NDArray[np.int64], seed: int = 0) -> dict[str, object]:
-    """FF of both at equal recall and their difference, of ``counts`` (images, methods, thresholds, 4)."""
+    """FF of each at equal recall and the differences, of ``counts`` (images, methods, thresholds, 4)."""
     of_runs = np.stack([np.bincount(run, weights=column) for column in counts.reshape(len(counts), -1).T], 1)
     n = len(of_runs)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS)
     sums = np.vstack([of_runs.sum(0), draws @ of_runs]).reshape(-1, *counts.shape[1:])
     free, false, clear, found = np.moveaxis(sums, -1, 0)
     rate, recall = 1000 * false / np.maximum(free, 1), found / np.maximum(clear, 1)
-    at = recall.max(-1).min(-1)  # the highest recall that both reach
+    at = recall.max(-1).min(-1)  # the highest recall that all reach
     matched = np.array(
         [[_read_off(a, r, f) for r, f in zip(rs, fs, strict=True)] for a, rs, fs in zip(at, recall, rate, strict=True)]
     )
-    difference = matched[:, 1] - matched[:, 0]
     return {
         "recall": float(at[0]),
         **{f"FF {name}": _interval(matched[:, i]) for i, name in enumerate(_METHODS)},
-        "FF fusion - geometry": _interval(difference),
+        **{f"FF fusion - {name}": _interval(matched[:, -1] - matched[:, i]) for i, name in enumerate(_METHODS[:-1])},
         "curves": {
             name: {"recall": recall[0, i].tolist(), "FF": rate[0, i].tolist()} for i, name in enumerate(_METHODS)
         },

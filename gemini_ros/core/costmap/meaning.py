@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,13 @@ class MeaningTable:
     unknown: int
     transparent: npt.NDArray[np.bool_]
     standing_cost: int
+
+    @cached_property
+    def words(self) -> npt.NDArray[np.uint32]:
+        """``outcome`` in one look-up, uint32: rank, from bit 8 on the bits but that of the height, at bit 24 spread."""
+        open_ = self.spread.astype(np.uint32)
+        bits = self.bits & ~(open_ << FIRST_STANDING_BIN)
+        return (self.ranks | bits << np.uint32(8) | open_ << np.uint32(24)).astype(np.uint32)[self.outcome.reshape(-1)]
 
     @property
     def lethal(self) -> int:

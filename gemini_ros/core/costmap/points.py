@@ -16,6 +16,7 @@ from gemini_ros.core.costmap.grid import Corner, CostmapConfig
 from gemini_ros.core.costmap.meaning import (
     DOUBT,
     DROP,
+    FIRST_STANDING_BIN,
     GROUND,
     NOTHING,
     OVERHEAD,
@@ -213,7 +214,7 @@ class PointProjector:
             *(np.require(image, requirements=["C", "A"]) for image in images),
             view.columns,
             view.rows,
-            surface.heights_m,
+            np.repeat(surface.heights_m, surface.step, axis=1)[:, : depth.shape[1]].copy(),
             surface.step,
             self._numbers(view),
             self.reader.thresholds,
@@ -221,6 +222,7 @@ class PointProjector:
             self._table.ranks,
             self._table.bits,
             self._table.spread,
+            self._table.words,
         )
         return Evidence(self._ringed, self._levels)
 
@@ -244,7 +246,7 @@ class PointProjector:
 
 def _scatter_in_numpy(
     ranks, bits, levels, labels, confidence, depth, columns, rows, surface, step, numbers, sure, outcome, of_rank,
-    of_bits, spread,
+    of_bits, spread, words,
 ) -> None:  # fmt: skip
     """Write the highest rank and all bits of the points of each cell, and the level of each pixel."""
     x0, y0, height, mounted, least, tilt, tilt_near, noise, near, highest, range_m, per_bin, deep = numbers
@@ -255,7 +257,7 @@ def _scatter_in_numpy(
     for top in range(0, len(depth), _ROWS_AT_ONCE):
         part = slice(top, top + _ROWS_AT_ONCE)
         d, (row_x, row_y, row_z, row_m) = depth[part], rows[:, part, None]
-        ground = surface[np.arange(top, top + len(d))[:, None] // step, np.arange(d.shape[1]) // step]
+        ground = surface[np.arange(top, top + len(d)) // step]
         # What depth does not measure ends in level NOTHING, whatever its cell; fmin and fmax make a cell even of NaN.
         with np.errstate(invalid="ignore", over="ignore"):
             x = np.fmin(np.fmax((columns[0] + row_x) * d + x0, 0), last)
@@ -291,63 +293,77 @@ def _scatter_in_numpy(
 
 def _scatter_in_loops(
     ranks, bits, levels, labels, confidence, depth, columns, rows, surface, step, numbers, sure, outcome, of_rank,
-    of_bits, spread,
+    of_bits, spread, words,
 ) -> None:  # fmt: skip
-    """The same for numba. The first loop over a row has no branch, so that it becomes vector instructions."""
+    """The same for numba. The first loops over a row have no branch and few arrays, so that they become vectors."""
     x0, y0, height, mounted, least, tilt, tilt_near, noise, near, highest, range_m, per_bin, deep = (
         numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6], numbers[7], numbers[8],
         numbers[9], numbers[10], numbers[11], numbers[12],
     )  # fmt: skip
+    drop, flat, doubt, standing, overhead, nothing = (
+        np.int32(DROP), np.int32(GROUND), np.int32(DOUBT), np.int32(STANDING), np.int32(OVERHEAD), np.int32(NOTHING),
+    )  # fmt: skip
     zero, side, top_bin = np.float32(0), np.int32(ranks.shape[0]), np.float32(STANDING_BINS - 1)
-    last = np.float32(side - 1)
+    last, (sure_0, sure_1) = np.float32(side - 1), (sure[0], sure[1])
     flat_ranks, flat_bits = ranks.reshape(-1), bits.reshape(-1)
     width = depth.shape[1]
-    sure_0, sure_1 = sure[0], sure[1]
-    cells, keys, bins = np.empty(width, np.uint32), np.empty(width, np.uint16), np.empty(width, np.uint32)
-    ground = np.zeros(width, np.float32)
+    column_x, column_y, column_z, column_m = columns[0], columns[1], columns[2], columns[3]
+    cells, keys, bins, at_level = (
+        np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32),
+    )  # fmt: skip
+    heights = np.empty(width, np.float32)
     for v in range(depth.shape[0]):
-        if v % step == 0:
-            for u in range(width):
-                ground[u] = surface[v // step, u // step]
+        d_row, ground = depth[v], surface[v // step]
         row_x, row_y, row_z, row_m = rows[0, v], rows[1, v], rows[2, v], rows[3, v]
         for u in range(width):
-            d = depth[v, u]
-            x = (columns[0, u] + row_x) * d + x0
-            y = (columns[1, u] + row_y) * d + y0
+            x = (column_x[u] + row_x) * d_row[u] + x0
+            y = (column_y[u] + row_y) * d_row[u] + y0
             # Comparisons in this order make a cell even of NaN.
             x = last if x > last else (x if x > zero else zero)
             y = last if y > last else (y if y > zero else zero)
             cells[u] = np.int32(y) * side + np.int32(x)
-            ray = columns[2, u] + row_z
+        for u in range(width):
+            d = d_row[u]
+            ray = column_z[u] + row_z
             h = ray * d + height - ground[u]
+            heights[u] = h
             blur = noise * d * d * abs(ray) + least
             budget = tilt * d + blur
             below = blur if blur > deep else deep
             below = below if below < budget else budget
-            level = np.uint8(h >= -below) + np.uint8(h > budget) + np.uint8(h > budget + budget)
-            h_near = (columns[3, u] + row_m) * d + mounted - ground[u]
+            level = flat if h >= -below else drop
+            level = doubt if h > budget else level
+            level = standing if h > budget + budget else level
+            h_near = (column_m[u] + row_m) * d + mounted - ground[u]
+            h_near = h_near if d <= near else zero
             budget = tilt_near * d + blur
-            is_near = d <= near
-            level = np.uint8(DROP) if is_near & (h_near < -budget) & (level == GROUND) else level
-            level = np.uint8(DOUBT) if is_near & (h_near > budget) & (level < DOUBT) else level
-            level = np.uint8(STANDING) if is_near & (h_near > budget + budget) else level
-            level = np.uint8(OVERHEAD) if h > highest else level
-            level = level if (d >= MIN_RANGE_M) & (d <= range_m) else np.uint8(NOTHING)
-            b = h * per_bin
+            sunk = drop if level == flat else level
+            level = sunk if h_near < -budget else level
+            raised = doubt if level < doubt else level
+            level = raised if h_near > budget else level
+            level = standing if h_near > budget + budget else level
+            level = overhead if h > highest else level
+            level = nothing if d > range_m else level
+            at_level[u] = level if d >= MIN_RANGE_M else nothing
+        label_row, confidence_row, level_row = labels[v], confidence[v], levels[v]
+        for u in range(width):
+            b = heights[u] * per_bin
             b = top_bin if b > top_bin else (b if b > zero else zero)
             bins[u] = np.int32(b)
-            levels[v, u] = level
-            certain = np.uint16(confidence[v, u] >= sure_0)
-            certain += certain & np.uint16(confidence[v, u] >= sure_1)
-            keys[u] = np.uint16(np.uint16(level) << 10) | np.uint16(certain << 8) | labels[v, u]
+            level_row[u] = at_level[u]
         for u in range(width):
-            said = np.uint32(outcome[keys[u]])
-            said += np.uint32(spread[said]) * bins[u]
-            rank, bit = of_rank[said], of_bits[said]
-            if rank > flat_ranks[cells[u]]:
-                flat_ranks[cells[u]] = rank
-            if bit != 0:
-                flat_bits[cells[u]] |= bit
+            c = confidence_row[u]
+            certain = np.int32(c >= sure_0) + np.int32((c >= sure_0) & (c >= sure_1))
+            keys[u] = (at_level[u] << 10) | (certain << 8) | np.int32(label_row[u])
+        for u in range(width):
+            word = words[keys[u]]
+            if word != 0:
+                cell, rank, bit = cells[u], np.uint8(word & 255), (word >> 8) & 65535
+                if rank > flat_ranks[cell]:
+                    flat_ranks[cell] = rank
+                if bit != 0:
+                    # A word of bit 24 leaves open which part of the height was hit.
+                    flat_bits[cell] |= bit | (((word >> 24) << FIRST_STANDING_BIN) << bins[u])
 
 
 @lru_cache(maxsize=1)
@@ -362,5 +378,5 @@ def _scatter_signature(types: Any) -> Any:
     bytes_, bits = types.uint8[::1], types.uint16[::1]
     return types.void(
         grid, words, grid, image, image, depth, rays, rays, rays, types.int64, floats, bytes_, bytes_, bytes_, bits,
-        bytes_,
+        bytes_, types.uint32[::1],
     )  # fmt: skip
