@@ -5,8 +5,9 @@ python -m benchmarks.mounting data/nyudv2_test --layout nyudv2_nav5 --camera 518
 
 Each image makes one map of one frame. Where its camera really is over the floor is fitted to the true labels; the map
 is told of a pitch that is off by ``--errors`` degrees. All correct it by their own fit: ``geometry`` takes every pixel
-for a candidate of floor, ``fusion`` those that the model is sure of. ``geometry, flat`` follows no slopes. ``FF`` are the cells called free that hold
-something else, of 1,000 called free; ``recall`` is the share of the cells with nothing but floor that are called free.
+for a candidate of floor, ``fusion`` those that the model is sure of. ``geometry, flat`` follows no slopes. ``FF`` are
+the cells called free that hold something else, of 1,000 called free; ``recall`` is the share of the cells with nothing
+but floor that are called free.
 
 FF falls as less is called free, so that it is compared at equal recall: ``--thresholds`` give a curve of each (the
 height in metres below which nothing stands), and FF is read off each at the highest recall that all reach. Intervals

@@ -142,7 +142,7 @@ class Clearing:
 
     def _edges(
         self, part: npt.NDArray[np.intp], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], view: View
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The lower and upper edge of each part over the ground, metres."""
         config = self._config
         each = config.max_height_m / STANDING_BINS

@@ -73,7 +73,8 @@ class DropFinder:
         floor &= self._reader.certainty(segmentation.confidence[v, u]) == SUREST
         ends, starts = ((x[deep], y[deep]) for x, y, _ in points)
         cells, of = line_cells(starts, ends, len(evidence.ringed[0]))
-        evidence.add(cells, self._reader.table.unknown, np.where(floor, IS_DROP_OF_FLOOR, IS_DROP)[of])
+        for bit, cells_of in ((IS_DROP_OF_FLOOR, cells[floor[of]]), (IS_DROP, cells[~floor[of]])):
+            evidence.add(cells_of, self._reader.table.unknown, bit)
 
 
 def _is_drop(

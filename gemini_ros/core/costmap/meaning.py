@@ -83,7 +83,7 @@ class MeaningTable:
         outcomes = _Outcomes()
         table = np.zeros((6, 4, 256), np.uint8)
         table[DROP] = table[GROUND] = outcomes.of(unknown)
-        table[DOUBT] = table[STANDING] = outcomes.standing(lethal, IS_STUBBORN)
+        table[DOUBT] = table[STANDING] = outcomes.standing(lethal, int(IS_STUBBORN))
         for c in label_set.classes:
             ground = _on_ground(c, values.index(c.cost, 1) if c.nav == "caution" else 0, unknown)
             dynamic = int(IS_DYNAMIC) if c.dynamic else 0

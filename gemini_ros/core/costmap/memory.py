@@ -73,7 +73,7 @@ class Memory:
         """Remember what was hit; returns where, bool (cells, cells)."""
         bits = evidence.bits
         self._edges_seen(bits, camera_xy)
-        rows, columns = places(bits & HIT_BITS)
+        rows, columns = places((bits & HIT_BITS) != 0)
         said = bits[rows, columns]
         again = self._odds.lethal[rows, columns] != 0
         stale = again & ~self._times.fresh(self._hit[rows, columns], self._now, self._config.memory_s)
@@ -88,7 +88,7 @@ class Memory:
 
     def _edges_seen(self, bits: npt.NDArray[np.uint16], camera_xy: tuple[float, float]) -> None:
         """An edge that was seen in enough frames, from places far enough apart, is a hit."""
-        rows, columns = places(bits & IS_DROP)
+        rows, columns = places((bits & IS_DROP) != 0)
         if not len(rows):
             return
         first = self._edges[rows, columns] == 0

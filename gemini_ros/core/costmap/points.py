@@ -145,14 +145,11 @@ class Evidence:
     def bits(self) -> npt.NDArray[np.uint16]:
         return self.ringed[1][1:-1, 1:-1]
 
-    def add(self, cells: npt.NDArray[np.intp], ranks: Any, bits: Any = 0) -> None:
-        """The higher rank, and more bits, at flat indices (n,) of the ringed grids."""
-        # A place may come several times: one assignment for each value, since numpy's ufunc.at was slow before 1.25.
-        for grid, values, worse in zip(self.ringed, (ranks, bits), (np.maximum, np.bitwise_or), strict=True):
-            flat, values = grid.reshape(-1), np.broadcast_to(np.asarray(values, grid.dtype), cells.shape)
-            for value in np.unique(values):
-                at = cells[values == value]
-                flat[at] = worse(flat[at], value)
+    def add(self, cells: npt.NDArray[np.intp], rank: int, bits: int | np.uint16) -> None:
+        """The higher rank, and more bits, at flat indices (n,) of the ringed grids; a cell may come several times."""
+        ranks_flat, bits_flat = (grid.reshape(-1) for grid in self.ringed)
+        ranks_flat[cells] = np.maximum(ranks_flat[cells], np.uint8(rank))
+        bits_flat[cells] |= np.uint16(bits)
 
 
 @dataclass(frozen=True)
