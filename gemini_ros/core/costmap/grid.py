@@ -60,8 +60,6 @@ class CostmapConfig:
             raise ValueError(
                 f"costmap.max_height_m: {self.max_height_m}, expected more than min_height_m {self.min_height_m}"
             )
-        if self.memory_s < self.decay_s:
-            raise ValueError(f"costmap.memory_s: {self.memory_s}, expected at least decay_s {self.decay_s}")
         if not 1 <= self.cells <= _MAX_CELLS_PER_SIDE:
             raise ValueError(
                 f"costmap: {self.size_m} m at {self.resolution_m} m are {self.cells} cells a side, expected 1 to "

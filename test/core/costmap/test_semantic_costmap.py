@@ -416,7 +416,7 @@ def test_a_pose_that_is_none_is_refused(pose):
         {"min_height_m": 2.0, "max_height_m": 2.0},
         {"min_confidence": 1.01},
         {"min_confidence": -0.1},
-        {"memory_s": 2.0},
+        {"memory_s": 0.0},
         {"without_depth": "guess"},
         {"tilt_error_deg": -1.0},
         {"max_slope_deg": NAN},
