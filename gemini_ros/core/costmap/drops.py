@@ -62,6 +62,8 @@ class DropFinder:
     ) -> None:
         """Add the cells behind each edge to ``evidence``."""
         edges, below = self._edges(evidence.levels)
+        if not len(edges):
+            return
         v, u = edges // depth.shape[1], edges % depth.shape[1]
         at = v, v + below
         points = [view.points(row, u, depth[row, u]) for row in at]

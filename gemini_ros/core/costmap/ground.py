@@ -88,6 +88,8 @@ def _fill_in_numpy(
 ) -> None:
     is_ground = levels[: last_row + 1, ::_EVERY] == GROUND
     v, u = places(is_ground[:-1] & is_ground[1:])
+    if not len(v):
+        return
     u = u * _EVERY
 
     def said(row):

@@ -75,8 +75,8 @@ class Scene:
                 enter, leave = np.minimum(a, b).max(-1), np.maximum(a, b).min(-1)
                 nearer = (enter < leave) & (enter > 0) & (enter < depth)
                 depth[nearer], labels[nearer] = enter[nearer], box.label
-        depth += np.random.default_rng(seed).normal(0, 1, depth.shape) * noise_per_m * depth**2
         depth[depth > 10] = np.nan
+        depth += np.random.default_rng(seed).normal(0, 1, depth.shape) * noise_per_m * depth**2
         return Segmentation(labels, np.full(labels.shape, 255, np.uint8)), depth.astype(np.float32)
 
 

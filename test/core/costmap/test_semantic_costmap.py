@@ -503,7 +503,7 @@ class Reference:
 
 
 @pytest.mark.parametrize("kernel", ["numpy", "numba"])
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     frames=st.lists(frames_st, min_size=1, max_size=6),
     wait=st.sampled_from([0, 1, S // 2, S, S + 1]),
@@ -552,7 +552,7 @@ def rendered(pose, labels, confidence, depth, *, kernel="numpy", now=0):
     return costmap.render(now, (pose[0, 3], pose[1, 3]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(poses_st, labels_st, confidence_st, any_depth_st)
 def test_numba_and_numpy_give_equal_maps(pose, labels, confidence, depth):
     pytest.importorskip("numba")
@@ -560,7 +560,7 @@ def test_numba_and_numpy_give_equal_maps(pose, labels, confidence, depth):
     np.testing.assert_array_equal(a.data, b.data)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(poses_st, labels_st, confidence_st, any_depth_st, st.integers(-4000, 4000), st.integers(-4000, 4000))
 def test_a_pose_moved_by_whole_cells_moves_the_map(pose, labels, confidence, depth, columns, rows):
     moved = pose.copy()
@@ -570,7 +570,7 @@ def test_a_pose_moved_by_whole_cells_moves_the_map(pose, labels, confidence, dep
     assert there.origin_xy == (here.origin_xy[0] + columns * 0.25, here.origin_xy[1] + rows * 0.25)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(poses_st, labels_st, confidence_st, any_depth_st, st.lists(st.integers(0, 2 * S), min_size=2, max_size=5))
 def test_without_new_frames_knowledge_only_shrinks(pose, labels, confidence, depth, times):
     maps = [rendered(pose, labels, confidence, depth, now=now).data for now in sorted(times)]
@@ -578,7 +578,7 @@ def test_without_new_frames_knowledge_only_shrinks(pose, labels, confidence, dep
         assert ((later == earlier) | (later == -1)).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(poses_st, labels_st, confidence_st, any_depth_st)
 def test_more_walls_never_make_a_cell_less_lethal_or_free(pose, labels, confidence, depth):
     before = rendered(pose, labels, confidence, depth).data
