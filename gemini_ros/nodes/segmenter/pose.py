@@ -153,7 +153,7 @@ class TfPose(OdometryPose):
             self.jump = jump
             self.jumps += 1
         robot = planar(base)
-        mounting = self._camera(self.base_frame, camera_frame, stamp)
+        mounting = np.linalg.inv(base) @ self._camera(self._grid_frame, camera_frame, stamp)
         return CameraPose(self._grid_frame, over_footprint(robot, mounting), robot)
 
     def wait(self, stamp: int) -> None:

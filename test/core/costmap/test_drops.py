@@ -91,6 +91,24 @@ def test_missing_depth_is_no_drop_and_no_ground():
     assert (data == 0).any()
 
 
+@pytest.mark.parametrize("label", [FLOOR, UNLABELLED])
+def test_a_patch_that_mirrors_the_ceiling_is_neither_free_nor_a_drop_where_it_is_called_floor(label):
+    """Below the patch depth sees the ceiling, 2.5 m up, as far below."""
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    for number in range(12):
+        pose = at(number * 0.05)
+        said, depth = Scene().see(pose, CAMERA)
+        v, u = np.arange(CAMERA.height)[:, None], np.arange(CAMERA.width)
+        x = pose[0, 3] + depth * (pose[0, 0] * (u - CAMERA.cx) + pose[0, 1] * (v - CAMERA.cy)) / CAMERA.fx
+        patch = np.abs(x + depth * pose[0, 2] - 2.0) < 0.2
+        depth[patch] *= 3.0 / 0.5
+        said.labels[patch] = label
+        costmap.update(said, depth, CAMERA, pose, number * S // 10)
+        occupancy = costmap.render(number * S // 10, (pose[0, 3], 0))
+        assert share(occupancy, 0, (1.85, 2.15), (-0.2, 0.2)) == 0
+        assert (label == UNLABELLED) or (occupancy.data == 100).sum() == 0
+
+
 def test_edges_are_the_drop_pixels_above_ground_over_at_most_three_holes():
     g, d, n, o = GROUND, DROP, NOTHING, 3
     columns = [[d, g], [d, n, g], [d, n, n, n, g], [d, n, n, n, n, g], [d, d, g], [d, o, g], [g, d, g], [d, n], [n, g]]
