@@ -11,8 +11,9 @@ from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.lens import Lens
 from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import camera_in_base
+from test.core.costmap.scene import BARREL, FISHEYE
 
-CONFIG = CostmapConfig(size_m=3.125, resolution_m=0.0625)
+CONFIG = CostmapConfig(size_m=3.125, resolution_m=0.0625, max_slope_deg=0.0)
 INTRINSICS = Intrinsics(8, 6, 8.0, 8.0, 3.5, 2.5)
 DEPTH = np.full((6, 8), 2.0, np.float32)
 
@@ -40,13 +41,12 @@ def test_far_from_the_origin_every_point_keeps_its_cell(kernel, cell):
     np.testing.assert_array_equal(near, far)
 
 
-TURN = (0.9998, -0.0199, 0.0, 0.0199, 0.9998, 0.0, 0.0, 0.0, 1.0)
 LENSES = {
     "barrel": (60.0, Lens("plumb_bob", (-0.28, 0.07, 0.001, -0.0005, 0.0))),
     "rational": (60.0, Lens("rational_polynomial", (8.5, -2.6, 0.0003, -0.0002, -0.9, 8.7, -0.5, -2.1))),
-    "fisheye": (30.0, Lens("equidistant", (-0.02, 0.01, -0.005, 0.001))),
+    "fisheye": (30.0, FISHEYE),
     "beyond 85 degrees": (24.0, Lens("equidistant", (0.0, 0.0, 0.0, 0.0))),
-    "of a pair": (60.0, Lens("plumb_bob", (-0.28, 0.07, 0.001, -0.0005, 0.0), TURN)),
+    "of a pair": (60.0, BARREL),
 }
 
 
