@@ -27,6 +27,7 @@ VIEW_AHEAD_M = 4.0  # free way beyond the end, so that the drive does not end at
 STEP_M = 1.3  # double step of a person
 STRIDE = 0.45
 SCENES_TRIED = 50
+COURSE_SHADOWS = 2  # each costs as much as the picture itself
 _PLAN_STREAM, _FRAME_STREAM = 3, 4
 
 # Fractions of the duration and shares of day light; in between interpolated by its logarithm, as the eye sees it.
@@ -332,7 +333,8 @@ class DriveCamera:
         mounting_error: MountingError = MountingError(),
     ) -> None:
         self.drive = drive
-        self._camera = SceneCamera(drive.scene, size, shadows=len(drive.scene.lamps), supersample=supersample)
+        shadows = len(drive.scene.lamps) if drive.hazards is None else COURSE_SHADOWS
+        self._camera = SceneCamera(drive.scene, size, shadows=shadows, supersample=supersample)
         self.intrinsics = self._camera.intrinsics
         if drive.mounting is not None:
             self._camera.base_from_camera = camera_in_base(drive.mounting)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 GLASS_SEEN = 0.08  # share of a pane that is measured, by dirt and reflexes; as much again is lost
-_SPOT_PX = 10  # at 640 pixels of width
+_SPOT_PX = 40  # at 640 pixels of width
 
 
 def through_glass(depth: Image, behind: Image, glass: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:

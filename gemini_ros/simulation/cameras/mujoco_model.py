@@ -26,7 +26,6 @@ _SHAPES = {
 }
 SHAPE_NAMES = {int(kind): name for name, kind in _SHAPES.items()}
 GLASS_ALPHA = 0.15
-FLOOR_REFLECTANCE = 0.35
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,6 @@ class _Geoms:
                 specular=surface.shine,
                 shininess=0.4,
                 emission=surface.emission,
-                reflectance=FLOOR_REFLECTANCE if surface.optics == "mirror" else 0.0,
             )
             role = mujoco.mjtTextureRole.mjTEXROLE_RGB
             material.textures[role] = self._texture(surface.texture, flat=tiled or surface.flat)

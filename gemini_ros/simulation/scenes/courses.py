@@ -160,9 +160,12 @@ class _Hall(Warehouse):
         if not self.profile:
             self.profile.append((0.0, 0.0))
         elif self.options.ramp_deg:
-            below = self.profile[-1][1]
-            rise = math.tan(math.radians(self.options.ramp_deg)) * (end_x - _BEFORE_M - start_x)
-            self.profile += [(start_x, below), (end_x - _BEFORE_M, 0.0 if below else rise)]
+            slope, level, end_x = math.tan(math.radians(self.options.ramp_deg)), self.profile[-1][1], end_x - _BEFORE_M
+            change = slope * (end_x - start_x)
+            if level:  # down, to the level of the start at most
+                change = -min(level, change)
+                end_x = start_x - change / slope
+            self.profile += [(start_x, level), (end_x, level + change)]
 
     def build(self) -> None:
         """Floor, hazards, shell, and furniture along the walls."""

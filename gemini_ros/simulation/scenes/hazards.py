@@ -103,7 +103,7 @@ def _forks(sampler: Sampler, side: int) -> Shape:
     parts = [block((x, side * 0.55, top - 0.02), (0.06, 0.55, 0.02), dark, "vehicle", steel) for x in (-0.24, 0.24)]
     parts += [
         block((0.0, side * 1.13, 0.5), (0.38, 0.03, 0.46), dark, "vehicle", steel),
-        block((0.0, side * 1.3, 0.55), (0.4, 0.14, 0.5), paint, "vehicle", sampler.temperature(3, 8)),
+        block((0.0, side * 1.3, 0.525), (0.4, 0.14, 0.525), paint, "vehicle", sampler.temperature(3, 8)),
     ]
     return Shape(0.4, 0.72, 0.0, 1.05, tuple(parts))
 
