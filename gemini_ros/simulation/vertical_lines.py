@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.floating]
 Interval = tuple[Array, Array]  # lowest and highest z of each line; lowest > highest where it misses
 SHEET_M = 0.005  # half thickness that an upright plane counts with, so that lines 1 cm apart meet it
 _UPRIGHT = 1e-9
@@ -18,7 +19,7 @@ def half_extents(shape: str, size: npt.ArrayLike, rotation: Array) -> Array:
     return np.abs(rotation) @ local
 
 
-def intersect(shape: str, size: npt.ArrayLike, rotation: Array, position: Array, x: Array, y: Array) -> Interval:
+def intersect(shape: str, size: npt.ArrayLike, rotation: Array, position: Array, x: Places, y: Places) -> Interval:
     """The part of each vertical line through (``x``, ``y``) inside a solid: z in metres, of their shape.
 
     ``shape`` and ``size`` as in ``scenes.scene.Primitive``; ``rotation`` (3, 3) and ``position`` (3,) place it.
