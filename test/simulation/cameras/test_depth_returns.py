@@ -55,6 +55,8 @@ def room(floor_optics):
         Primitive("plane", (4, 0, 0), (4, 4, 0), floor, "floor", 20.0),
         Primitive("plane", (4, 0, 3), (4, 4, 0), wall, "obstacle", 20.0, z_towards((0, 0, -1))),
         Primitive("plane", (8, 0, 1.5), (1.5, 4, 0), wall, "obstacle", 20.0, z_towards((-1, 0, 0))),
+        Primitive("plane", (4, 4, 1.5), (4, 1.5, 0), wall, "obstacle", 20.0, z_towards((0, -1, 0))),
+        Primitive("plane", (4, -4, 1.5), (4, 1.5, 0), wall, "obstacle", 20.0, z_towards((0, 1, 0))),
         block((3.0, -1.0, 1.0), (0.01, 0.9, 1.0), clear, "obstacle", 20.0),
     )
     return Scene((0, 0), 8.0, 8.0, 3.0, 20.0, picture, primitives, (), ((4.0, 0.0, 2.8),), (1, 1, 1), (), "nav5")
@@ -87,9 +89,9 @@ def test_a_mirror_shows_the_wall_below_the_floor():
     changed = (optics == 3) & np.isfinite(depth) & (np.abs(depth - truth) > 0.05)
     assert changed.sum() > 30
     assert (points[changed][:, 2] < 1e-3).all()
-    # Unfolded at the floor, each mirror image lies on the end wall, on the ceiling or on the pane.
-    x, z = points[changed][:, 0], -points[changed][:, 2]
-    on = (np.abs(x - 8) < 0.05) | (np.abs(z - 3) < 0.05) | (np.abs(x - 3) < 0.05)
+    # Unfolded at the floor, each mirror image lies on a wall, on the ceiling or on the pane.
+    x, y, z = points[changed].T * np.array([[1], [1], [-1]])
+    on = (np.abs(np.abs(y) - 4) < 0.05) | (np.abs(x - 8) < 0.05) | (np.abs(z - 3) < 0.05) | (np.abs(x - 3) < 0.05)
     assert on.mean() > 0.9
     assert np.isnan(depth[optics == 3]).any() and not np.isnan(depth[optics == 0]).any()
 
