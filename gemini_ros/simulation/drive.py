@@ -354,6 +354,12 @@ class DriveCamera:
         rng, light = self._look(time_s), self.drive.light(time_s)
         return self._camera.capture(light, light_name(light), round(time_s * 1e9), rng)
 
+    def depth(self, time_s: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """Measured depth, labels and true depth, (H, W) each, alone."""
+        rng = self._look(time_s)
+        labels, _, depth = self._camera.truth()
+        return self._camera.measured(rng), labels, depth
+
     def temperature(self, time_s: float) -> npt.NDArray[np.float32]:
         """float32 (H, W) degrees Celsius: the thermal image alone."""
         return self._camera.temperature(self._look(time_s))

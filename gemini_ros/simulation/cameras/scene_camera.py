@@ -121,12 +121,12 @@ class SceneCamera:
         """What the sensors report of the present view."""
         labels, instances, depth = self.truth()
         color = self.color(light, rng)
-        frame = Frame(stamp_ns, FRAME_ID, color, self._measured(rng), self.temperature(rng), self.intrinsics)
+        frame = Frame(stamp_ns, FRAME_ID, color, self.measured(rng), self.temperature(rng), self.intrinsics)
         pose = base_matrix(self._base)
         number = self.scene.seed[1]
         return SimulatedFrame(frame, labels, instances, depth, pose, self.base_from_camera, name, number)
 
-    def _measured(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def measured(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """float32 (H, W) metres: what the depth sensor makes of the light that comes back to it."""
         optics, depth = self._model.optics[self._geoms], self._depth
         lost = np.zeros(depth.shape, np.bool_)

@@ -66,9 +66,9 @@ def measured(floor_optics):
     camera = SceneCamera(room(floor_optics), (64, 48), depth=Exact())
     camera.look(Base(1.0, 0.0, 0.0), [])
     labels, _, truth = camera.truth()
-    optics, depth = camera.scene_model.optics[camera._geoms], camera._measured(rng())
+    optics, depth = camera.scene_model.optics[camera._geoms], camera.measured(rng())
     points = camera._rays * depth[..., None] @ camera._world_from_camera[:3, :3].T + camera._world_from_camera[:3, 3]
-    again = camera._measured(rng())
+    again = camera.measured(rng())
     camera.close()
     np.testing.assert_array_equal(depth, again)
     return labels, truth, optics, depth, points
