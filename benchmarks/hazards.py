@@ -160,7 +160,8 @@ def points(depth: npt.NDArray[np.float32], camera: DriveCamera, base: Base) -> n
     """x and y (n, 2) in odometry's frame of the pixels that are not NaN, up to 4 m from the camera."""
     known = np.isfinite(depth) & (depth <= _AHEAD_M)
     pose = base_matrix(base) @ camera.base_from_camera
-    return (pose[:3, :3] @ (pixel_rays(camera.intrinsics)[:, known] * depth[known]) + pose[:3, 3:])[:2].T
+    rays = pixel_rays(camera.intrinsics)[:, known].astype(np.float64)
+    return (pose[:3, :3] @ (rays * depth[known]) + pose[:3, 3:])[:2].T
 
 
 def hit(xy: npt.NDArray[np.float64], corner: Corner) -> npt.NDArray[np.bool_]:

@@ -58,11 +58,9 @@ class Lens:
 
         Third comes their depth along the raw camera's axis, in their unit. x and y are NaN where the lens sees nothing.
         """
-        if self.rotation != IDENTITY:
-            points = np.tensordot(np.array(self.rotation).reshape(3, 3).T, points, axes=1)
-        depth = points[2]
+        right, down, depth = np.tensordot(np.array(self.rotation).reshape(3, 3).T, points, axes=1)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x, y = points[0] / depth, points[1] / depth
+            x, y = right / depth, down / depth
             aside = np.hypot(x, y)
             seen = (depth > 0) & (aside <= _farthest(self))
         x, y, aside = (np.where(seen, a, 0.0) for a in (x, y, aside))
