@@ -161,7 +161,7 @@ def points(depth: npt.NDArray[np.float32], camera: DriveCamera, base: Base) -> n
     known = np.isfinite(depth) & (depth <= _AHEAD_M)
     pose = base_matrix(base) @ camera.base_from_camera
     rays = pixel_rays(camera.intrinsics)[:, known].astype(np.float64)
-    return (pose[:3, :3] @ (rays * depth[known]) + pose[:3, 3:])[:2].T
+    return np.asarray((pose[:3, :3] @ (rays * depth[known]) + pose[:3, 3:])[:2].T, np.float64)
 
 
 def hit(xy: npt.NDArray[np.float64], corner: Corner) -> npt.NDArray[np.bool_]:

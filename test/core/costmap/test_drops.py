@@ -9,6 +9,8 @@ from gemini_ros.core.costmap.meaning import DROP, GROUND, NOTHING
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from test.core.costmap.scene import CONFIG, FLOOR, GLASS, LABELS, Box, S, Scene, Slope, at, cell, pit, share
 
+pytestmark = pytest.mark.once
+
 CAMERA = Intrinsics(160, 240, 262.0, 262.0, 79.5, 119.5)
 UNLABELLED = 255
 

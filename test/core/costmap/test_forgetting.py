@@ -11,6 +11,8 @@ from gemini_ros.core.costmap import AHEAD_NS, SemanticCostmap
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes, is_fresh
 from test.core.costmap.scene import CAMERA, CONFIG, LABELS, Box, S, Scene, at, cell
 
+pytestmark = pytest.mark.once
+
 AHEAD_OF_IT = Scene(boxes=(Box((1.51, -0.3, 0.0), (1.6, 0.3, 0.5)),))
 BEHIND = at(0.0, 0.0, np.pi)
 
