@@ -106,20 +106,19 @@ def odometry(
     parent_from_child: npt.NDArray[np.float64], stamp_ns: int, frame_id: str = "odom", child_frame_id: str = "base_link"
 ) -> Any:
     """nav_msgs/Odometry of a pose, (4, 4); no velocity, no covariance."""
-    xyz, xyzw = to_xyz_quaternion(parent_from_child)
     zero = _make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
-    pose = _make(
-        "geometry_msgs/msg/Pose",
-        _make("geometry_msgs/msg/Point", *map(float, xyz)),
-        _make("geometry_msgs/msg/Quaternion", *map(float, xyzw)),
-    )
     return _make(
         "nav_msgs/msg/Odometry",
         header(stamp_ns, frame_id),
         child_frame_id,
-        _make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
+        _make("geometry_msgs/msg/PoseWithCovariance", _pose(parent_from_child), np.zeros(36)),
         _make("geometry_msgs/msg/TwistWithCovariance", _make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)),
     )
+
+
+def pose_stamped(parent_from_child: npt.NDArray[np.float64], stamp_ns: int, frame_id: str) -> Any:
+    """geometry_msgs/PoseStamped of a pose, (4, 4)."""
+    return _make("geometry_msgs/msg/PoseStamped", header(stamp_ns, frame_id), _pose(parent_from_child))
 
 
 def transforms(parent_from_child: npt.NDArray[np.float64], stamp_ns: int, parent: str, child: str) -> Any:
@@ -150,6 +149,15 @@ def occupancy_grid(occupancy: Occupancy, frame_id: str) -> Any:
 def string(text: str) -> Any:
     """std_msgs/String."""
     return _make("std_msgs/msg/String", text)
+
+
+def _pose(parent_from_child: npt.NDArray[np.float64]) -> Any:
+    xyz, xyzw = to_xyz_quaternion(parent_from_child)
+    return _make(
+        "geometry_msgs/msg/Pose",
+        _make("geometry_msgs/msg/Point", *map(float, xyz)),
+        _make("geometry_msgs/msg/Quaternion", *map(float, xyzw)),
+    )
 
 
 def to_uint16(values: np.ndarray, scale: float, offset: float = 0.0) -> npt.NDArray[np.uint16]:

@@ -55,6 +55,14 @@ def mounting(text: str) -> tuple[float, ...]:
     return values
 
 
+def mounting_error(text: str) -> tuple[float, ...]:
+    """height,pitch,roll as three numbers."""
+    values = _numbers(text)
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected height,pitch,roll in metres and degrees such as 0,2,0")
+    return values
+
+
 def seconds(text: str) -> float:
     """1 to 3600 seconds: long enough to measure the rate of a stream."""
     try:

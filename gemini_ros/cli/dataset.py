@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gemini_ros.cli.arguments import (
     Subparsers,
@@ -15,9 +16,13 @@ from gemini_ros.cli.arguments import (
     add_slop,
     add_verb,
     choice_of,
+    mounting_error,
     names,
 )
 from gemini_ros.cli.output import print_lines
+
+if TYPE_CHECKING:
+    from gemini_ros.simulation.scenes.courses import CourseOptions
 
 
 def add(nouns: Subparsers) -> None:
@@ -54,10 +59,37 @@ def _add_simulate(verbs: Subparsers) -> None:
     drive.add_argument(
         "--person-at", type=float, metavar="S", help="second at which a person steps in front of the robot"
     )
+    drive.add_argument(
+        "--mounting-error",
+        type=mounting_error,
+        metavar="M,DEG,DEG",
+        help="height, pitch (down) and roll by which the camera stands beside what /tf_static says",
+    )
+    drive.add_argument(
+        "--z-drift", type=float, default=0.0, metavar="M", help="drift of the odometry's z, metres in 100 m (default 0)"
+    )
+    course = parser.add_argument_group("course (a bag with --course)")
+    course.add_argument(
+        "--course",
+        action="store_true",
+        help="drive past a hazard every 5 m, labelled with nav5, instead of a warehouse",
+    )
+    course.add_argument(
+        "--hazards",
+        metavar="NAMES",
+        help="kinds or groups of hazards, with commas between; none for a free way (default: all)",
+    )
+    course.add_argument("--drop-depth", type=float, metavar="M", help="depth of holes and docks (default: 0.1 to 1.2)")
+    course.add_argument("--floor", choices=("plain", "black", "mirror"), help="what the floor is like (default plain)")
+    course.add_argument(
+        "--approach", action="store_true", help="drive straight at the first hazard and stop before it, not past all"
+    )
+    course.add_argument("--ramp", type=float, metavar="DEG", help="slope of ramps between the hazards (default 0)")
 
 
 def run_simulate(args: argparse.Namespace) -> None:
     if args.bag:
+        from gemini_ros.simulation.drive import MountingError
         from gemini_ros.simulation.drive_bag import write_drive_bag
 
         write_drive_bag(
@@ -67,6 +99,9 @@ def run_simulate(args: argparse.Namespace) -> None:
             size=args.size,
             light=args.light or "day",
             person_at_s=args.person_at,
+            course=_course(args),
+            mounting_error=MountingError(*args.mounting_error) if args.mounting_error else None,
+            z_drift=args.z_drift / 100,
         )
         return
     from gemini_ros.simulation.dataset import write_dataset
@@ -81,6 +116,22 @@ def run_simulate(args: argparse.Namespace) -> None:
         place=args.place,
         processes=args.processes,
     )
+
+
+def _course(args: argparse.Namespace) -> CourseOptions | None:
+    from gemini_ros.simulation.scenes.courses import CourseOptions, parse_hazards
+
+    given = {
+        "hazards": None if args.hazards is None else parse_hazards(args.hazards),
+        "drop_depth_m": args.drop_depth,
+        "floor": args.floor,
+        "ramp_deg": args.ramp,
+        "approach": args.approach or None,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and not args.course:
+        raise ValueError("--hazards, --drop-depth, --floor, --ramp and --approach belong to a course: add --course")
+    return CourseOptions(**options) if args.course else None
 
 
 def _add_check(verbs: Subparsers) -> None:

@@ -7,6 +7,7 @@ k4 k5 k6 s1 s2 s3 s4), ``equidistant`` is that of Kannala and Brandt (2006) as O
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -52,37 +53,53 @@ class Lens:
             rays = np.tensordot(np.array(self.rotation).reshape(3, 3), rays, axes=1)
         return rays
 
+    def project(self, points: Values) -> tuple[Values, Values, Values]:
+        """Where points (3, ...) in the axes of the rectified camera are seen, ``x`` and ``y`` as ``rays`` takes them.
+
+        Third comes their depth along the raw camera's axis, in their unit. x and y are NaN where the lens sees nothing.
+        """
+        right, down, depth = np.tensordot(np.array(self.rotation).reshape(3, 3).T, points, axes=1)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            x, y = right / depth, down / depth
+            aside = np.hypot(x, y)
+            seen = (depth > 0) & (aside <= _farthest(self))
+        x, y, aside = (np.where(seen, a, 0.0) for a in (x, y, aside))
+        if self.model == EQUIDISTANT:
+            scale = np.where(aside > 0, _distort_angle(np.arctan(aside), self._k)[0] / np.where(aside > 0, aside, 1), 1)
+            x, y = x * scale, y * scale
+        else:
+            (x, y), _ = _distort(x, y, self._d)
+        return np.where(seen, x, np.nan), np.where(seen, y, np.nan), depth
+
+    @property
+    def _k(self) -> Values:
+        """k1 to k4 of ``equidistant``."""
+        return np.array([*self.coefficients, *[0.0] * 4])[:4]
+
+    @property
+    def _d(self) -> Values:
+        """All twelve of a polynomial model."""
+        return np.array([*self.coefficients, *[0.0] * 12])[:12]
+
     def _undistort_angles(self, x: Values, y: Values) -> tuple[Values, Values]:
         """The angle of each distorted one, by Newton's method; it grows with it up to the widest."""
-        k = np.zeros(4)
-        k[: len(self.coefficients)] = self.coefficients
-        powers = np.array([1, 3, 5, 7, 9])
-        factors = np.array([1.0, *k])
-        fine = np.linspace(0, _WIDEST, _FINE)
-        slopes = (factors * powers * fine[:, None] ** (powers - 1)).sum(axis=1)
-        widest = _first_turn(fine, slopes)
+        k, widest = self._k, np.arctan(_farthest(self))
         distorted = np.hypot(x, y)
         angle = np.minimum(distorted, widest)
         for _ in range(_ROUNDS):
-            square = angle * angle
-            value = angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
-            slope = 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
+            value, slope = _distort_angle(angle, k)
             step = (value - distorted) / np.where(slope > 0, slope, np.inf)
             angle = np.clip(angle - step, 0, widest)
             if np.abs(step).max() < _EXACT:
                 break
-        square = angle * angle
-        value = angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
+        value, _ = _distort_angle(angle, k)
         scale = np.where(distorted > 0, np.tan(angle) / np.where(distorted > 0, distorted, 1), 1.0)
         scale[np.abs(value - distorted) > 1e-6] = np.nan
         return x * scale, y * scale
 
     def _undistort_polynomial(self, distorted_x: Values, distorted_y: Values) -> tuple[Values, Values]:
         """The pinhole coordinates of distorted ones, by Newton's method in two dimensions."""
-        d = np.zeros(12)
-        d[: len(self.coefficients)] = self.coefficients
-        fine = np.linspace(0, np.tan(_WIDEST), _FINE)
-        farthest = _first_turn(fine, np.gradient(fine * _radial(fine * fine, d)[0], fine))
+        d, farthest = self._d, _farthest(self)
         x, y = distorted_x.copy(), distorted_y.copy()
         for _ in range(_ROUNDS):
             (value_x, value_y), (xx, xy, yx, yy) = _distort(x, y, d)
@@ -99,6 +116,23 @@ class Lens:
         wrong |= np.hypot(x, y) > farthest
         x[wrong] = y[wrong] = np.nan
         return x, y
+
+
+@lru_cache(maxsize=16)
+def _farthest(lens: Lens) -> float:
+    """How far from the axis, at a unit along it, the lens sees: up to where its model turns round."""
+    if lens.model == EQUIDISTANT:
+        angles = np.linspace(0, _WIDEST, _FINE)
+        return float(np.tan(_first_turn(angles, _distort_angle(angles, lens._k)[1])))
+    fine = np.linspace(0, np.tan(_WIDEST), _FINE)
+    return _first_turn(fine, np.gradient(fine * _radial(fine * fine, lens._d)[0], fine))
+
+
+def _distort_angle(angle: Values, k: Values) -> tuple[Values, Values]:
+    """The distorted angle, and its derivative."""
+    square = angle * angle
+    value = angle * (1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3]))))
+    return value, 1 + square * (3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3])))
 
 
 def _radial(square: Values, d: Values) -> tuple[Values, Values]:

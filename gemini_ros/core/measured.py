@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import CostmapConfig
-from gemini_ros.core.evidence import MIN_RANGE_M
+from gemini_ros.core.costmap.heights import least_height
+from gemini_ros.core.costmap.points import MIN_RANGE_M
 from gemini_ros.core.frames import Intrinsics
-from gemini_ros.core.rays import rays_at
+from gemini_ros.core.rays import rays_at, within_lens
 from gemini_ros.core.transforms import Matrix
 
 MIN_SHARE = 0.02
@@ -67,7 +68,7 @@ def too_little(
 
 def too_little_for_map(depth: npt.NDArray[np.float32], config: CostmapConfig) -> str:
     """Why ``depth`` (H, W) in metres measures next to nothing of what a map of ``config`` takes; empty if it does."""
-    return too_little("depth", depth, float(MIN_RANGE_M), config.max_range_m, "m", "the map")
+    return too_little("depth", depth, float(MIN_RANGE_M), config.range_m, "m", "the map")
 
 
 def exposure(rgb: npt.NDArray[np.uint8], least: float = MIN_SHARE) -> tuple[str, str]:
@@ -96,19 +97,27 @@ def no_evidence(
     The caller has found that it does; this says which limit its points missed: the kind of most of them (``range``,
     ``height``, ``outside`` or ``unlabelled``) and a sentence.
     """
+    depth = within_lens(intrinsics, depth)
     v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
-    measured = (depth >= MIN_RANGE_M) & (depth <= config.max_range_m)
+    measured = (depth >= MIN_RANGE_M) & (depth <= config.range_m)
     d, u, v = depth[measured].astype(np.float64), u[measured], v[measured]
     if not len(d):
-        return "range", f"depth: no pixel of {depth.size} lies within {MIN_RANGE_M:g} to {config.max_range_m:g} m"
-    offset = grid_from_camera[:3, :3] @ (rays_at(intrinsics, v, u) * d)
+        return "range", f"depth: no pixel of {depth.size} lies within {MIN_RANGE_M:g} to {config.range_m:g} m"
+    rays = rays_at(intrinsics, v, u)
+    offset = grid_from_camera[:3, :3] @ (rays * d)
     heights = offset[2] + grid_from_camera[2, 3]
-    above, below = heights > config.max_height_m, heights < -config.min_height_m
+    budget = least_height(d, grid_from_camera[2, :3] @ rays, config.tilt_error_deg, config)
+    above, below = heights > config.max_height_m, heights < -budget
     outside = (np.abs(offset[:2]) > config.size_m / 2).any(axis=0)
     pose = "check z of the odometry, the mounting of the camera (camera.in_base, or TF) and the unit (depth.scale)"
     reasons = [
         ("height", above, f"above costmap.max_height_m {config.max_height_m:g}", pose),
-        ("height", below, f"more than costmap.min_height_m {config.min_height_m:g} below the ground", pose),
+        (
+            "height",
+            below,
+            f"further below the ground than its error budget (costmap.min_height_m {config.min_height_m:g})",
+            pose,
+        ),
         ("outside", outside & ~above & ~below, f"outside costmap.size_m {config.size_m:g}", "raise costmap.size_m"),
         (
             "unlabelled",

@@ -27,6 +27,13 @@ def pixel_rays(camera: Intrinsics) -> npt.NDArray[np.float32]:
     return rays
 
 
+def within_lens(camera: Intrinsics, depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """``depth`` (H, W), NaN where the lens sees nothing."""
+    if camera.lens is None:
+        return depth
+    return np.where(np.isnan(pixel_rays(camera)[0]), np.float32(np.nan), depth)
+
+
 def rays_at(camera: Intrinsics, rows: np.ndarray, columns: np.ndarray) -> npt.NDArray[np.float64]:
     """Directions (3, n) of the pixels at ``rows`` and ``columns`` (n,), as ``pixel_rays`` has them."""
     if camera.lens is not None:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from gemini_ros.bags.label_images import LabelImages, Labels
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.costmap.without_depth import flat_ground_depth
 from gemini_ros.core.frames import UNLABELLED, Frame, Intrinsics, Segmentation
 from gemini_ros.core.ground_plane import GEOMETRY, segment_by_plane
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend
-from gemini_ros.demo.path import Obstacle, flat_ground_depth, nearest_in_path
+from gemini_ros.demo.path import Obstacle, nearest_in_path
 from gemini_ros.inference import ModelError, Segmenter, load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagWalk, Step, mounting_of
@@ -131,7 +132,8 @@ def _columns(drive: _Drive, rgb: Segmenter, fusion: Segmenter) -> list[_Column]:
 
     def by_colour(frame: Frame, camera: Intrinsics) -> tuple[Segmentation, Depth]:
         segmentation = rgb.segment(replace(frame, depth=None))
-        return segmentation, flat_ground_depth(segmentation.labels, camera, mounting, rgb.info.label_set)
+        is_obstacle = rgb.info.label_set.nav_table("lethal")[segmentation.labels]
+        return segmentation, flat_ground_depth(is_obstacle, camera, mounting)
 
     def by_depth(frame: Frame, camera: Intrinsics) -> tuple[Segmentation, Depth]:
         assert frame.depth is not None

@@ -51,25 +51,3 @@ def nearest_in_path(
     distance = float(np.sort(ahead)[max(_MIN_POINTS - 1, len(ahead) // 50)])
     of_thing = labels[ahead <= distance + _DEPTH_OF_THING_M]
     return Obstacle(label_set.names[int(np.bincount(of_thing).argmax())], distance)
-
-
-def flat_ground_depth(
-    labels: npt.NDArray[np.uint8],
-    intrinsics: Intrinsics,
-    base_from_camera: npt.NDArray[np.float64],
-    label_set: LabelSet,
-) -> npt.NDArray[np.float32]:
-    """Depth float32 (H, W) in metres a robot with one colour camera has to assume: all it sees lies on a flat floor.
-
-    From below, each image column is followed to its first pixel of a lethal class, which is taken for the foot of the
-    obstacle; what is above it in the image is hidden behind it: NaN, as is all at and above the horizon.
-    """
-    height, width = labels.shape
-    rows, columns = np.mgrid[0:height, 0:width]
-    rays = points_of_pixels(np.ones(labels.size), rows.ravel(), columns.ravel(), intrinsics)
-    down = -(rays @ base_from_camera[2, :3]).reshape(labels.shape)
-    with np.errstate(divide="ignore"):
-        depth = np.where(down > 0, base_from_camera[2, 3] / down, np.nan)
-    obstacle = label_set.nav_table("lethal")[labels] & (down > 0)
-    feet_below = np.cumsum(obstacle[::-1], axis=0)[::-1] - obstacle
-    return np.where(feet_below > 0, np.nan, depth).astype(np.float32)

@@ -10,6 +10,8 @@ from collections import deque
 import numpy as np
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
+from gemini_ros.core.costmap.grid import PROJECT
+from gemini_ros.core.costmap.margins import LEAST_MARGIN_M, margin_m
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import no_evidence, too_little_for_map
@@ -20,6 +22,10 @@ from gemini_ros.pipeline.statistics import FaultCounts
 
 _NEWS_KEPT = 10
 _BLIND = ("range", "height")  # kinds of faults that no scene explains when all frames have them
+_AGES_KEPT = 300
+_PROJECTED = (
+    "no depth: the map is what labels say of a ground that is taken for flat (costmap.without_depth is project)"
+)
 
 
 class Mapper:
@@ -50,6 +56,7 @@ class Mapper:
         self._integrated_ns = 0
         self._warm = False
         self._frames_in_place = self._blind_frames = 0
+        self._ages_s: deque[float] = deque(maxlen=_AGES_KEPT)
 
     def integrate(
         self,
@@ -73,6 +80,12 @@ class Mapper:
             self.warnings.note(self.warning)
 
     @property
+    def geometry(self) -> str:
+        """From where on low obstacles stand out, and what the floor says of the mounting; empty before any frame."""
+        with self._lock:
+            return self._costmap.geometry()
+
+    @property
     def timeout_s(self) -> float:
         """How long evidence counts."""
         return self._costmap.config.timeout_s
@@ -90,7 +103,8 @@ class Mapper:
         """The map as of ``now`` around the robot, and its frame."""
         with self._lock:
             self._follow_jumps(now)
-            return self._render(now), self.frame
+            age_s = float(np.percentile(self._ages_s, 99)) if self._ages_s else 0.0
+            return self._render(now, margin_m(age_s)), self.frame
 
     def render_frame(self, seen: Seen, now: Instant) -> tuple[Occupancy, str]:
         """The map of a frame, at its time and under its stamp; as of ``now`` where the frame is no evidence any more.
@@ -114,7 +128,7 @@ class Mapper:
 
     def reconfigure(self, config: CostmapConfig) -> None:
         """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it."""
-        replacement = SemanticCostmap(config, self._label_set)
+        replacement = SemanticCostmap(config, self._label_set, self._costmap.floor)
         with self._lock:
             self._costmap = replacement
         if self._warm:
@@ -157,18 +171,21 @@ class Mapper:
         kind, text = _time_fault(seen, now)
         if text:
             faults.append(text)
-        if depth is None:
+        with self._lock:
+            projects = depth is None and self._costmap.config.without_depth == PROJECT
+        if depth is None and not projects:
             faults.append("the frame has no depth: depth is missing, does not pair, or is not among the modalities")
         if intrinsics is None:
             why = camera_fault if camera_fault not in ("", NO_CAMERA_INFO) else "publish a calibrated camera_info"
             faults.append(f"the camera's intrinsics are not known: {why}")
-        if depth is not None and not kind:  # without depth nobody has waited for the pose
+        if (depth is not None or projects) and not kind:  # without depth nobody has waited for the pose
             try:
                 pose = self._poses.at(seen.time_ns, frame.frame_id)
             except PoseUnknown as reason:
                 faults.append(str(reason))
-        self.warning = pose.warning if pose is not None else ""
-        if depth is None or intrinsics is None or pose is None:
+        warnings = [_PROJECTED] if projects else []
+        self.warning = "; ".join([*warnings, pose.warning] if pose is not None and pose.warning else warnings)
+        if intrinsics is None or pose is None or (depth is None and not projects):
             return kind, "; ".join(faults)
         with self._lock:
             if self._stopped:
@@ -179,9 +196,18 @@ class Mapper:
             self.frame, self.robot = pose.frame, pose.robot
             evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)
             known = self._costmap.update(
-                segmentation, depth, intrinsics, pose.grid_from_camera, evidence_ns, seen.receipt.steady_ns
+                segmentation,
+                depth,
+                intrinsics,
+                pose.grid_from_camera,
+                evidence_ns,
+                seen.receipt.steady_ns,
+                pose.robot[:2],
             )
             config = self._costmap.config
+            self._ages_s.append(max(now.clock_ns - evidence_ns, 0) / 1e9)
+        if depth is None:
+            return "projected", "" if known else "no label of known meaning lies on the ground in view"
         kind, fault = "range", too_little_for_map(depth, config)
         if not known and not fault:
             kind, fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
@@ -194,8 +220,8 @@ class Mapper:
         """Whether no frame of known pose had depth in range and at heights of the map: another unit, or mounting."""
         return 0 < self._frames_in_place == self._blind_frames
 
-    def _render(self, at: Instant) -> Occupancy:
-        occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns)
+    def _render(self, at: Instant, margin: float = LEAST_MARGIN_M) -> Occupancy:
+        occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns, margin)
         self._origin_xy = occupancy.origin_xy
         return occupancy
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.encodings import stamp_ns
-from gemini_ros.core.transforms import Matrix, PoseBuffer, from_xyz_quaternion
+from gemini_ros.core.transforms import Matrix, PoseBuffer, from_xyz_quaternion, from_xyz_rpy
 from gemini_ros.pipeline.settings import DEFAULTS
 
 BASE_FRAME = "base_link"
@@ -36,6 +36,9 @@ class PoseUnknown(Exception):  # noqa: N818 (an answer, not a failure)
 @dataclass(frozen=True)
 class CameraPose:
     """``grid_from_camera`` (4, 4), optical frame to ``frame``, in metres; ``robot`` is x, y, yaw of the base in it.
+
+    z = 0 is the plane that the robot stands on, at its stamp: the z of odometry drifts, and on a ramp the robot is
+    tilted with the ground (``over_footprint``).
 
     ``warning`` says what is doubtful about the pose, and why the grid moves with the robot where it does; such a grid
     must not accumulate.
@@ -230,7 +233,8 @@ class OdometryPoses:
                 f"no odometry within {TOLERANCE_NS / 1e9:g} s of the image: publish it at 20 Hz or more, stamped with "
                 "the clock of the camera"
             )
-        return CameraPose(self._grid_frame, grid_from_base @ base_from_camera, planar(grid_from_base), warning)
+        robot = planar(grid_from_base)
+        return CameraPose(self._grid_frame, over_footprint(robot, base_from_camera), robot, warning)
 
     def _motion_fault(self) -> str:
         """What is wrong or doubtful about the odometry, beside a mounting that is not known."""
@@ -261,6 +265,12 @@ class OdometryPoses:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def over_footprint(robot: tuple[float, float, float], base_from_camera: Matrix) -> Matrix:
+    """The pose of the camera (4, 4) over the plane that the robot stands on: x, y and yaw move, the mounting stays."""
+    x, y, yaw = robot
+    return from_xyz_rpy(x, y, 0, 0, 0, yaw) @ base_from_camera
 
 
 def planar(grid_from_base: npt.NDArray[np.float64]) -> tuple[float, float, float]:

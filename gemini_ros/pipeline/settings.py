@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.costmap.grid import WITHOUT_DEPTH
 from gemini_ros.core.documents import parse_yaml
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
 from gemini_ros.core.files import read_file
@@ -269,7 +270,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "costmap.min_height_m",
         _COSTMAP.min_height_m,
-        "Points this far above or below the ground plane (z = 0 of the grid's frame) are ground.",
+        "What is lower than this above the ground never stands in the way by its height. Further away noise and a "
+        "wrong tilt add to it.",
         0.001,
         5.0,
         "m",
@@ -285,9 +287,77 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "costmap.tilt_error_deg",
+        _COSTMAP.tilt_error_deg,
+        "How wrong pitch and roll of the mounting may be. Where the floor fits, 0.5 degrees are left.",
+        0.0,
+        10.0,
+        "deg",
+        live=True,
+    ),
+    Setting(
+        "costmap.depth_noise_per_m",
+        _COSTMAP.depth_noise_per_m,
+        "One sigma of depth is this times the square of the depth in metres. Where it exceeds two cells, depth does "
+        "not count.",
+        0.0,
+        0.1,
+        "1/m",
+        live=True,
+    ),
+    Setting(
+        "costmap.max_slope_deg",
+        _COSTMAP.max_slope_deg,
+        "Ground that rises or falls less steeply than this is followed; 0 takes all ground for flat.",
+        0.0,
+        20.0,
+        "deg",
+        live=True,
+    ),
+    Setting(
+        "costmap.floor_fit",
+        _COSTMAP.floor_fit,
+        "The floor corrects pitch, roll and height of the mounting, slowly.",
+        live=True,
+    ),
+    Setting(
+        "costmap.robot_radius_m",
+        _COSTMAP.robot_radius_m,
+        "Radius of a disc around `costmap.base_frame` that lies under the robot: where it has been is free. 0: nothing "
+        "is free for having been driven over.",
+        0.0,
+        5.0,
+        "m",
+        live=True,
+    ),
+    Setting(
+        "costmap.caution_stands",
+        _COSTMAP.caution_stands,
+        "What stands may be driven through at its cost where five frames called it a caution class (tall grass, a "
+        "curtain) with confidence 0.9 and nothing that moves is beside it. If false, all that stands is lethal.",
+        live=True,
+    ),
+    Setting(
+        "costmap.without_depth",
+        _COSTMAP.without_depth,
+        "What a frame without depth says. `unknown`: nothing. `project`: its labels, on a ground that is taken for "
+        "flat; nothing measures that, and the diagnostics warn.",
+        choices=WITHOUT_DEPTH,
+        live=True,
+    ),
+    Setting(
         "costmap.decay_s",
         _COSTMAP.decay_s,
-        "A cell is unknown this long after it was last seen.",
+        "Ground is unknown this long after it was last seen.",
+        0.1,
+        600.0,
+        "s",
+        live=True,
+    ),
+    Setting(
+        "costmap.memory_s",
+        _COSTMAP.memory_s,
+        "An obstacle that cannot be seen any more is remembered this long, and so is where the robot drove.",
         0.1,
         600.0,
         "s",
@@ -517,8 +587,10 @@ def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
 
 
 def _costmap(values: Mapping[str, Any]) -> CostmapConfig:
-    names = ("size_m", "resolution_m", "min_height_m", "max_height_m", "decay_s", "timeout_s")
-    return CostmapConfig(**{name: values[f"costmap.{name}"] for name in names})
+    prefix = "costmap."
+    frames = ("costmap.frame", "costmap.base_frame")
+    names = [name for name in values if name.startswith(prefix) and name not in frames]
+    return CostmapConfig(**{name[len(prefix) :]: values[name] for name in names})
 
 
 def defaults() -> dict[str, Any]:

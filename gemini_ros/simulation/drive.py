@@ -5,24 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.transforms import BODY_FROM_OPTICAL, camera_in_base, from_xyz_rpy
 from gemini_ros.simulation.cameras.lighting import Illumination
 from gemini_ros.simulation.cameras.scene_camera import SceneCamera, SimulatedFrame
 from gemini_ros.simulation.cameras.viewpoint import CAMERA_CLEARANCE_M, Base, base_matrix
+from gemini_ros.simulation.scenes.hazards import Hazard
 from gemini_ros.simulation.scenes.people import Posture, Stand, walking
 from gemini_ros.simulation.scenes.scene import Figure, Scene
 from gemini_ros.simulation.scenes.warehouses import LONGEST_M, generate_scene
 
 SPEED_M_S = 0.7
 BRAKING_M_S2 = 0.5
+BRAKING_M = SPEED_M_S**2 / (2 * BRAKING_M_S2)
 REACTION_S = 0.9
 VIEW_AHEAD_M = 4.0  # free way beyond the end, so that the drive does not end at a wall
 STEP_M = 1.3  # double step of a person
 STRIDE = 0.45
 SCENES_TRIED = 50
+COURSE_SHADOWS = 2  # each costs as much as the picture itself
 _PLAN_STREAM, _FRAME_STREAM = 3, 4
 
 # Fractions of the duration and shares of day light; in between interpolated by its logarithm, as the eye sees it.
@@ -49,6 +54,13 @@ def light_name(light: Illumination) -> str:
     return next((name for name, least in _NAMES if light.lamps >= least), "black")
 
 
+def braked_distance(time_s: float, brake_s: float) -> float:
+    """Metres after ``time_s`` of a robot that brakes to a stand from ``brake_s`` on."""
+    braking = min(max(0.0, time_s - brake_s), SPEED_M_S / BRAKING_M_S2)
+    moving = min(time_s, brake_s)
+    return SPEED_M_S * (moving + braking) - BRAKING_M_S2 * braking**2 / 2
+
+
 @dataclass(frozen=True)
 class Track:
     """The robot's way: from (x, y) along ``direction`` (+1 or -1 in x), swaying ``sway`` metres.
@@ -64,9 +76,7 @@ class Track:
 
     def travelled(self, time_s: float) -> float:
         """Metres along the track after ``time_s`` seconds."""
-        braking = min(max(0.0, time_s - self.brake_s), SPEED_M_S / BRAKING_M_S2)
-        moving = min(time_s, self.brake_s)
-        return SPEED_M_S * (moving + braking) - BRAKING_M_S2 * braking**2 / 2
+        return braked_distance(time_s, self.brake_s)
 
     def at(self, distance: float) -> Base:
         """Pose at a distance along the track."""
@@ -120,14 +130,43 @@ class Crossing:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A person who stays."""
+
+    x: float
+    y: float
+    yaw: float
+
+    def stand(self, time_s: float) -> Stand:
+        return Stand(self.x, self.y, self.yaw)
+
+
+Person = Round | Crossing | Standing | None
+
+
+class Way(Protocol):
+    """Where the robot is: metres travelled after a time, and the pose after these."""
+
+    def travelled(self, time_s: float) -> float: ...
+
+    def at(self, distance: float) -> Base: ...
+
+
+@dataclass(frozen=True)
 class Drive:
-    """Everything that happens in a drive, as functions of the time in seconds since its start."""
+    """Everything that happens in a drive, as functions of the time in seconds since its start.
+
+    ``hazards`` are those of a course, None elsewhere; ``mounting`` is where its camera is, x y z roll pitch yaw as of
+    ``core.transforms.camera_in_base``, drawn for the scene where it is None.
+    """
 
     scene: Scene
     duration_s: float
     schedule: str
-    track: Track
-    people: tuple[Round | Crossing | None, ...]
+    track: Way
+    people: tuple[Person, ...]
+    hazards: tuple[Hazard, ...] | None = None
+    mounting: tuple[float, ...] | None = None
 
     def base(self, time_s: float) -> Base:
         return self.track.at(self.track.travelled(time_s))
@@ -257,15 +296,52 @@ def _walking_reach(figure: Figure) -> float:
     return max(walking(phase, STRIDE).reach(figure.scale) for phase in np.arange(0, 2 * math.pi, 0.3))
 
 
-class DriveCamera:
-    """The cameras on a drive, at any time of it; a context manager. Each instant has its own random numbers."""
+@dataclass(frozen=True)
+class MountingError:
+    """How a camera really stands beside what is known of it: lifted (metres), pitched down, rolled (degrees)."""
 
-    def __init__(self, drive: Drive, size: tuple[int, int], *, supersample: int = 1) -> None:
+    height_m: float = 0.0
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (abs(self.height_m) <= 0.3 and abs(self.pitch_deg) <= 15 and abs(self.roll_deg) <= 15):
+            raise ValueError(f"{self}, expected at most 0.3 m and 15 degrees")
+
+    def applied(self, base_from_camera: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The mounting, 4x4, as it really is."""
+        if self == MountingError():
+            return base_from_camera
+        turn = from_xyz_rpy(0, 0, 0, math.radians(self.roll_deg), math.radians(self.pitch_deg), 0)
+        really = base_from_camera @ BODY_FROM_OPTICAL.T @ turn @ BODY_FROM_OPTICAL
+        really[2, 3] += self.height_m
+        return really
+
+
+class DriveCamera:
+    """The cameras on a drive, at any time of it; a context manager. Each instant has its own random numbers.
+
+    ``base_from_camera`` is the mounting as it is known; the images are taken with ``mounting_error`` beside it.
+    """
+
+    def __init__(
+        self,
+        drive: Drive,
+        size: tuple[int, int],
+        *,
+        supersample: int = 1,
+        mounting_error: MountingError = MountingError(),
+    ) -> None:
         self.drive = drive
-        self._camera = SceneCamera(drive.scene, size, shadows=len(drive.scene.lamps), supersample=supersample)
+        shadows = len(drive.scene.lamps) if drive.hazards is None else COURSE_SHADOWS
+        self._camera = SceneCamera(drive.scene, size, shadows=shadows, supersample=supersample)
         self.intrinsics = self._camera.intrinsics
+        if drive.mounting is not None:
+            self._camera.base_from_camera = camera_in_base(drive.mounting)
         self.base_from_camera = self._camera.base_from_camera
+        self._camera.base_from_camera = mounting_error.applied(self.base_from_camera)
         self.label_set = self._camera.label_set
+        self.scene_model = self._camera.scene_model
 
     def __enter__(self) -> DriveCamera:
         return self
@@ -277,6 +353,12 @@ class DriveCamera:
         """All images of one instant; the stamp counts from the start of the drive."""
         rng, light = self._look(time_s), self.drive.light(time_s)
         return self._camera.capture(light, light_name(light), round(time_s * 1e9), rng)
+
+    def depth(self, time_s: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """Measured depth, labels and true depth, (H, W) each, alone."""
+        rng = self._look(time_s)
+        labels, _, depth = self._camera.truth()
+        return self._camera.measured(rng), labels, depth
 
     def temperature(self, time_s: float) -> npt.NDArray[np.float32]:
         """float32 (H, W) degrees Celsius: the thermal image alone."""

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from gemini_ros.bags import messages
-from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS, ODOM_FRAME
+from gemini_ros.bags.topics import (
+    BASE_FRAME,
+    COLOR_FRAME,
+    DEFAULT_TOPICS,
+    HAZARDS_TOPIC,
+    OCCUPANCY_TOPIC,
+    ODOM_FRAME,
+    POSE_TOPIC,
+)
 from gemini_ros.bags.transform_tree import STATIC_TOPIC
 from gemini_ros.bags.writer import BagWriter
-from gemini_ros.simulation.drive import Drive, DriveCamera, plan_drive
+from gemini_ros.simulation.cameras.viewpoint import Base, base_matrix
+from gemini_ros.simulation.course import describe_hazards, plan_course
+from gemini_ros.simulation.drive import Drive, DriveCamera, MountingError, plan_drive
+from gemini_ros.simulation.ground_truth import GroundTruth
+from gemini_ros.simulation.scenes.courses import CourseOptions
+from gemini_ros.simulation.scenes.people import Stand
 
 CAMERA_HZ, THERMAL_HZ, ODOM_HZ = 10, 9, 50
 START_NS = 1_700_000_000_000_000_000
 LATENCY_NS = {"odom": 1_000_000, "rgb": 12_000_000, "depth": 18_000_000, "thermal": 25_000_000, "labels": 18_000_000}
 SUPERSAMPLE = 2
+MOST_DRIFT = 0.1  # metres of z a metre
 
 
 def write_drive_bag(
@@ -27,62 +42,103 @@ def write_drive_bag(
     size: tuple[int, int] = (320, 240),
     light: str = "day",
     person_at_s: float | None = None,
+    course: CourseOptions | None = None,
+    mounting_error: MountingError | None = None,
+    z_drift: float = 0.0,
 ) -> Path:
-    """Write a drive (``simulation.drive.plan_drive``) as an MCAP bag and return its path.
+    """Write a drive as an MCAP bag and return its path: through a ``course`` (``course.plan_course``), or along a
+    warehouse (``drive.plan_drive``).
 
     RGB (JPEG), depth (16UC1 PNG, millimetres) and true labels (PNG) at 10 Hz under equal stamps, thermal (mono16 PNG,
     centi-Kelvin) at 9 Hz, each image with its camera_info, odometry at 50 Hz, the camera's mounting in ``/tf_static``.
-    All images are on one pixel grid of ``size``; colour is rendered at twice that. Raises ``ValueError`` as
-    ``plan_drive`` does.
+    All images are on one pixel grid of ``size``; colour is rendered at twice that. ``/ground_truth/occupancy``
+    (``simulation.ground_truth``) holds for the images of its stamp and until the next; a course also has its hazards
+    (``course.describe_hazards``) and the true pose at 50 Hz. Odometry is that of wheels: x, y, yaw, and a z that drifts
+    by ``z_drift`` metres a metre. The mounting is written without the ``mounting_error``. Raises ``ValueError`` as
+    ``plan_drive`` and ``plan_course`` do.
     """
-    drive = plan_drive(seed, duration_s=duration_s, light=light, person_at_s=person_at_s)
+    if not abs(z_drift) <= MOST_DRIFT:
+        raise ValueError(f"drift of z by {z_drift} m a metre, expected at most {MOST_DRIFT}")
+    if course is not None and person_at_s is not None:
+        raise ValueError("a course has persons of its own: leave out the time at which one steps into the way")
+    if course is None:
+        drive = plan_drive(seed, duration_s=duration_s, light=light, person_at_s=person_at_s)
+    else:
+        drive = plan_course(seed, duration_s=duration_s, light=light, options=course)
+    error = mounting_error or MountingError()
     with (
-        DriveCamera(drive, size, supersample=SUPERSAMPLE) as camera,
-        BagWriter(path, transient_local=[STATIC_TOPIC]) as bag,
+        DriveCamera(drive, size, supersample=SUPERSAMPLE, mounting_error=error) as camera,
+        BagWriter(path, transient_local=[STATIC_TOPIC, OCCUPANCY_TOPIC, HAZARDS_TOPIC]) as bag,
     ):
-        mounting = messages.transforms(camera.base_from_camera, START_NS, BASE_FRAME, COLOR_FRAME)
-        bag.write(STATIC_TOPIC, mounting, START_NS)
-        for time_s, write in _events(drive):
-            write(bag, drive, camera, time_s)
+        _Recorder(bag, drive, camera, z_drift).record()
     return Path(path)
 
 
-def _events(drive: Drive) -> list[tuple[float, Callable[[BagWriter, Drive, DriveCamera, float], None]]]:
-    """What is recorded when, in order of time; at one time odometry first."""
-    rates = ((ODOM_HZ, _write_odometry), (CAMERA_HZ, _write_camera), (THERMAL_HZ, _write_thermal))
-    events = [
-        (float(time_s), order, write)
-        for order, (rate, write) in enumerate(rates)
-        for time_s in np.arange(round(drive.duration_s * rate)) / rate
-    ]
-    return [(time_s, write) for time_s, _, write in sorted(events, key=lambda event: event[:2])]
+class _Recorder:
+    """Writes what is recorded of a drive."""
 
+    def __init__(self, bag: BagWriter, drive: Drive, camera: DriveCamera, z_drift: float) -> None:
+        self._bag, self._drive, self._camera, self._z_drift = bag, drive, camera, z_drift
+        self._truth = GroundTruth(camera.scene_model)
+        self._last_stands: list[Stand | None] | None = None
 
-def _write_odometry(bag: BagWriter, drive: Drive, camera: DriveCamera, time_s: float) -> None:
-    stamp = _stamp(time_s)
-    message = messages.odometry(drive.odom_from_base(time_s), stamp, ODOM_FRAME, BASE_FRAME)
-    bag.write(_topic("odom"), message, stamp + LATENCY_NS["odom"])
+    def record(self) -> None:
+        mounting = messages.transforms(self._camera.base_from_camera, START_NS, BASE_FRAME, COLOR_FRAME)
+        self._bag.write(STATIC_TOPIC, mounting, START_NS)
+        if self._drive.hazards is not None:
+            text = json.dumps({"frame_id": ODOM_FRAME, "hazards": describe_hazards(self._drive, START_NS)})
+            self._bag.write(HAZARDS_TOPIC, messages.string(text), START_NS)
+        for time_s, write in self._events():
+            write(time_s, _stamp(time_s))
 
+    def _events(self) -> list[tuple[float, Callable[[float, int], None]]]:
+        """What is recorded when, in order of time; at one time odometry first."""
+        rates = (
+            (ODOM_HZ, self._write_odometry),
+            (CAMERA_HZ, self._write_occupancy),
+            (CAMERA_HZ, self._write_camera),
+            (THERMAL_HZ, self._write_thermal),
+        )
+        events = [
+            (float(time_s), order, write)
+            for order, (rate, write) in enumerate(rates)
+            for time_s in np.arange(round(self._drive.duration_s * rate)) / rate
+        ]
+        return [(time_s, write) for time_s, _, write in sorted(events, key=lambda event: event[:2])]
 
-def _write_camera(bag: BagWriter, drive: Drive, camera: DriveCamera, time_s: float) -> None:
-    simulated, stamp = camera.frame(time_s), _stamp(time_s)
-    rgb, depth = simulated.frame.rgb, simulated.frame.depth
-    assert rgb is not None and depth is not None
-    info = messages.camera_info(camera.intrinsics, stamp, COLOR_FRAME)
-    bag.write(_topic("rgb_info"), info, stamp + LATENCY_NS["rgb"])
-    bag.write(_topic("rgb"), messages.compressed_rgb(rgb, stamp, COLOR_FRAME), stamp + LATENCY_NS["rgb"])
-    bag.write(_topic("depth_info"), info, stamp + LATENCY_NS["depth"])
-    bag.write(_topic("depth"), messages.compressed_depth(depth, stamp, COLOR_FRAME), stamp + LATENCY_NS["depth"])
-    labels = messages.compressed_labels(simulated.labels, stamp, COLOR_FRAME)
-    bag.write(_topic("labels"), labels, stamp + LATENCY_NS["labels"])
+    def _write_odometry(self, time_s: float, stamp: int) -> None:
+        base, receipt = self._drive.base(time_s), stamp + LATENCY_NS["odom"]
+        drifted = self._z_drift * self._drive.track.travelled(time_s)
+        reported = base_matrix(Base(base.x, base.y, base.yaw, drifted))
+        self._bag.write(_topic("odom"), messages.odometry(reported, stamp, ODOM_FRAME, BASE_FRAME), receipt)
+        if self._drive.hazards is not None:
+            self._bag.write(POSE_TOPIC, messages.pose_stamped(base_matrix(base), stamp, ODOM_FRAME), receipt)
 
+    def _write_occupancy(self, time_s: float, stamp: int) -> None:
+        """The truth, where it is another than before: persons move."""
+        stands = self._drive.stands(time_s)
+        if stands != self._last_stands:
+            self._last_stands = stands
+            grid = messages.occupancy_grid(self._truth.at(stands, stamp), ODOM_FRAME)
+            self._bag.write(OCCUPANCY_TOPIC, grid, stamp)
 
-def _write_thermal(bag: BagWriter, drive: Drive, camera: DriveCamera, time_s: float) -> None:
-    stamp = _stamp(time_s)
-    receipt = stamp + LATENCY_NS["thermal"]
-    bag.write(_topic("thermal_info"), messages.camera_info(camera.intrinsics, stamp, COLOR_FRAME), receipt)
-    image = messages.compressed_thermal(camera.temperature(time_s), stamp, COLOR_FRAME)
-    bag.write(_topic("thermal"), image, receipt)
+    def _write_camera(self, time_s: float, stamp: int) -> None:
+        simulated, bag = self._camera.frame(time_s), self._bag
+        rgb, depth = simulated.frame.rgb, simulated.frame.depth
+        assert rgb is not None and depth is not None
+        info = messages.camera_info(self._camera.intrinsics, stamp, COLOR_FRAME)
+        bag.write(_topic("rgb_info"), info, stamp + LATENCY_NS["rgb"])
+        bag.write(_topic("rgb"), messages.compressed_rgb(rgb, stamp, COLOR_FRAME), stamp + LATENCY_NS["rgb"])
+        bag.write(_topic("depth_info"), info, stamp + LATENCY_NS["depth"])
+        bag.write(_topic("depth"), messages.compressed_depth(depth, stamp, COLOR_FRAME), stamp + LATENCY_NS["depth"])
+        labels = messages.compressed_labels(simulated.labels, stamp, COLOR_FRAME)
+        bag.write(_topic("labels"), labels, stamp + LATENCY_NS["labels"])
+
+    def _write_thermal(self, time_s: float, stamp: int) -> None:
+        receipt, info = stamp + LATENCY_NS["thermal"], messages.camera_info(self._camera.intrinsics, stamp, COLOR_FRAME)
+        self._bag.write(_topic("thermal_info"), info, receipt)
+        image = messages.compressed_thermal(self._camera.temperature(time_s), stamp, COLOR_FRAME)
+        self._bag.write(_topic("thermal"), image, receipt)
 
 
 def _topic(stream: str) -> str:

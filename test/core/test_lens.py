@@ -49,6 +49,24 @@ def test_a_ray_is_seen_by_its_pixel(name: str):
 
 
 @pytest.mark.parametrize("name", LENSES)
+def test_a_point_is_projected_to_the_pixel_whose_ray_it_is_on(name: str):
+    intrinsics, *_ = camera(name)
+    rays = pixel_rays(intrinsics).astype(np.float64)
+    x, y, depth = intrinsics.lens.project(2.5 * rays)
+    v, u = np.mgrid[:64, :96]
+    np.testing.assert_allclose(intrinsics.fx * x + intrinsics.cx, u, atol=2e-4)
+    np.testing.assert_allclose(intrinsics.fy * y + intrinsics.cy, v, atol=2e-4)
+    np.testing.assert_allclose(depth, 2.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_a_point_behind_the_camera_or_beyond_its_lens_is_at_no_pixel(name: str):
+    lens = LENSES[name][1]
+    x, y, _ = lens.project(np.array([[0.1, 0.0, 100.0], [0.2, 0.0, 3.0], [-1.0, 0.0, 0.1]]))
+    assert np.isnan(x).all() and np.isnan(y).all()
+
+
+@pytest.mark.parametrize("name", LENSES)
 def test_opencv_undistorts_alike(name: str):
     intrinsics, k, d, r = camera(name)
     v, u = np.mgrid[:64, :96].astype(np.float64)

@@ -25,6 +25,8 @@ from test.evaluation.drive import START_NS, write_drive
 pytestmark = [pytest.mark.ros, pytest.mark.once]
 RGBD = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
 RATE = 0.4
+# A missing image costs the other policies the frames until the third pair in a row.
+LEAST = {"degrade": 9, "hold": 6, "stop": 6}
 NODE_ONLY = ("identities", "lost_in_transport")
 
 
@@ -45,7 +47,7 @@ def tamper(stream: str, index: int, message: Any) -> Any:
     map of another size."""
     if stream == "depth" and 8 <= index < 18:
         return None
-    if (stream, index) in (("rgb", 3), ("depth", 22)):
+    if (stream, index) in (("rgb", 3), ("depth", 24)):
         message.data = message.data[: len(message.data) // 3]
     if stream == "depth" and index >= 26:
         return messages.compressed_depth(np.full((64, 96), 20 + index, np.float32), stamp_ns(message), COLOR_FRAME)
@@ -90,15 +92,15 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path):
     live, offline = images(recorded, "/segmenter/labels"), images(written, "/segmenter/labels")
     assert list(live) == list(offline)
     assert all(np.array_equal(live[stamp], offline[stamp]) for stamp in live)
-    assert 8 < len(live) < 30
-    assert summary.pairs > 8
+    assert LEAST[policy] <= len(live) < 30
+    assert summary.pairs >= LEAST[policy]
 
     live, offline = images(recorded, "/segmenter/costmap"), images(written, "/segmenter/costmap")
     assert offline.keys() <= live.keys()
     assert [
         (stamp - START_NS) // 100_000_000 for stamp in offline if not np.array_equal(live[stamp], offline[stamp])
     ] == []
-    assert sum((data != -1).any() for data in offline.values()) > 8
+    assert sum((data != -1).any() for data in offline.values()) >= LEAST[policy]
 
     of_node = json_of(out / STATISTICS)
     assert of_node.frames == summary.frames
@@ -112,8 +114,7 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path):
     said = "\n".join(summary.notes)
     assert "1 x rgb: " in said
     assert "1 x depth: " in said
-    # The other policies withhold the two pairs after a missing image, of which the one of two sizes is the second.
-    assert ("48x32" in said) == (policy == "degrade")
+    assert "48x32" in said
 
 
 def json_of(path: Path):

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
+from gemini_ros.core.costmap.without_depth import flat_ground_depth
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.transforms import camera_in_base, from_xyz_rpy
-from gemini_ros.demo.path import flat_ground_depth, nearest_in_path
+from gemini_ros.demo.path import nearest_in_path
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, view
 
 LABELS = load_label_set("warehouse")
 BASE_FROM_CAMERA = camera_in_base(MOUNTING)
 PERSON = LABELS.names.index("person")
+LETHAL = LABELS.nav_table("lethal")
 
 
 def said(labels):
@@ -46,7 +48,7 @@ def test_what_is_beside_the_path_or_far_or_free_is_not_in_it():
 
 def test_flat_floor_puts_the_foot_of_an_obstacle_where_it_is():
     true_depth, labels = view(from_xyz_rpy(1.5, 0, 0, 0, 0, 0))
-    depth = flat_ground_depth(labels, CAMERA, BASE_FROM_CAMERA, LABELS)
+    depth = flat_ground_depth(LETHAL[labels], CAMERA, BASE_FROM_CAMERA)
     floor = np.isfinite(depth) & (labels == FLOOR)
     np.testing.assert_allclose(depth[floor], true_depth[floor], rtol=1e-5)
     feet = np.isfinite(depth) & (labels == BOX)
@@ -59,8 +61,8 @@ def test_flat_floor_puts_the_foot_of_an_obstacle_where_it_is():
 
 
 def test_flat_floor_ends_at_the_horizon():
-    labels = np.zeros((CAMERA.height, CAMERA.width), np.uint8)
-    depth = flat_ground_depth(labels, CAMERA, camera_in_base((0, 0, 0.6, 0, 0, 0)), LABELS)
+    nothing = np.zeros((CAMERA.height, CAMERA.width), bool)
+    depth = flat_ground_depth(nothing, CAMERA, camera_in_base((0, 0, 0.6, 0, 0, 0)))
     assert np.isnan(depth[: int(CAMERA.cy) + 1]).all()
     below = depth[int(CAMERA.cy) + 1 :]
     assert np.isfinite(below).all()

@@ -12,6 +12,7 @@ import pytest
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelClass, LabelSet
+from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import OdometryPoses
@@ -171,6 +172,44 @@ def test_the_map_is_empty_while_the_policy_stops():
     assert not world.mapper.follow("normal")
     world.see(10.2, (10.2, 10.2))
     assert world.free(10.2, 10.2) > 0
+
+
+@pytest.mark.parametrize(("z_m", "pitch"), [(1.0, 0.0), (-3.0, 0.0), (0.0, 0.0875), (1.0, -0.0875)])
+def test_heights_are_over_what_the_robot_stands_on(z_m, pitch):
+    """The z of odometry drifts, and on a ramp the robot is tilted with the ground: the map stays as it is."""
+    maps = []
+    for z, tilt in ((0.0, 0.0), (z_m, pitch)):
+        world = World(until_s=0.0)
+        message = odometry(10.0, 1.0, 0.0)
+        message.pose.pose.position.z = z
+        message.pose.pose.orientation = SimpleNamespace(x=0.0, y=math.sin(tilt / 2), z=0.0, w=math.cos(tilt / 2))
+        assert world.poses.take(message) == ""
+        world.see(10.0, (10.0, 10.0))
+        maps.append(world.mapper.render(instant(10.0, 10.0))[0])
+    assert (maps[0].data == 0).any()
+    np.testing.assert_array_equal(maps[0].data, maps[1].data)
+
+
+def test_labels_alone_are_projected_only_where_that_is_wanted_and_it_is_said():
+    for without_depth, said in (("unknown", "the frame has no depth"), ("project", "taken for flat")):
+        poses = OdometryPoses("odom", camera_in_base([0.0, 0.0, 0.5, 0.0, 0.3, 0.0]))
+        poses.take(odometry(10.0, 0.0, 0.0))
+        mapper = Mapper(CostmapConfig(without_depth=without_depth), LABELS, poses)
+        frame = Frame(
+            ns(10.0), "camera", thermal=np.ones(SIZE, np.float32), intrinsics=Intrinsics(8, 6, 8.0, 8.0, 3.5, 2.5)
+        )
+        mapper.integrate(frame, Segmentation(np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8)))
+        known, text = mapper.status(instant(10.0, 10.0))
+        assert known == (without_depth == "project")
+        assert said in text
+
+
+def test_what_the_map_sees_of_low_things_is_told():
+    world = World()
+    assert world.mapper.geometry == ""
+    world.see(10.0, (10.0, 10.0))
+    assert "5 cm up to" in world.mapper.geometry
+    assert "pixels of floor, expected 2000" in world.mapper.geometry
 
 
 def test_another_shape_starts_an_empty_map():

@@ -54,6 +54,14 @@ COSTMAP = {
     "max_height_m": 1.5,
     "decay_s": 2.0,
     "timeout_s": 3.0,
+    "memory_s": 9.0,
+    "tilt_error_deg": 1.0,
+    "depth_noise_per_m": 0.004,
+    "max_slope_deg": 3.0,
+    "robot_radius_m": 0.4,
+    "floor_fit": False,
+    "caution_stands": True,
+    "without_depth": "project",
 }
 
 

@@ -118,3 +118,13 @@ def test_frames_of_a_drive_carry_its_poses_and_times():
     for f in frames:
         np.testing.assert_allclose(f.odom_from_base, drive.odom_from_base(f.frame.stamp_ns / 1e9), atol=1e-8)
     assert frames[0].labels.shape == (48, 64)
+
+
+def test_a_drive_of_a_seed_stays():
+    drive = plan_drive(4, duration_s=6.0, person_at_s=3.0)
+    assert (drive.track.x, drive.track.y, drive.track.sway) == pytest.approx(
+        (21.449400302919504, -0.6271184874917825, 0.150262530739611)
+    )
+    (person,) = drive.people
+    assert (person.x, person.start_y) == pytest.approx((16.466147309978844, 0.33623237607488565))
+    assert drive.hazards is None and drive.mounting is None

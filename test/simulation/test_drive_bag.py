@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.topics import BASE_FRAME, COLOR_FRAME, DEFAULT_TOPICS
-from gemini_ros.bags.transform_tree import TransformTree
+from gemini_ros.bags.topics import (
+    BASE_FRAME,
+    COLOR_FRAME,
+    DEFAULT_TOPICS,
+    HAZARDS_TOPIC,
+    OCCUPANCY_TOPIC,
+    POSE_TOPIC,
+)
+from gemini_ros.bags.transform_tree import STATIC_TOPIC, TransformTree
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.pipeline.streams import find_topics
-from gemini_ros.simulation.drive import DriveCamera, plan_drive
-from gemini_ros.simulation.drive_bag import write_drive_bag
+from gemini_ros.simulation.cameras.mujoco_model import build_model
+from gemini_ros.simulation.course import describe_hazards, plan_course
+from gemini_ros.simulation.drive import DriveCamera, MountingError, plan_drive
+from gemini_ros.simulation.drive_bag import START_NS, write_drive_bag
+from gemini_ros.simulation.ground_truth import GroundTruth
+from gemini_ros.simulation.scenes.courses import CourseOptions
 
 SIZE, DURATION = (96, 72), 1.0
 
@@ -39,7 +54,8 @@ def test_rates_and_stamps(bag):
         assert len(found) == rate
         np.testing.assert_allclose(np.diff(found), 1e9 / rate, atol=2)
     assert stamps(messages, "rgb") == stamps(messages, "depth") == stamps(messages, "labels")
-    for receipt, message in (entry for topic in messages if topic != "/tf_static" for entry in messages[topic]):
+    latched = ("/tf_static", OCCUPANCY_TOPIC)
+    for receipt, message in (entry for topic in messages if topic not in latched for entry in messages[topic]):
         latency = receipt - (message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
         assert 0 < latency < 30_000_000
 
@@ -73,4 +89,75 @@ def test_odometry_is_the_robots_way(bag):
 def test_an_impossible_drive_leaves_no_bag(tmp_path):
     with pytest.raises(ValueError, match="at most 30 s"):
         write_drive_bag(tmp_path / "x.mcap", seed=0, duration_s=100)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    path = tmp_path_factory.mktemp("course") / "course.mcap"
+    options = CourseOptions(("person_crossing", "hole"))
+    error = MountingError(0.0, 2.0, 0.0)
+    write_drive_bag(
+        path, seed=2, duration_s=0.6, size=(64, 48), course=options, mounting_error=error, z_drift=0.01
+    )  # fmt: skip
+    with BagReader(path) as reader:
+        assert find_topics(reader) == DEFAULT_TOPICS
+        assert {OCCUPANCY_TOPIC, HAZARDS_TOPIC, STATIC_TOPIC} <= {t for t in reader.topics if reader.qos[t]}
+        found = {topic: [reader.deserialize(m) for m in reader.messages([topic])] for topic in reader.topics}
+        return (
+            found,
+            TransformTree(reader).at(BASE_FRAME, COLOR_FRAME, 0),
+            plan_course(2, duration_s=0.6, options=options),
+        )
+
+
+def test_a_course_says_what_is_where(course):
+    messages, _, drive = course
+    (text,) = messages[HAZARDS_TOPIC]
+    stated = json.loads(text.data)
+    assert stated["frame_id"] == "odom"
+    assert stated["hazards"] == describe_hazards(drive, START_NS)
+    first = messages[OCCUPANCY_TOPIC][0]
+    assert (first.header.frame_id, first.header.stamp) == ("odom", messages[DEFAULT_TOPICS.rgb][0].header.stamp)
+    model = build_model(drive.scene, load_label_set("nav5"), (16, 16), 56.0)
+    expected = GroundTruth(model).at(drive.stands(0.0), START_NS)
+    np.testing.assert_array_equal(first.data.reshape(expected.data.shape), expected.data)
+    origin = first.info.origin.position
+    np.testing.assert_allclose((origin.x, origin.y, first.info.resolution), (*expected.origin_xy, 0.05), atol=1e-7)
+
+
+def test_the_mounting_is_the_known_one_and_images_are_taken_with_its_error(course):
+    messages, mounting, drive = course
+    np.testing.assert_allclose(mounting, camera_in_base(drive.mounting), atol=1e-9)
+    with DriveCamera(drive, (64, 48), supersample=2, mounting_error=MountingError(0.0, 2.0, 0.0)) as camera:
+        expected = camera.frame(0.3)
+    np.testing.assert_array_equal(decode_image(messages[DEFAULT_TOPICS.labels][3], "labels"), expected.labels)
+
+
+def test_odometry_is_planar_and_drifts_the_true_pose_does_not(course):
+    messages, _, drive = course
+    for number, (odometry, truth) in enumerate(zip(messages["/odom"], messages[POSE_TOPIC], strict=True)):
+        base, place, true = drive.base(number / 50), odometry.pose.pose.position, truth.pose.position
+        travelled = drive.track.travelled(number / 50)
+        np.testing.assert_allclose((place.x, place.y, place.z), (base.x, base.y, 0.01 * travelled), atol=1e-9)
+        np.testing.assert_allclose((true.x, true.y, true.z), (base.x, base.y, base.z), atol=1e-9)
+
+
+def test_every_simulated_bag_has_the_true_grid(bag):
+    messages, _ = bag
+    grid = messages[OCCUPANCY_TOPIC][0][1]
+    assert {0, 100} <= set(np.unique(grid.data).tolist()) <= {-1, 0, 50, 100, 101}
+    assert HAZARDS_TOPIC not in messages
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"course": CourseOptions(), "person_at_s": 1.0}, "a course has persons of its own"),
+        ({"z_drift": 0.5}, r"drift of z by 0.5 m a metre, expected at most 0.1"),
+    ],
+)
+def test_contradictions_leave_no_bag(tmp_path, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        write_drive_bag(tmp_path / "x.mcap", seed=0, duration_s=1.0, **wrong)
     assert list(tmp_path.iterdir()) == []

@@ -33,6 +33,7 @@ from gemini_ros.pipeline.pose import (
     PoseUnknown,
     Transforms,
     moved_between,
+    over_footprint,
     planar,
 )
 from gemini_ros.pipeline.settings import DEFAULTS
@@ -161,8 +162,9 @@ class TfPose(OdometryPose):
         if jump := self._tf_motion.step(stamp, base):
             self.jump = jump
             self.jumps += 1
-        grid_from_camera = self._camera(self._grid_frame, camera_frame, stamp)
-        return CameraPose(self._grid_frame, grid_from_camera, planar(base), self._doubt())
+        robot = planar(base)
+        mounting = np.linalg.inv(base) @ self._camera(self._grid_frame, camera_frame, stamp)
+        return CameraPose(self._grid_frame, over_footprint(robot, mounting), robot, self._doubt())
 
     def _mounting(self, stamp: int, camera_frame: str) -> npt.NDArray[np.float64]:
         return self._camera(self.base_frame, camera_frame, stamp)

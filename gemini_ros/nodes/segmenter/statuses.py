@@ -239,7 +239,7 @@ def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
             "use_sim_time, or synchronise the clocks of the machines",
         )
     unknown = "" if known and not costmap.fault else "unknown: "
-    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published}
+    figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published, "geometry": costmap.geometry}
     return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.simulation.scenes.people import Stand
-from gemini_ros.simulation.scenes.scene import Figure, Primitive, Scene, Surface, about_z
+from gemini_ros.simulation.scenes.scene import OPTICS, Figure, Primitive, Scene, Surface, about_z
 from gemini_ros.simulation.scenes.textures import Texture
 
 NEAR_M, FAR_M = 0.03, 60.0
@@ -24,6 +24,8 @@ _SHAPES = {
     "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
     "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
 }
+SHAPE_NAMES = {int(kind): name for name, kind in _SHAPES.items()}
+GLASS_ALPHA = 0.15
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class SceneModel:
     instances: npt.NDArray[np.uint16]
     temperatures: npt.NDArray[np.float32]
     figures: npt.NDArray[np.int16]  # number of the person a geom belongs to, -1 for none
+    optics: npt.NDArray[np.uint8]  # index into OPTICS, which is the geom's group too
 
 
 def build_model(scene: Scene, label_set: LabelSet, size: tuple[int, int], fovy_deg: float) -> SceneModel:
@@ -75,13 +78,14 @@ class _Geoms:
         self.textures: set[str] = set()
         self.ids = {name: i for i, name in enumerate(label_set.names)}
         self.materials: dict[Surface, str] = {}
-        self.rows: dict[str, tuple[int, int, float, int]] = {}
+        self.rows: dict[str, tuple[int, int, float, int, int]] = {}
 
     def add(self, body: mujoco.MjsBody, primitive: Primitive, *, figure: int, instance: int) -> None:
         if primitive.label not in self.ids:
             raise ValueError(f"primitive labelled {primitive.label!r}, expected one of {list(self.ids)}")
         name = f"g{len(self.rows)}"
-        self.rows[name] = (self.ids[primitive.label], instance, primitive.temperature, figure)
+        optics = OPTICS.index(primitive.surface.optics)
+        self.rows[name] = (self.ids[primitive.label], instance, primitive.temperature, figure, optics)
         size = list(primitive.size)
         if primitive.shape == "plane":
             size[2] = 100.0  # spacing of the grid it is drawn with: one quad
@@ -92,7 +96,8 @@ class _Geoms:
             quat=primitive.quaternion,
             size=size,
             material=self._material(primitive.surface),
-            rgba=(*primitive.surface.tint, 1.0),
+            rgba=(*primitive.surface.tint, GLASS_ALPHA if primitive.surface.optics == "glass" else 1.0),
+            group=optics,
             contype=0,
             conaffinity=0,
         )
@@ -131,17 +136,18 @@ class _Geoms:
             texture.data = np.tile(picture, (repeat, 1, 1)).tobytes()
         return key
 
-    def tables(self, ambient: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def tables(self, ambient: float) -> tuple[np.ndarray, ...]:
         # spec.geoms has the order of the compiled ids: body by body, depth first.
         rows = [self.rows[geom.name] for geom in self.spec.geoms]
         background = self.ids.get("wall", self.ids.get("obstacle", 0))
-        rows.append((background, 0, ambient, -1))
-        labels, instances, temperatures, figures = zip(*rows, strict=True)
+        rows.append((background, 0, ambient, -1, 0))
+        labels, instances, temperatures, figures, optics = zip(*rows, strict=True)
         return (
             np.array(labels, np.uint8),
             np.array(instances, np.uint16),
             np.array(temperatures, np.float32),
             np.array(figures, np.int16),
+            np.array(optics, np.uint8),
         )
 
 

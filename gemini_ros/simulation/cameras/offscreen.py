@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import mujoco
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +32,9 @@ class Offscreen:
         self._camera.fixedcamid = model.camera("camera").id
         self._size = size
 
-    def update(self, data: mujoco.MjData) -> None:
-        """Take over positions and lights."""
+    def update(self, data: mujoco.MjData, hidden: Collection[int] = ()) -> None:
+        """Take over positions and lights; groups of geoms may be ``hidden``."""
+        self._options.geomgroup[:] = [group not in hidden for group in range(len(self._options.geomgroup))]
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, everything, self._scene)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gemini_ros.core.frames import Frame, Intrinsics
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.transforms import camera_in_base
+from gemini_ros.simulation.cameras.depth_returns import lost_on_black, on_mirror, through_glass
 from gemini_ros.simulation.cameras.depth_sensors import DepthSensor, StereoSensor
 from gemini_ros.simulation.cameras.lighting import Illumination
 from gemini_ros.simulation.cameras.mujoco_model import build_model, pose_people
@@ -21,7 +22,7 @@ from gemini_ros.simulation.cameras.rgb_sensor import RgbSensor
 from gemini_ros.simulation.cameras.thermal_sensor import ThermalField, ThermalSensor, emissivity_loss
 from gemini_ros.simulation.cameras.viewpoint import Base, base_matrix
 from gemini_ros.simulation.scenes.people import Stand
-from gemini_ros.simulation.scenes.scene import Scene
+from gemini_ros.simulation.scenes.scene import OPTICS, Scene
 
 FOVY_DEG = 56.0
 FRAME_ID = "camera_color_optical_frame"
@@ -85,7 +86,7 @@ class SceneCamera:
         self._lamp_strengths = rng.uniform(0.7, 1.0, len(scene.lamps)) * (rng.random(len(scene.lamps)) < 0.9)
         self._shadows = shadows
         rendered = (size[0] * supersample, size[1] * supersample)
-        self._model = build_model(scene, self.label_set, rendered, fovy_deg)
+        self.scene_model = self._model = build_model(scene, self.label_set, rendered, fovy_deg)
         self._emission = self._model.model.mat_emission.copy()
         self._data = mujoco.MjData(self._model.model)
         self._screen = Offscreen(self._model.model, rendered)
@@ -98,17 +99,19 @@ class SceneCamera:
         """Move the robot and the persons."""
         self._base, self._stands = base, stands
         self._world_from_camera = base_matrix(base) @ self.base_from_camera
-        data = self._data
-        pose_people(self._model, data, stands)
+        pose_people(self._model, self._data, stands)
+        self._stand_at(self._world_from_camera)
+        self._screen.update(self._data)
+        self._geoms, self._depth = self._screen.ids_and_depth(self.size)
+
+    def _stand_at(self, world_from_camera: npt.NDArray[np.float64]) -> None:
         # MuJoCo's camera looks along -z with y up, the optical frame along +z with y down.
-        rotation = self._world_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
+        rotation = world_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
         quaternion = np.empty(4)
         mujoco.mju_mat2Quat(quaternion, rotation.ravel())
-        data.mocap_pos[0], data.mocap_quat[0] = self._world_from_camera[:3, 3], quaternion
-        mujoco.mj_kinematics(self._model.model, data)
-        mujoco.mj_camlight(self._model.model, data)
-        self._screen.update(data)
-        self._geoms, self._depth = self._screen.ids_and_depth(self.size)
+        self._data.mocap_pos[0], self._data.mocap_quat[0] = world_from_camera[:3, 3], quaternion
+        mujoco.mj_kinematics(self._model.model, self._data)
+        mujoco.mj_camlight(self._model.model, self._data)
 
     def truth(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
         """Labels, instances and depth of the present view."""
@@ -117,17 +120,42 @@ class SceneCamera:
     def capture(self, light: Illumination, name: str, stamp_ns: int, rng: np.random.Generator) -> SimulatedFrame:
         """What the sensors report of the present view."""
         labels, instances, depth = self.truth()
-        frame = Frame(
-            stamp_ns,
-            FRAME_ID,
-            self.color(light, rng),
-            self.depth.measure(depth, rng),
-            self.temperature(rng),
-            self.intrinsics,
-        )
+        color = self.color(light, rng)
+        frame = Frame(stamp_ns, FRAME_ID, color, self.measured(rng), self.temperature(rng), self.intrinsics)
         pose = base_matrix(self._base)
         number = self.scene.seed[1]
         return SimulatedFrame(frame, labels, instances, depth, pose, self.base_from_camera, name, number)
+
+    def measured(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """float32 (H, W) metres: what the depth sensor makes of the light that comes back to it."""
+        optics, depth = self._model.optics[self._geoms], self._depth
+        lost = np.zeros(depth.shape, np.bool_)
+        glass, black, mirror = (optics == OPTICS.index(name) for name in ("glass", "black", "mirror"))
+        if glass.any():
+            self._screen.update(self._data, hidden=[OPTICS.index("glass")])
+            depth, unseen = through_glass(depth, self._screen.ids_and_depth(self.size)[1], glass, rng)
+            lost |= unseen
+        if black.any():
+            lost |= lost_on_black(depth, black, rng)
+        if mirror.any():
+            depth, unseen = on_mirror(depth, self._mirrored_depth(), mirror, rng)
+            lost |= unseen
+        measured = self.depth.measure(depth, rng)
+        measured[lost] = np.nan
+        return measured
+
+    def _mirrored_depth(self) -> npt.NDArray[np.float32]:
+        """float32 (H, W) metres along the axis to the mirror images that the plane under the robot makes."""
+        base = base_matrix(self._base)
+        normal, mirror = base[:3, 2], np.eye(4)
+        mirror[:3, :3] -= 2 * np.outer(normal, normal)
+        mirror[:3, 3] = 2 * (normal @ base[:3, 3]) * normal
+        # The mirror image of the camera has its image upside down: turned back, it is a camera again.
+        self._stand_at(mirror @ self._world_from_camera @ np.diag([1.0, -1.0, 1.0, 1.0]))
+        self._screen.update(self._data, hidden=[OPTICS.index("mirror")])
+        depth = self._screen.ids_and_depth(self.size)[1]
+        self._stand_at(self._world_from_camera)
+        return depth[::-1]
 
     def color(self, light: Illumination, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """uint8 (H, W, 3): what the colour camera reports of the present view."""

@@ -21,16 +21,19 @@ RARE = ("pallet", "person", "door", "vehicle", "cone")
 
 @dataclass(frozen=True)
 class Base:
-    """Pose of the robot on the floor, metres and radians."""
+    """Pose of the robot on the floor, metres and radians; the last three are 0 on a level floor."""
 
     x: float
     y: float
     yaw: float
+    z: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
 
 
 def base_matrix(base: Base) -> npt.NDArray[np.float64]:
     """odom_from_base, 4x4."""
-    return from_xyz_rpy(base.x, base.y, 0.0, 0.0, 0.0, base.yaw)
+    return from_xyz_rpy(base.x, base.y, base.z, base.roll, base.pitch, base.yaw)
 
 
 def draw_base(scene: Scene, rng: np.random.Generator) -> Base:

@@ -9,6 +9,7 @@ from gemini_ros.simulation.scenes.furniture.parts import Piece
 from gemini_ros.simulation.scenes.people import make_figure
 from gemini_ros.simulation.scenes.sampler import Sampler
 from gemini_ros.simulation.scenes.scene import (
+    Figure,
     Footprint,
     Primitive,
     Scene,
@@ -39,8 +40,8 @@ class Builder:
         self.instances = 1
         self.lamps: tuple[Vector, ...] = ()
 
-    def place(self, piece: Piece, x: float, y: float, yaw: float, *, gap: float = 0.03) -> bool:
-        """Put a piece on the floor if it fits into the hall and keeps ``gap`` metres from all others."""
+    def place(self, piece: Piece, x: float, y: float, yaw: float, *, gap: float = 0.03, z: float = 0.0) -> bool:
+        """Put a piece on the floor, at height ``z``, if it fits into the hall and keeps ``gap`` metres from others."""
         print_ = Footprint(x, y, piece.half_x, piece.half_y, yaw, piece.height, piece.label)
         hall = self.length / 2, self.width / 2
         c, s = abs(math.cos(yaw)), abs(math.sin(yaw))
@@ -48,7 +49,7 @@ class Builder:
         inside = abs(x - hall[0]) + reach_x <= hall[0] + 0.1 and abs(y) + reach_y <= hall[1] + 0.1
         if not inside or piece.height > self.height or any(print_.overlaps(o, gap) for o in self.footprints):
             return False
-        self.primitives += [moved(part, x, y, yaw, self.instances) for part in piece.parts]
+        self.primitives += [moved(part, x, y, yaw, self.instances, z) for part in piece.parts]
         self.footprints.append(print_)
         self.instances += piece.objects
         return True
@@ -70,10 +71,12 @@ class Builder:
 
     def finish(self, seed: tuple[int, int], people_shares: Sequence[float]) -> Scene:
         """The scene; ``people_shares`` of 0 to 4 persons are drawn, who are placed view by view."""
-        rng = self.rng
-        count = int(rng.choice(PEOPLE, p=people_shares))
-        figures = tuple(make_figure(self.sampler, n, self.instances + n) for n in range(count))
-        color = tuple(float(v) for v in rng.uniform((0.88, 0.85, 0.72), (1, 1, 1)))
+        count = int(self.rng.choice(PEOPLE, p=people_shares))
+        return self.assemble(seed, tuple(make_figure(self.sampler, n, self.instances + n) for n in range(count)))
+
+    def assemble(self, seed: tuple[int, int], figures: tuple[Figure, ...]) -> Scene:
+        """The scene with these persons."""
+        color = tuple(float(v) for v in self.rng.uniform((0.88, 0.85, 0.72), (1, 1, 1)))
         return Scene(
             seed,
             self.length,

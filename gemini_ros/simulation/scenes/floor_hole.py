@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from gemini_ros.simulation.scenes.builder import Builder
 from gemini_ros.simulation.scenes.furniture.parts import cylinder, obstacle
 from gemini_ros.simulation.scenes.interior_textures import FLOORS, WALLS
 from gemini_ros.simulation.scenes.room_builder import RoomBuilder
@@ -33,16 +34,8 @@ def dig(room: RoomBuilder, hole: Footprint, floor: Surface) -> None:
     count = int(2 * hole.half_x / run)
     depth = (count + 1) * rise if steps else float(rng.uniform(0.25, 2.5))
     side = floor if rng.random() < 0.4 else sampler.cladding(WALLS, 1.5)
-    for normal, half in (
-        ((1, 0, 0), hole.half_y),
-        ((-1, 0, 0), hole.half_y),
-        ((0, 1, 0), hole.half_x),
-        ((0, -1, 0), hole.half_x),
-    ):
-        at = (hole.x - normal[0] * hole.half_x, hole.y - normal[1] * hole.half_y, -depth / 2)
-        room.plane(at, normal, half, depth / 2, side, "drop", warm)
     bottom = floor if rng.random() < 0.5 else sampler.cladding(FLOORS, 1.5)
-    room.plane((hole.x, hole.y, -depth), (0, 0, 1), hole.half_x, hole.half_y, bottom, "drop", warm)
+    pit(room, hole, depth, side, bottom, warm)
     if steps:
         tread = floor if rng.random() < 0.4 else sampler.surface("plank", 2, tint=sampler.tint())
         tread = Surface(tread.texture, tread.tint, None, tread.shine)
@@ -55,6 +48,21 @@ def dig(room: RoomBuilder, hole: Footprint, floor: Surface) -> None:
     room.footprints.append(hole)
     if hole.half_y < room.width / 2 and rng.random() < 0.4:
         _railing(room, hole)
+
+
+def pit(
+    builder: Builder, hole: Footprint, depth: float, side: Surface, bottom: Surface, warm: float, top: float = 0.0
+) -> None:
+    """Four sides and the bottom of a hole along the axes, ``depth`` metres below a floor at height ``top``."""
+    for normal, half in (
+        ((1, 0, 0), hole.half_y),
+        ((-1, 0, 0), hole.half_y),
+        ((0, 1, 0), hole.half_x),
+        ((0, -1, 0), hole.half_x),
+    ):
+        at = (hole.x - normal[0] * hole.half_x, hole.y - normal[1] * hole.half_y, top - depth / 2)
+        builder.plane(at, normal, half, depth / 2, side, "drop", warm)
+    builder.plane((hole.x, hole.y, top - depth), (0, 0, 1), hole.half_x, hole.half_y, bottom, "drop", warm)
 
 
 def _railing(room: RoomBuilder, hole: Footprint) -> None:

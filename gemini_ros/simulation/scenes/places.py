@@ -30,11 +30,11 @@ def generate_place(place: str, seed: int, scene: int = 0) -> Scene:
     if place == "mixed":
         rng = np.random.default_rng([seed, scene, _PLACE_STREAM])
         place = str(rng.choice(list(MIXED), p=list(MIXED.values())))
-    return _grouped(_GENERATORS[place](seed, scene))
+    return grouped(_GENERATORS[place](seed, scene))
 
 
-def _grouped(scene: Scene) -> Scene:
-    """The same scene with the group of each label."""
+def grouped(scene: Scene) -> Scene:
+    """The same scene with the group of each label, of the set ``LABEL_SET``."""
     return replace(
         scene,
         primitives=tuple(_group(p) for p in scene.primitives),

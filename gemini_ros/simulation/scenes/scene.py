@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.simulation.scenes.textures import Texture
 
@@ -14,6 +15,7 @@ Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # w, x, y, z as MuJoCo has it
 UPRIGHT: Quaternion = (1.0, 0.0, 0.0, 0.0)
 STUFF = 0  # the instance of all that is not countable
+OPTICS = ("opaque", "glass", "black", "mirror")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Surface:
     """Look of a primitive. ``texture`` names a picture of the scene; ``tint`` multiplies it.
 
     ``tile_m``: the picture repeats every so many metres (planes only); None stretches it over each face. ``flat``: it
-    is stretched over a plane once.
+    is stretched over a plane once. ``optics`` is one of ``OPTICS``: how it treats the light of a depth sensor.
     """
 
     texture: str
@@ -30,6 +32,7 @@ class Surface:
     shine: float = 0.1
     emission: float = 0.0
     flat: bool = False
+    optics: str = "opaque"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class Figure:
 class Scene:
     """A hall of ``length`` (x from 0) by ``width`` (y about 0) by ``height`` metres; its frame is the odom frame.
 
-    ``label_set`` is that of the labels of its primitives.
+    ``label_set`` is that of the labels of its primitives. ``profile`` holds points (x, z) of the floor's height along
+    the hall, z = 0 throughout where it has none.
     """
 
     seed: tuple[int, int]
@@ -123,11 +127,22 @@ class Scene:
     lamp_color: Vector
     figures: tuple[Figure, ...]
     label_set: str = "warehouse"
+    profile: tuple[tuple[float, float], ...] = ()
+
+    def level(self, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Height in metres of the floor at ``x``, of the same shape; holes do not count."""
+        return profile_height(self.profile, x)
 
     def clearance(self, x: float, y: float) -> float:
         """Metres from a point on the floor to the nearest wall or footprint, 0 inside one; persons do not count."""
         walls = min(x, self.length - x, self.width / 2 - abs(y))
         return max(0.0, min([walls, *(f.distance(x, y) for f in self.footprints)]))
+
+
+def profile_height(profile: Sequence[tuple[float, float]], x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Height in metres at ``x`` of a floor through the points (x, z) of ``profile``, straight between them."""
+    places = np.asarray(x, np.float64)
+    return np.interp(places, *np.transpose(profile)) if profile else np.zeros_like(places)
 
 
 def multiply(a: Quaternion, b: Quaternion) -> Quaternion:
@@ -187,13 +202,13 @@ def rod(
     return Primitive(shape, middle, size, surface, label, temperature, z_towards(end - start))  # type: ignore[arg-type]
 
 
-def moved(part: Primitive, x: float, y: float, yaw: float, first_instance: int) -> Primitive:
+def moved(part: Primitive, x: float, y: float, yaw: float, first_instance: int, z: float = 0.0) -> Primitive:
     """A part of a piece of furniture at its place; its instance counts from ``first_instance``."""
     c, s = math.cos(yaw), math.sin(yaw)
     px, py, pz = part.position
     return replace(
         part,
-        position=(x + c * px - s * py, y + s * px + c * py, pz),
+        position=(x + c * px - s * py, y + s * px + c * py, z + pz),
         quaternion=multiply(about_z(yaw), part.quaternion),
         instance=part.instance + first_instance,
     )

@@ -11,7 +11,7 @@ from gemini_ros.simulation.scenes.builder import Builder
 from gemini_ros.simulation.scenes.furniture import equipment, fixtures, goods, vehicles
 from gemini_ros.simulation.scenes.furniture.parts import Piece
 from gemini_ros.simulation.scenes.sampler import Sampler
-from gemini_ros.simulation.scenes.scene import Scene, block
+from gemini_ros.simulation.scenes.scene import Scene, Surface, block
 
 LONGEST_M = 26.0
 PEOPLE_SHARES = (0.08, 0.27, 0.3, 0.22, 0.13)
@@ -36,27 +36,39 @@ def generate_scene(seed: int, scene: int = 0) -> Scene:
     width = float(rng.uniform(7, 13) if hall else rng.uniform(2.6, 7))
     length = float(rng.uniform(12, LONGEST_M))
     height = float(rng.uniform(3.4, 6.5) if hall else rng.uniform(2.6, 5))
-    builder = _Warehouse(Sampler(rng, float(rng.uniform(2, 29))), length, width, height)
+    builder = Warehouse(Sampler(rng, float(rng.uniform(2, 29))), length, width, height)
     builder.shell()
     builder.furnish()
     return builder.finish((seed, scene), PEOPLE_SHARES)
 
 
-class _Warehouse(Builder):
+class Warehouse(Builder):
+    """A warehouse in the making: the shell, then what stands in it."""
+
     def shell(self) -> None:
         """Floor, walls, ceiling, lamps, markings, signs."""
-        rng, sampler, half_l, half_w = self.rng, self.sampler, self.length / 2, self.width / 2
+        half_l, half_w = self.length / 2, self.width / 2
+        floor = self.floor_surface()
+        self.plane((half_l, 0, 0), (0, 0, 1), half_l, half_w, floor, "floor", self.sampler.temperature(1, -1))
+        self.upper_shell()
+        if self.rng.random() < 0.6:
+            self._markings()
+
+    def floor_surface(self) -> Surface:
+        rng = self.rng
         kind = str(rng.choice(["concrete", "tile", "concrete", "wood", "paint"], 1)[0])
-        floor = sampler.surface(kind, 1, tile_m=float(rng.uniform(1.2, 3)), shine=float(rng.uniform(0.05, 0.5)))
-        self.plane((half_l, 0, 0), (0, 0, 1), half_l, half_w, floor, "floor", sampler.temperature(1, -1))
+        tile_m, shine = float(rng.uniform(1.2, 3)), float(rng.uniform(0.05, 0.5))
+        return self.sampler.surface(kind, 1, tile_m=tile_m, shine=shine)
+
+    def upper_shell(self) -> None:
+        """Ceiling, walls and lamps."""
+        rng, sampler, half_l, half_w = self.rng, self.sampler, self.length / 2, self.width / 2
         kind = str(rng.choice(["paint", "corrugated", "concrete", "paint"]))
         roof = sampler.surface(kind, 1, tile_m=float(rng.uniform(1.5, 3)))
         self.plane((half_l, 0, self.height), (0, 0, -1), half_l, half_w, roof, "ceiling", sampler.temperature(1, 2))
         for axis in ((0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0)):
             self._wall(axis)
         self._lamps()
-        if rng.random() < 0.6:
-            self._markings()
 
     def _wall(self, inward: tuple[int, int, int]) -> None:
         rng, sampler = self.rng, self.sampler
@@ -83,7 +95,7 @@ class _Warehouse(Builder):
 
     def _lamps(self) -> None:
         rng, sampler = self.rng, self.sampler
-        rows = 1 if self.width < 6 else 2
+        rows = 1 if self.width < 6 or self.length > LONGEST_M else 2
         count = max(2, min(6, round(self.length / 4)) // rows)
         spots = [
             (self.length * (i + 0.5) / count, (row - (rows - 1) / 2) * self.width / 2)
@@ -116,18 +128,18 @@ class _Warehouse(Builder):
         """Both long walls, the end walls' doors, a double row in wide halls, then the aisles."""
         rng = self.rng
         for side in (-1, 1):
-            self._line(side * self.width / 2, -side, float(rng.uniform(0.3, 2)))
+            self.line(side * self.width / 2, -side, float(rng.uniform(0.3, 2)))
         if self.width > 8 and rng.random() < 0.8:
             start = float(rng.uniform(2.5, 4))
             for side in (-1, 1):
-                self._line(side * 0.03, side, start, stop=self.length - 3, row=True)
+                self.line(side * 0.03, side, start, stop=self.length - 3, row=True)
         for x, yaw in ((0.03, math.pi / 2), (self.length - 0.03, -math.pi / 2)):
             if rng.random() < 0.6:
                 self.place(fixtures.door(self.sampler, self.height), x, float(rng.uniform(-0.3, 0.3)) * self.width, yaw)
         for _ in range(int(rng.integers(2, 6 + int(self.width / 2)))):
             self._obstacle()
 
-    def _line(self, wall_y: float, inward: int, x: float, stop: float | None = None, row: bool = False) -> None:
+    def line(self, wall_y: float, inward: int, x: float, stop: float | None = None, row: bool = False) -> None:
         """Pieces along a wall (or one side of a row of racks) at ``wall_y``; the room is on the ``inward`` side."""
         rng, sampler = self.rng, self.sampler
         stop = self.length - 0.5 if stop is None else stop

@@ -32,7 +32,8 @@ def test_same_numbers_same_place(place):
 def described(item: object) -> str:
     """A scene in words and numbers, textures by their sizes. To the micrometre: beyond it processors differ."""
     if dataclasses.is_dataclass(item):
-        return repr([described(getattr(item, field.name)) for field in dataclasses.fields(item)])
+        values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+        return repr([described(value) for name, value in values.items() if LATER.get(name, item) != value])
     if isinstance(item, np.ndarray):
         return repr(item.shape)
     if isinstance(item, Mapping):
@@ -42,6 +43,7 @@ def described(item: object) -> str:
     return f"{round(float(item), 6) + 0.0:.6f}" if isinstance(item, (float, np.floating)) else repr(item)
 
 
+LATER = {"optics": "opaque", "profile": ()}  # fields that came after the seeds, and what they are in these scenes
 SCENES = {
     ("robot", 1): "03e8497ae4e4a719",
     ("robot", 2): "0987f4e6dfc79cf9",

@@ -1,0 +1,167 @@
+"""The cells of the window and what each remembers: ground, obstacles, edges of drops, where the robot drove."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.costmap.drops import LEAST_FRAMES, LEAST_MOTION_M
+from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
+from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, grown, overlap
+from gemini_ros.core.costmap.log_odds import Odds
+from gemini_ros.core.costmap.margins import widen
+from gemini_ros.core.costmap.meaning import (
+    DROP_BIN,
+    HIT_BITS,
+    IS_DROP,
+    IS_DROP_OF_FLOOR,
+    IS_DYNAMIC,
+    IS_STUBBORN,
+    IS_YIELDING,
+    LOW_BIN,
+    MeaningTable,
+)
+from gemini_ros.core.costmap.points import Evidence, places
+from gemini_ros.core.costmap.without_depth import NOTHING
+
+_LETHAL = 100
+_YIELDS_AFTER = 5
+"""Frames with nothing but caution of confidence 0.9, until what stands may be driven through."""
+_ON_GROUND = np.uint16(1 << LOW_BIN | 1 << DROP_BIN)
+_MOST_COUNT = 200
+
+
+class Memory:
+    """What is remembered of each cell, by the number of the frame that said it."""
+
+    def __init__(self, config: CostmapConfig, table: MeaningTable) -> None:
+        self.corner: Corner = (0, 0)
+        self._config, self._table = config, table
+        self._times = FrameTimes()
+        self._frame = NEVER
+        self.forget()
+
+    def forget(self) -> None:
+        n = self._config.cells
+        self._odds = Odds(n)
+        self._ranks = np.zeros((n, n), np.uint8)
+        self._seen, self._hit, self._driven, self._assumed_in = (np.full((n, n), NEVER, np.int32) for _ in range(4))
+        self._dynamic = np.zeros((n, n), bool)
+        self._yields, self._edges = np.zeros((n, n), np.uint8), np.zeros((n, n), np.uint8)
+        self._edge_from = np.zeros((n, n, 2), np.float64)
+        self._assumed = np.full((n, n), NOTHING, np.int8)
+
+    def begin(self, seen: Ages) -> None:
+        """What comes from now on was said by a frame of these times."""
+        self._frame = self._times.add(seen, self._config.memory_s)
+        self._now = seen
+
+    def move_to(self, corner: Corner) -> None:
+        """Move the window; what leaves it is forgotten."""
+        if corner == self.corner:
+            return
+        target, source = overlap(corner, self.corner, self._config.cells)
+        old = dict(vars(self)), dict(vars(self._odds))
+        self.forget()
+        for mine, before in zip((self, self._odds), old, strict=True):
+            for name, cells in vars(mine).items():
+                if isinstance(cells, np.ndarray):
+                    cells[target] = before[name][source]
+        self.corner = corner
+
+    def hits(self, evidence: Evidence, camera_xy: tuple[float, float]) -> npt.NDArray[np.bool_]:
+        """Remember what was hit; returns where, bool (cells, cells)."""
+        bits = evidence.bits
+        self._edges_seen(bits, camera_xy)
+        rows, columns = places((bits & HIT_BITS) != 0)
+        said = bits[rows, columns]
+        again = self._odds.lethal[rows, columns] != 0
+        stale = again & ~self._times.fresh(self._hit[rows, columns], self._now, self._config.memory_s)
+        self._odds.forget(rows[stale], columns[stale])
+        self._odds.hit(rows, columns, said & HIT_BITS)
+        self._hit[rows, columns] = self._frame
+        self._dynamic[rows, columns] = (said & IS_DYNAMIC) != 0
+        hit = (bits & HIT_BITS) != 0
+        if self._config.caution_stands:
+            self._count_yielding(bits, hit)
+        return hit
+
+    def _edges_seen(self, bits: npt.NDArray[np.uint16], camera_xy: tuple[float, float]) -> None:
+        """An edge that was seen in enough frames, from places far enough apart, is a hit."""
+        rows, columns = places((bits & IS_DROP) != 0)
+        if not len(rows):
+            return
+        first = self._edges[rows, columns] == 0
+        self._edge_from[rows[first], columns[first]] = camera_xy
+        self._edges[rows, columns] = np.minimum(self._edges[rows, columns] + 1, _MOST_COUNT)
+        moved = np.hypot(*(self._edge_from[rows, columns] - camera_xy).T)
+        certain = (self._edges[rows, columns] >= LEAST_FRAMES) & (moved >= LEAST_MOTION_M)
+        bits[rows[certain], columns[certain]] |= np.uint16(1 << DROP_BIN)
+
+    def _count_yielding(self, bits: npt.NDArray[np.uint16], hit: npt.NDArray[np.bool_]) -> None:
+        gives_way = hit & ((bits & IS_YIELDING) != 0)
+        stays = (bits & IS_STUBBORN) != 0
+        near_moving = grown(hit & ((bits & IS_DYNAMIC) != 0))
+        self._yields[gives_way] = np.minimum(self._yields[gives_way] + 1, _YIELDS_AFTER)
+        self._yields[stays | near_moving] = 0
+
+    def not_hit(
+        self, hit: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.uint16]]:
+        """Rows, columns and parts of what is remembered where nothing was hit, nor in the cells around."""
+        rows, columns = places((self._odds.lethal != 0) & ~grown(hit))
+        return rows, columns, self._odds.lethal[rows, columns]
+
+    def misses(
+        self,
+        rows: npt.NDArray[np.intp],
+        columns: npt.NDArray[np.intp],
+        through: npt.NDArray[np.uint16],
+        on_ground: npt.NDArray[np.bool_],
+    ) -> None:
+        """Contradict the parts ``through`` of cells, and what lies on or below the ground ``on_ground``."""
+        bits = np.where(on_ground, through | _ON_GROUND, through) & self._odds.lethal[rows, columns]
+        self._odds.miss(rows, columns, bits, self._dynamic[rows, columns])
+
+    def ground(self, evidence: Evidence) -> None:
+        """Remember what was said of the ground. Where something was hit, or an edge seen, it is not known."""
+        ranks, bits = evidence.ranks, evidence.bits
+        said = ranks != 0
+        np.copyto(self._ranks, ranks, where=said)
+        self._seen[said] = self._frame
+        self._edges[self._table.passable(ranks) & ((bits & (IS_DROP | IS_DROP_OF_FLOOR)) == 0)] = 0
+
+    def drive_over(self, xy: tuple[float, float], ranks: npt.NDArray[np.uint8]) -> None:
+        """The robot stands there: free, until ``ranks`` of a frame say otherwise."""
+        radius, resolution, n = self._config.robot_radius_m, self._config.resolution_m, self._config.cells
+        if not radius:
+            return
+        refused = (ranks != 0) & ~self._table.passable(ranks)
+        x, y = ((np.arange(n) + corner + 0.5) * resolution - at for corner, at in zip(self.corner, xy, strict=True))
+        self._driven[np.hypot(x, y[:, None]) <= radius] = self._frame
+        self._driven[refused] = NEVER
+
+    def assume(self, cells: npt.NDArray[np.int8]) -> None:
+        """Remember what labels without depth say."""
+        said = cells != NOTHING
+        np.copyto(self._assumed, cells, where=said)
+        self._assumed_in[said] = self._frame
+
+    def drawn(self, now: Ages, margin_m: float) -> npt.NDArray[np.int8]:
+        """The window as a map, int8 (cells, cells)."""
+        config = self._config
+        seen = self._times.fresh(self._seen, now, config.decay_s)
+        data = np.where(seen, self._table.occupancy[self._ranks], np.int8(-1))
+        if config.without_depth == PROJECT:
+            assumed = ~seen & self._times.fresh(self._assumed_in, now, config.decay_s)
+            np.copyto(data, self._assumed, where=assumed)
+        if config.robot_radius_m:
+            driven = self._times.fresh(self._driven, now, config.memory_s)
+            data[driven & (data < 0)] = 0
+        lethal = (self._odds.lethal != 0) & self._times.fresh(self._hit, now, config.memory_s)
+        data[lethal] = _LETHAL
+        if config.caution_stands:
+            data[lethal & (self._yields >= _YIELDS_AFTER)] = self._table.standing_cost
+        if margin_m and (moving := lethal & self._dynamic).any():
+            data[widen(moving, margin_m, config.resolution_m)] = _LETHAL
+        return data

@@ -1,0 +1,87 @@
+"""Free comes from ground: measured, or between two rows that belong together."""
+
+import numpy as np
+import pytest
+
+from gemini_ros.core.costmap import SemanticCostmap
+from gemini_ros.core.costmap.grid import CostmapConfig
+from gemini_ros.core.frames import Intrinsics, Segmentation
+from gemini_ros.core.transforms import camera_in_base
+from test.core.costmap.scene import FLOOR, GRASS, LABELS, WALL, cell
+
+# Two columns; neighbouring rows see the ground 1 m below at 1, 2 and 4 m: 0.25 m a cell, so 4 and 8 cells apart.
+CAMERA = Intrinsics(2, 3, 4.0, 4.0, 0.0, -1.0)
+LEVEL = camera_in_base([0.125, 0.125, 1.0, 0.0, 0.0, 0.0])
+CONFIG = CostmapConfig(
+    size_m=10.0, resolution_m=0.25, min_height_m=0.05, tilt_error_deg=0, depth_noise_per_m=0, max_slope_deg=0,
+    floor_fit=False,
+)  # fmt: skip
+DEPTHS = [4.0, 2.0, 4 / 3]
+
+
+def seen(depths=DEPTHS, labels=(FLOOR,) * 3, confidence=(255,) * 3):
+    """The map of one image column, from the top row to the bottom one; the other column measures nothing."""
+    depth = np.full((3, 2), np.nan, np.float32)
+    depth[:, 0] = depths
+    said = Segmentation(
+        np.repeat(np.array(labels, np.uint8)[:, None], 2, 1), np.repeat(np.array(confidence, np.uint8)[:, None], 2, 1)
+    )
+    maps = []
+    for warm in (False, True):
+        costmap = SemanticCostmap(CONFIG, LABELS)
+        if warm:
+            costmap.warm_up()
+        costmap.update(said, depth, CAMERA, LEVEL, 0)
+        maps.append(costmap.render(0, (0, 0)))
+    np.testing.assert_array_equal(maps[0].data, maps[1].data)
+    return [cell(maps[0], 0.125 + 0.25 * number, 0.125) for number in range(18)]
+
+
+def test_between_two_rows_on_one_plane_there_is_ground():
+    assert seen() == [-1] * 5 + [0] * 12 + [-1]
+
+
+@pytest.mark.parametrize(
+    ("depths", "far", "near"),
+    [
+        ([4.0, np.nan, 4 / 3], [-1] * 7 + [0], [-1] * 2),
+        ([np.nan, 2.0, 4 / 3], [-1] * 8, [0, 0]),
+        ([4.0, 2.0, np.nan], [0] * 8, [-1] * 2),
+    ],
+    ids=["hole between", "top missing", "bottom missing"],
+)
+def test_no_ground_is_made_up_over_a_hole_in_the_depth(depths, far, near):
+    found = seen(depths)
+    assert found[9:17] == far
+    assert found[6:8] == near
+
+
+def test_two_rows_at_different_heights_do_not_belong_together():
+    assert seen([3.85, 2.0, 4 / 3])[9:15] == [-1] * 6  # 3.75 cm higher, and still ground
+
+
+@pytest.mark.parametrize(("far", "between"), [(FLOOR, 0), (GRASS, 40), (WALL, -1), (255, -1)])
+def test_the_worse_of_the_two_says_what_lies_between(far, between):
+    found = seen(labels=(far, FLOOR, FLOOR))
+    assert found[9:16] == [between] * 7
+    assert found[5:9] == [0] * 4
+
+
+def test_a_label_without_confidence_makes_no_ground_between():
+    assert seen(confidence=(100, 255, 255))[9:17] == [-1] * 8
+
+
+def test_a_view_from_above_needs_no_filling():
+    """Looking straight down no row is far from the next."""
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    down = np.diag([1.0, -1.0, -1.0, 1.0])
+    down[:3, 3] = 0.125, 0.125, 2.0
+    camera = Intrinsics(5, 3, 8.0, 8.0, 2.0, 1.0)
+    costmap.update(
+        Segmentation(np.zeros((3, 5), np.uint8), np.full((3, 5), 255, np.uint8)),
+        np.full((3, 5), 2.0, np.float32),
+        camera,
+        down,
+        0,
+    )
+    assert (costmap.render(0, (0, 0)).data == 0).sum() == 15
