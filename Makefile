@@ -73,7 +73,7 @@ live_tests := test/nodes test/demo test/faults test/installed_ros
 further := -m "not torch and not slow and not once"
 last = $(lastword $(pythons))
 further_live = $(if $(slow),$(live_tests),test/demo)
-further_robots = $(if $(slow),$(pythons)) $(robots)
+further_robots = $(if $(slow),$(pythons)) $(filter-out $(lastword $(robots)),$(robots))
 ifdef ROS_DISTRO
 room_tests := $(robot_tests) test/bags test/doctor test/report test/evaluation
 main := -m "not torch$(if $(slow),, and not slow)"
@@ -99,6 +99,7 @@ endef
 test-rooms:
 	$(call run,,$(main) $(room_tests))
 	$(foreach name,$(if $(slow),$(last)),$(call run,-$(name),$(further) $(further_live)))
+	$(foreach name,$(lastword $(robots)),$(call run,-$(name),$(further) $(robot_tests)))
 
 test-live:
 	$(call run,,$(main) $(live_tests))

@@ -39,12 +39,12 @@ MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
 # What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
 INPUTS = {
     "rgb/image": "Colour: rgb8, bgr8, rgba8, bgra8, YUV 4:2:2 (uyvy, yuyv), 8-bit Bayer, mono8.",
-    "rgb/camera_info": "Intrinsics of the grid on which all images lie. A latched one arrives too.",
+    "rgb/camera_info": "Camera of the grid onto which all images are brought. A latched one arrives too.",
     "depth/image": "Depth (REP 118): 16UC1 or mono16 in millimetres, 0 = none; 32FC1 in metres, NaN = none.",
-    "depth/camera_info": "Taken where RGB has none.",
+    "depth/camera_info": "Camera of depth that is registered; the grid's where RGB has none and depth lies on it.",
     "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
     "Celsius; 32FC1 in degrees Celsius.",
-    "thermal/camera_info": "Taken where RGB has none.",
+    "thermal/camera_info": "The same for thermal.",
     "odom": "Odometry of `costmap.base_frame`. With TF it is used where TF does not know `costmap.frame`.",
 }
 OUTPUTS = {

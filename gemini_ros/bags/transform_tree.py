@@ -30,6 +30,7 @@ class TransformTree:
         self._parents: dict[str, str] = {}
         self._static: dict[str, Matrix] = {}
         self._moving: dict[str, PoseBuffer] | None = None
+        self._unusable: dict[str, str] = {}
         self._topics = [topic for name in (STATIC, MOVING) if (topic := self._topic(name))]
         for child, parent, _, matrix in self._read(STATIC):
             self._parents[child], self._static[child] = parent, matrix
@@ -73,6 +74,12 @@ class TransformTree:
             found.append(parent)
         return found
 
+    def _loop(self, frame: str) -> list[str] | None:
+        """The frames of a loop above ``frame``, the first one again at the end; ``None`` where there is none."""
+        above = self._ancestors(frame)
+        again = self._parents.get(above[-1])
+        return None if again is None else [*reversed(above[above.index(again) :]), above[-1]]
+
     def _along(self, frames: Iterable[str], stamp: int) -> Matrix:
         """``ancestor_from_frame`` of the first of a chain."""
         whole = np.eye(4)
@@ -92,6 +99,11 @@ class TransformTree:
         """Which frames are connected, and which link is missing."""
         known = sorted({*self._parents, *self._parents.values()})
         named = " and ".join(self._topics)
+        if faults := [text for frame, text in self._unusable.items() if frame in (*self._ancestors(source), target)]:
+            return faults[0]
+        for frame in (source, target):
+            if (loop := self._loop(frame)) is not None:
+                return f"{named} go round in a loop, {' -> '.join(loop)}: let each frame have one parent"
         if not known:
             return f"no /{STATIC} in the bag"
         unknown = [frame for frame in (source, target) if frame not in known]
@@ -124,11 +136,13 @@ class TransformTree:
                 continue
             for stamped in transforms:
                 t, q = stamped.transform.translation, stamped.transform.rotation
+                child, parent = stamped.child_frame_id.lstrip("/"), stamped.header.frame_id.lstrip("/")
                 try:
                     matrix = from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-                except ValueError:
+                except ValueError as error:
+                    self._unusable[child] = f"{topic}: the transform from {parent} to {child} is none ({error})"
                     continue
-                yield stamped.child_frame_id.lstrip("/"), stamped.header.frame_id.lstrip("/"), stamp_ns(stamped), matrix
+                yield child, parent, stamp_ns(stamped), matrix
 
     def _topic(self, name: str) -> str | None:
         """``/NAME``, or that of the namespace that shares most with the image's."""

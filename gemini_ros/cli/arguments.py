@@ -137,13 +137,19 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace, more: Mapping[str, Any]) -> Settings:
-    """The settings of ``--params``, of the command's own options (``more``) and of ``--set``; the later one wins."""
+    """The settings of a camera's file, of ``--params``, of the command's own options (``more``) and of ``--set``; the
+    later one wins.
+    """
     from gemini_ros.pipeline import settings
 
-    values = settings.read_parameter_file(args.params) if args.params else {}
+    values = settings.values_of_camera(choice_of(args).file) if "camera" in args else {}
+    values |= settings.read_parameter_file(args.params) if args.params else {}
     for sentence in settings.foreign_names(settings.names_for_every_node(args.params)) if args.params else ():
         print(f"gemini-ros: {args.params}: {sentence}", file=sys.stderr)
-    return settings.make_settings(values | dict(more) | dict(map(settings.parse_assignment, args.assignments)))
+    values = values | dict(more) | dict(map(settings.parse_assignment, args.assignments))
+    for sentence in settings.renamed(values):
+        print(f"gemini-ros: {sentence}", file=sys.stderr)
+    return settings.make_settings(values)
 
 
 def add_camera(parser: argparse.ArgumentParser) -> None:

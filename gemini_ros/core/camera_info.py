@@ -57,6 +57,10 @@ class CameraCalibration:
         x0, y0, width, height = self.roi
         cut = (width or self.size[0]) // self.binning[0], (height or self.size[1]) // self.binning[1]
         if image_size is None or image_size == cut:
+            if min(self.roi) < 0 or x0 + width > self.size[0] or y0 + height > self.size[1]:
+                raise FrameError(
+                    f"camera_info: roi {width}x{height} at {x0}, {y0} reaches out of {_text(self.size)}: {_CURE}"
+                )
             return _cut(full, cut, (x0, y0), self.binning)
         if image_size == self.size:
             return full

@@ -72,6 +72,11 @@ class Lens:
         return np.where(seen, x, np.nan), np.where(seen, y, np.nan), depth
 
     @property
+    def widest(self) -> float:
+        """The angle from the axis, in radians, up to which what the lens makes of it grows."""
+        return float(np.arctan(_farthest(self)))
+
+    @property
     def _k(self) -> Values:
         """k1 to k4 of ``equidistant``."""
         return np.array([*self.coefficients, *[0.0] * 4])[:4]
@@ -83,7 +88,7 @@ class Lens:
 
     def _undistort_angles(self, x: Values, y: Values) -> tuple[Values, Values]:
         """The angle of each distorted one, by Newton's method; it grows with it up to the widest."""
-        k, widest = self._k, np.arctan(_farthest(self))
+        k, widest = self._k, self.widest
         distorted = np.hypot(x, y)
         angle = np.minimum(distorted, widest)
         for _ in range(_ROUNDS):

@@ -61,8 +61,8 @@ def too_little(
     found = ", ".join(f"{n} are {what}" for n, what in sides.values() if n)
     span = f"; read {read.min():.4g} to {read.max():.4g} {unit}" if len(read) else ""
     return (
-        f"{name} measures next to nothing, {sides[most][1]}: {count} of {size} pixels lie within {low:g} to {high:g} "
-        f"{unit}, {found}{span}: {_CURES.get((name, most), 'check the unit of the images')}"
+        f"{name} measures next to nothing, {sides[most][1]}: {count} of {size} pixels lie within {low:.4g} to "
+        f"{high:.4g} {unit}, {found}{span}: {_CURES.get((name, most), 'check the unit of the images')}"
     )
 
 

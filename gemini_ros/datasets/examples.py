@@ -19,7 +19,7 @@ from gemini_ros.datasets.folder import SIMULATED, find_frames
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.pipeline.bag_walk import BagWalk, Step
-from gemini_ros.pipeline.settings import DEFAULTS, make_settings
+from gemini_ros.pipeline.settings import DEFAULTS, make_settings, values_of_camera
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice
 
 
@@ -134,7 +134,8 @@ class BagFrames:
         self.modalities = tuple(modalities)
         pair = self.modalities if len(self.modalities) < 3 else ("rgb", "thermal")
         settings = {"modalities": list(self.modalities), "sync.slop_s": slop_s, "missing.policy": "hold"}
-        self._walk = BagWalk(reader, pair, make_settings(settings), choice=choice)
+        settings = make_settings(values_of_camera(choice.file) | settings)
+        self._walk = BagWalk(reader, pair, settings, choice=choice)
         topic = self._walk.topics.labels
         self.labels: Mapping[int, Labels] = LabelImages(reader, topic) if labels and topic else {}
         self.incomplete = 0

@@ -18,7 +18,7 @@ from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
 from gemini_ros.pipeline.bag_walk import BagWalk
-from gemini_ros.pipeline.settings import make_settings
+from gemini_ros.pipeline.settings import make_settings, values_of_camera
 from gemini_ros.pipeline.summary import Summary
 from gemini_ros.report.canvas import GOOD, WARNING, Canvas
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
@@ -61,7 +61,7 @@ def live_moments(run: Run) -> Iterator[Moment]:
     plan, changes = run.plan, run.statistics["mode_changes"]
     starts = [change["seconds"] for change in changes]
     with BagReader(plan.bag) as bag:
-        settings = make_settings({"modalities": list(plan.streams)})
+        settings = make_settings(values_of_camera(plan.choice.file) | {"modalities": list(plan.streams)})
         for step in BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice).frames():
             stamp = step.frame.stamp_ns
             if stamp not in run.labels:

@@ -20,7 +20,7 @@ from gemini_ros.core.metrics import Scores
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
 from gemini_ros.pipeline.bag_walk import BagWalk
-from gemini_ros.pipeline.settings import make_settings
+from gemini_ros.pipeline.settings import make_settings, values_of_camera
 from gemini_ros.pipeline.summary import Summary, score_fields, summary_from_json
 
 _NODE_ONLY = ("identities", "lost_in_transport")
@@ -170,7 +170,7 @@ def _fault_failures(run: Run, summary: Summary) -> list[str]:
 
 def _allowed_pairs(plan: Plan, bag: BagReader) -> int:
     """The pairs the node's matcher makes of the bag if no image is lost on the way."""
-    settings = make_settings({"modalities": list(plan.info.modality_names)})
+    settings = make_settings(values_of_camera(plan.choice.file) | {"modalities": list(plan.info.modality_names)})
     walk = BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice)
     return sum(match.kind == "pair" for moment in walk.moments() for match in moment.matches)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import NOTES_TOPIC, Topics
+from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core.camera_info import CameraCalibration
 from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.frames import MODALITIES, FrameError
-from gemini_ros.pipeline.grid import assumption, require_frame, require_size
+from gemini_ros.pipeline.grid import assumption
 from gemini_ros.pipeline.image_topics import is_own_output
+from gemini_ros.pipeline.intake import NO_CAMERA_INFO
+from gemini_ros.pipeline.onto_grid import OntoGrid, View
+from gemini_ros.pipeline.settings import make_settings, values_of_camera
 from gemini_ros.pipeline.streams import DETECTED, IMAGES, StreamChoice, aligned_streams, find_topics, topic_lines
 
 _NO_STREAM: dict[str, str | None] = {name: None for name in vars(Topics())}
@@ -85,7 +89,9 @@ def check_bag(path: str | Path, choice: StreamChoice = DETECTED) -> BagCheck:
         checks = tuple(seen[topic].result(topic, msgtype) for topic, msgtype in reader.topics.items())
         if not names:
             notes.append("no stream of a camera: these are what a segmenter published")
-        errors, assumed = _grids({s: seen[t] for s, t in topics.images().items()}, aligned_streams(topics, choice))
+        settings = make_settings(values_of_camera(choice.file))
+        transforms = TransformTree(reader, topics.rgb or "").at
+        errors, assumed = _grids(topics, seen, OntoGrid(settings, aligned_streams(topics, choice), transforms))
         errors += _camera_errors(topics, seen)
         return BagCheck(checks, tuple(topic_lines(reader, topics)), (*notes, *assumed), tuple(errors))
 
@@ -171,27 +177,42 @@ class _Seen:
         return TopicCheck(topic, msgtype, self.stream, count, rate, gap, frozenset(self.sizes), errors)
 
 
-def _grids(images: dict[str, _Seen], aligned: frozenset[str]) -> tuple[list[str], list[str]]:
-    """Errors of images that are not on the grid of RGB, and what is taken for granted of those that are said to be."""
-    errors, assumed = [], []
+def _grids(topics: Topics, seen_of: Mapping[str, _Seen], grid: OntoGrid) -> tuple[list[str], list[str]]:
+    """Errors of images that have no way onto the grid of RGB, and how those come there that do not lie on it."""
+    errors, notes = [], []
+    images = {stream: seen_of[topic] for stream, topic in topics.images().items()}
     for stream, seen in images.items():
         if len(seen.sizes) > 1:
             found = ", ".join(f"{w}x{h}" for w, h in sorted(seen.sizes))
             errors.append(f"{stream}: images of different size ({found}): set the camera's resolution")
     rgb = images.get("rgb")
-    if rgb is None:
-        return errors, assumed
+    if rgb is None or not rgb.sizes:
+        return errors, notes
+    of_rgb = _view(topics, seen_of, "rgb", next(iter(rgb.frames)), max(rgb.sizes))
     for stream, seen in images.items():
         if stream not in MODALITIES or stream == "rgb":
             continue
+        for frame, size in product(seen.frames, sorted(seen.sizes)):
+            view, stamp = _view(topics, seen_of, stream, frame, size), min(seen.stamps_ns, default=0)
+            try:
+                way = grid.way(stream, view, of_rgb, stamp)
+            except FrameError as error:
+                errors.append(f"{stream}: {error}")
+                break
+            if way is not None:
+                notes.append(f"{stream}: {size[0]}x{size[1]} in {frame!r} is registered onto the grid of RGB")
+            elif stream in grid.aligned:
+                notes.append(assumption(stream, frame, of_rgb.frame))
+    return errors, [text for text in notes if text]
+
+
+def _view(topics: Topics, seen: Mapping[str, _Seen], stream: str, frame: str, size: tuple[int, int]) -> View:
+    """What a bag says of the camera of some images."""
+    info = getattr(topics, f"{stream}_info")
+    fault = NO_CAMERA_INFO
+    for calibration in seen[info].calibrations if info else ():
         try:
-            for frame in seen.frames:
-                if stream in aligned:
-                    assumed.append(assumption(stream, frame, next(iter(rgb.frames), "")))
-                else:
-                    require_frame(stream, frame, next(iter(rgb.frames), ""))
-            for size in sorted(seen.sizes if rgb.sizes else ()):
-                require_size(stream, size, max(rgb.sizes))
+            return View(frame, size, calibration.intrinsics(image_size=size))
         except FrameError as error:
-            errors.append(f"{stream}: {error}")
-    return errors, [text for text in assumed if text]
+            fault = str(error)
+    return View(frame, size, None, fault)

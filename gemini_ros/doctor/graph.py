@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gemini_ros.core.frames import FrameError, Intrinsics
+from gemini_ros.core.calibration import CannotTellError, ClockOffset, ImageTrack, clock_offset
+from gemini_ros.core.frames import Intrinsics
 from gemini_ros.doctor.findings import Finding, error, ok, warn
 from gemini_ros.doctor.middleware import FAST_DDS, loss_finding, writer_finding
 from gemini_ros.pipeline.cameras import StreamTopics
-from gemini_ros.pipeline.grid import require_frame
+from gemini_ros.pipeline.grid import aligned_setting, another_frame, in_rgb_setting, one_frame
+from gemini_ros.pipeline.settings import MAX_OFFSET_S
 from gemini_ros.pipeline.topic_names import is_registered
 
 #: Defaults of the segmenter's sync.slop_s and missing.timeout_s.
@@ -47,7 +49,10 @@ class Image:
 
 @dataclass(frozen=True)
 class StreamSeen:
-    """One stream. ``size`` (width, height) and ``fault`` are of the first image; ``lost`` by the gaps in the stamps."""
+    """One stream. ``size`` (width, height) and ``fault`` are of the first image; ``lost`` by the gaps in the stamps.
+
+    ``track``: images to compare the motion of, as far as they were kept.
+    """
 
     topics: StreamTopics
     publishers: tuple[Endpoint, ...] = ()
@@ -58,6 +63,7 @@ class StreamSeen:
     intrinsics: Intrinsics | None = None
     info_fault: str = ""
     lost: int = 0
+    track: ImageTrack | None = None
 
     @property
     def rate_hz(self) -> float | None:
@@ -214,6 +220,9 @@ def _sizes(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
     if len(set(sizes.values())) < 2:
         return []
     found = ", ".join(f"{stream} {width}x{height}" for stream, (width, height) in sizes.items())
+    cameras = {stream: seen.intrinsics for stream, seen in arrived.items() if stream in sizes}
+    if all(camera and (camera.width, camera.height) == sizes[stream] for stream, camera in cameras.items()):
+        return [ok("sizes", f"{found}, which are registered")]
     return [error("sizes", found, "enable align_depth, or register the images to the grid of RGB")]
 
 
@@ -225,11 +234,23 @@ def _frames(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
     for stream, seen in arrived.items():
         if seen.topics.aligned or is_registered(seen.topics.image):
             continue
-        try:
-            require_frame(stream, frames[stream], frames.get("rgb", frames[stream]))
-        except FrameError as fault:
-            return [error("frames", shown, str(fault))]
+        rgb_frame = frames.get("rgb", frames[stream])
+        if not one_frame(frames[stream], rgb_frame):
+            return [_other_frame(stream, frames[stream], rgb_frame, shown, arrived)]
     return [ok("frames", shown)]
+
+
+def _other_frame(stream: str, frame: str, rgb_frame: str, shown: str, arrived: Mapping[str, StreamSeen]) -> Finding:
+    """Images that are registered if TF has what it takes, which nobody knows here."""
+    if lacking := [name for name in ("rgb", stream) if arrived[name].intrinsics is None]:
+        why = f"no camera_info of {' and '.join(lacking)}"
+        return error("frames", shown, str(another_frame(stream, frame, rgb_frame, why)))
+    return warn(
+        "frames",
+        shown,
+        f"they are registered by TF: see that it has {rgb_frame} from {frame} (ros2 run tf2_ros tf2_echo), or set "
+        f"{in_rgb_setting(stream)}; if the driver registers them itself, set {aligned_setting(stream)}: true",
+    )
 
 
 def _offsets(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
@@ -238,13 +259,28 @@ def _offsets(arrived: Mapping[str, StreamSeen]) -> list[Finding]:
     found = []
     for stream in others:
         what, offset = f"{stream} offset", stamp_offset_ms(arrived[base], arrived[stream])
+        by_motion = _clock_offset(arrived[base], arrived[stream], offset)
+        how = ""
+        if by_motion:
+            offset = -1e3 * by_motion.offset_s
+            how = f" (by the motion of the images, {-1e3 * by_motion.high_s:+.0f} to {-1e3 * by_motion.low_s:+.0f})"
+        text = f"stamps {offset:+.0f} ms from those of {base}{how}"
         if abs(offset) <= SLOP_MS:
-            found.append(ok(what, f"stamps {offset:+.0f} ms from those of {base}"))
+            found.append(ok(what, text))
             continue
         cure = f"synchronise the cameras' clocks, or set sync.offset_s.{stream}: {-offset / 1e3:.3f}"
-        text = f"stamps {offset:+.0f} ms from those of {base}, more than sync.slop_s ({SLOP_MS:.0f} ms)"
-        found.append(error(what, text, cure))
+        found.append(error(what, f"{text}, more than sync.slop_s ({SLOP_MS:.0f} ms)", cure))
     return found
+
+
+def _clock_offset(base: StreamSeen, other: StreamSeen, stamps_ms: float) -> ClockOffset | None:
+    """By the motion of both, near what the stamps tell; ``None`` where they cannot tell."""
+    if base.track is None or other.track is None:
+        return None
+    try:
+        return clock_offset(base.track, other.track, float(np.clip(-stamps_ms / 1e3, -MAX_OFFSET_S, MAX_OFFSET_S)))
+    except CannotTellError:
+        return None
 
 
 def stamp_offset_ms(base: StreamSeen, other: StreamSeen) -> float:

@@ -6,10 +6,14 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.bags.label_images import LabelImages, count
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.metrics import Scores
+from gemini_ros.core.registration import resized
 from gemini_ros.evaluation.outputs import OutputBag, outputs_path
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
@@ -53,7 +57,7 @@ def evaluate_bag(
         topics = run.walk.topics
         say(topic_lines(reader, topics, settings))
         truth = LabelImages(reader, topics.labels) if topics.labels else None
-        scorer = _Scorer(truth, len(label_set))
+        scorer = _Scorer(truth, len(label_set), settings.grid_size)
         outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, write)) if write else None
         sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
@@ -65,7 +69,7 @@ def evaluate_bag(
             if outputs is not None:
                 outputs.add(result)
             if sampled.takes(result.now_ns, result.mode):
-                moments.append(_moment(result, reader.start_ns, truth))
+                moments.append(_moment(result, reader.start_ns, scorer.truth_of(result)))
         matcher = run.walk.intake.matcher
         summary = summarise(
             streams=matcher.counts,
@@ -96,19 +100,23 @@ def evaluate_bag(
 
 
 class _Scorer:
-    """The scores over all frames with truth of an equal stamp."""
+    """The scores over all frames with truth of an equal stamp, brought to the size of the grid where one is set."""
 
-    def __init__(self, truth: LabelImages | None, n_classes: int) -> None:
-        self._truth = truth
+    def __init__(self, truth: LabelImages | None, n_classes: int, grid_size: tuple[int, int] | None) -> None:
+        self._truth, self._grid_size = truth, grid_size
         self.scores = Scores(n_classes)
         self.frames = 0
 
     def add(self, result: Result) -> None:
-        stamp = result.frame.stamp_ns
-        if self._truth is not None and stamp in self._truth:
-            segmentation = result.segmentation
-            count(self.scores, stamp, self._truth[stamp], segmentation.labels, segmentation.confidence)
+        truth, segmentation = self.truth_of(result), result.segmentation
+        if truth is not None:
+            count(self.scores, result.frame.stamp_ns, truth, segmentation.labels, segmentation.confidence)
             self.frames += 1
+
+    def truth_of(self, result: Result) -> npt.NDArray[np.uint8] | None:
+        """The true labels of a frame, if there are any."""
+        truth = None if self._truth is None else self._truth.get(result.frame.stamp_ns)
+        return truth if truth is None or self._grid_size is None else resized(truth, self._grid_size)
 
     def notes(self) -> list[str]:
         if self._truth is None:
@@ -118,13 +126,13 @@ class _Scorer:
         return [f"truth: {fault}" for fault in self._truth.damaged[:_NOTES_KEPT]]
 
 
-def _moment(result: Result, start_ns: int, truth: LabelImages | None) -> Moment:
+def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None) -> Moment:
     return Moment(
         seconds=(result.now_ns - start_ns) / 1e9,
         mode=result.mode,
         frame=result.frame,
         labels=result.segmentation.labels,
-        truth=truth.get(result.frame.stamp_ns) if truth is not None else None,
+        truth=truth,
         occupancy=result.occupancy,
         robot=result.robot,
     )

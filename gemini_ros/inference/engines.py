@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -136,11 +136,14 @@ class Engine:
 def local_job(
     model: Path,
     info: ModelInfo,
-    camera_size: tuple[int, int] | None,
+    camera_size: tuple[int, int] | Callable[[], tuple[int, int] | None] | None,
     library: str = "tensorrt",
     options: BuildOptions = _DEFAULT_OPTIONS,
 ) -> EngineJob:
-    """The job for the GPU of this machine. Raises ``ModelError`` with all that it lacks, and what to install."""
+    """The job for the GPU of this machine. Raises ``ModelError`` with all that it lacks, and what to install.
+
+    ``camera_size`` may be a call that gives it, made only where there is a GPU with its library.
+    """
     faults = []
     gpu = trt = None
     try:
@@ -155,9 +158,10 @@ def local_job(
         faults.append(str(error))
     if gpu is None or trt is None or faults:
         raise ModelError("; ".join(faults))
-    if camera_size is None:
-        raise ModelError("an engine takes images of one size: set camera.size to the camera's, such as 640x480")
-    return EngineJob(model, info, camera_size, trt, "{}.{}".format(*gpu.compute_capability), gpu, options)
+    size = camera_size() if callable(camera_size) else camera_size
+    if size is None:
+        raise ModelError("an engine takes images of one size: set camera.grid to the camera's, such as 640x480")
+    return EngineJob(model, info, size, trt, "{}.{}".format(*gpu.compute_capability), gpu, options)
 
 
 def open_engine(job: Job, cache: EngineCache, progress: Progress, *, build: bool = True) -> Segmenter:

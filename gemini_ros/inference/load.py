@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gemini_ros.core.model_info import SEGMENT
@@ -27,6 +28,7 @@ def load_segmenter(
     requests: int = 1,
     build: bool = True,
     progress: Progress = lambda share, phase: None,
+    wait_for_size: Callable[[], tuple[int, int] | None] = lambda: None,
 ) -> Segmenter:
     """Load a model file.
 
@@ -35,7 +37,8 @@ def load_segmenter(
     prepares for frames of that size and refuses others; a GPU's engine needs it. ``cache_dir`` is where engines and
     measurements are kept, by default the user's cache directory, and ``build`` whether a missing engine for a GPU is
     built. ``threads`` of the CPU, by default ``default_threads()``, are shared by ``requests`` frames at once.
-    ``progress`` is first called when all that can be checked at once has been.
+    ``progress`` is first called when all that can be checked at once has been. ``wait_for_size`` is asked for the size
+    once everything else of an engine is there, where ``camera_size`` is not given.
 
     Raises ``ModelError`` for a file that can't be used, for a backend that was asked for and can't be had, and for
     a missing engine that is not to be built; ``ValueError`` for an unknown backend.
@@ -50,7 +53,7 @@ def load_segmenter(
     if backend in CPU_BACKENDS:
         return open_on_cpu(on_cpu, (backend,), "asked for")
     try:
-        job = local_job(path, info, camera_size, TENSORRT if backend == AUTO else backend)
+        job = local_job(path, info, camera_size or wait_for_size, TENSORRT if backend == AUTO else backend)
         return open_engine(job, EngineCache(cache_dir), progress, build=build)
     except EngineMissingError:
         raise

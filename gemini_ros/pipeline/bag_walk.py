@@ -14,6 +14,7 @@ from typing import Any
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import Topics
 from gemini_ros.bags.transform_tree import TransformTree
+from gemini_ros.core import registration
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
@@ -90,17 +91,18 @@ class BagWalk:
         further = sorted(set(model_modalities) - set(MODALITIES))
         self.topics = find_topics(reader, choice, settings, further)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities, choice)
+        tree = TransformTree(reader, self.topics.rgb or self.topics.depth or "")
         self.poses = OdometryPoses(
             settings.costmap_frame,
             None if settings.camera_in_base is None else camera_in_base(settings.camera_in_base),
             keep_poses_ns,
             settings.max_speed_mps,
             base_frame=settings.base_frame,
-            transforms=TransformTree(reader, self.topics.rgb or self.topics.depth or "").at,
+            transforms=tree.at,
         )
         self.required = required
         aligned = aligned_streams(self.topics, choice)
-        self.intake = Intake(required, extras, settings, self.poses.moved, ranges, aligned)
+        self.intake = Intake(required, extras, settings, self.poses.moved, ranges, aligned, tree.at)
         self._topics = {stream: stream_topics(reader, self.topics, stream, choice) for stream in self.intake.streams}
         for stream, source in self.intake.streams.items():
             source.topic = self._topics[stream][0]
@@ -185,6 +187,7 @@ class BagRun:
         self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
         self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
         self.costmap.warm_up()
+        registration.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
         self._waiting: deque[tuple[Segmented, Moment]] = deque()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.resources import find_resource, load_yaml
+from gemini_ros.pipeline.parameter_files import flat
 
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -34,11 +36,15 @@ class StreamTopics:
 
 @dataclass(frozen=True)
 class CameraFile:
-    """The streams of a camera by modality, and the topic of its robot's odometry, ``None`` where the file has none."""
+    """The streams of a camera by modality, and the topic of its robot's odometry, ``None`` where the file has none.
+
+    ``parameters``: what else the file sets, by name; ``settings.values_of_camera`` checks it.
+    """
 
     name: str
     streams: Mapping[str, StreamTopics]
     odom: str | None
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def read_camera(camera: str) -> CameraFile:
@@ -53,7 +59,8 @@ def read_camera(camera: str) -> CameraFile:
     odom = content.get("odom")
     if not isinstance(odom, (str, type(None))):
         raise ValueError(f"{where}: odom {odom!r:.80}, expected the name of a topic")
-    return CameraFile(camera, streams, None if odom is None else _absolute(odom))
+    rest = {name: entry for name, entry in content.items() if name not in (*MODALITIES, "odom")}
+    return CameraFile(camera, streams, None if odom is None else _absolute(odom), MappingProxyType(flat(rest)))
 
 
 def _stream(topics: Any, stream: str, where: str) -> StreamTopics:

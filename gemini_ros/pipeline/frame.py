@@ -20,13 +20,15 @@ _NOTES_KEPT = 20
 
 @dataclass(frozen=True)
 class Segmented:
-    """A frame with the network's answer, the times of its stages so far, and why its camera is not known."""
+    """A frame with the network's answer, the times of its stages so far, why its camera is not known, and why images of
+    the match were left out of it."""
 
     frame: Frame
     segmentation: Segmentation
     timer: StageTimer
     seen: Seen
     camera_fault: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class FramePipeline:
         self._settling = threading.Lock()
         self._abandoned = False
         self._under_way = 0
+        self._used: set[str] = set()
 
     def emitted(self, match: Match) -> None:
         """Count a match that the matcher gave out."""
@@ -71,8 +74,7 @@ class FramePipeline:
         images = [item for item in match.items.values() if isinstance(item, Received)]
         timer.add("preprocess", sum(item.decode_ns for item in images))
         try:
-            with timer.stage("preprocess"):
-                frame = self._intake.assemble(match)
+            frame = self._intake.assemble(match, timer)
             segmenter = self._segmenter()
             if segmenter is None:
                 raise RuntimeError("the model was unloaded")
@@ -86,7 +88,8 @@ class FramePipeline:
         _time_segment(timer, segmentation.timings_ns, time.monotonic_ns() - start_ns)
         receipt = min((item.receipt for item in images), default=Instant.of(match.time_ns))
         camera_fault = "" if frame.intrinsics else self._intake.grid_fault
-        return Segmented(frame, segmentation, timer, Seen(match.stamp_ns, match.time_ns, receipt), camera_fault)
+        seen = Seen(match.stamp_ns, match.time_ns, receipt)
+        return Segmented(frame, segmentation, timer, seen, camera_fault, self._intake.left_out(match, frame))
 
     def settle(self, outcome: Segmented | Failed) -> Segmented | None:
         """Count a match that was begun by its outcome; what there is to publish, ``None`` where nothing is."""
@@ -101,6 +104,9 @@ class FramePipeline:
             self._intake.matcher.outcome(False)
             return None
         self.counters.inferences += 1
+        self._used.update(outcome.frame.images())
+        for text in outcome.left_out:
+            self.faults.note(text)
         self.fault = ""
         return outcome
 
@@ -130,7 +136,10 @@ class FramePipeline:
     def unused(self, required: Sequence[str]) -> list[str]:
         """Of the ``required`` streams, and of depth for the map, those that brought nothing usable in the whole run."""
         counts = self._intake.matcher.counts
-        unused = [name for name in required if not counts[name].in_pairs + counts[name].singles]
+        brought = {name for name in required if counts[name].in_pairs + counts[name].singles}
+        if self.counters.inferences:
+            brought &= self._used
+        unused = [name for name in required if name not in brought]
         return unused + ["depth"] * (self._costmap.always_blind and "depth" not in unused)
 
     def abandon(self) -> int:

@@ -12,28 +12,35 @@ def aligned_setting(stream: str) -> str:
     return f"registration.{stream}.aligned"
 
 
-def require_frame(stream: str, frame: str, rgb_frame: str) -> None:
-    """Raise ``FrameError`` for images of another camera; a frame that is not named says nothing."""
-    if not frame or not rgb_frame or frame == rgb_frame:
-        return
-    raise FrameError(
-        f"frame_id {frame!r} is not that of RGB, {rgb_frame!r}: the images lie on another pixel grid. {_cure(stream)}; "
-        f"if they are registered all the same, set {aligned_setting(stream)}: true",
+def in_rgb_setting(stream: str) -> str:
+    """The parameter that says where the camera of a stream is beside that of RGB."""
+    return f"registration.{stream}.in_rgb"
+
+
+def one_frame(frame: str, rgb_frame: str) -> bool:
+    """Whether images may be of one camera; a frame that is not named says nothing."""
+    return not frame or not rgb_frame or frame == rgb_frame
+
+
+def another_frame(stream: str, frame: str, rgb_frame: str, why: str) -> FrameError:
+    """Images of another camera, which cannot be registered: ``why`` says what is missing for it, and the cure."""
+    return FrameError(
+        f"frame_id {frame!r} is not that of RGB, {rgb_frame!r}: the images lie on another pixel grid, and cannot be "
+        f"registered: {why}. {_cure(stream)}; if they are registered all the same, set {aligned_setting(stream)}: true",
         "wrong_frame",
     )
 
 
-def require_size(stream: str, size: tuple[int, int], rgb_size: tuple[int, int]) -> None:
-    """Raise ``FrameError`` for images of another size, which are on no common grid whatever anybody says."""
-    if size == rgb_size:
-        return
+def another_size(stream: str, size: tuple[int, int], rgb_size: tuple[int, int], why: str = "") -> FrameError:
+    """Images of another size, which cannot be registered, or are said to be."""
     found = f"{stream} {size[0]}x{size[1]}, rgb {rgb_size[0]}x{rgb_size[1]}"
-    raise FrameError(f"{found}: the images lie on another pixel grid. {_cure(stream)}", "wrong_size")
+    why = f", and cannot be registered: {why}" if why else ""
+    return FrameError(f"{found}: the images lie on another pixel grid{why}. {_cure(stream)}", "wrong_size")
 
 
 def assumption(stream: str, frame: str, rgb_frame: str) -> str:
     """What is taken for granted of a stream that is said to be aligned; empty where its frame_id says so itself."""
-    if not frame or not rgb_frame or frame == rgb_frame:
+    if one_frame(frame, rgb_frame):
         return ""
     return (
         f"{stream}: frame_id {frame!r} is taken to lie on the grid of RGB, {rgb_frame!r}, as it is said to be aligned"

@@ -25,11 +25,14 @@ from gemini_ros.core.frames import (
 )
 from gemini_ros.core.image_files import MAX_PIXELS
 from gemini_ros.core.measured import exposure, too_little, too_little_for_map
+from gemini_ros.core.registration import resized
 from gemini_ros.pipeline.clock import Instant
-from gemini_ros.pipeline.grid import assumption, require_frame, require_size
+from gemini_ros.pipeline.grid import assumption
+from gemini_ros.pipeline.onto_grid import OntoGrid, View
+from gemini_ros.pipeline.pose import Transforms
 from gemini_ros.pipeline.repeats import Moved
 from gemini_ros.pipeline.settings import AUTO, RECTIFIED, Settings, self_mask_of
-from gemini_ros.pipeline.statistics import FaultCounts
+from gemini_ros.pipeline.statistics import FaultCounts, StageTimer
 from gemini_ros.pipeline.sync import Match, PairMatcher
 
 _NEVER = Instant.of(0)
@@ -49,9 +52,9 @@ _TO_RETURN = 2
 class Received:
     """A decoded image on its way through the matcher.
 
-    ``image`` is the array of its modality (see ``Frame``); ``received_ns`` when its message came: by the monotonic
-    clock of a running node, by the receipt that a bag recorded. ``decode_ns`` is what decoding took, ``receipt`` when
-    the message came as evidence counts it.
+    ``image`` is the array of its modality (see ``Frame``), not yet on the grid; ``received_ns`` when its message came,
+    by the monotonic clock of a running node, by the receipt that a bag recorded. ``decode_ns`` is what decoding took,
+    ``receipt`` when the message came as evidence counts it.
     """
 
     image: np.ndarray
@@ -77,6 +80,8 @@ class ImageStream:
         """Why the last image was not usable; empty where it was."""
         self.map_fault = ""
         """Why the last depth shows the map next to nothing."""
+        self.grid_fault = ""
+        """Why the last image of a match was left out of its frame."""
         self.image_warning = ""
         self._valid_range = valid_range
         self._usable = True
@@ -122,7 +127,7 @@ class ImageStream:
     @property
     def blind(self) -> str:
         """Why the last image shows the model or the map next to nothing; empty where it does not."""
-        return self.image_fault or self.map_fault
+        return self.image_fault or self.map_fault or self.grid_fault
 
     def _judge(self, image: np.ndarray) -> None:
         """Raise ``FrameError`` for an image that the model can use next to nothing of; none is converted."""
@@ -140,12 +145,6 @@ class ImageStream:
 
     def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
         """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
-        expected = self._settings.camera_size
-        if expected is not None and size != expected:
-            raise FrameError(
-                f"{_text(size)}, camera.size is {_text(expected)}: set the camera's resolution, or the parameter",
-                "wrong_size",
-            )
         known = {"the image before it": self.size, "its camera_info": self._info_size}
         sizes = {name: known_size for name, known_size in known.items() if known_size is not None}
         largest = max(sizes, key=lambda name: math.prod(sizes[name]), default=None)
@@ -167,6 +166,15 @@ class ImageStream:
             return self._settings.rectification == RECTIFIED
         return not {"rect", "rectified"}.isdisjoint(_WORDS.split(self.topic.lower()))
 
+    def view(self, frame: str, size: tuple[int, int]) -> View:
+        """What is known of images in ``frame`` of ``size``, be it that of the last one or not."""
+        if size == self.size or self._calibration is None or self._unsettled:
+            return View(frame.lstrip("/"), size, self.intrinsics, self.camera_fault)
+        try:
+            return View(frame.lstrip("/"), size, self._calibrated(self._calibration, size))
+        except FrameError as error:
+            return View(frame.lstrip("/"), size, None, str(error))
+
     def take_info(self, message: Any) -> None:
         """Learn the camera from a sensor_msgs/CameraInfo; one that is unusable is told in ``camera_fault``."""
         self.frame_id = self.frame_id or message.header.frame_id
@@ -185,13 +193,11 @@ class ImageStream:
 
     def _find_camera(self) -> None:
         """The camera of the images, or why there is none; assemblies in another thread see one or the other."""
-        calibration, rows, found = self._calibration, self._skipped_rows, None
+        calibration, found = self._calibration, None
         if calibration is None:
             return
-        if rows and self.size and calibration.size[1] == self.size[1] + abs(rows):
-            calibration = calibration.without_rows(rows)
         try:
-            found = calibration.intrinsics(rectified=self.rectified, image_size=self.size)
+            found = self._calibrated(calibration, self.size)
             self.camera_fault = ""
             if self._unsettled:
                 found = None
@@ -200,13 +206,19 @@ class ImageStream:
             self.camera_fault = str(error)
         self.intrinsics = found
 
+    def _calibrated(self, calibration: CameraCalibration, size: tuple[int, int] | None) -> Intrinsics:
+        rows = self._skipped_rows
+        if rows and size and calibration.size[1] == size[1] + abs(rows):
+            calibration = calibration.without_rows(rows)
+        return calibration.intrinsics(rectified=self.rectified, image_size=size)
+
 
 class Intake:
     """The images of all streams into the matcher. Every message that cannot be used is counted here, with its reason.
 
-    ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``aligned``: streams that lie on the
-    grid of RGB by the names of their topics, beside those that the settings name. ``faults`` counts the reasons, and
-    the warnings about images that go on their way. Not safe to use from several threads, but for ``assemble``.
+    ``ranges``: what the model takes of each stream, in metres or degrees Celsius. ``aligned`` and ``transforms``: see
+    ``OntoGrid``. ``faults`` counts the reasons, and the warnings about images that go on their way. Not safe to use
+    from several threads, but for ``assemble``.
     """
 
     def __init__(
@@ -217,6 +229,7 @@ class Intake:
         moved: Moved = lambda *_: None,
         ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
         aligned: Collection[str] = (),
+        transforms: Transforms | None = None,
     ) -> None:
         names = (*required, *extras)
         self.matcher = PairMatcher(
@@ -231,9 +244,11 @@ class Intake:
         )
         self.streams = {name: ImageStream(name, settings, ranges.get(name)) for name in names}
         self.faults = FaultCounts()
-        self._aligned = settings.aligned | frozenset(aligned)
+        self._grid = OntoGrid(settings, aligned, transforms)
         self._camera_faults: dict[str, str] = {}
         self._self_mask = self_mask_of(settings)
+        self.mask_fault = ""
+        """Why the robot itself cannot be taken out of the last frame."""
 
     def take(
         self, stream: str, message: Any, clock: Callable[[], int], received_ns: int, receipt: Instant
@@ -247,7 +262,7 @@ class Intake:
         try:
             if at_ns == 0:
                 raise FrameError("stamp 0: the driver has to stamp its images with the time of exposure", "unusable")
-            self._require_grid(stream, message)
+            self._require_grid(stream, message, at_ns)
             received, content = source.decode(message, received_ns, receipt)
             source.image_fault = ""
         except FrameError as error:
@@ -262,25 +277,29 @@ class Intake:
     def assumptions(self) -> list[str]:
         """What is taken for granted of streams that are said to be aligned."""
         rgb = self.streams["rgb"].frame_id if "rgb" in self.streams else ""
-        found = [assumption(name, self.streams[name].frame_id, rgb) for name in self.streams if name in self._aligned]
+        aligned = [name for name in self.streams if name in self._grid.aligned]
+        found = [assumption(name, self.streams[name].frame_id, rgb) for name in aligned]
         return [text for text in found if text]
 
-    def _require_grid(self, stream: str, message: Any) -> None:
-        """Refuse an image that is not on the grid of the RGB images before it."""
+    def _require_grid(self, stream: str, message: Any, stamp: int) -> None:
+        """Refuse an image that has no way onto the grid of the RGB images before it."""
         rgb = self.streams.get("rgb")
         if rgb is None or stream == "rgb" or rgb.size is None:
             return
-        if stream not in self._aligned:
-            require_frame(stream, message.header.frame_id.lstrip("/"), rgb.frame_id.lstrip("/"))
-        size = self.streams[stream].size_of(message)
+        source = self.streams[stream]
+        size = source.size_of(message)
         if 0 < math.prod(size) <= MAX_PIXELS:  # decoding refuses what is no image at all
-            require_size(stream, size, rgb.size)
+            self._grid.way(stream, source.view(message.header.frame_id, size), rgb.view(rgb.frame_id, rgb.size), stamp)
 
-    def _require_frames(self, match: Match) -> None:
-        """The same for images that came before the first of RGB."""
-        for name, item in match.items.items():
-            if name not in (*RESERVED_NAMES, *self._aligned) and "rgb" in match.items:
-                require_frame(name, item.frame_id.lstrip("/"), match.items["rgb"].frame_id.lstrip("/"))
+    def grid_of(self, stream: str, message: Any) -> tuple[int, int] | None:
+        """The size of the grid by an image that came, before any is decoded: one of RGB, or of the first stream."""
+        if stream != ("rgb" if "rgb" in self.streams else next(iter(self.streams))):
+            return None
+        try:
+            size = self.streams[stream].size_of(message)
+        except FrameError:
+            return None
+        return (self._grid.size() or size) if 0 < math.prod(size) <= MAX_PIXELS else None
 
     def take_info(self, stream: str, message: Any) -> None:
         """Learn the camera of a stream from a sensor_msgs/CameraInfo."""
@@ -308,24 +327,67 @@ class Intake:
             kind = f"{stream} {str(error).partition(':')[0]}" if error.cause == "unusable" else ""
             self.faults.note(f"{stream}: {error}", kind)
 
-    def assemble(self, match: Match) -> Frame:
-        """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``."""
+    def assemble(self, match: Match, timer: StageTimer | None = None) -> Frame:
+        """The frame of a match, on the grid of RGB. Raises ``FrameError``, see ``assemble``.
+
+        An image that cannot be registered this time is left out, and ``grid_fault`` of its stream says why.
+        """
+        timer = timer or StageTimer()
+        start_ns = time.monotonic_ns()
         rgb = self.streams.get("rgb")
-        self._require_frames(match)
-        if rgb is None:
-            frame = assemble(match, rgb_frame_id="")
+        items = {name: item for name, item in match.items.items() if name not in RESERVED_NAMES}
+        on_grid, camera = self._on_grid(items, rgb, match.stamp_ns)
+        changed = any(on_grid[name].image is not items[name].image for name in on_grid)
+        timer.add("registration" if changed else "preprocess", time.monotonic_ns() - start_ns)
+        with timer.stage("preprocess"):
+            rgb_frame_id = "" if rgb is None else rgb.frame_id
+            frame = assemble(replace(match, items=on_grid), rgb_frame_id=rgb_frame_id, intrinsics=camera)
+            self.mask_fault = self._misfit_of_mask(frame)
+            return replace(frame, intrinsics=None) if self.mask_fault else frame
+
+    def left_out(self, match: Match, frame: Frame) -> tuple[str, ...]:
+        """Why images of a match are not in its ``frame``."""
+        lost = [name for name in match.items if name in self.streams and frame.image(name) is None]
+        return tuple(f"{name} is left out: {fault}" for name in lost if (fault := self.streams[name].grid_fault))
+
+    def _on_grid(
+        self, items: Mapping[str, Received], rgb: ImageStream | None, stamp: int
+    ) -> tuple[dict[str, Received], Intrinsics | None]:
+        """The images of a match on the grid, and the camera of the grid. Raises ``FrameError`` where none comes there.
+
+        Where no image of RGB has come yet, or none ever does, the grid is that of the images themselves.
+        """
+        size = items["rgb"].image.shape[1::-1] if "rgb" in items else rgb.size if rgb is not None else None
+        if rgb is None or size is None:
+            images, camera = {name: self._grid.placed(name, item.image) for name, item in items.items()}, None
         else:
-            frame = assemble(match, rgb_frame_id=rgb.frame_id, intrinsics=rgb.intrinsics)
+            view = rgb.view(items["rgb"].frame_id if "rgb" in items else rgb.frame_id, size)
+            images, faults = self._grid.register(items, view, stamp)
+            camera = self._grid.camera(view)
+            for name in items:
+                self.streams[name].grid_fault = faults.get(name, "")
+            if not images:
+                raise FrameError("; ".join(faults.values()), "wrong_size")
+        cameras = {name: items[name].intrinsics for name in images}
+        if self._grid.size() is not None:
+            cameras = {name: of and of.scaled(*images[name].shape[1::-1]) for name, of in cameras.items()}
+        return {n: replace(items[n], image=images[n], intrinsics=cameras[n]) for n in images}, camera
+
+    def _misfit_of_mask(self, frame: Frame) -> str:
         mask = self._self_mask
-        if mask is not None and mask.shape[::-1] != frame.size:
-            found, grid = _text(mask.shape[::-1]), _text(frame.size)
-            raise FrameError(f"camera.self_mask is {found}, the images are {grid}: draw it on an image", "wrong_size")
-        return frame
+        if mask is None or mask.shape[::-1] == frame.size:
+            return ""
+        as_sent = self.streams["rgb" if "rgb" in self.streams else next(iter(self.streams))].size
+        if self._grid.size() == frame.size and mask.shape[::-1] == as_sent:
+            self._self_mask = resized(mask, frame.size)  # drawn on an image as the camera sends it
+            return ""
+        found, grid = _text(mask.shape[::-1]), _text(frame.size)
+        return f"camera.self_mask is {found}, the images are {grid}: draw it on an image of the grid"
 
     def without_robot(self, frame: Frame, segmentation: Segmentation) -> tuple[Frame, Segmentation]:
         """Both without what the camera sees of the robot itself, by ``camera.self_mask``: no label, and no depth."""
         mask = self._self_mask
-        if mask is None:
+        if mask is None or mask.shape[::-1] != frame.size:
             return frame, segmentation
         labels, confidence = np.where(mask, np.uint8(UNLABELLED), segmentation.labels), segmentation.confidence
         segmentation = replace(segmentation, labels=labels, confidence=np.where(mask, np.uint8(0), confidence))
@@ -335,8 +397,8 @@ class Intake:
 
     @property
     def grid_fault(self) -> str:
-        """Why the camera of the grid is not known, if it is not: that of RGB, else of the first stream."""
-        return self.camera_fault("rgb" if "rgb" in self.streams else next(iter(self.streams)))
+        """Why the map cannot use a frame: its mask, or the camera of RGB, else of the first stream, is not known."""
+        return self.mask_fault or self.camera_fault("rgb" if "rgb" in self.streams else next(iter(self.streams)))
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -92,3 +92,11 @@ def sections_reaching(node: str, sections: Sequence[Section], path: str | Path) 
             f"{path}: parameters for {node} in several namespaces ({keys}): give a file with those of one robot"
         )
     return [sections[i] for i in sorted(found[0])]
+
+
+def flat(parameters: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``: in ROS's files both forms name one parameter."""
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found

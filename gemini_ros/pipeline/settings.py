@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.measured import MIN_SHARE
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.registration import rgb_from_stream
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.load import AUTO, BACKENDS, TENSORRT
-from gemini_ros.pipeline.grid import aligned_setting
-from gemini_ros.pipeline.parameter_files import read_sections, sections_reaching
+from gemini_ros.pipeline.cameras import CameraFile
+from gemini_ros.pipeline.grid import aligned_setting, in_rgb_setting
+from gemini_ros.pipeline.parameter_files import flat, read_sections, sections_reaching
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.repeats import RULES
 
@@ -66,9 +68,9 @@ class Setting:
     @property
     def type_name(self) -> str:
         """As ``ros2 param describe`` calls it."""
-        if isinstance(self.default, (list, tuple)):
-            return "string array" if self.default else "double array"
-        return _TYPE_NAMES[type(self.default)]
+        if isinstance(self.default, tuple):
+            return "double array"
+        return "string array" if isinstance(self.default, list) else _TYPE_NAMES[type(self.default)]
 
     @property
     def range_text(self) -> str:
@@ -105,7 +107,26 @@ def _aligned(stream: str) -> Setting:
         aligned_setting(stream),
         False,
         f"Images of {stream} lie on the pixel grid of RGB although their frame_id is another; without it they are "
-        "dropped as `wrong_frame`. Set it for a driver that registers them and keeps the frame_id.",
+        "registered. Set it for a driver that registers them itself and keeps the frame_id.",
+    )
+
+
+def _in_rgb(stream: str) -> Setting:
+    return Setting(
+        in_rgb_setting(stream),
+        (),
+        f"Where the optical frame of {stream} is in that of RGB (x right, y down, z forward): x y z in metres, roll "
+        "pitch yaw in radians. Its images are registered onto the grid with it. Empty: the transform of TF is used.",
+    )
+
+
+def _shift(stream: str) -> Setting:
+    return Setting(
+        f"registration.{stream}.shift_px",
+        (0.0, 0.0),
+        f"Pixels of the grid, right and down, by which images of {stream} are moved once they are on it; "
+        "`gemini-ros calibrate` finds them.",
+        unit="px",
     )
 
 
@@ -145,7 +166,8 @@ SETTINGS: tuple[Setting, ...] = (
         "Image streams to subscribe to: those of the model, and `depth` for the geometry of the costmap where the "
         "model does not take it. `[auto]` is just that. A modality NAME that the model's file alone knows has the "
         "topics `NAME/image` and `NAME/camera_info`, and the parameters `NAME.image_transport`, "
-        "`sync.offset_s.NAME` and `registration.NAME.aligned`, declared when the node is configured.",
+        "`sync.offset_s.NAME` and `registration.NAME.aligned`, `.in_rgb` and `.shift_px`, declared when the node is "
+        "configured.",
     ),
     Setting("autostart", True, "Configure and activate on start, without a lifecycle manager."),
     Setting(
@@ -165,7 +187,16 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     *(_offset(stream) for stream in MODALITIES),
-    *(_aligned(stream) for stream in MODALITIES if stream != "rgb"),
+    *(kind(stream) for kind in (_aligned, _in_rgb, _shift) for stream in MODALITIES if stream != "rgb"),
+    Setting(
+        "registration.plane_m",
+        0.0,
+        "Images of a camera beside RGB, other than depth, are registered as if all they show were this far ahead "
+        "where a frame has no depth. 0: without depth they are left out.",
+        0.0,
+        1000.0,
+        "m",
+    ),
     Setting(
         "missing.policy",
         "degrade",
@@ -208,11 +239,12 @@ SETTINGS: tuple[Setting, ...] = (
         "m/s",
     ),
     Setting(
-        "camera.size",
+        "camera.grid",
         "",
-        "WIDTHxHEIGHT of the images, which an engine has to know; others are dropped as `wrong_size`. Empty: any size, "
-        "without an engine.",
+        "WIDTHxHEIGHT of the grid: images of RGB are scaled to it, and all others brought onto it. Empty: the size of "
+        "RGB's images; an engine is then built for that of the first one.",
     ),
+    Setting("camera.size", "", "Old name of `camera.grid`."),
     Setting(
         "camera.in_base",
         (),
@@ -408,14 +440,17 @@ _CLOSE_STREAM = 0.7
 """As alike as ``detph`` and ``depth``; ``event`` and ``depth`` are not."""
 
 
-def stream_settings(stream: str) -> tuple[Setting, Setting, Setting]:
+def stream_settings(stream: str) -> tuple[Setting, ...]:
     """What can be set of each image stream; of a modality that a model names itself as of the known ones."""
-    return _transport(stream), _offset(stream), _aligned(stream)
+    return _transport(stream), _offset(stream), _aligned(stream), _in_rgb(stream), _shift(stream)
+
+
+_AROUND_STREAM = tuple(setting.name.split("NAME") for setting in stream_settings("NAME"))
 
 
 def further_stream(name: str) -> str | None:
     """The stream, none of the known ones, whose setting ``name`` would be, as in ``event.image_transport``."""
-    for before, after in (("", ".image_transport"), ("sync.offset_s.", ""), ("registration.", ".aligned")):
+    for before, after in _AROUND_STREAM:
         stream = name[len(before) : len(name) - len(after)]
         if name == before + stream + after and stream not in MODALITIES:
             try:
@@ -428,6 +463,12 @@ def further_stream(name: str) -> str | None:
 def _setting(name: str) -> Setting | None:
     stream = further_stream(name)
     return next((s for s in stream_settings(stream) if s.name == name), None) if stream else _BY_NAME.get(name)
+
+
+def holds_numbers(name: str) -> bool:
+    """Whether a setting of this name is an array of doubles."""
+    setting = _setting(name)
+    return setting is not None and isinstance(setting.default, tuple)
 
 
 @dataclass(frozen=True)
@@ -444,12 +485,15 @@ class Settings:
     slop_ns: int
     offsets_ns: Mapping[str, int]
     aligned: frozenset[str]
+    in_rgb: Mapping[str, tuple[float, ...]]
+    shifts_px: Mapping[str, tuple[float, float]]
+    plane_m: float | None
     missing_policy: str
     missing_timeout_ns: int
     repeated: str
     min_valid: float
     max_speed_mps: float
-    camera_size: tuple[int, int] | None
+    grid_size: tuple[int, int] | None
     camera_in_base: tuple[float, ...] | None
     rectification: str
     self_mask: Path | None
@@ -505,12 +549,15 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         slop_ns=_nanoseconds(values["sync.slop_s"]),
         offsets_ns={stream: _nanoseconds(values[f"sync.offset_s.{stream}"]) for stream in streams},
         aligned=frozenset(name for name in streams if values.get(aligned_setting(name))),
+        in_rgb=_in_rgb_of(values, streams),
+        shifts_px=_shifts_px(values, streams),
+        plane_m=values["registration.plane_m"] or None,
         missing_policy=values["missing.policy"],
         missing_timeout_ns=_nanoseconds(values["missing.timeout_s"]),
         repeated=values["presence.repeated"],
         min_valid=values["presence.min_valid"],
         max_speed_mps=values["odometry.max_speed_mps"],
-        camera_size=_camera_size(values["camera.size"]),
+        grid_size=_grid_size(values),
         camera_in_base=_camera_in_base(values["camera.in_base"]),
         rectification=values["camera.rectification"],
         self_mask=_path(values["camera.self_mask"]),
@@ -560,24 +607,72 @@ def _modalities(names: Sequence[str]) -> tuple[str, ...] | None:
         raise ValueError(f"modalities: {list(names)}: {error}") from error
 
 
-def _camera_size(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
+def _grid_size(values: Mapping[str, Any]) -> tuple[int, int] | None:
+    sizes = {name: _size(name, values[name]) for name in ("camera.grid", "camera.size") if values[name]}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(
+            f"camera.size: {values['camera.size']}, camera.grid is {values['camera.grid']}: leave out camera.size, the "
+            "old name"
+        )
+    return next(iter(sizes.values()), None)
+
+
+def _size(name: str, text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 16384 and 0 < int(height) <= 16384):
-        raise ValueError(f"camera.size: {text!r:.80}, expected WIDTHxHEIGHT such as 640x480, or nothing")
+        raise ValueError(f"{name}: {text!r:.80}, expected WIDTHxHEIGHT such as 640x480, or nothing")
     return int(width), int(height)
 
 
+def renamed(values: Mapping[str, Any]) -> list[str]:
+    """A sentence for each setting that is given under an old name."""
+    return ["camera.size is the old name of camera.grid: rename it"] if values.get("camera.size") else []
+
+
 def _camera_in_base(values: Sequence[float]) -> tuple[float, ...] | None:
-    # Of a node's parameters it alone comes with any type: rclpy sees none in an empty array.
-    numbers = isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
-    if not numbers or len(values) not in (0, 6):
+    return _six_numbers("camera.in_base", values)
+
+
+def _six_numbers(name: str, values: Sequence[float]) -> tuple[float, ...] | None:
+    # Of a node's parameters these alone come with any type: rclpy sees none in an empty array.
+    if not _are_finite(values) or len(values) not in (0, 6):
         raise ValueError(
-            f"camera.in_base: {values!r:.80}, expected six finite numbers x y z roll pitch yaw with decimal points, "
-            "or none"
+            f"{name}: {values!r:.80}, expected six finite numbers x y z roll pitch yaw with decimal points, or none"
         )
     return tuple(values) or None
+
+
+def _are_finite(values: object) -> bool:
+    return isinstance(values, (list, tuple)) and all(isinstance(v, float) and math.isfinite(v) for v in values)
+
+
+def _in_rgb_of(values: Mapping[str, Any], streams: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    found = {}
+    for stream in streams:
+        name = in_rgb_setting(stream)
+        if given := _six_numbers(name, values.get(name, ())):
+            if values[aligned_setting(stream)]:
+                raise ValueError(
+                    f"{name}: given although {aligned_setting(stream)} is true: leave out the one that does not hold"
+                )
+            try:
+                rgb_from_stream(given)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+            found[stream] = given
+    return found
+
+
+def _shifts_px(values: Mapping[str, Any], streams: Iterable[str]) -> dict[str, tuple[float, float]]:
+    found = {}
+    for stream in streams:
+        name = f"registration.{stream}.shift_px"
+        shift = values.get(name, (0.0, 0.0))
+        if not _are_finite(shift) or len(shift) != 2:
+            raise ValueError(f"{name}: {shift!r:.80}, expected two finite numbers with decimal points: right and down")
+        if any(shift):
+            found[stream] = tuple(shift)
+    return found
 
 
 def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
@@ -613,7 +708,7 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     path = Path(path).expanduser()
     values: dict[str, Any] = {}
     for section in sections_reaching(NODE, read_sections(path), path):
-        for name, value in _flat(section.parameters):
+        for name, value in flat(section.parameters).items():
             if setting := _setting(name):
                 values[name] = _typed(setting, value, str(path))
             elif hint := hint_for_unknown(name, shared=section.shared):
@@ -621,10 +716,21 @@ def read_parameter_file(path: str | Path) -> dict[str, Any]:
     return values
 
 
+def values_of_camera(camera: CameraFile | None) -> dict[str, Any]:
+    """Values by name that a camera's file sets. Raises ``ValueError`` for a name or a value that cannot be."""
+    values: dict[str, Any] = {}
+    for name, value in camera.parameters.items() if camera else ():
+        if (setting := _setting(name)) is None:
+            hint = hint_for_unknown(name, shared=False)
+            raise ValueError(f"camera {camera.name if camera else ''}: no parameter {name:.80}{hint}")
+        values[name] = _typed(setting, value, f"camera {camera.name if camera else ''}")
+    return values
+
+
 def names_for_every_node(path: str | Path) -> set[str]:
     """Names under ``/**`` and the like of a parameter file, those of other nodes among them. Errors as above."""
     sections = read_sections(Path(path).expanduser())
-    return {name for section in sections if section.shared for name, _ in _flat(section.parameters)}
+    return {name for section in sections if section.shared for name in flat(section.parameters)}
 
 
 def foreign_names(names: Iterable[str]) -> list[str]:
@@ -675,18 +781,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     value = parse_yaml(word, f"{name}: {word!r:.80}")
     if isinstance(setting.default, float) and type(value) is int:
         value = float(value)
-    if setting.default == () and isinstance(value, list):
+    if isinstance(setting.default, tuple) and isinstance(value, list):
         value = [float(v) if type(v) is int else v for v in value]
     return name, _typed(setting, value, "--set")
-
-
-def _flat(parameters: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``{"a": {"b": 1}}`` as ``a.b``: in ROS's files both forms name one parameter."""
-    for name, value in parameters.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _typed(setting: Setting, value: Any, where: str) -> Any:

@@ -29,7 +29,7 @@ CAUSES = (
 )
 """Every message or match that does not reach an inference is counted under exactly one of these."""
 
-STAGES = ("sync", "queue", "preprocess", "network", "postprocess", "costmap", "publish", "total")
+STAGES = ("sync", "queue", "registration", "preprocess", "network", "postprocess", "costmap", "publish", "total")
 """Where the time of a frame goes, in the order it passes them; ``total`` is from receipt to the last publication."""
 
 _MATCH_CAUSES = ("replaced", "failed", "not_ready", "invalid", "wrong_size", "shutdown")

@@ -45,6 +45,14 @@ def test_raw_images_have_k_and_d_and_rectified_ones_p():
     assert camera(rectified=True) == Intrinsics(640, 480, 400, 401, 319.5, 239.5)
 
 
+@pytest.mark.parametrize(("of", "size"), [((400, 0, 300, 200), (300, 200)), ((0, 400, 100, 100), None)])
+def test_a_region_that_reaches_out_of_its_image_is_refused(of, size):
+    x, y, width, height = of
+    with pytest.raises(FrameError, match=f"roi {width}x{height} at {x}, {y} reaches out of 640x480: publish"):
+        camera(roi=roi(*of), size=size)
+    assert camera(roi=roi(*of), size=(640, 480)) == camera()
+
+
 @pytest.mark.parametrize("model", ["plumb_bob", "", "none", "of_a_vendor"])
 @pytest.mark.parametrize("d", [(), (0.0,) * 5, (0.0,) * 8])
 def test_without_distortion_any_model_is_a_pinhole(model: str, d: tuple[float, ...]):

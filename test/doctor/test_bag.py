@@ -88,7 +88,8 @@ def test_a_camera_info_of_another_size(tmp_path):
 def test_streams_of_different_size(tmp_path):
     check = check_bag(write(tmp_path, rgb(1), depth(1, DEPTH[:2])))
     (error,) = check.errors
-    assert error.startswith("depth: depth 6x2, rgb 6x4: the images lie on another pixel grid. Enable align_depth")
+    assert error.startswith("depth: depth 6x2, rgb 6x4: the images lie on another pixel grid, and cannot be registered")
+    assert "rgb: no camera_info. Enable align_depth" in error
     assert not check.passed
 
 

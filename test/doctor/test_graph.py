@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemini_ros.core.calibration import ImageTrack
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.resources import find_resource
 from gemini_ros.doctor.findings import Finding, worst
@@ -21,6 +23,7 @@ from gemini_ros.doctor.graph import (
     stamp_offset_ms,
 )
 from gemini_ros.pipeline.cameras import COMPRESSED_IMAGE, IMAGE, StreamTopics
+from test.moving_scene import SIZE, MovingScene
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS
@@ -145,7 +148,9 @@ def test_sizes_frames_and_intrinsics() -> None:
     assert (finding.what, finding.found) == ("sizes", "rgb 640x480, depth 848x480")
     assert "align_depth" in finding.next
     other = wrong(depth=stream("depth", images=images(frame="depth")))
-    assert (other.what, other.verdict) == ("frames", "error")
+    assert (other.what, other.verdict) == ("frames", "warn")
+    unknown = wrong(depth=stream("depth", images=images(frame="depth"), intrinsics=None))
+    assert (unknown.verdict, "no camera_info of depth" in unknown.next) == ("error", True)
     assert "registration.depth.aligned: true" in other.next
     by_name = StreamTopics("/aligned_depth_to_color/image", "/depth/camera_info", "raw")
     by_file = StreamTopics("/depth/image", "/depth/camera_info", "raw", aligned=True)
@@ -209,3 +214,18 @@ def test_offsets_are_found_whatever_arrives(hz, offset_ms, late_ms, lost: Sequen
 def test_single_images_have_an_offset_too() -> None:
     one, other = (stream("rgb", images=images(count=1, ahead_ms=ahead)) for ahead in (0, 30))
     assert stamp_offset_ms(one, other) == pytest.approx(30)
+
+
+def test_the_motion_of_the_images_tells_an_offset_that_the_stamps_cannot() -> None:
+    """Depth comes at once and RGB late: by stamps and arrival it is 60 ms, by what is seen 100 ms."""
+    scene, tracks, seen = MovingScene(), {}, {}
+    for name, ahead_s in (("rgb", 0.0), ("depth", 0.1)):
+        tracks[name] = ImageTrack(name, SIZE)
+        for stamp_ns, image in scene.images(name, np.arange(40) / 15, ahead_s):
+            tracks[name].add(image, stamp_ns)
+        arrived = images(count=40, ahead_ms=1e3 * ahead_s, late_ms=40 if name == "depth" else 0)
+        seen[name] = stream(name, images=arrived, size=SIZE, track=tracks[name])
+    told = next(finding for finding in graph_findings(graph(**seen)) if finding.what == "depth offset")
+    assert told.verdict == "error" and "(by the motion of the images, " in told.found
+    assert float(told.found.split()[1]) == pytest.approx(100, abs=5)
+    assert float(told.next.split()[-1]) == pytest.approx(-0.1, abs=0.005)

@@ -296,9 +296,8 @@ def test_the_nodes_parameter_file_is_taken_and_options_win(drive, tmp_path, caps
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
     assert main([*arguments, "--slop", "0.0001", "--set", "sync.slop_s=0.01"]) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["pairs"] == 12
-    assert main([*arguments, "--set", "camera.size=640x480"]) == 1
-    assert json.loads((tmp_path / "summary.json").read_text())["frames"]["rgb"]["dropped"] == {"wrong_size": 12}
-    capsys.readouterr()
+    assert main([*arguments, "--slop", "0.01", "--set", "camera.size=96x64"]) == 0
+    assert "camera.size is the old name of camera.grid: rename it" in capsys.readouterr().err
     for wrong, said in (
         ("sync.slop=1", "no setting sync.slop; did you mean sync.slop_s?"),
         ("sync.slop_s=wide", "sync.slop_s: 'wide', expected a double"),

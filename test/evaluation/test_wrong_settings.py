@@ -100,7 +100,6 @@ CASES = {
         lambda m, i: raw(noise(i, 500, 900).astype(np.uint16), "16UC1", m),
         topic="/camera/color/image_raw/compressed",
     ),
-    "camera.size": Case("rgb", "camera.size is 640x480", settings=("camera.size=640x480",)),
     "tenths of a kelvin": Case("thermal", "thermal.scale and thermal.offset", lambda m, i: counts(m, 10), model=T),
     "raw counts": Case("thermal", "thermal.scale", lambda m, i: counts(m, 40, -4000), model=T),
     "counts of 14 bits, saturated": Case(

@@ -69,10 +69,19 @@ def said_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_an_engine_needs_the_cameras_size(said_gpu):
     reason = load_segmenter(RGB_DEPTH, threads=1).reason
     assert reason.startswith(
-        "no TensorRT: an engine takes images of one size: set camera.size to the camera's, such as 640x480"
+        "no TensorRT: an engine takes images of one size: set camera.grid to the camera's, such as 640x480"
     )
-    with pytest.raises(ModelError, match=r"backend tensorrt: .* set camera\.size"):
+    with pytest.raises(ModelError, match=r"backend tensorrt: .* set camera\.grid"):
         load_segmenter(RGB_DEPTH, backend="tensorrt")
+
+
+def test_an_engine_asks_for_the_size_once_all_else_is_there(said_gpu, tmp_path):
+    with pytest.raises(EngineMissingError, match="--size 96x80"):
+        load_segmenter(RGB_DEPTH, cache_dir=tmp_path, build=False, wait_for_size=lambda: (96, 80))
+
+
+def test_nobody_waits_for_a_size_without_a_gpu(no_gpu):
+    load_segmenter(RGB_DEPTH, threads=1, wait_for_size=lambda: pytest.fail("asked")).close()
 
 
 @pytest.mark.parametrize("backend", ["auto", "tensorrt"])

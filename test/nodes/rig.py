@@ -28,6 +28,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from gemini_ros.core import registration
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.inference.load import load_segmenter
@@ -282,6 +283,7 @@ def warm_up() -> None:
     minute for it, and the limits of the tests are those of a node."""
     load_segmenter(MODELS / "tiny_rgb_depth.onnx", backend="onnxruntime").close()
     SemanticCostmap(CostmapConfig(), load_label_set("nav5")).warm_up()
+    registration.warm_up()
 
 
 @contextmanager

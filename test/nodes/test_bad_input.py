@@ -221,9 +221,10 @@ def test_damaged_compressed_images(ros_environment):
             r.until(recovered)
 
 
-def test_images_of_another_size_than_the_parameter(ros_environment, tmp_path: Path):
+def test_images_of_another_size_than_the_grid_are_scaled_and_so_is_the_map(ros_environment, tmp_path: Path, capfd):
     with live_node(camera__size="64x48"), robot() as r:
         r.meet()
-        r.send_until(lambda: r.says("input rgb", f"{WIDTH}x{HEIGHT}, camera.size is 64x48"), "rgb", "depth")
-        assert dropped(r, "rgb", "wrong_size") > 0
-        assert r.heard["labels"] == []
+        r.send_until(lambda: r.heard["labels"] and max(r.heard["costmap"][-1].data, default=-1) >= 0, "rgb", "depth")
+        assert {(m.width, m.height) for m in r.heard["labels"]} == {(64, 48)}
+        r.until(lambda: float(r.figures("latency").get("registration_p50", 0)) > 0)
+    assert "camera.size is the old name of camera.grid" in capfd.readouterr().err

@@ -17,7 +17,7 @@ from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
 from gemini_ros.nodes.segmenter import loading
 from gemini_ros.pipeline import statistics
-from test.nodes.rig import MODELS, MOUNTING, live_node, robot
+from test.nodes.rig import HEIGHT, MODELS, MOUNTING, WIDTH, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
 
@@ -33,6 +33,33 @@ def gate(monkeypatch) -> threading.Event:
 
     monkeypatch.setattr(loading, "load_segmenter", load)
     return opened
+
+
+def test_an_engine_waits_for_the_size_of_the_first_image(monkeypatch, capfd):
+    """As on a machine with a GPU: what is asked for is what the cameras send, and nobody had to know it."""
+    sizes = []
+
+    def load(*args, wait_for_size, **kwargs):
+        sizes.append(wait_for_size())
+        return load_segmenter(*args, **kwargs)
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    with live_node() as live, robot() as r:
+        r.meet()
+        r.until(lambda: r.says("mode", "waiting for the first image"))
+        assert sizes == [] and r.figures("mode")["mode"] == "loading"
+        r.send_until(lambda: r.heard["labels"], "rgb", "depth")
+        assert sizes == [(WIDTH, HEIGHT)]
+        assert live.node._pipeline is not None
+    assert "the model is loaded once the first image has come" in capfd.readouterr().err
+
+
+def test_a_node_that_waits_for_an_image_ends(monkeypatch):
+    monkeypatch.setattr(loading, "load_segmenter", lambda *_, wait_for_size, **__: wait_for_size() and pytest.fail("?"))
+    with live_node() as live, robot() as r:
+        r.meet()
+        assert r.change("deactivate") and r.change("cleanup")
+    assert live is not None
 
 
 def test_a_whole_life_twice_and_images_at_any_time():

@@ -42,14 +42,15 @@ def test_the_yaml_file_holds_the_defaults():
     text = find_resource("config/segmenter.yaml").read_text(encoding="utf-8")
     given = yaml.safe_load(text)["/**"]["ros__parameters"]
     unset = [name for name, default in DEFAULTS.items() if default == ()]
-    assert given == {name: default for name, default in DEFAULTS.items() if name not in unset}
+    defaults = {name: list(default) if isinstance(default, tuple) else default for name, default in DEFAULTS.items()}
+    assert given == {name: default for name, default in defaults.items() if name not in unset}
     assert all(f"# {name}: " in text for name in unset)
 
 
 def test_defaults_make_settings():
     s = settings()
     assert (s.slop_ns, s.missing_timeout_ns) == (20_000_000, 500_000_000)
-    assert (s.modalities, s.camera_size, s.camera_in_base) == (None, None, None)
+    assert (s.modalities, s.grid_size, s.camera_in_base) == (None, None, None)
     assert s.costmap == CostmapConfig()
     assert s.autostart
 
@@ -57,13 +58,15 @@ def test_defaults_make_settings():
 def test_values_become_typed_settings():
     s = settings(
         modalities=["rgb", "thermal"],
-        camera__size="640x480",
+        camera__grid="640x480",
+        registration__thermal__in_rgb=[0.0, 0.1, 0.0, 0.0, 0.0, 0.0],
         camera__in_base=[1.0, 0.0, 0.5, 0.0, 0.1, 0.0],
         sync__offset_s__thermal=-0.0125,
         use_lifecycle_manager=True,
     )
     assert s.modalities == ("rgb", "thermal")
-    assert s.camera_size == (640, 480)
+    assert s.grid_size == (640, 480)
+    assert s.in_rgb == {"thermal": (0.0, 0.1, 0.0, 0.0, 0.0, 0.0)}
     assert s.camera_in_base == (1.0, 0.0, 0.5, 0.0, 0.1, 0.0)
     assert s.offsets_ns == {"rgb": 0, "depth": 0, "thermal": -12_500_000}
     assert not s.autostart

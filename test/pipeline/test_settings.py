@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.resources import find_model, find_resource
 from gemini_ros.inference.model_file import read_model_info
+from gemini_ros.pipeline.cameras import read_camera
 from gemini_ros.pipeline.settings import (
     DEFAULTS,
     SETTINGS,
@@ -19,7 +21,9 @@ from gemini_ros.pipeline.settings import (
     parse_assignment,
     read_parameter_file,
     refused_change,
+    renamed,
     settings_of_no_stream,
+    values_of_camera,
 )
 
 OTHERS = [
@@ -33,8 +37,16 @@ OTHERS = [
     ("missing.timeout_s", 0.75, "missing_timeout_ns", 750_000_000),
     ("presence.repeated", "accept", "repeated", "accept"),
     ("odometry.max_speed_mps", 2.5, "max_speed_mps", 2.5),
-    ("camera.size", "640x480", "camera_size", (640, 480)),
-    ("camera.size", "16384x1", "camera_size", (16384, 1)),
+    ("camera.grid", "640x480", "grid_size", (640, 480)),
+    ("camera.size", "16384x1", "grid_size", (16384, 1)),
+    (
+        "registration.thermal.in_rgb",
+        (0.1, 0.0, 0.0, 0.0, 0.0, 0.1),
+        "in_rgb",
+        {"thermal": (0.1, 0.0, 0.0, 0.0, 0.0, 0.1)},
+    ),
+    ("registration.depth.shift_px", [1.5, 0.0], "shifts_px", {"depth": (1.5, 0.0)}),
+    ("registration.plane_m", 2.5, "plane_m", 2.5),
     ("camera.in_base", [1.0, 2.0, 3.0, 0.1, 0.2, 0.3], "camera_in_base", (1.0, 2.0, 3.0, 0.1, 0.2, 0.3)),
     ("label_set", "coco", "label_set", "coco"),
     ("engine.build", False, "engine_build", False),
@@ -75,6 +87,33 @@ def test_a_setting_arrives_under_its_own_name_alone(name, value, field, expected
             assert getattr(changed, other.name) == getattr(DEFAULTS, other.name)
 
 
+def test_what_does_not_go_together_is_refused():
+    given = {"registration.thermal.in_rgb": (0.0, 0.05, 0.0, 0.0, 0.0, 0.0), "registration.thermal.aligned": True}
+    with pytest.raises(ValueError, match=r"registration.thermal.in_rgb: given although registration.thermal.aligned"):
+        make_settings(given)
+    with pytest.raises(ValueError, match=r"camera.size: 640x480, camera.grid is 320x240: leave out camera.size"):
+        make_settings({"camera.size": "640x480", "camera.grid": "320x240"})
+    assert make_settings({"camera.size": "640x480", "camera.grid": "640x480"}).grid_size == (640, 480)
+    assert renamed({"camera.size": "640x480"}) == ["camera.size is the old name of camera.grid: rename it"]
+    assert renamed({"camera.size": "", "camera.grid": "640x480"}) == []
+
+
+def test_a_camera_file_sets_what_the_node_would_get(tmp_path):
+    path = tmp_path / "mine.yaml"
+    streams = "rgb: {image: /a, camera_info: /b, image_transport: raw}\n"
+    path.write_text(streams + "registration: {thermal: {in_rgb: [0.0, 0.1, 0.0, 0.0, 0.0, 0.0]}}\ncamera.grid: 64x48\n")
+    made = make_settings(values_of_camera(read_camera(str(path))))
+    assert (made.in_rgb, made.grid_size) == ({"thermal": (0.0, 0.1, 0.0, 0.0, 0.0, 0.0)}, (64, 48))
+    assert values_of_camera(None) == {}
+    for wrong, said in (
+        ("camera.gird: 64x48", "no parameter camera.gird; did you mean camera.grid"),
+        ("threads: a", "threads: 'a', expec"),
+    ):
+        path.write_text(streams + wrong)
+        with pytest.raises(ValueError, match=said):
+            values_of_camera(read_camera(str(path)))
+
+
 def test_settings_of_streams_and_of_the_map():
     made = make_settings({"depth.image_transport": "compressedDepth", "sync.offset_s.thermal": -0.25})
     assert made.transports == {"rgb": "raw", "depth": "compressedDepth", "thermal": "raw"}
@@ -85,7 +124,8 @@ def test_settings_of_streams_and_of_the_map():
 
 
 def test_what_nothing_is_set_means():
-    assert (DEFAULTS.camera_size, DEFAULTS.camera_in_base, DEFAULTS.modalities, DEFAULTS.cache_dir) == (None,) * 4
+    assert (DEFAULTS.in_rgb, DEFAULTS.shifts_px, DEFAULTS.plane_m) == ({}, {}, None)
+    assert (DEFAULTS.grid_size, DEFAULTS.camera_in_base, DEFAULTS.modalities, DEFAULTS.cache_dir) == (None,) * 4
     assert (DEFAULTS.backend, DEFAULTS.statistics_file, DEFAULTS.label_set) == ("auto", None, "")
     assert make_settings(defaults()) == DEFAULTS
 
@@ -100,11 +140,15 @@ def test_an_engine_alone_needs_a_backend_that_has_one(backend, loaded):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("camera.size", "640", "camera.size: '640', expected WIDTHxHEIGHT such as 640x480, or nothing"),
-        ("camera.size", "0x480", "camera.size: '0x480', expected"),
-        ("camera.size", "640x0", "camera.size: '640x0', expected"),
-        ("camera.size", "16385x480", "camera.size: '16385x480', expected"),
-        ("camera.size", "640x16385", "camera.size: '640x16385', expected"),
+        ("camera.grid", "640", "camera.grid: '640', expected WIDTHxHEIGHT such as 640x480, or nothing"),
+        ("camera.grid", "0x480", "camera.grid: '0x480', expected"),
+        ("camera.grid", "640x0", "camera.grid: '640x0', expected"),
+        ("camera.grid", "16385x480", "camera.grid: '16385x480', expected"),
+        ("camera.grid", "640x16385", "camera.grid: '640x16385', expected"),
+        ("registration.depth.in_rgb", (0.1,), "registration.depth.in_rgb: (0.1,), expected six finite numbers"),
+        ("registration.event.in_rgb", (1e9, 0.0, 0.0, 0.0, 0.0, 0.0), "registration.event.in_rgb: pose: position"),
+        ("registration.thermal.shift_px", (1.0,), "registration.thermal.shift_px: (1.0,), expected two finite numbers"),
+        ("registration.plane_m", -1.0, "registration.plane_m: -1, expected 0 to 1000"),
         ("camera.size", "-1x480", "camera.size: '-1x480', expected"),
         ("camera.in_base", [1.0], "camera.in_base: [1.0], expected six finite numbers x y z roll pitch yaw with"),
         ("camera.in_base", [0.0] * 5 + [float("nan")], "camera.in_base: [0.0, 0.0, 0.0, 0.0, 0.0, nan], expected six"),
@@ -120,6 +164,14 @@ def test_a_bad_value_is_named_with_what_was_expected(name, value, said):
     with pytest.raises(ValueError) as error:
         make_settings({name: value})
     assert str(error.value).startswith(said)
+
+
+def test_a_shift_is_two_numbers():
+    name, value = parse_assignment("registration.thermal.shift_px=[1, -2.5]")
+    assert make_settings({name: value}).shifts_px == {"thermal": (1.0, -2.5)}
+    for wrong in ([1.0], [1.0, math.nan]):
+        with pytest.raises(ValueError, match=r"registration\.thermal\.shift_px: .*, expected two finite numbers"):
+            make_settings({name: wrong})
 
 
 def test_what_may_change_while_configured():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -14,6 +17,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as RawImage
 
+from gemini_ros.core.calibration import ImageTrack, onto_grid
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info, stamp_ns
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.doctor.graph import Endpoint, Graph, Image, StreamSeen
@@ -27,6 +31,8 @@ _NAME = "doctor"
 # Discovery takes up to three seconds, and is done when nothing new has come for one.
 _DISCOVERY_S, _SETTLED_S = 4.0, 1.0
 _LOOK_S = 0.05
+# Of a stream, kept for comparing the motion of its images; they are decoded when listening is over.
+_KEPT, _KEPT_BYTES = 150, 250_000_000
 # What a segmenter asks for, so that what is lost is what a segmenter loses.
 _QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 
@@ -55,11 +61,20 @@ def observe(camera: str | None, seconds: float) -> Graph:
                 nodes=_others(node),
                 images=tuple(sorted(_published(node))),
                 simulated=node.count_publishers("/clock") > 0,
-                streams={stream: listener.seen() for stream, listener in listeners.items()},
+                streams=_seen(listeners),
             )
         finally:
             executor.remove_node(node)
             executor.shutdown(timeout_sec=0.5)
+
+
+def _seen(listeners: Mapping[str, _Listener]) -> dict[str, StreamSeen]:
+    """What each stream brought, and the images of all, as the first of them sees the world."""
+    seen = {stream: listener.seen() for stream, listener in listeners.items()}
+    grid = next((one for one in seen.values() if one.size is not None), None)
+    if grid is None:
+        return seen
+    return {stream: replace(seen[stream], track=listeners[stream].track(seen[stream], grid)) for stream in seen}
 
 
 class _Listener:
@@ -73,6 +88,8 @@ class _Listener:
         self._intrinsics: Intrinsics | None = None
         self._info_fault = ""
         self._gaps = StampGaps()
+        self._kept: list[Any] = []
+        self._kept_bytes = 0
         message_type = RawImage if topics.type_name == IMAGE else CompressedImage
         node.create_subscription(message_type, topics.image, self._take, _QOS)
         node.create_subscription(CameraInfo, topics.camera_info, self._take_info, _QOS)
@@ -90,10 +107,26 @@ class _Listener:
             lost=self._gaps.lost,
         )
 
+    def track(self, seen: StreamSeen, grid: StreamSeen) -> ImageTrack | None:
+        """The images that were kept, as those of ``grid``; ``None`` where none can be decoded."""
+        if seen.size is None or grid.size is None:
+            return None
+        onto = None if seen.size == grid.size else onto_grid(seen.size, seen.intrinsics, grid.size, grid.intrinsics)
+        track = ImageTrack(self._stream, grid.size, onto)
+        for message in self._kept:
+            with suppress(FrameError):
+                image = decode_image(message, self._stream)
+                if image.shape[1::-1] == seen.size:
+                    track.add(image, stamp_ns(message))
+        return track
+
     def _take(self, message: Any) -> None:
         received_ns = time.time_ns()
         self._images.append(Image(stamp_ns(message), received_ns, message.header.frame_id, len(message.data)))
         self._gaps.add(stamp_ns(message))
+        if len(self._kept) < _KEPT and self._kept_bytes < _KEPT_BYTES:
+            self._kept.append(message)
+            self._kept_bytes += len(message.data)
         if self._size is None and not self._fault:
             try:
                 height, width = decode_image(message, self._stream).shape[:2]

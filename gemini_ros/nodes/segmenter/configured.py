@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rclpy.lifecycle import LifecycleNode
 
+from gemini_ros.core import registration
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.resources import find_model
@@ -18,11 +19,12 @@ from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
-from gemini_ros.nodes.segmenter.pose import PoseSource, pose_source
+from gemini_ros.nodes.segmenter.pose import OdometryPose, pose_source
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.settings import (
     Settings,
     label_set_for,
+    renamed,
     self_mask_of,
     settings_from_values,
     settings_of_no_stream,
@@ -45,12 +47,12 @@ class Configured:
         self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
         declare_streams(node, self.required)
         self.settings = settings = settings_from_values(values_of(node))
-        for sentence in settings_of_no_stream(settings, self.required):
+        for sentence in (*renamed(values_of(node)), *settings_of_no_stream(settings, self.required)):
             node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
         self.outputs = Outputs(node, label_set)
-        self.poses: PoseSource = pose_source(
+        self.poses: OdometryPose = pose_source(
             node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps
         )
         self.costmap = Mapper(settings.costmap, label_set, self.poses)
@@ -60,7 +62,16 @@ class Configured:
     def load(self) -> None:
         """Start to load the model, unless that has happened."""
         if self.loader is None:
-            self.loader = ModelLoader(self.model_path, self.model_sha256, self.settings, self.costmap.warm_up)
+            self.loader = ModelLoader(self.model_path, self.model_sha256, self.settings, self._warm_up)
+
+    def _warm_up(self) -> None:
+        self.costmap.warm_up()
+        registration.warm_up()
+
+    def learn_grid(self, size: tuple[int, int]) -> None:
+        """The first image says how large the grid is, which an engine has to know."""
+        if self.loader is not None:
+            self.loader.learn_grid(size)
 
     def unload(self, users: Sequence[threading.Thread] = ()) -> None:
         """Give back the network and the GPU's memory, when the ``users`` have come out of it."""

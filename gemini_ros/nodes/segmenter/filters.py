@@ -43,8 +43,8 @@ class PairFilter(SimpleFilter):
     """Signals every ``Match`` that the messages of its inputs settle.
 
     Decoding and every drop are the intake's. ``clock`` is the time the matcher lives in; while ``ready`` says no,
-    messages are counted ``not_ready`` and not decoded. ``now`` is the moment of a receipt. All of it belongs to one
-    executor thread.
+    messages are counted ``not_ready`` and not decoded, and ``learn_grid`` gets the size that they give the grid.
+    ``now`` is the moment of a receipt. All of it belongs to one executor thread.
     """
 
     def __init__(
@@ -54,9 +54,11 @@ class PairFilter(SimpleFilter):
         clock: Callable[[], int],
         ready: Callable[[], bool],
         now: Callable[[], Instant],
+        learn_grid: Callable[[tuple[int, int]], None] = lambda size: None,
     ) -> None:
         super().__init__()
         self._intake, self._inputs, self._clock, self._ready, self._now = intake, inputs, clock, ready, now
+        self._learn_grid = learn_grid
         for stream, source in inputs.items():
             source.source.registerCallback(self._take, stream)
 
@@ -69,6 +71,8 @@ class PairFilter(SimpleFilter):
         source = self._inputs[stream]
         source.note_receipt(message, received_ns)
         if not self._ready():
+            if (size := self._intake.grid_of(stream, message)) is not None:
+                self._learn_grid(size)
             self._intake.refuse(stream, FrameError("the model is not loaded yet", "not_ready"), self._clock())
             return
         try:

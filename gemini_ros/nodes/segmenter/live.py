@@ -22,12 +22,12 @@ from gemini_ros.nodes.segmenter.duplicates import duplicates
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.segmenter.pose import OdometryPose
 from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.pipeline.frame import Failed, FramePipeline, Segmented
 from gemini_ros.pipeline.in_order import InOrder
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.pose import OdometryPoses, PoseSource
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.slot import NewestSlot
 from gemini_ros.pipeline.statistics import StageTimer
@@ -66,15 +66,16 @@ class LivePipeline:
         extras: tuple[str, ...],
         ranges: Mapping[str, tuple[float, float]],
         segmenter: Callable[[], Segmenter | None],
+        learn_grid: Callable[[tuple[int, int]], None],
         costmap: Mapper,
-        poses: PoseSource,
+        poses: OdometryPose,
         outputs: Outputs,
     ) -> None:
         self.now = NodeTime(node.get_clock())
         self.required = required
         names = {stream: node.resolve_topic_name(f"{stream}/image") for stream in (*required, *extras)}
         aligned = [stream for stream, topic in names.items() if is_registered(topic)]
-        self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned)
+        self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned, poses.transform)
         self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
         self.frames = FramePipeline(self._intake, segmenter, costmap)
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
@@ -94,6 +95,7 @@ class LivePipeline:
             NodeClock(lambda: self.now().clock_ns),
             lambda: segmenter() is not None,
             self.now,
+            learn_grid,
         )
         self._filter.registerCallback(self._submit)
         self._mode = ""
@@ -120,8 +122,7 @@ class LivePipeline:
         resolve = self._node.resolve_topic_name
         topics = [source.topic for source in self.inputs.values()]
         topics += [resolve(f"{stream}/camera_info") for stream in self.inputs]
-        if isinstance(self._poses, OdometryPoses):
-            topics.append(resolve("odom"))
+        topics.append(resolve("odom"))
         if self._node.get_parameter("use_sim_time").value:
             topics.append("/clock")
         return duplicates(self._node, topics)

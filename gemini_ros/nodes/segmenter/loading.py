@@ -31,6 +31,10 @@ class ModelLoader:
         self.progress = 0.0, "looking for the backend"
         self._path, self._sha256, self._settings, self._prepare = path, sha256, settings, prepare
         self._started_ns = time.monotonic_ns()
+        self.waits = False
+        """Whether an engine is to be loaded once an image has said how large the grid is."""
+        self._grid = settings.grid_size
+        self._grid_known = threading.Event()
         self._abandoned = threading.Event()
         self._checked = threading.Event()
         # A library that is loading cannot be interrupted: a daemon, so that the process may end without it.
@@ -50,12 +54,29 @@ class ModelLoader:
         self._checked.wait(timeout_s)
         return self.error
 
+    def learn_grid(self, size: tuple[int, int]) -> None:
+        """The size (width, height) of the grid, unless it is known."""
+        if not self._grid_known.is_set():
+            self._grid = self._grid or size
+            self._grid_known.set()
+
+    def _wait_for_grid(self) -> tuple[int, int] | None:
+        """The size by the first image; ``None`` where none will come."""
+        if self._grid is None and not self._settings.build_only:
+            self._note(0.0, "waiting for the first image, whose size the engine has to know")
+            self.waits = True
+            self._grid_known.wait()
+            self.waits = False
+            self._note(0.0, "looking for the engine")
+        return self._grid
+
     def close(self, timeout_s: float, users: Sequence[threading.Thread] = ()) -> None:
         """Give the model back; one that is still being loaded is given back when it arrives.
 
         Where threads of ``users`` are still inside the model, that happens when they have come out.
         """
         self._abandoned.set()
+        self._grid_known.set()
         self._thread.join(timeout_s)
         segmenter, self.segmenter = self.segmenter, None
         if segmenter is None:
@@ -70,7 +91,8 @@ class ModelLoader:
             segmenter = load_segmenter(
                 self._path,
                 backend=self._settings.backend,
-                camera_size=self._settings.camera_size,
+                camera_size=self._settings.grid_size,
+                wait_for_size=self._wait_for_grid,
                 cache_dir=self._settings.cache_dir,
                 threads=self._settings.threads,
                 requests=self._settings.requests or default_requests(self._settings.threads or default_threads()),

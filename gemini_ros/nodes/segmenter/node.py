@@ -43,6 +43,8 @@ _DIAGNOSTICS_S = 1.0
 # replay.launch.py waits for these in the log.
 LOADED = "the model is loaded"
 NOT_LOADED = "the model did not load"
+WAITS = f"{LOADED} once the first image has come: an engine has to know its size"
+"""Whoever waits for the model has to send images now."""
 
 Transition = Callable[["SegmenterNode", LifecycleState], TransitionCallbackReturn]
 
@@ -77,6 +79,7 @@ class SegmenterNode(LifecycleNode):
         self._broken: list[str] = []
         self._said_mode: object = ""
         self._said_loader: ModelLoader | None = None
+        self._said_waiting: ModelLoader | None = None
         self._active_timers: list[Any] = []
         self._heartbeat: bond.Heartbeat | None = None
         self._report = Report()
@@ -123,6 +126,7 @@ class SegmenterNode(LifecycleNode):
             configured.extras,
             configured.info.ranges,
             configured.segmenter,
+            configured.learn_grid,
             configured.costmap,
             configured.poses,
             configured.outputs,
@@ -258,6 +262,9 @@ class SegmenterNode(LifecycleNode):
 
     def _say_once_loaded(self) -> None:
         loader = self._configured.loader if self._configured is not None else None
+        if loader is not None and loader.waits and loader is not self._said_waiting:
+            self._said_waiting = loader
+            self.get_logger().info(WAITS)
         if loader is None or loader.loading or loader is self._said_loader:
             return
         self._said_loader = loader

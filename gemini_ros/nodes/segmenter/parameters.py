@@ -19,11 +19,10 @@ from gemini_ros.pipeline.settings import (
     foreign_names,
     further_stream,
     hint_for_unknown,
+    holds_numbers,
     names_for_every_node,
     stream_settings,
 )
-
-_NUMBERS = {setting.name for setting in SETTINGS if setting.default == ()}
 
 
 def declare(node: Node, arguments: Sequence[str] = ()) -> None:
@@ -34,10 +33,7 @@ def declare(node: Node, arguments: Sequence[str] = ()) -> None:
     Raises rclpy's exceptions for a wrong type, and for an unknown name.
     """
     for setting in SETTINGS:
-        node.declare_parameter(setting.name, setting.default, descriptor(setting))
-        if setting.default == () and not node.get_parameter(setting.name).value:
-            # rclpy sees no type in an empty array, be it the default or one of a file.
-            node.set_parameters([Parameter(setting.name, Parameter.Type.DOUBLE_ARRAY, [])])
+        _declare(node, setting)
     _refuse_unknown(node, arguments)
 
 
@@ -52,9 +48,16 @@ def declare_streams(node: Node, streams: Iterable[str]) -> None:
     for setting in (s for stream in sorted(map(str, wanted)) for s in stream_settings(stream)):
         if not node.has_parameter(setting.name):
             try:
-                node.declare_parameter(setting.name, setting.default, descriptor(setting))
+                _declare(node, setting)
             except ParameterException as error:
                 raise ValueError(str(error)) from error
+
+
+def _declare(node: Node, setting: Setting) -> None:
+    node.declare_parameter(setting.name, setting.default, descriptor(setting))
+    if setting.default == () and not node.get_parameter(setting.name).value:
+        # rclpy sees no type in an empty array, be it the default or one of a file.
+        node.set_parameters([Parameter(setting.name, Parameter.Type.DOUBLE_ARRAY, [])])
 
 
 def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
@@ -90,5 +93,5 @@ def values_of(node: Node) -> dict[str, Any]:
 def plain_values(parameters: Iterable[Parameter]) -> dict[str, Any]:
     """Values by name; numbers as a tuple, whichever of its sequences rclpy has them in."""
     values = {parameter.name: parameter.value for parameter in parameters}
-    numbers = [name for name, value in values.items() if name in _NUMBERS and isinstance(value, (list, array))]
+    numbers = [name for name, value in values.items() if isinstance(value, (list, array)) and holds_numbers(name)]
     return values | {name: tuple(values[name]) for name in numbers}

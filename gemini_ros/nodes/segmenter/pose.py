@@ -29,7 +29,6 @@ from gemini_ros.pipeline.pose import (
     CameraPose,
     Motion,
     OdometryPoses,
-    PoseSource,
     PoseUnknown,
     Transforms,
     moved_between,
@@ -59,6 +58,7 @@ class OdometryPose(OdometryPoses):
         )
         self._node = node
         self._came = threading.Condition()
+        self._listener: TfListener | None = None
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = node.create_subscription(Odometry, "odom", self._take, qos)
 
@@ -66,7 +66,20 @@ class OdometryPose(OdometryPoses):
         with self._came:
             self._came.wait_for(lambda: not self.awaits(stamp), WAIT_NS / 1e9)
 
+    def transform(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
+        """``target_from_source`` (4, 4) by TF, which is listened to from the first time on. Raises ``LookupError``."""
+        if tf2_ros is None:
+            raise LookupError("TF is not known: tf2_ros is not installed")
+        if self._listener is None:
+            self._listener = TfListener(self._node)
+        try:
+            return _look_up(self._listener.buffer, target, source, stamp)
+        except (tf2_ros.TransformException, PoseUnknown) as error:
+            raise LookupError(str(error)) from error
+
     def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
         self._node.destroy_subscription(self._subscription)
 
     def _take(self, message: Odometry) -> None:
@@ -140,7 +153,8 @@ class TfPose(OdometryPose):
         max_speed_mps: float = DEFAULTS.max_speed_mps,
     ) -> None:
         self._tf = TfListener(node)
-        super().__init__(node, grid_frame, None, base_frame, max_speed_mps, self._transform)
+        super().__init__(node, grid_frame, None, base_frame, max_speed_mps, self.transform)
+        self._listener = self._tf
         self._tf_motion = Motion(max_speed_mps)
         self._grid_seen = False
 
@@ -185,10 +199,6 @@ class TfPose(OdometryPose):
         except (tf2_ros.TransformException, PoseUnknown):
             return super().moved(since_ns, until_ns)
 
-    def close(self) -> None:
-        self._tf.close()
-        super().close()
-
     def _camera(self, target: str, camera_frame: str, stamp: int) -> npt.NDArray[np.float64]:
         try:
             return self._lookup(target, camera_frame, stamp)
@@ -197,26 +207,23 @@ class TfPose(OdometryPose):
                 f"TF {target} from {camera_frame!r}: {error}. Publish the camera's mounting, or set camera.in_base"
             ) from error
 
-    def _transform(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
-        """As ``_lookup``, for ``OdometryPoses``."""
-        try:
-            return self._lookup(target, source, stamp)
-        except (tf2_ros.TransformException, PoseUnknown) as error:
-            raise LookupError(str(error)) from error
-
     def _lookup(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
-        """The transform at ``stamp``; the latest one where TF has not got that far, if it is near enough."""
-        try:
-            found = self._tf.buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
-        except tf2_ros.ExtrapolationException:
-            found = self._tf.buffer.lookup_transform(target, source, Time())
-            if abs(stamp_ns(found) - stamp) > TOLERANCE_NS:
-                raise
-        t, q = found.transform.translation, found.transform.rotation
-        try:
-            return from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-        except ValueError as error:
-            raise PoseUnknown(f"TF {target} from {source}: {error}") from error
+        return _look_up(self._tf.buffer, target, source, stamp)
+
+
+def _look_up(buffer: Any, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
+    """The transform at ``stamp``; the latest one where TF has not got that far, if it is near enough."""
+    try:
+        found = buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
+    except tf2_ros.ExtrapolationException:
+        found = buffer.lookup_transform(target, source, Time())
+        if abs(stamp_ns(found) - stamp) > TOLERANCE_NS:
+            raise
+    t, q = found.transform.translation, found.transform.rotation
+    try:
+        return from_xyz_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+    except ValueError as error:
+        raise PoseUnknown(f"TF {target} from {source}: {error}") from error
 
 
 def pose_source(
@@ -225,7 +232,7 @@ def pose_source(
     mounting: tuple[float, ...] | None,
     base_frame: str = BASE_FRAME,
     max_speed_mps: float = DEFAULTS.max_speed_mps,
-) -> PoseSource:
+) -> OdometryPose:
     """The mounting parameter decides for odometry; without it TF is used where tf2_ros is installed."""
     if mounting is None and tf2_ros is not None:
         return TfPose(node, grid_frame, base_frame, max_speed_mps)

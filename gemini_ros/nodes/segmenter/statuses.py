@@ -211,7 +211,10 @@ def _input_faults(source: ImageInput, camera_fault: str) -> list[str]:
     faults = [*source.recent_errors(), camera_fault]
     if source.silent:
         faults.insert(0, f"nothing on {source.topic} for {source.silent_for_s():.0f} s")
-    elif warning := source.images.image_warning:
+        return [fault for fault in faults if fault]
+    if source.images.grid_fault:
+        faults.append(source.images.grid_fault)
+    if warning := source.images.image_warning:
         faults.append(f"{source.images.name}: {warning}")
     return [fault for fault in faults if fault]
 
