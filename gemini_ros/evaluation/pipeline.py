@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gemini_ros.bags.label_images import LabelImages, count
+from gemini_ros import __version__
+from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
+from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
+from gemini_ros.evaluation.conditions import Conditions, TimeRange
 from gemini_ros.evaluation.outputs import OutputBag, outputs_path
-from gemini_ros.inference import load_segmenter
+from gemini_ros.evaluation.recorder import FrameRecorder
+from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, write_store
+from gemini_ros.evaluation.truth import Truth, TruthMap
+from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
@@ -20,6 +31,44 @@ from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
 
 _NOTES_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """How bags are evaluated, the same for each of them.
+
+    ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) to keep as a bag, under its
+    topics and stamps. ``threads`` limits the CPU. ``backend`` runs the network: scores are to be the same on every
+    machine, so that by default no measurement decides it. ``truth_map`` brings truth of another label set to the
+    model's classes. ``conditions``: topics and ranges of time that frames are told apart by.
+    """
+
+    model: Path
+    settings: Settings = DEFAULTS
+    write: tuple[str, ...] = ()
+    threads: int | None = None
+    backend: str = ONNXRUNTIME
+    truth_map: TruthMap | None = None
+    conditions: tuple[str | TimeRange, ...] = ()
+
+    def load(self) -> Segmenter:
+        """The model, ready to run. Raises ``ModelError``."""
+        return load_segmenter(self.model, backend=self.backend, threads=self.threads)
+
+    def run(self, segmenter: Segmenter) -> dict[str, str]:
+        """What the table ``run`` of a store says: everything that scores depend on beside the bag."""
+        return {
+            "format": str(FORMAT),
+            "version": __version__,
+            "model": self.model.stem,
+            "model_sha256": sha256_of(self.model),
+            "label_set": json.dumps(label_set_for(segmenter.info, self.settings).to_dict()),
+            "parameters": json.dumps(_plain(self.settings), sort_keys=True),
+            "truth_map": json.dumps(_plain(self.truth_map), sort_keys=True),
+            "conditions": json.dumps(_plain(self.conditions)),
+            "backend": segmenter.backend,
+            "threads": str(self.threads or "default"),
+        }
 
 
 def evaluate_bag(
@@ -33,39 +82,69 @@ def evaluate_bag(
     choice: StreamChoice = DETECTED,
     say: Callable[[list[str]], None] = lambda _: None,
 ) -> Summary:
-    """Run ``model`` over ``bag`` and write ``summary.json`` and ``contact_sheet.png`` into the folder ``out``.
+    """Run ``model`` over ``bag``; ``evaluate_one`` with a ``Job`` of these."""
+    job = Job(Path(model), settings, tuple(write), threads)
+    return evaluate_one(bag, job, out, choice=choice, say=say)
 
-    ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) that go to
-    ``OUT/BAG.outputs.mcap`` as well, under the node's topics and stamps. ``threads`` limits the CPU.
+
+def evaluate_one(
+    bag: str | Path,
+    job: Job,
+    out: str | Path,
+    *,
+    choice: StreamChoice = DETECTED,
+    say: Callable[[list[str]], None] = lambda _: None,
+) -> Summary:
+    """Evaluate a bag: ``summary.json``, ``contact_sheet.png`` and ``frames.sqlite`` in the folder ``out``.
+
+    The store is of this bag alone, in the place of what was there. See ``examine``.
+    """
+    with closing(job.load()) as segmenter:
+        summary, record = examine(bag, Path(bag).stem, job, segmenter, out, choice=choice, say=say)
+        write_store(Path(out) / STORE, job.run(segmenter), [record])
+    return summary
+
+
+def examine(
+    bag: str | Path,
+    name: str,
+    job: Job,
+    segmenter: Segmenter,
+    out: str | Path,
+    *,
+    choice: StreamChoice = DETECTED,
+    say: Callable[[list[str]], None] = lambda _: None,
+) -> tuple[Summary, BagRecord]:
+    """Run a model over a bag, which the record calls ``name``; summary and contact sheet go into the folder ``out``.
+
     ``choice`` names topics of the bag; ``say`` gets the lines that tell which were chosen, before the walk.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
     go together.
     """
+    start_s = time.monotonic()
     with ExitStack() as stack:
-        # Scores are to be the same on every machine, so that no measurement decides what computes them.
-        loaded = load_segmenter(model, backend=ONNXRUNTIME, threads=threads)
-        segmenter = stack.enter_context(closing(loaded))
         reader = stack.enter_context(BagReader(bag))
-        label_set = label_set_for(segmenter.info, settings)
-        run = BagRun(reader, segmenter, label_set, settings, choice)
+        label_set = label_set_for(segmenter.info, job.settings)
+        run = BagRun(reader, segmenter, label_set, job.settings, choice)
         topics = run.walk.topics
-        say(topic_lines(reader, topics, settings))
-        truth = LabelImages(reader, topics.labels) if topics.labels else None
-        scorer = _Scorer(truth, len(label_set))
-        outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, write)) if write else None
+        say(topic_lines(reader, topics, job.settings))
+        scorer = _Scorer(LabelImages(reader, topics.labels) if topics.labels else None, job.truth_map, label_set)
+        conditions = Conditions(reader, job.conditions)
+        recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions)
+        outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write)) if job.write else None
         sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
             returns=True,
         )
         moments: list[Moment] = []
         for result in run.results():
-            scorer.add(result)
+            recorder.add(result, *scorer.add(result))
             if outputs is not None:
                 outputs.add(result)
             if sampled.takes(result.now_ns, result.mode):
-                moments.append(_moment(result, reader.start_ns, truth))
+                moments.append(_moment(result, reader.start_ns, scorer.truth))
         matcher = run.walk.intake.matcher
         summary = summarise(
             streams=matcher.counts,
@@ -76,8 +155,8 @@ def evaluate_bag(
             scored_frames=scorer.frames,
             backend=segmenter.backend,
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
-            model_sha256=sha256_of(model),
-            notes=[*run.pipeline.notes(), *scorer.notes()],
+            model_sha256=sha256_of(job.model),
+            notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes],
             bag_sha256=sha256_of(bag),
             unused=run.pipeline.unused(run.walk.required),
         )
@@ -89,36 +168,42 @@ def evaluate_bag(
                 moments,
                 label_set,
                 title=Path(bag).name,
-                subtitle=_subtitle(Path(model).stem, summary),
+                subtitle=_subtitle(job.model.stem, summary),
             )
+        record = recorder.finish(summary, summary.bag_sha256, reader.duration_ns, dataclasses.asdict(topics))
     summary.write(Path(out) / "summary.json")
-    return summary
+    record.add("elapsed", time.monotonic() - start_s)
+    return summary, record
 
 
 class _Scorer:
     """The scores over all frames with truth of an equal stamp."""
 
-    def __init__(self, truth: LabelImages | None, n_classes: int) -> None:
-        self._truth = truth
-        self.scores = Scores(n_classes)
+    def __init__(self, images: LabelImages | None, truth_map: TruthMap | None, label_set: LabelSet) -> None:
+        self._images = images
+        self.truth = None if images is None else Truth(images, label_set, truth_map)
+        self.scores = Scores(len(label_set))
         self.frames = 0
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result) -> tuple[Any, Scores | None]:
+        """Count a frame; its truth and its own scores, ``None`` and ``None`` where there is no truth."""
         stamp = result.frame.stamp_ns
-        if self._truth is not None and stamp in self._truth:
-            segmentation = result.segmentation
-            count(self.scores, stamp, self._truth[stamp], segmentation.labels, segmentation.confidence)
-            self.frames += 1
+        if self.truth is None or stamp not in self.truth:
+            return None, None
+        scores = self.truth.score(stamp, result.segmentation.labels, result.segmentation.confidence)
+        self.scores = self.scores + scores
+        self.frames += 1
+        return self.truth[stamp], scores
 
     def notes(self) -> list[str]:
-        if self._truth is None:
+        if self._images is None:
             return ["no ground truth in the bag: nothing is scored"]
         if not self.frames:
-            return [f"no frame has the stamp of one of the {len(self._truth)} truth images: nothing is scored"]
-        return [f"truth: {fault}" for fault in self._truth.damaged[:_NOTES_KEPT]]
+            return [f"no frame has the stamp of one of the {len(self._images)} truth images: nothing is scored"]
+        return [f"truth: {fault}" for fault in self._images.damaged[:_NOTES_KEPT]]
 
 
-def _moment(result: Result, start_ns: int, truth: LabelImages | None) -> Moment:
+def _moment(result: Result, start_ns: int, truth: Truth | None) -> Moment:
     return Moment(
         seconds=(result.now_ns - start_ns) / 1e9,
         mode=result.mode,
@@ -135,3 +220,18 @@ def _subtitle(model: str, summary: Summary) -> str:
     if summary.miou is not None:
         parts.append(f"mIoU {summary.miou:.3f} over {summary.scored_frames} frames")
     return "  ·  ".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of settings; a file counts by what is in it."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value)}
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_plain, value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return f"sha256 {sha256_of(value)}" if value.is_file() else str(value)
+    return value
