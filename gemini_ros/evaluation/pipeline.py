@@ -18,9 +18,9 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, TimeRange
-from gemini_ros.evaluation.outputs import OutputBag, outputs_path
+from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
 from gemini_ros.evaluation.recorder import FrameRecorder
-from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, write_store
+from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, Store, write_store
 from gemini_ros.evaluation.truth import Truth, TruthMap
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
@@ -97,12 +97,24 @@ def evaluate_one(
 ) -> Summary:
     """Evaluate a bag: ``summary.json``, ``contact_sheet.png`` and ``frames.sqlite`` in the folder ``out``.
 
-    The store is of this bag alone, in the place of what was there. See ``examine``.
+    The store is of this bag alone, in the place of another's; one of several bags is refused by ``ValueError``. See
+    ``examine``.
     """
+    _require_room(Path(out) / STORE)
     with closing(job.load()) as segmenter:
-        summary, record = examine(bag, Path(bag).stem, job, segmenter, out, choice=choice, say=say)
+        summary, record = examine(bag, bag_stem(bag), job, segmenter, out, choice=choice, say=say)
         write_store(Path(out) / STORE, job.run(segmenter), [record])
     return summary
+
+
+def _require_room(path: Path) -> None:
+    try:
+        with Store(path) as store:
+            bags = store.bags()
+    except (ValueError, OSError):
+        return  # what is no store may go
+    if len(bags) > 1:
+        raise ValueError(f"{path} has the results of {len(bags)} bags, expected a folder for one: choose another --out")
 
 
 def examine(
@@ -114,10 +126,12 @@ def examine(
     *,
     choice: StreamChoice = DETECTED,
     say: Callable[[list[str]], None] = lambda _: None,
+    sha256: str | None = None,
 ) -> tuple[Summary, BagRecord]:
     """Run a model over a bag, which the record calls ``name``; summary and contact sheet go into the folder ``out``.
 
     ``choice`` names topics of the bag; ``say`` gets the lines that tell which were chosen, before the walk.
+    ``sha256`` of the bag is computed where it is not given.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
@@ -157,7 +171,7 @@ def examine(
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(job.model),
             notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes],
-            bag_sha256=sha256_of(bag),
+            bag_sha256=sha256 or sha256_of(bag),
             unused=run.pipeline.unused(run.walk.required),
         )
         sheet = Path(out) / "contact_sheet.png"

@@ -42,6 +42,8 @@ from gemini_ros.pipeline.statistics import STAGES
 
 FORMAT = 1
 STORE = "frames.sqlite"
+JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions")
+"""The keys of ``run`` whose text is JSON."""
 _FRAME_TABLES = {
     "frames": "stamp_ns INTEGER, receipt_ns INTEGER, seconds REAL, frame_id TEXT, mode TEXT, streams TEXT, "
     "distance_ns INTEGER, confidence REAL, flicker_compared INTEGER, flicker_changed INTEGER, map_frame TEXT, "
