@@ -15,8 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
-from gemini_ros.evaluation.outputs import bag_stem
+from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
 from gemini_ros.evaluation.pipeline import Job, examine
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
 from gemini_ros.inference import Segmenter
@@ -152,7 +153,7 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
     lines: list[str] = []
     try:
         sha256 = sha256_of(task.bag)
-        if sha256 == task.known_sha256 and (task.out / "summary.json").is_file():
+        if sha256 == task.known_sha256 and _is_there(task, job):
             return Done(task, None)
         task.out.mkdir(parents=True, exist_ok=True)
         _, record = examine(
@@ -163,6 +164,17 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
             raise
         return Done(task, BagRecord.of_error(task.name, sha256, str(error)))
     return Done(task, record)
+
+
+def _is_there(task: Task, job: Job) -> bool:
+    """Whether the folder of a bag has its summary, and the outputs that are wanted."""
+    outputs = outputs_path(task.bag, task.out)
+    if not (task.out / "summary.json").is_file() or (job.write and not outputs.is_file()):
+        return False
+    if not job.write:
+        return True
+    with BagReader(outputs) as reader:
+        return {topic_of(name) for name in job.write} <= set(reader.topics)
 
 
 class _Progress:

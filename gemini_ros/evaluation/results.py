@@ -160,6 +160,7 @@ def _scored(reader: ScoreReader, tallies: Tallies) -> dict[str, Any]:
         "frames": reader.count(tallies),
         "scored_frames": reader.count(tallies, "scored_frames"),
         "scores": scores,
+        "reliability": reader.reliability(tallies),
     }
 
 

@@ -90,7 +90,7 @@ class ScoreReader:
     def conditions(self) -> dict[str, list[str]]:
         """The values of each condition that frames have."""
         found: dict[str, list[str]] = {}
-        for name, value in sorted(set(self._store.rows("conditions", "name, value"))):
+        for name, value in sorted(self._store.rows("conditions", "DISTINCT name, value")):
             found.setdefault(name, []).append(value)
         return found
 
@@ -117,6 +117,20 @@ class ScoreReader:
         """Each score over all bags pooled, ``None`` where there is nothing to read it off."""
         pooled = np.sum(list(tallies.bags.values()), axis=0) if tallies.bags else np.zeros(self._size)
         return {name: _rounded(float(value)) for name, value in self.of(pooled).items()}
+
+    def reliability(self, tallies: Tallies) -> list[dict[str, float]]:
+        """For each bin of confidence: how many pixels it has, their mean confidence and the share of right ones."""
+        pooled = np.sum(list(tallies.bags.values()), axis=0) if tallies.bags else np.zeros(self._size)
+        bins = pooled[self._at["calibration"]].reshape(3, _BINS).T
+        return [
+            {
+                "pixels": int(pixels),
+                "confidence": round(claimed / 255 / pixels, _DIGITS),
+                "right": round(right / pixels, _DIGITS),
+            }
+            for pixels, right, claimed in bins.tolist()
+            if pixels
+        ]
 
     def intervals(self, tallies: Tallies) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each score, where there are enough bags, or blocks of the one bag."""

@@ -86,6 +86,8 @@ def test_scores_are_told_for_each_condition(tmp_path: Path):
     ]
     assert (value("pixel_accuracy"), value("iou.person"), value("flicker")) == (0.8, None, 0.02)
     assert value("calibration_error") == pytest.approx(0.2)
+    (top,) = data["reliability"]
+    assert top == {"pixels": 640, "confidence": 1.0, "right": 0.8}
     assert [value(f"false_floor_{c}") for c in (50, 80, 95)] == [0.2, 0.1, 0.0]
     assert value("false_floor_80", by["light"]["dark"]) == 0.2
     assert [by["/lights"][said]["frames"] for said in ("False", "True")] == [24, 8]

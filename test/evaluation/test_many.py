@@ -71,6 +71,20 @@ def test_one_command_gives_one_page(whole: Path, bags, capsys):
     assert json.loads(results(whole)) == data
 
 
+def test_outputs_that_are_wanted_later_are_made_later(bags, tmp_path: Path, capsys):
+    for wanted, again in (("labels", 0), ("labels", 2), ("labels,costmap", 0)):
+        options = "--write", wanted, "--condition", "/lights", "--condition", "start:0-0.15"
+        assert main(command(bags[:2], tmp_path, *options)) == 0
+        assert capsys.readouterr().out.count("done before") == again
+    assert (tmp_path / "a/drive/drive.outputs.mcap").is_file() or (tmp_path / "drive.outputs.mcap").is_file()
+    by = json.loads(results(tmp_path))["conditions"]
+    assert (by["/lights"]["unknown"]["frames"], by["time"]["start"]["frames"], by["light"]["day"]["frames"]) == (
+        7,
+        4,
+        7,
+    )
+
+
 def test_shards_that_are_merged_say_the_same(whole: Path, bags, tmp_path: Path, capsys):
     for i in (1, 2):
         assert main(command(bags, tmp_path / str(i), "--shard", f"{i}/2")) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -118,6 +119,22 @@ def test_a_bag_goes_in_whole_or_not_at_all(tmp_path: Path):
         assert store.bags() == {"a": ("aa", None)}
         assert store.rows("pixels") == [("a", 0, 3, 7)]
         assert store.record("a").rows["pixels"] == [(0, 3, 7)]
+
+
+def test_a_full_disk_costs_the_bag_in_hand(tmp_path: Path):
+    with Store(tmp_path / STORE, RUN) as store:
+        store.add(record("a", 3))
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / STORE).stat().st_size + 4096, hard))
+        try:
+            with pytest.raises(OSError, match=r"frames\.sqlite: .*disk"):
+                store.add(record("b", 100_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with Store(tmp_path / STORE, RUN) as store:
+        assert list(store.bags()) == ["a"]
+        store.add(record("b", 2))
+        assert list(store.bags()) == ["a", "b"]
 
 
 def test_two_writers_and_foreign_files_are_told(tmp_path: Path):
