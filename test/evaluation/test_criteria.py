@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gemini_ros.core.labels import load_label_set
 from gemini_ros.evaluation.criteria import read_criteria
 from gemini_ros.evaluation.results import read_results
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, write_store
+from gemini_ros.evaluation.truth import read_truth_map
 from gemini_ros.pipeline.statistics import Counters, LatencyStatistics
 from gemini_ros.pipeline.summary import summarise
 from gemini_ros.pipeline.sync import StreamCounts
@@ -178,6 +180,15 @@ def test_one_bad_bag_gives_status_1(wrong, said, tmp_path: Path, capsys):
 def test_wrong_criteria_are_told(text, said, tmp_path: Path, capsys):
     assert judged(stored(tmp_path, bag("a")), text) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_criteria_and_the_map_of_the_docs_are_right(tmp_path: Path):
+    page = (Path(__file__).parents[2] / "docs/evaluate.md").read_text(encoding="utf-8")
+    truth_map, criteria = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "c.yaml").write_text(criteria)
+    (tmp_path / "m.yaml").write_text(truth_map)
+    assert len(read_criteria(tmp_path / "c.yaml")) == 4
+    assert read_truth_map(tmp_path / "m.yaml").table(NAV5)[4] == FLOOR
 
 
 def test_true_and_false_are_words(tmp_path: Path):
