@@ -76,6 +76,8 @@ def evaluate_many(
     """
     out, job = Path(out), dataclasses.replace(job, threads=1)
     named = bag_names(bags)
+    if shard[1] > len(named):
+        raise ValueError(f"shard {shard[0]}/{shard[1]}: {len(named)} bags, expected at most as many parts")
     with closing(job.load()) as segmenter:
         # Chosen once, so that all workers and the runs that follow on this store have the same.
         job = dataclasses.replace(job, backend=segmenter.backend)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gemini_ros.core.documents import parse_json
+from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
@@ -100,9 +100,19 @@ class Results:
 
 
 def read_results(store: Store, criteria: Sequence[Criterion] = ()) -> Results:
-    """Everything that a store says. Raises ``ValueError`` for a criterion on a score that there is not."""
+    """Everything that a store says.
+
+    Raises ``ValueError`` for a criterion on a score that there is not, and for a store of another form.
+    """
     reader = ScoreReader(store, label_set_of(store).names)
     require_scores(criteria, reader.score_names)
+    try:
+        return _read(store, reader, criteria)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"{store.path}: not as `gemini-ros evaluate` writes it: {one_line(error)}") from error
+
+
+def _read(store: Store, reader: ScoreReader, criteria: Sequence[Criterion]) -> Results:
     by_condition = {
         name: {value: Selection(((name, value),)) for value in values} for name, values in reader.conditions().items()
     }

@@ -58,9 +58,26 @@ class Tallies:
 
 @dataclass(frozen=True)
 class _Frames:
+    """The frames of a bag: of frame ``frame[i]`` the entry ``place[i]`` of its tally is ``value[i]``, all else is 0."""
+
     seconds: Values
-    tallies: Values
     under: Mapping[tuple[str, str], npt.NDArray[np.bool_]]
+    frame: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+    value: Values
+
+    def tally(self, mask: npt.NDArray[np.bool_], size: int) -> Values:
+        """The tally (size,) of the frames in ``mask``."""
+        wanted = mask[self.frame]
+        return np.bincount(self.place[wanted], self.value[wanted], size)
+
+    def blocks(self, mask: npt.NDArray[np.bool_], size: int) -> Values:
+        """The tallies (n, size) of each two seconds with frames in ``mask``."""
+        wanted = mask[self.frame]
+        seconds, block = np.unique(np.floor(self.seconds[self.frame[wanted]] / BLOCK_S), return_inverse=True)
+        found = np.zeros((len(seconds), size))
+        np.add.at(found, (block, self.place[wanted]), self.value[wanted])
+        return found
 
 
 class ScoreReader:
@@ -102,11 +119,8 @@ class ScoreReader:
             for selection, tallies in found.items():
                 if not selection.takes(bag) or not (mask := selection.mask(frames)).any():
                     continue
-                tallies.bags[bag] = frames.tallies[mask].sum(axis=0)
-                block = (frames.seconds[mask] / BLOCK_S).astype(int)
-                blocks = np.zeros((block.max() + 1, self._size))
-                np.add.at(blocks, block, frames.tallies[mask])
-                tallies.blocks = blocks[blocks[:, self._at["frames"]].ravel() > 0]
+                tallies.blocks = None if tallies.bags else frames.blocks(mask, self._size)
+                tallies.bags[bag] = frames.tally(mask, self._size)
         return found
 
     def count(self, tallies: Tallies, what: str = "frames") -> int:
@@ -181,30 +195,34 @@ class ScoreReader:
         return {"scored_frames": tuple(name for name in self.score_names if name not in taken), **others}
 
     def _frames(self, bag: str) -> _Frames:
-        def rows(table: str, columns: str) -> list[tuple[Any, ...]]:
-            return self._store.rows(table, columns, "bag = ?", [bag])
+        def columns(table: str, names: str) -> Values:
+            rows = self._store.rows(table, f"frame, {names}", "bag = ?", [bag])
+            return np.array(rows, np.float64).reshape(len(rows), names.count(",") + 2).T
 
-        columns = "frame, seconds, flicker_compared, flicker_changed, confidence, map_known"
-        of_frames = np.array(rows("frames", columns), np.float64).reshape(-1, 6)
-        tallies, n = np.zeros((len(of_frames), self._size)), len(self.names)
-        tallies[:, self._at["flicker"]] = np.nan_to_num(of_frames[:, 2:4])
-        tallies[:, self._at["frames"]] = 1
-        tallies[:, self._at["confidence"]], tallies[:, self._at["map_known"]] = of_frames[:, 4:5], of_frames[:, 5:6]
-        for frame, truth, predicted, pixels in rows("confusion", "frame, truth, predicted, pixels"):
-            tallies[frame, self._at["confusion"].start + truth * (n + 1) + min(predicted, n)] = pixels
-        for frame, label, f1 in rows("boundary", "frame, class, f1"):
-            tallies[frame, self._at["f1"].start + label] = f1
-            tallies[frame, self._at["f1_images"].start + label] = 1
-        for frame, index, *values in rows("calibration", "frame, bin, pixels, right, confidence"):
-            tallies[frame, self._at["calibration"].start + index + _BINS * np.arange(3)] = values
-        for frame, confidence, *values in rows("floor", "frame, confidence, not_free, falsely_free"):
-            start = self._at["floor"].start + 2 * FLOOR_CONFIDENCES.index(confidence)
-            tallies[frame, start : start + 2] = values
-            tallies[frame, self._at["scored_frames"]] = 1
+        n, at = len(self.names), {name: part.start for name, part in self._at.items()}
+        parts: list[tuple[Any, Any, Any]] = []
+        frame, seconds, *flicker, confidence, known = columns(
+            "frames", "seconds, flicker_compared, flicker_changed, confidence, map_known"
+        )
+        count = len(seconds)
+        of_frames = {"flicker": flicker[0], "confidence": confidence, "map_known": known, "frames": np.ones(count)}
+        parts += [(frame, at[name], np.nan_to_num(values)) for name, values in of_frames.items()]
+        parts.append((frame, at["flicker"] + 1, np.nan_to_num(flicker[1])))
+        frame, truth, predicted, pixels = columns("confusion", "truth, predicted, pixels")
+        parts.append((frame, at["confusion"] + truth * (n + 1) + np.minimum(predicted, n), pixels))
+        frame, label, f1 = columns("boundary", "class, f1")
+        parts += [(frame, at["f1"] + label, f1), (frame, at["f1_images"] + label, np.ones(len(f1)))]
+        frame, index, *counts = columns("calibration", "bin, pixels, right, confidence")
+        parts += [(frame, at["calibration"] + index + _BINS * i, values) for i, values in enumerate(counts)]
+        frame, confidence, *counts = columns("floor", "confidence, not_free, falsely_free")
+        index = np.searchsorted(FLOOR_CONFIDENCES, confidence)
+        parts += [(frame, at["floor"] + 2 * index + i, values) for i, values in enumerate(counts)]
+        parts.append((frame[index == 0], at["scored_frames"], np.ones((index == 0).sum())))
+        joined = [np.concatenate(each) for each in zip(*(np.broadcast_arrays(*part) for part in parts), strict=True)]
         under: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
-        for frame, name, value in rows("conditions", "frame, name, value"):
-            under.setdefault((name, value), np.zeros(len(tallies), bool))[frame] = True
-        return _Frames(of_frames[:, 1], tallies, under)
+        for number, name, value in self._store.rows("conditions", "frame, name, value", "bag = ?", [bag]):
+            under.setdefault((name, value), np.zeros(count, bool))[number] = True
+        return _Frames(seconds, under, joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
 
 
 def _only(found: Mapping[str, Values], names: Sequence[str]) -> dict[str, Values]:

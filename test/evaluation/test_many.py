@@ -91,6 +91,8 @@ def test_shards_that_are_merged_say_the_same(whole: Path, bags, tmp_path: Path, 
     assert main(["results", "merge", str(tmp_path / "2"), str(tmp_path / "1"), "--out", str(tmp_path / "all")]) == 0
     assert results(tmp_path / "all") == results(whole)
     capsys.readouterr()
+    assert main(command(bags, tmp_path / "4", "--shard", "4/4")) == 2
+    assert "shard 4/4: 3 bags, expected at most as many parts" in capsys.readouterr().err
     assert main(command(bags, tmp_path / "1", "--set", "sync.slop_s=0.01")) == 2
     assert "is of another run: parameters" in capsys.readouterr().err
     assert main(command(bags[:2], tmp_path / "1")) == 2
