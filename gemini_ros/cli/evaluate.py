@@ -82,20 +82,19 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.many import evaluate_many
     from gemini_ros.evaluation.pipeline import evaluate_one
 
-    criteria, job, choice = criteria_of(args), job_of(args), choice_of(args)
+    criteria, job = criteria_of(args), job_of(args)
     if len(args.bags) > 1 or args.shard:
         store = evaluate_many(
             args.bags,
             job,
             args.out,
-            choice=choice,
             workers=args.workers,
             shard=args.shard or (1, 1),
             fresh=args.fresh,
             say=print_lines,
         )
         return conclude(args, store, criteria)
-    summary = evaluate_one(args.bags[0], job, args.out, choice=choice, say=print_lines)
+    summary = evaluate_one(args.bags[0], job, args.out, say=print_lines)
     print_lines(summary.lines())
     print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
     return conclude(args, args.out / "frames.sqlite", criteria, page=False)
@@ -118,6 +117,7 @@ def job_of(args: argparse.Namespace) -> Job:
         more["camera.in_base"] = list(args.camera_in_base)
     # A robot's file names the robot's backend; here only one that is asked for takes the place of the usual one.
     asked = [word.partition("=")[2] for word in args.assignments if word.startswith("backend=")]
+    choice = choice_of(args)
     return Job(
         find_model(args.model),
         settings_of(args, more),
@@ -125,4 +125,6 @@ def job_of(args: argparse.Namespace) -> Job:
         backend=asked[-1] if asked else ONNXRUNTIME,
         truth_map=read_truth_map(args.map) if args.map else None,
         conditions=tuple(map(parse_condition, args.conditions)),
+        camera=choice.camera,
+        topics=tuple(sorted(choice.topics.items())),
     )

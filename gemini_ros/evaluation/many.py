@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -21,7 +21,6 @@ from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
 from gemini_ros.evaluation.pipeline import Job, examine
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
 from gemini_ros.inference import Segmenter
-from gemini_ros.pipeline.streams import DETECTED, StreamChoice
 
 Say = Callable[[list[str]], None]
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -34,14 +33,7 @@ class Task:
     bag: Path
     name: str
     out: Path
-    camera: str | None = None
-    topics: tuple[tuple[str, str], ...] = ()
     known_sha256: str | None = None
-
-    @property
-    def choice(self) -> StreamChoice:
-        """The topics that the user named."""
-        return StreamChoice(self.camera, dict(self.topics))
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,6 @@ def evaluate_many(
     job: Job,
     out: str | Path,
     *,
-    choice: StreamChoice = DETECTED,
     workers: int = 1,
     shard: tuple[int, int] = (1, 1),
     fresh: bool = False,
@@ -92,13 +83,13 @@ def evaluate_many(
                     f"{store.path} has results of bags that are not named here: {', '.join(strange)!s:.200}: name "
                     "them too, or choose another folder"
                 )
-            topics = tuple(sorted(choice.topics.items()))
-            tasks = [Task(bag, name, out / name, choice.camera, topics, known.get(name)) for name, bag in part.items()]
+            tasks = [Task(bag, name, out / name, known.get(name)) for name, bag in part.items()]
             progress = _Progress([task.bag for task in tasks])
             say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {workers} workers"])
             for done in _in_processes(tasks, job, workers) if workers > 1 else _one_by_one(tasks, job, segmenter):
                 if done.record is not None:
-                    _refuse_twins(store, done.record)
+                    others = (BagRecord.of(bag, *row) for bag, row in store.bags().items() if bag != done.task.name)
+                    _refuse_twins([*others, done.record])
                     store.add(done.record)
                 say([*done.lines, progress.line(done)])
     return out / STORE
@@ -109,7 +100,7 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> Path:
 
     Raises ``ValueError`` where they are of different runs, or have different results of one bag.
     """
-    records: dict[str, BagRecord] = {}
+    found: dict[str, tuple[BagRecord, Path]] = {}
     run: Mapping[str, str] | None = None
     for given in map(Path, stores):
         with Store(given / STORE if given.is_dir() else given) as store:
@@ -117,14 +108,21 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> Path:
                 raise ValueError(f"{store.path} is of another run: {differences(store.run, run)}: they do not add up")
             run = store.run
             for bag, (sha256, error) in store.bags().items():
-                if error is None and bag in records and records[bag].rows["bags"][0][0] not in (sha256, None):
+                before = found[bag][0] if bag in found else None
+                if before is None or before.error is not None:
+                    found[bag] = BagRecord.of(bag, sha256, error), store.path
+                elif error is None and before.sha256 != sha256:
                     raise ValueError(f"{store.path}: bag {bag} has another content than in a store before it")
-                if bag not in records or records[bag].rows["bags"][0][-1] is not None:
-                    records[bag] = store.record(bag)
+    _refuse_twins(record for record, _ in found.values())
     if run is None:
         raise ValueError("nothing to merge, expected folders of `gemini-ros evaluate`")
-    write_store(Path(out) / STORE, run, (records[bag] for bag in sorted(records)))
+    write_store(Path(out) / STORE, run, (_record(path, bag) for bag, (_, path) in sorted(found.items())))
     return Path(out) / STORE
+
+
+def _record(path: Path, bag: str) -> BagRecord:
+    with Store(path) as store:
+        return store.record(bag)
 
 
 def bag_names(bags: Sequence[str | Path]) -> dict[str, Path]:
@@ -158,13 +156,11 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
         if sha256 == task.known_sha256 and _is_there(task, job):
             return Done(task, None)
         task.out.mkdir(parents=True, exist_ok=True)
-        _, record = examine(
-            task.bag, task.name, job, segmenter, task.out, choice=task.choice, say=lines.extend, sha256=sha256
-        )
+        _, record = examine(task.bag, task.name, job, segmenter, task.out, say=lines.extend, sha256=sha256)
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
-        return Done(task, BagRecord.of_error(task.name, sha256, str(error)))
+        return Done(task, BagRecord.of(task.name, sha256, str(error)))
     return Done(task, record)
 
 
@@ -197,8 +193,8 @@ class _Progress:
         record = done.record
         if record is None:
             what = "done before"
-        elif (error := record.rows["bags"][0][-1]) is not None:
-            what = f"not used: {error}"
+        elif record.error is not None:
+            what = f"not used: {record.error}"
         else:
             self._worked += size
             what = f"{len(record.rows.get('frames', ()))} frames"
@@ -207,11 +203,13 @@ class _Progress:
         return f"{self._done}/{self._count}  {done.task.name}: {what}{ahead}"
 
 
-def _refuse_twins(store: Store, record: BagRecord) -> None:
-    sha256, error = record.rows["bags"][0][0], record.rows["bags"][0][-1]
-    for bag, (other, fault) in store.bags().items():
-        if error is None and fault is None and bag != record.bag and other == sha256:
-            raise ValueError(f"bags {bag} and {record.bag} have the same content: leave one out, it would count twice")
+def _refuse_twins(records: Iterable[BagRecord]) -> None:
+    names: dict[str, str] = {}
+    for record in records:
+        if record.error is None and (other := names.setdefault(record.sha256, record.bag)) != record.bag:
+            raise ValueError(
+                f"bags {other} and {record.bag} have the same content: leave one out, it would count twice"
+            )
 
 
 def _one_by_one(tasks: Sequence[Task], job: Job, segmenter: Segmenter) -> Iterator[Done]:
@@ -249,7 +247,7 @@ def _alone(task: Task, job: Job) -> Done:
             return pool.submit(_work_here, task).result()
         except BrokenProcessPool:
             text = "the process that evaluated it was killed twice: is there enough memory?"
-            return Done(task, BagRecord.of_error(task.name, "", text))
+            return Done(task, BagRecord.of(task.name, "", text))
 
 
 def _pool(job: Job, workers: int) -> ProcessPoolExecutor:

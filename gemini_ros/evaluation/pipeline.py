@@ -40,7 +40,8 @@ class Job:
     ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) to keep as a bag, under its
     topics and stamps. ``threads`` limits the CPU. ``backend`` runs the network: scores are to be the same on every
     machine, so that by default no measurement decides it. ``truth_map`` brings truth of another label set to the
-    model's classes. ``conditions``: topics and ranges of time that frames are told apart by.
+    model's classes. ``conditions``: topics and ranges of time that frames are told apart by. ``camera`` and ``topics``
+    say which topics of a bag are meant, see ``StreamChoice``.
     """
 
     model: Path
@@ -50,6 +51,13 @@ class Job:
     backend: str = ONNXRUNTIME
     truth_map: TruthMap | None = None
     conditions: tuple[str | TimeRange, ...] = ()
+    camera: str | None = None
+    topics: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def choice(self) -> StreamChoice:
+        """The topics that the user named."""
+        return StreamChoice(self.camera, dict(self.topics))
 
     def load(self) -> Segmenter:
         """The model, ready to run. Raises ``ModelError``."""
@@ -66,6 +74,7 @@ class Job:
             "parameters": json.dumps(_plain(self.settings), sort_keys=True),
             "truth_map": json.dumps(_plain(self.truth_map), sort_keys=True),
             "conditions": json.dumps(_plain(self.conditions)),
+            "topics": json.dumps({"camera": _plain(self.camera and Path(self.camera)), "topics": dict(self.topics)}),
             "backend": segmenter.backend,
             "threads": str(self.threads or "default"),
         }
@@ -83,17 +92,13 @@ def evaluate_bag(
     say: Callable[[list[str]], None] = lambda _: None,
 ) -> Summary:
     """Run ``model`` over ``bag``; ``evaluate_one`` with a ``Job`` of these."""
-    job = Job(Path(model), settings, tuple(write), threads)
-    return evaluate_one(bag, job, out, choice=choice, say=say)
+    named = tuple(sorted(choice.topics.items()))
+    job = Job(Path(model), settings, tuple(write), threads, camera=choice.camera, topics=named)
+    return evaluate_one(bag, job, out, say=say)
 
 
 def evaluate_one(
-    bag: str | Path,
-    job: Job,
-    out: str | Path,
-    *,
-    choice: StreamChoice = DETECTED,
-    say: Callable[[list[str]], None] = lambda _: None,
+    bag: str | Path, job: Job, out: str | Path, *, say: Callable[[list[str]], None] = lambda _: None
 ) -> Summary:
     """Evaluate a bag: ``summary.json``, ``contact_sheet.png`` and ``frames.sqlite`` in the folder ``out``.
 
@@ -102,7 +107,7 @@ def evaluate_one(
     """
     _require_room(Path(out) / STORE)
     with closing(job.load()) as segmenter:
-        summary, record = examine(bag, bag_stem(bag), job, segmenter, out, choice=choice, say=say)
+        summary, record = examine(bag, bag_stem(bag), job, segmenter, out, say=say)
         write_store(Path(out) / STORE, job.run(segmenter), [record])
     return summary
 
@@ -124,14 +129,13 @@ def examine(
     segmenter: Segmenter,
     out: str | Path,
     *,
-    choice: StreamChoice = DETECTED,
     say: Callable[[list[str]], None] = lambda _: None,
     sha256: str | None = None,
 ) -> tuple[Summary, BagRecord]:
     """Run a model over a bag, which the record calls ``name``; summary and contact sheet go into the folder ``out``.
 
-    ``choice`` names topics of the bag; ``say`` gets the lines that tell which were chosen, before the walk.
-    ``sha256`` of the bag is computed where it is not given.
+    ``say`` gets the lines that tell which topics were chosen, before the walk. ``sha256`` is the bag's,
+    computed where it is not given.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
@@ -141,7 +145,7 @@ def examine(
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         label_set = label_set_for(segmenter.info, job.settings)
-        run = BagRun(reader, segmenter, label_set, job.settings, choice)
+        run = BagRun(reader, segmenter, label_set, job.settings, job.choice)
         topics = run.walk.topics
         say(topic_lines(reader, topics, job.settings))
         scorer = _Scorer(LabelImages(reader, topics.labels) if topics.labels else None, job.truth_map, label_set)

@@ -69,7 +69,7 @@ class _Frames:
     def tally(self, mask: npt.NDArray[np.bool_], size: int) -> Values:
         """The tally (size,) of the frames in ``mask``."""
         wanted = mask[self.frame]
-        return np.bincount(self.place[wanted], self.value[wanted], size)
+        return np.bincount(self.place[wanted], self.value[wanted], size).astype(np.float64)
 
     def blocks(self, mask: npt.NDArray[np.bool_], size: int) -> Values:
         """The tallies (n, size) of each two seconds with frames in ``mask``."""

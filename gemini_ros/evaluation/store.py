@@ -4,7 +4,8 @@ Every table but ``run`` has the column ``bag``, the name of the bag, and those o
 counts the frames of a bag from 0. Stamps and durations are nanoseconds, shares and confidences lie between 0 and 1.
 
 ``run``: what was evaluated, one text for each ``key``: ``format``, ``version``, ``model`` (its name), ``model_sha256``,
-``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON), ``conditions`` (JSON), ``backend``, ``threads``.
+``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON), ``conditions`` (JSON), ``topics`` (JSON: those
+that the user named), ``backend``, ``threads``.
 ``bags``: ``sha256``, ``start_ns``, ``duration_ns``, ``topics`` (JSON) and ``summary`` (``summary.json`` without times);
 of a bag that could not be used ``error`` says why, and the rest is empty.
 ``frames``: ``stamp_ns``, ``receipt_ns``, ``seconds`` since the start of the bag, ``frame_id``, the matcher's ``mode``,
@@ -42,7 +43,7 @@ from gemini_ros.pipeline.statistics import STAGES
 
 FORMAT = 1
 STORE = "frames.sqlite"
-JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions")
+JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions", "topics")
 """The keys of ``run`` whose text is JSON."""
 _FRAME_TABLES = {
     "frames": "stamp_ns INTEGER, receipt_ns INTEGER, seconds REAL, frame_id TEXT, mode TEXT, streams TEXT, "
@@ -82,9 +83,19 @@ class BagRecord:
         """One row of ``table``, in the order of its columns after ``bag``."""
         self.rows.setdefault(table, []).append(values)
 
+    @property
+    def sha256(self) -> str:
+        """That of the bag."""
+        return self.rows["bags"][0][0]
+
+    @property
+    def error(self) -> str | None:
+        """Why the bag could not be used."""
+        return self.rows["bags"][0][-1]
+
     @classmethod
-    def of_error(cls, bag: str, sha256: str, error: str) -> BagRecord:
-        """The record of a bag that could not be used."""
+    def of(cls, bag: str, sha256: str, error: str | None) -> BagRecord:
+        """A record without frames: by its ``error``, that of a bag that could not be used."""
         record = cls(bag)
         record.add("bags", sha256, None, None, None, None, error)
         return record

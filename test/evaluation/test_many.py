@@ -72,7 +72,7 @@ def test_one_command_gives_one_page(whole: Path, bags, capsys):
 
 
 def test_outputs_that_are_wanted_later_are_made_later(bags, tmp_path: Path, capsys):
-    for wanted, again in (("labels", 0), ("labels", 2), ("labels,costmap", 0)):
+    for wanted, again in (("labels", 0), ("labels,costmap", 0), ("labels", 2)):
         options = "--write", wanted, "--condition", "/lights", "--condition", "start:0-0.15"
         assert main(command(bags[:2], tmp_path, *options)) == 0
         assert capsys.readouterr().out.count("done before") == again
@@ -95,6 +95,8 @@ def test_shards_that_are_merged_say_the_same(whole: Path, bags, tmp_path: Path, 
     assert "shard 4/4: 3 bags, expected at most as many parts" in capsys.readouterr().err
     assert main(command(bags, tmp_path / "1", "--set", "sync.slop_s=0.01")) == 2
     assert "is of another run: parameters" in capsys.readouterr().err
+    assert main(command(bags, tmp_path / "1", "--topic", "labels=")) == 2
+    assert "is of another run: topics" in capsys.readouterr().err
     assert main(command(bags[:2], tmp_path / "1")) == 2
     assert main(command(bags[:1], tmp_path / "all")) == 2
     said = capsys.readouterr().err
