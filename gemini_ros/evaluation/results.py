@@ -93,7 +93,7 @@ class Results:
             known = sorted((each["value"], name) for name, each in classes.items() if each["value"] is not None)
             lines.append("IoU  " + ", ".join(f"{name} {value:.3f}" for value, name in known))
             floor = ", ".join(f"{_percent(scores[name]['value'])} at 0.{name.split('_')[2]}" for name in FALSE_FLOOR)
-            lines.append(f"calibration error {scores['calibration_error']['value']:.3f}; false floor {floor}")
+            lines.append(f"calibration error {_percent(scores['calibration_error']['value'])}; false floor {floor}")
         if self.times["bag_seconds_per_second"]:
             lines.append(f"{self.times['bag_seconds_per_second']:.2f} seconds of bag in a second of each worker")
         return lines

@@ -108,6 +108,8 @@ class ScoreReader:
         """The values of each condition that frames have."""
         found: dict[str, list[str]] = {}
         for name, value in sorted(self._store.rows("conditions", "DISTINCT name, value")):
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise ValueError(f"condition {name!r:.80}: {value!r:.80}, expected text")
             found.setdefault(name, []).append(value)
         return found
 

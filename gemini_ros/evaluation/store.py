@@ -145,7 +145,10 @@ class Store:
 
     def bags(self) -> dict[str, tuple[str, str | None]]:
         """SHA-256 and error of each bag, by name in order."""
-        return {name: (sha256, error) for name, sha256, error in self.rows("bags", "bag, sha256, error")}
+        rows = self.rows("bags", "bag, sha256, error")
+        if not all(isinstance(value, str) or (i == 2 and value is None) for row in rows for i, value in enumerate(row)):
+            raise ValueError(f"{self.path}: bags {rows!s:.200}, expected names, sums and errors")
+        return {name: (sha256, error) for name, sha256, error in rows}
 
     def rows(
         self, table: str, columns: str = "*", where: str = "", values: Sequence[Any] = ()

@@ -32,7 +32,7 @@ class TruthMap:
         """
         names = label_set.names
         if strange := sorted({name for name in self.classes.values() if name is not None and name not in names}):
-            raise ValueError(f"map: classes {', '.join(strange)}, expected some of the model's: {', '.join(names)}")
+            raise ValueError(f"map: classes {strange!s:.200}, expected some of the model's: {names!s:.400}")
         table = np.full(256, -1, np.int16)
         table[UNLABELLED] = UNLABELLED
         for number, name in self.classes.items():
@@ -56,11 +56,13 @@ def read_truth_map(path: str | Path) -> TruthMap:
         if not entries or not all(type(number) is int and 0 <= number < UNLABELLED for number in entries):
             raise ValueError(f"{where}: {sorted(map(str, entries))!s:.200}, expected numbers 0 to 254, or a label_set")
         return TruthMap(dict(entries))
+    if not isinstance(data["label_set"], str):
+        raise ValueError(f"{where}: label_set {data['label_set']!r:.80}, expected the name or path of one")
     names = load_label_set(data["label_set"]).names
     if set(map(str, entries)) != set(names):
         raise ValueError(
-            f"{where}: classes {', '.join(map(str, entries))!s:.400}, expected exactly those of {data['label_set']}: "
-            f"{', '.join(names)!s:.400}"
+            f"{where}: classes {sorted(map(str, entries))!s:.300}, expected those of {data['label_set']!r:.80}: "
+            f"{sorted(names)!s:.300}"
         )
     return TruthMap({names.index(str(name)): target for name, target in entries.items()})
 

@@ -73,10 +73,14 @@ def test_without_a_map_both_lists_are_told(images):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("map: {4: ground}", "map: classes ground, expected some of the model's: floor, obstacle"),
+        ("map: {4: ground}", r"map: classes \['ground'\], expected some of the model's: \['floor', 'obstacle'"),
         ("map: {floor: floor}", "expected numbers 0 to 254, or a label_set"),
         ("map: {300: floor}", "expected numbers 0 to 254"),
-        ("label_set: nyudv2_13\nmap: {floor: floor}", "classes floor, expected exactly those of nyudv2_13: bed, books"),
+        (
+            "label_set: nyudv2_13\nmap: {floor: floor}",
+            r"\['floor'\], expected those of 'nyudv2_13': \['bed'",
+        ),
+        ("label_set: [a]\nmap: {1: floor}", "label_set \\['a'\\], expected the name or path of one"),
         ("map: [1]", "expected a class of the model, or null"),
         ("classes: {1: floor}", "keys \\['classes'\\], expected exactly \\['map'\\]"),
     ],
