@@ -187,7 +187,7 @@ def _times(store: Store) -> dict[str, Any]:
     for stage, values in zip(STAGES, ns.T, strict=True):
         known = values[np.isfinite(values)] / 1e6
         stages[stage] = {f"p{q}": float(np.percentile(known, q)) if known.size else None for q in (50, 99)}
-    elapsed = dict(store.rows("elapsed", "bag, seconds"))
+    elapsed = {str(bag): float(seconds) for bag, seconds in store.rows("elapsed", "bag, seconds")}
     durations = {bag: ns / 1e9 for bag, ns in store.rows("bags", "bag, duration_ns") if bag in elapsed}
     spent = sum(elapsed.values())
     return {

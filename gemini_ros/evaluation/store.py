@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import atomic_path
 from gemini_ros.pipeline.statistics import STAGES
 
@@ -171,6 +172,8 @@ class Store:
         run = dict(self._connection.execute("SELECT key, value FROM run ORDER BY key"))
         if run.get("format") != str(FORMAT):
             raise ValueError(f"{self.path}: format {run.get('format')!r:.20}, expected {FORMAT}")
+        if not all(isinstance(text, str) for pair in run.items() for text in pair):
+            raise ValueError(f"{self.path}: run {run!s:.200}, expected text")
         return run
 
     @contextmanager
@@ -180,12 +183,14 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
-                raise ValueError(f"{self.path}: {error}, expected a store of `gemini-ros evaluate`") from error
+                raise ValueError(
+                    f"{self.path}: {one_line(error)}, expected a store of `gemini-ros evaluate`"
+                ) from error
             busy = "locked" in str(error)
             cure = ": another run writes into this folder, give each shard a folder of its own" if busy else ""
-            raise OSError(f"{self.path}: {error}{cure}") from error
+            raise OSError(f"{self.path}: {one_line(error)}{cure}") from error
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self.path}: {error}, expected a store of `gemini-ros evaluate`") from error
+            raise ValueError(f"{self.path}: {one_line(error)}, expected a store of `gemini-ros evaluate`") from error
 
 
 def write_store(path: str | Path, run: Mapping[str, str], records: Iterable[BagRecord]) -> None:
