@@ -187,6 +187,29 @@ def choice_of(args: argparse.Namespace) -> StreamChoice:
     return StreamChoice(args.camera, dict(args.stream_topics))
 
 
+def add_criteria(parser: argparse.ArgumentParser) -> None:
+    """What results have to reach, and where the verdicts go."""
+    parser.add_argument(
+        "--criteria", type=Path, metavar="FILE", help="YAML list of what the scores have to reach; exit status 1 if not"
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="JUnit file with a test for each bag and criterion")
+
+
+def shard(text: str) -> tuple[int, int]:
+    """I/N: part I of N, from 1."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected I/N such as 1/4, the first of four parts")
+    return int(match[1]), int(match[2])
+
+
+def workers(text: str) -> int:
+    """1 to 1024 processes."""
+    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 1 to 1024")
+    return int(text)
+
+
 def add_rate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="playback speed, 1 = as recorded (default 1)")
 

@@ -81,12 +81,17 @@ def exposure(rgb: npt.NDArray[np.uint8], least: float = MIN_SHARE) -> tuple[str,
     mean = float(sample.mean())
     if mean < _DARK:
         return "", f"dark, mean {mean:.1f} of 255: colours hardly help; light the scene, or raise the camera's exposure"
-    if mean > _BRIGHT * (1 - least) and (share := float((rgb.min(axis=2) < _BRIGHT).mean())) < least:
+    if mean > _BRIGHT * (1 - least) and (share := below_saturation(rgb)) < least:
         return (
             f"rgb is saturated: mean {mean:.1f} of 255, {100 * share:.1f} % of its pixels are below {_BRIGHT}; lower "
             "the camera's exposure"
         ), ""
     return "", ""
+
+
+def below_saturation(rgb: npt.NDArray[np.uint8]) -> float:
+    """The share of the pixels of ``rgb`` (H, W, 3) with a channel that is not saturated."""
+    return float((rgb.min(axis=2) < _BRIGHT).mean())
 
 
 def no_evidence(

@@ -192,13 +192,17 @@ class Calibration:
 
     def error(self, bins: int = 15) -> float:
         """Expected calibration error: equal bins of confidence, the paper's equation 3; NaN without any pixel."""
-        confidence = np.arange(256) / 255
-        index = np.maximum(np.ceil(confidence * bins).astype(int) - 1, 0)
-        pixels = self.counts.sum(axis=0)
-        right, total, claimed = (
-            np.bincount(index, weights, bins) for weights in (self.counts[1], pixels, pixels * confidence)
-        )
-        return float(_ratio(np.abs(right - claimed).sum(), total.sum()))
+        pixels, right, confidence = self.binned(bins)
+        return float(_ratio(np.abs(right - confidence / 255).sum(), pixels.sum()))
+
+    def binned(self, bins: int = 15) -> npt.NDArray[np.int64]:
+        """int64 (3, ``bins``), by equal bins of confidence: pixels, right ones, and the sum of their confidences."""
+        confidence = np.arange(256)
+        index = np.maximum(np.ceil(confidence / 255 * bins).astype(int) - 1, 0)
+        found, pixels = np.zeros((3, bins), np.int64), self.counts.sum(axis=0)
+        for row, values in zip(found, (pixels, self.counts[1], pixels * confidence), strict=True):
+            np.add.at(row, index, values)
+        return found
 
     def __add__(self, other: Calibration) -> Calibration:
         if not isinstance(other, Calibration):

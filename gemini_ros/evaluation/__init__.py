@@ -1,1 +1,1 @@
-"""A bag through the pipeline without ROS: pairs, segmenter, costmap, scores."""
+"""Bags through the pipeline without ROS: pairs, segmenter, costmap, scores, and what they decide."""

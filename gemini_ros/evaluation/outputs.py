@@ -18,8 +18,13 @@ OUTPUTS = ("labels", "confidence", "color", "costmap")
 
 def outputs_path(bag: str | Path, out: str | Path) -> Path:
     """``OUT/BAG.outputs.mcap``, one for each bag."""
+    return Path(out) / f"{bag_stem(bag)}.outputs.mcap"
+
+
+def bag_stem(bag: str | Path) -> str:
+    """What a bag is called: the name of its folder, or of its file without the suffix."""
     path = Path(bag).resolve()
-    return Path(out) / f"{path.stem if path.is_file() else path.name}.outputs.mcap"
+    return path.stem if path.is_file() else path.name
 
 
 class OutputBag:

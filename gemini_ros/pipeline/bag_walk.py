@@ -61,12 +61,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Result(Step):
-    """What the pipeline said of a frame: labels, the map at the frame's stamp in ``map_frame``, and the robot in it."""
+    """What the pipeline said of a frame: labels, the map at the frame's stamp in ``map_frame``, and the robot in it.
+
+    ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage.
+    """
 
     segmentation: Segmentation
     occupancy: Occupancy
     map_frame: str
     robot: tuple[float, float, float]
+    match: Match
+    map_fault: str
+    timings_ns: Mapping[str, int]
 
 
 class BagWalk:
@@ -189,7 +195,7 @@ class BagRun:
         self.costmap.warm_up()
         registration.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
-        self._waiting: deque[tuple[Segmented, Moment]] = deque()
+        self._waiting: deque[tuple[Segmented, Moment, Match]] = deque()
 
     def results(self) -> Iterator[Result]:
         """What the node would have published of each frame. Nothing is replaced offline: every match is segmented."""
@@ -211,26 +217,27 @@ class BagRun:
         segmented = self.pipeline.settle(self.pipeline.infer(match, timer))
         if segmented is not None:
             self.pipeline.published()
-            self._waiting.append((segmented, moment))
+            self._waiting.append((segmented, moment, match))
 
     def _mapped(self, now_ns: int) -> Iterator[Result]:
         """The frames whose pose is known by now, or has been waited for long enough, in order."""
         while self._waiting:
-            segmented, moment = self._waiting[0]
+            segmented, moment, match = self._waiting[0]
             frame = segmented.frame
             if now_ns < moment.now_ns + WAIT_NS and self.walk.poses.awaits(segmented.seen.time_ns):
                 return
             self._waiting.popleft()
             now = Instant.of(now_ns)
             self.pipeline.map(segmented, now)
+            fault = self.costmap.fault
             with segmented.timer.stage("costmap"):
                 occupancy, map_frame = self.costmap.render_frame(segmented.seen, now)
             self.pipeline.counters.costmaps_published += 1
             timings_ns = segmented.timer.timings_ns
             segmented.timer.add("total", sum(timings_ns.values()))
             self.pipeline.latencies.record_frame(timings_ns)
-            robot = self.costmap.robot
-            yield Result(frame, moment.mode, moment.now_ns, segmented.segmentation, occupancy, map_frame, robot)
+            made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
+            yield Result(frame, moment.mode, moment.now_ns, *made, match, fault, segmented.timer.timings_ns)
 
 
 def mounting_of(reader: BagReader, topics: Topics, settings: Settings = DEFAULTS) -> Matrix | None:

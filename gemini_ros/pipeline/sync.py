@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -33,8 +33,8 @@ class Match:
 
     ``stamp_ns`` is RGB's own stamp, without clock offset, or where RGB is missing that of the image present;
     ``offset_ns`` is the clock offset of the same stream, and ``time_ns`` the stamp on the common clock. ``items`` holds
-    what was added, by stream. A ``pair`` has all required streams, be they one or four; a ``single`` lacks those in
-    ``missing``, and may still hold two or three.
+    what was added, by stream, and ``times_ns`` the stamps of those on the common clock. A ``pair`` has all required
+    streams, be they one or four; a ``single`` lacks those in ``missing``, and may still hold two or three.
     """
 
     stamp_ns: int
@@ -42,6 +42,7 @@ class Match:
     kind: Literal["pair", "single"]
     missing: tuple[str, ...] = ()
     offset_ns: int = 0
+    times_ns: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def time_ns(self) -> int:
@@ -529,7 +530,9 @@ class PairMatcher:
                 stream.in_pairs += 1
         self._emitted_ns = head.time_ns
         items = MappingProxyType({stream.name: message.item for stream, message in chosen.items()})
-        matches.append(Match(head.stamp_ns, items, "single" if missing else "pair", missing, lead.offset_ns))
+        times_ns = MappingProxyType({stream.name: message.time_ns for stream, message in chosen.items()})
+        kind = "single" if missing else "pair"
+        matches.append(Match(head.stamp_ns, items, kind, missing, lead.offset_ns, times_ns))
 
 
 def _check_cause(cause: str) -> None:

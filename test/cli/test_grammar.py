@@ -22,6 +22,7 @@ GRAMMAR = {
     "model": ["parity", "export", "convert", "import-official", "benchmark", "info"],
     "engine": ["build", "info", "list", "prune"],
     "evaluate": [],
+    "results": ["merge"],
     "calibrate": [],
     "train": ["fit", "test"],
     "doctor": [],

@@ -6,6 +6,7 @@ put its lengths and checksums right again, so that the damage reaches what lies 
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -293,7 +294,7 @@ def _change_tree(random: Random, tree: Any) -> None:
     holder, key = random.choice(places)
     way = random.random()
     if way < 0.7 or holder is tree:
-        holder[key] = random.choice(VALUES)
+        holder[key] = copy.deepcopy(random.choice(VALUES))  # a list that is changed later must not hold itself
     elif way < 0.8:
         del holder[key]
     elif isinstance(holder, dict):

@@ -27,6 +27,11 @@ from gemini_ros.datasets.folder import survey
 from gemini_ros.datasets.images import read_stored
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.datasets.unpacked import UnpackedFrames
+from gemini_ros.evaluation.criteria import read_criteria
+from gemini_ros.evaluation.many import merge
+from gemini_ros.evaluation.results import read_results
+from gemini_ros.evaluation.store import STORE, Store
+from gemini_ros.evaluation.truth import read_truth_map
 from gemini_ros.inference.benchmark import FORMAT, STAGES, compare, read_report
 from gemini_ros.inference.cache import parse_record
 from gemini_ros.inference.gate import read_golden
@@ -36,6 +41,7 @@ from gemini_ros.pipeline.bag_walk import BagWalk
 from gemini_ros.pipeline.cameras import read_camera
 from gemini_ros.pipeline.settings import make_settings, names_for_every_node, read_parameter_file
 from gemini_ros.pipeline.summary import summary_from_json
+from test.evaluation.test_criteria import bag, stored
 from test.fuzzing import mutations
 from test.fuzzing.decoders import DEPTH, GREY, RGB, STAMP, jpegs, mutate_image, pngs
 from test.fuzzing.target import Target, as_file
@@ -105,6 +111,32 @@ def _frames_csv(data: bytes, folder: Path) -> None:
     _, problems = survey(folder, _LAYOUT, ("rgb", "depth", "labels"))
     if problems:
         raise ValueError(problems[0])
+
+
+# --- Evaluations ------------------------------------------------------------------------------------------------------
+
+CRITERIA = b"""- {score: miou, at_least: 0.6}
+- {score: iou.person, condition: {light: dark, seconds: [2, 10]}, at_most: 0.3, bags: [a, night_*]}
+"""
+TRUTH_MAP = b"label_set: mfnet_9\nmap: {%s}\n" % b", ".join(
+    b"%s: floor" % name.encode() for name in load_label_set("mfnet_9").names
+)
+
+
+def _truth_map(path: Path) -> None:
+    read_truth_map(path).table(load_label_set("nav5"))
+
+
+def _store_seeds(folder: Path) -> list[bytes]:
+    return [(stored(folder, bag("a"), bag("b")) / STORE).read_bytes()]
+
+
+def _store(path: Path) -> None:
+    with Store(path) as store:
+        results = read_results(store)
+    results.write(path.parent)
+    results.lines()
+    merge([path], path.parent / "merged")
 
 
 # --- Arrays and images ------------------------------------------------------------------------------------------------
@@ -372,6 +404,9 @@ TARGETS = (
         mutations.mutate_json,
         lambda data, _: parse_record(data.decode("utf-8", "replace"), "x"),
     ),
+    Target("criteria", lambda _: [CRITERIA], mutations.mutate_yaml, as_file(".yaml", read_criteria)),
+    Target("truth_map", lambda _: [TRUTH_MAP], mutations.mutate_yaml, as_file(".yaml", _truth_map)),
+    Target("store", _store_seeds, mutations.mutate_sqlite, as_file(".sqlite", _store)),
     Target("frames_csv", _frames_csv_seeds, mutations.mutate_text, _frames_csv),
     Target("golden", _golden_seeds, mutations.mutate_zip, as_file(".npz", _golden)),
     Target("unpacked", _unpacked_seeds, mutations.mutate_bytes, _unpacked),

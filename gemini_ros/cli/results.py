@@ -1,0 +1,48 @@
+"""``gemini-ros results``: join the results of parts of an evaluation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gemini_ros.cli.arguments import Subparsers, add_criteria, add_noun, add_verb
+from gemini_ros.cli.output import print_error, print_lines
+
+
+def add(nouns: Subparsers) -> None:
+    verbs = add_noun(nouns, "results", "results of evaluations")
+    parser = add_verb(verbs, "merge", run_merge, "join the stores of several shards, and print the page of all bags")
+    parser.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of `evaluate`, or store files")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the joint results")
+    add_criteria(parser)
+
+
+def run_merge(args: argparse.Namespace) -> int:
+    from gemini_ros.evaluation.many import merge
+
+    criteria = criteria_of(args)
+    return conclude(args, merge(args.results, args.out), criteria)
+
+
+def criteria_of(args: argparse.Namespace) -> tuple:
+    """What ``--criteria`` says."""
+    from gemini_ros.evaluation.criteria import read_criteria
+
+    return read_criteria(args.criteria) if args.criteria else ()
+
+
+def conclude(args: argparse.Namespace, store_path: Path, criteria: tuple, *, page: bool = True) -> int:
+    """Read the results off a store, write them, print the page and what failed; the exit status."""
+    from gemini_ros.evaluation.criteria import write_junit
+    from gemini_ros.evaluation.results import read_results
+    from gemini_ros.evaluation.store import Store
+
+    with Store(store_path) as store:
+        results = read_results(store, criteria)
+    results.write(args.out)
+    if args.junit:
+        write_junit(args.junit, results.failures, results.verdicts)
+    print_lines(results.lines() if page else results.criteria_lines())
+    for sentence in results.sentences():
+        print_error(sentence)
+    return results.status

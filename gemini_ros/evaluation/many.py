@@ -1,0 +1,286 @@
+"""Many bags with one model: in several processes, in parts on several machines, and on from where a run was ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.core.files import sha256_of
+from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
+from gemini_ros.evaluation.pipeline import Job, examine
+from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
+from gemini_ros.inference import Segmenter
+
+Say = Callable[[list[str]], None]
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A bag to evaluate: its name in the store, and the SHA-256 under which it is there already, if it is."""
+
+    bag: Path
+    name: str
+    out: Path
+    known_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task; without a record the bag was done before."""
+
+    task: Task
+    record: BagRecord | None
+    lines: tuple[str, ...] = ()
+
+
+def evaluate_many(
+    bags: Sequence[str | Path],
+    job: Job,
+    out: str | Path,
+    *,
+    workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    fresh: bool = False,
+    say: Say = lambda _: None,
+) -> Path:
+    """Evaluate bags into the folder ``out``, and return the path of its store.
+
+    Each bag has a folder of its name in ``out``, with ``summary.json`` and ``contact_sheet.png``; one that is in the
+    store already, with equal content, is left as it is, unless ``fresh``. Bags that cannot be used are in the store
+    with their error, and are tried again the next time. ``workers`` processes take a thread each. ``shard`` (i, n)
+    takes part i of n, from 1. ``say`` gets the progress. Results do not depend on ``workers`` and ``shard``.
+
+    Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
+    has results of another run or of other bags; ``OSError`` where nothing more can be written.
+    """
+    out, job = Path(out), dataclasses.replace(job, threads=1)
+    named = bag_names(bags)
+    if shard[1] > len(named):
+        raise ValueError(f"shard {shard[0]}/{shard[1]}: {len(named)} bags, expected at most as many parts")
+    with closing(job.load()) as segmenter:
+        # Chosen once, so that all workers and the runs that follow on this store have the same.
+        job = dataclasses.replace(job, backend=segmenter.backend)
+        run = job.run(segmenter)
+        if fresh:
+            (out / STORE).unlink(missing_ok=True)
+        part = dict(list(named.items())[shard[0] - 1 :: shard[1]])
+        with Store(out / STORE, run) as store:
+            known = {name: sha256 for name, (sha256, error) in store.bags().items() if error is None}
+            if strange := sorted(set(store.bags()) - set(named)):
+                raise ValueError(
+                    f"{store.path} has results of bags that are not named here: {', '.join(strange)!s:.200}: name "
+                    "them too, or choose another folder"
+                )
+            tasks = [Task(bag, name, out / name, known.get(name)) for name, bag in part.items()]
+            progress = _Progress([task.bag for task in tasks])
+            say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {workers} workers"])
+            for done in _in_processes(tasks, job, workers) if workers > 1 else _one_by_one(tasks, job, segmenter):
+                if done.record is not None:
+                    others = (BagRecord.of(bag, *row) for bag, row in store.bags().items() if bag != done.task.name)
+                    _refuse_twins([*others, done.record])
+                    store.add(done.record)
+                say([*done.lines, progress.line(done)])
+    return out / STORE
+
+
+def merge(stores: Sequence[str | Path], out: str | Path) -> Path:
+    """Join the stores of several folders, or store files, into one in ``out``; returns its path.
+
+    Raises ``ValueError`` where they are of different runs, or have different results of one bag.
+    """
+    found: dict[str, tuple[BagRecord, Path]] = {}
+    run: Mapping[str, str] | None = None
+    for given in map(Path, stores):
+        with Store(given / STORE if given.is_dir() else given) as store:
+            if run is not None and run != store.run:
+                raise ValueError(f"{store.path} is of another run: {differences(store.run, run)}: they do not add up")
+            run = store.run
+            for bag, (sha256, error) in store.bags().items():
+                before = found[bag][0] if bag in found else None
+                if before is None or before.error is not None:
+                    found[bag] = BagRecord.of(bag, sha256, error), store.path
+                elif error is None and before.sha256 != sha256:
+                    raise ValueError(f"{store.path}: bag {bag} has another content than in a store before it")
+    _refuse_twins(record for record, _ in found.values())
+    if run is None:
+        raise ValueError("nothing to merge, expected folders of `gemini-ros evaluate`")
+    write_store(Path(out) / STORE, run, (_record(path, bag) for bag, (_, path) in sorted(found.items())))
+    return Path(out) / STORE
+
+
+def _record(path: Path, bag: str) -> BagRecord:
+    with Store(path) as store:
+        return store.record(bag)
+
+
+def bag_names(bags: Sequence[str | Path]) -> dict[str, Path]:
+    """A name for each bag, in the order of the names: its own, and as many folders before it as tell it from others.
+
+    Raises ``ValueError`` for a bag that is not there or named twice.
+    """
+    paths = [Path(bag).resolve() for bag in bags]
+    if gone := [str(bag) for bag in bags if not Path(bag).exists()]:
+        raise ValueError(f"bags {', '.join(gone)!s:.200}: no such file or folder, expected bags")
+    if twice := sorted({str(path) for path in paths if paths.count(path) > 1}):
+        raise ValueError(f"bags {', '.join(twice)}: named twice, expected each once")
+    parts = [(*path.parent.parts[1:], bag_stem(path)) for path in paths]
+    names = {}
+    for own, path in zip(parts, paths, strict=True):
+        length = next(
+            (n for n in range(1, len(own) + 1) if sum(other[-n:] == own[-n:] for other in parts) == 1), len(own)
+        )
+        names["/".join(own[-length:])] = path
+    if len(names) < len(paths):
+        raise ValueError("bags of one name in one folder, such as a.mcap and a.bag: evaluate them one by one")
+    return dict(sorted(names.items()))
+
+
+def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
+    """Evaluate the bag of a task, unless it is known. Raises ``OSError`` where nothing more can be written."""
+    sha256 = ""
+    lines: list[str] = []
+    try:
+        sha256 = sha256_of(task.bag)
+        if sha256 == task.known_sha256 and _is_there(task, job):
+            return Done(task, None)
+        task.out.mkdir(parents=True, exist_ok=True)
+        _, record = examine(task.bag, task.name, job, segmenter, task.out, say=lines.extend, sha256=sha256)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
+        return Done(task, BagRecord.of(task.name, sha256, str(error)))
+    return Done(task, record)
+
+
+def _is_there(task: Task, job: Job) -> bool:
+    """Whether the folder of a bag has its summary, and the outputs that are wanted."""
+    outputs = outputs_path(task.bag, task.out)
+    if not (task.out / "summary.json").is_file() or (job.write and not outputs.is_file()):
+        return False
+    if not job.write:
+        return True
+    with BagReader(outputs) as reader:
+        return {topic_of(name) for name in job.write} <= set(reader.topics)
+
+
+class _Progress:
+    """How far a run is, and how much longer it will take by the bytes of the bags that are left."""
+
+    def __init__(self, bags: Sequence[Path]) -> None:
+        self._bytes = {bag: _bytes_of(bag) for bag in bags}
+        self._left, self._worked = sum(self._bytes.values()), 0
+        self._count, self._done = len(bags), 0
+        self._start_s = time.monotonic()
+
+    def line(self, done: Done) -> str:
+        """What to say of a bag that is done."""
+        self._done += 1
+        size = self._bytes[done.task.bag]
+        self._left -= size
+        elapsed_s = time.monotonic() - self._start_s
+        record = done.record
+        if record is None:
+            what = "done before"
+        elif record.error is not None:
+            what = f"not used: {record.error}"
+        else:
+            self._worked += size
+            what = f"{len(record.rows.get('frames', ()))} frames"
+        left_s = elapsed_s * self._left / self._worked if self._worked else None
+        ahead = f", about {_duration(left_s)} left" if left_s else ""
+        return f"{self._done}/{self._count}  {done.task.name}: {what}{ahead}"
+
+
+def _refuse_twins(records: Iterable[BagRecord]) -> None:
+    names: dict[str, str] = {}
+    for record in records:
+        if record.error is None and (other := names.setdefault(record.sha256, record.bag)) != record.bag:
+            raise ValueError(
+                f"bags {other} and {record.bag} have the same content: leave one out, it would count twice"
+            )
+
+
+def _one_by_one(tasks: Sequence[Task], job: Job, segmenter: Segmenter) -> Iterator[Done]:
+    for task in tasks:
+        yield work(task, job, segmenter)
+
+
+def _in_processes(tasks: Sequence[Task], job: Job, workers: int) -> Iterator[Done]:
+    """Each task in one of some processes. Those in hand when a process dies are tried once more, each by itself."""
+    left = list(tasks)
+    while left:
+        hands = min(workers, len(left))
+        in_hand: dict[Future[Done], Task] = {}
+        with _pool(job, hands) as pool:
+            try:
+                while left or in_hand:
+                    while left and len(in_hand) < hands:
+                        in_hand[pool.submit(_work_here, left[0])] = task = left[0]
+                        left.remove(task)
+                    for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                        done = future.result()
+                        del in_hand[future]
+                        yield done
+            except BrokenProcessPool:
+                suspects = list(in_hand.values())
+            else:
+                return
+        for task in suspects:
+            yield _alone(task, job)
+
+
+def _alone(task: Task, job: Job) -> Done:
+    with _pool(job, 1) as pool:
+        try:
+            return pool.submit(_work_here, task).result()
+        except BrokenProcessPool:
+            text = "the process that evaluated it was killed twice: is there enough memory?"
+            return Done(task, BagRecord.of(task.name, "", text))
+
+
+def _pool(job: Job, workers: int) -> ProcessPoolExecutor:
+    # Not forked: the parent has threads of the network's runtime, which a fork would leave without their locks.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(job,))
+
+
+_own: dict[str, Job | Segmenter] = {}
+
+
+def _begin(job: Job) -> None:
+    """Begin a worker: it ends with its parent, whatever ends that one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _own.update(job=job)
+
+
+def _work_here(task: Task) -> Done:
+    job = _own["job"]
+    assert isinstance(job, Job)
+    segmenter = _own.get("segmenter") or _own.setdefault("segmenter", job.load())
+    assert isinstance(segmenter, Segmenter)
+    return work(task, job, segmenter)
+
+
+def _bytes_of(bag: Path) -> int:
+    files = [file for file in bag.iterdir() if file.is_file()] if bag.is_dir() else [bag]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,90 @@
+"""Truth of another label set: through a map, or refused with both lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemini_ros.bags import messages
+from gemini_ros.bags.label_images import LabelImages
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import COLOR_FRAME
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.evaluation.truth import Truth, TruthMap, read_truth_map
+from test.evaluation.drive import START_NS, pose_at, view, write_drive
+
+NAV5 = load_label_set("nav5")
+FLOOR, TABLE = 4, 9  # of nyudv2_13
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """The drive's truth in the numbers of NYU's 13 classes: the box is a table."""
+
+    def renumbered(stream, i, message):
+        _, labels = view(pose_at(i * 0.1))
+        if stream != "labels":
+            return message
+        numbers = np.select([labels == 0, labels == 4], [FLOOR, TABLE], 255).astype(np.uint8)
+        return messages.compressed_labels(numbers, START_NS + i * 100_000_000, COLOR_FRAME)
+
+    bag = write_drive(tmp_path_factory.mktemp("truth") / "d.mcap", frames=2, streams=("labels",), tamper=renumbered)
+    with BagReader(bag) as reader:
+        return LabelImages(reader, "/ground_truth/labels/compressed")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def all_to_obstacle(**others: object) -> str:
+    names = load_label_set("nyudv2_13").names
+    return "map: {" + ", ".join(f"{name}: {others.get(name, 'obstacle')}" for name in names) + "}"
+
+
+def test_a_map_brings_truth_to_the_classes_of_the_model(images, tmp_path: Path):
+    _, labels = view(pose_at(0.0))
+    perfect = np.where(labels == 0, 0, np.where(labels == 4, 1, 2)).astype(np.uint8)
+    sure = np.full(labels.shape, 255, np.uint8)
+    by_name = write(tmp_path / "names.yaml", "label_set: nyudv2_13\n" + all_to_obstacle(floor="floor", wall="null"))
+    by_number = write(tmp_path / "numbers.yaml", "map: {4: floor, 9: obstacle}")
+    for file in (by_name, by_number):
+        truth = Truth(images, NAV5, read_truth_map(file))
+        scores = truth.score(START_NS, perfect, sure)
+        assert len(truth) == 2 and scores.confusion.miou() == 1
+        assert scores.confusion.counts.sum() == (labels != 255).sum()
+    hidden = Truth(images, NAV5, TruthMap({FLOOR: None, TABLE: "obstacle"}))
+    assert hidden.score(START_NS, perfect, sure).confusion.counts.sum() == (labels == 4).sum()
+
+
+def test_without_a_map_both_lists_are_told(images):
+    truth = Truth(images, NAV5)
+    with pytest.raises(
+        ValueError, match=r"The truth has the values 4, 9; the model has the classes 0 floor, .*--map FILE"
+    ):
+        truth.score(START_NS, np.zeros((64, 96), np.uint8), np.zeros((64, 96), np.uint8))
+    with pytest.raises(ValueError, match=r"values \[9\], which the map does not name"):
+        Truth(images, NAV5, TruthMap({FLOOR: "floor"}))[START_NS]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("map: {4: ground}", r"map: classes \['ground'\], expected some of the model's: \['floor', 'obstacle'"),
+        ("map: {floor: floor}", "expected numbers 0 to 254, or a label_set"),
+        ("map: {300: floor}", "expected numbers 0 to 254"),
+        (
+            "label_set: nyudv2_13\nmap: {floor: floor}",
+            r"\['floor'\], expected those of 'nyudv2_13': \['bed'",
+        ),
+        ("label_set: [a]\nmap: {1: floor}", "label_set \\['a'\\], expected the name or path of one"),
+        ("map: [1]", "expected a class of the model, or null"),
+        ("classes: {1: floor}", "keys \\['classes'\\], expected exactly \\['map'\\]"),
+    ],
+)
+def test_a_wrong_map_is_told(text, said, images, tmp_path: Path):
+    with pytest.raises(ValueError, match=said):
+        Truth(images, NAV5, read_truth_map(write(tmp_path / "map.yaml", text)))
