@@ -234,7 +234,7 @@ def _moment(result: Result, start_ns: int, truth: Truth | None) -> Moment:
         mode=result.mode,
         frame=result.frame,
         labels=result.segmentation.labels,
-        truth=truth,
+        truth=truth.get(result.frame.stamp_ns) if truth is not None else None,
         occupancy=result.occupancy,
         robot=result.robot,
     )
