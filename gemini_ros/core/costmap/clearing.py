@@ -86,11 +86,13 @@ class Clearing:
         self._config = config
         self._nearest: Callable[..., npt.NDArray[np.float32]] = _nearest_in_numpy
         self._pool: Callable[..., None] = _pool_in_numpy
+        self._boxes: Callable[..., Box] = _boxes_in_numpy
 
     def warm_up(self) -> None:
         """Compile the numba kernels, where numba is installed."""
         self._nearest = _compiled_nearest() or _nearest_in_numpy
         self._pool = _compiled_pool() or _pool_in_numpy
+        self._boxes = _compiled_boxes() or _boxes_in_numpy
 
     def pool(
         self, depth: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_] | None = None
@@ -128,8 +130,9 @@ class Clearing:
         if not len(cell):
             return np.zeros(len(bits), np.uint16)
         low, high = self._edges(part, rows[cell], columns[cell], view)
-        box = _project(rows[cell], columns[cell], low + ground_m[cell], high + ground_m[cell], view)
-        middle, first_v, last_v, first_u, last_u = box
+        low, high = low + ground_m[cell], high + ground_m[cell]
+        project = self._boxes if view.intrinsics.lens is None else _bent_boxes
+        middle, first_v, last_v, first_u, last_u = _project(project, rows[cell], columns[cell], low, high, view)
         beyond = middle + self._config.resolution_m + 3 * self._config.depth_noise_per_m * middle * middle
         block = block_of(view.intrinsics.width)
         height, width = (size * block for size in nearest.shape)
@@ -191,23 +194,39 @@ def _pixels(x: np.ndarray, y: np.ndarray, z: np.ndarray, view: View) -> tuple[np
         return camera.fx * right / ahead + camera.cx, camera.fy * down / ahead + camera.cy, ahead
 
 
+Box = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
 def _project(
-    rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], low: np.ndarray, high: np.ndarray, view: View
-) -> tuple[np.ndarray, ...]:
+    project: Callable[..., Box],
+    rows: npt.NDArray[np.intp],
+    columns: npt.NDArray[np.intp],
+    low: np.ndarray,
+    high: np.ndarray,
+    view: View,
+) -> Box:
     """Depth of the middle of boxes (n,), and the rectangle around their corners: rows and columns, first and last.
 
-    A box that reaches behind the camera has depth 0, and one that reaches beyond the lens has NaN for its edges. A lens
-    bends the edges of a box: the rectangle grows by as much.
+    A box that reaches behind the camera has depth 0, and one that reaches beyond the lens has NaN for its edges.
     """
     x, y = _offset_m(columns[:, None] + np.array([0.0, 1, 0, 1]), rows[:, None] + np.array([0.0, 0, 1, 1]), view)
-    corners = [_pixels(x, y, edge[:, None], view) for edge in (low, high)]
+    heights = np.stack([low, high], axis=1).astype(np.float64)
+    if project is _bent_boxes:
+        return _bent_boxes(x, y, heights, view)
+    camera = view.intrinsics
+    axes = np.ascontiguousarray(view.pose[:3, :3], np.float64)
+    numbers = np.array([camera.fx, camera.fy, camera.cx, camera.cy, view.heights_m[0]], np.float64)
+    return project(x, y, heights, axes, numbers)
+
+
+def _bent_boxes(x: np.ndarray, y: np.ndarray, heights: np.ndarray, view: View) -> Box:
+    """Through a lens, which bends the edges of a box: the rectangle grows by as much."""
+    corners = [_pixels(x, y, heights[:, edge, None], view) for edge in (0, 1)]
     u, v, z = (np.hstack(pair) for pair in zip(*corners, strict=True))
     middle = np.where((z > MIN_RANGE_M).all(1), z.mean(1), 0.0)
     u, v = (np.where(middle[:, None] > 0, a, 0) for a in (u, v))
-    bend_u, bend_v = 0.0, 0.0
-    if view.intrinsics.lens is not None:
-        half_u, half_v, _ = _pixels(x, y, (low + high)[:, None] / 2, view)
-        bend_u, bend_v = (_BEND * np.abs(a - (b[:, :4] + b[:, 4:]) / 2).max(1) for a, b in ((half_u, u), (half_v, v)))
+    half_u, half_v, _ = _pixels(x, y, heights.sum(axis=1)[:, None] / 2, view)
+    bend_u, bend_v = (_BEND * np.abs(a - (b[:, :4] + b[:, 4:]) / 2).max(1) for a, b in ((half_u, u), (half_v, v)))
     return (
         middle,
         np.floor(v.min(1) - bend_v),
@@ -215,6 +234,61 @@ def _project(
         np.floor(u.min(1) - bend_u),
         np.ceil(u.max(1) + bend_u),
     )
+
+
+def _boxes_in_numpy(x, y, heights, axes, numbers) -> Box:
+    """Of a pinhole camera: ``axes`` (3, 3), and ``numbers`` fx, fy, cx, cy and the camera's height."""
+    fx, fy, cx, cy, above = numbers
+    corners = []
+    for edge in (0, 1):
+        z = heights[:, edge, None] - above
+        corners.append([axes[0, i] * x + axes[1, i] * y + axes[2, i] * z for i in range(3)])
+    right, down, ahead = (np.hstack(pair) for pair in zip(*corners, strict=True))
+    halves = (ahead[:, 0::4] + ahead[:, 1::4]) + (ahead[:, 2::4] + ahead[:, 3::4])
+    middle = np.where((ahead > MIN_RANGE_M).all(1), (halves[:, 0] + halves[:, 1]) / 8, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u, v = fx * right / ahead + cx, fy * down / ahead + cy
+    u, v = (np.where(middle[:, None] > 0, a, 0) for a in (u, v))
+    return middle, np.floor(v.min(1)), np.ceil(v.max(1)), np.floor(u.min(1)), np.ceil(u.max(1))
+
+
+def _boxes_in_loops(x, y, heights, axes, numbers):
+    """The same for numba."""
+    fx, fy, cx, cy, above = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
+    count = len(x)
+    middle, first_v, last_v = np.zeros(count), np.zeros(count), np.zeros(count)
+    first_u, last_u = np.zeros(count), np.zeros(count)
+    sums = np.empty(2)
+    for n in range(count):
+        in_front = True
+        least_u, most_u, least_v, most_v = np.inf, -np.inf, np.inf, -np.inf
+        for edge in range(2):
+            z = heights[n, edge] - above
+            ahead = np.empty(4)
+            for k in range(4):
+                ahead[k] = axes[0, 2] * x[n, k] + axes[1, 2] * y[n, k] + axes[2, 2] * z
+                in_front &= ahead[k] > MIN_RANGE_M
+                right = axes[0, 0] * x[n, k] + axes[1, 0] * y[n, k] + axes[2, 0] * z
+                down = axes[0, 1] * x[n, k] + axes[1, 1] * y[n, k] + axes[2, 1] * z
+                u, v = fx * right / ahead[k] + cx, fy * down / ahead[k] + cy
+                least_u, most_u = min(least_u, u), max(most_u, u)
+                least_v, most_v = min(least_v, v), max(most_v, v)
+            sums[edge] = (ahead[0] + ahead[1]) + (ahead[2] + ahead[3])
+        if in_front:
+            middle[n] = (sums[0] + sums[1]) / 8
+            first_v[n], last_v[n] = np.floor(least_v), np.ceil(most_v)
+            first_u[n], last_u[n] = np.floor(least_u), np.ceil(most_u)
+    return middle, first_v, last_v, first_u, last_u
+
+
+@lru_cache(maxsize=1)
+def _compiled_boxes() -> Callable[..., Box] | None:
+    return compile_kernel(_boxes_in_loops, _boxes_signature)
+
+
+def _boxes_signature(types: Any) -> Any:
+    plane, line = types.float64[:, ::1], types.float64[::1]
+    return types.UniTuple(line, 5)(plane, plane, plane, plane, line)
 
 
 def _nearest_in_numpy(nearest, first_row, last_row, first_column, last_column) -> npt.NDArray[np.float32]:
