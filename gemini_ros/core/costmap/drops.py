@@ -4,6 +4,10 @@ From the last ground pixel on, the ray passes below the ground until it meets so
 between. One frame is not enough, since shiny floors mirror what is above them: a drop is lethal after ``LEAST_FRAMES``
 frames over ``LEAST_MOTION_M`` of motion, and unknown before. A label that is sure of a floor makes it unknown, too.
 Where depth is missing there is no drop and no ground.
+
+No light passes below solid ground. Where the line of sight behind an edge passes below ground that the same frame
+measured, the floor mirrors, and the edge is unknown. In a frame with many such edges those of a wide gap are unknown,
+too: mirror images lie metres below the floor.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
+from gemini_ros.core.costmap.grid import CostmapConfig
 from gemini_ros.core.costmap.ground import MOST_OF_EXPECTED, expected_range, line_cells
 from gemini_ros.core.costmap.meaning import (
     DROP,
@@ -38,14 +43,19 @@ _HOLES = 3  # rows without a measurement between the last ground and the next po
 # most of the line of sight, and never a ramp.
 _STEEP, _RAMP = np.tan(np.radians((15.0, 7.0))).astype(np.float32)
 _SHARE_OF_SIGHT = np.float32(0.8)
+# A line of sight passes below ground at two places at least, a cell apart, and so far from either end, beside noise.
+_MIRROR_PLACES, _MIRROR_MARGIN_CELLS = 2, np.float32(1.5)
+_MIRROR_SHARE = 0.2  # of a frame's edges, from which on the floor mirrors
+_MIRROR_GAP_M = 1.0
 
 
 class DropFinder:
     """Finds the edges behind which there is no ground."""
 
-    def __init__(self, reader: PixelReader, is_free: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, reader: PixelReader, is_free: npt.NDArray[np.bool_], config: CostmapConfig) -> None:
         """``is_free`` bool (256,) are the labels of floor."""
         self._reader, self._is_free = reader, is_free
+        self._noise = np.float32(3 * config.depth_noise_per_m / config.resolution_m)
         self._edges: Callable[..., tuple[np.ndarray, np.ndarray]] = _edges_in_numpy
 
     def warm_up(self) -> None:
@@ -73,10 +83,32 @@ class DropFinder:
             return
         floor = self._is_free[segmentation.labels[v, u]]
         floor &= self._reader.certainty(segmentation.confidence[v, u]) == SUREST
-        ends, starts = ((x[deep], y[deep]) for x, y, _ in points)
-        cells, of = line_cells(starts, ends, len(evidence.ringed[0]))
-        for bit, cells_of in ((IS_DROP_OF_FLOOR, cells[floor[of]]), (IS_DROP, cells[~floor[of]])):
+        ends, starts = (np.array([x[deep], y[deep]]) for x, y, _ in points)
+        doubtful = floor | self._mirrored(evidence, starts, ends, depth[v, u], np.float32(view.resolution_m))
+        cells, of = line_cells((starts[0], starts[1]), (ends[0], ends[1]), len(evidence.ringed[0]))
+        for bit, cells_of in ((IS_DROP_OF_FLOOR, cells[doubtful[of]]), (IS_DROP, cells[~doubtful[of]])):
             evidence.add(cells_of, self._reader.table.unknown, bit)
+
+    def _mirrored(
+        self,
+        evidence: Evidence,
+        starts: npt.NDArray[np.float32],
+        ends: npt.NDArray[np.float32],
+        depth_m: npt.NDArray[np.float32],
+        cell_m: np.float32,
+    ) -> npt.NDArray[np.bool_]:
+        """Which gaps (n,) a mirror makes; ``starts`` and ``ends`` (2, n) in cells, ``depth_m`` (n,) at the ends."""
+        way = ends - starts
+        gap = np.sqrt(way[0] * way[0] + way[1] * way[1])
+        margin = _MIRROR_MARGIN_CELLS + self._noise * depth_m * depth_m
+        inner = way * np.minimum(margin / np.maximum(gap, np.float32(1e-3)), np.float32(0.5))
+        begin, end = starts + inner, ends - inner
+        cells, of = line_cells((begin[0], begin[1]), (end[0], end[1]), len(evidence.ringed[0]))
+        on_ground = self._reader.table.passable(evidence.ringed[0].reshape(-1)[cells])
+        mirrored = np.bincount(of[on_ground], minlength=len(gap)) >= _MIRROR_PLACES
+        if mirrored.mean() >= _MIRROR_SHARE:
+            mirrored |= gap * cell_m > _MIRROR_GAP_M
+        return mirrored
 
 
 def _is_drop(

@@ -47,7 +47,7 @@ class SemanticCostmap:
         reader = self._projector.reader
         self._free = label_set.nav_table("free")
         self._follower = GroundFollower(reader, self._free | label_set.nav_table("caution"), config)
-        self._filler, self._drops = GroundFiller(reader, config), DropFinder(reader, self._free)
+        self._filler, self._drops = GroundFiller(reader, config), DropFinder(reader, self._free, config)
         self._clearing = Clearing(config)
         self._lock = threading.Lock()
         self._memory = Memory(config, self._table)

@@ -1,11 +1,14 @@
 """Drops: lethal after three frames over 5 cm, unknown before, never on slopes, mirrors that labels know, or holes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gemini_ros.core.costmap import SemanticCostmap
 from gemini_ros.core.costmap.drops import _edges_in_loops, _edges_in_numpy
-from gemini_ros.core.costmap.meaning import DROP, GROUND, NOTHING
+from gemini_ros.core.costmap.meaning import DROP, DROP_BIN, GROUND, NOTHING
+from gemini_ros.core.costmap.points import Evidence
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from test.core.costmap.scene import CONFIG, FLOOR, GLASS, LABELS, Box, S, Scene, Slope, at, cell, pit, share
 
@@ -109,6 +112,46 @@ def test_a_patch_that_mirrors_the_ceiling_is_neither_free_nor_a_drop_where_it_is
         occupancy = costmap.render(number * S // 10, (pose[0, 3], 0))
         assert share(occupancy, 0, (1.85, 2.15), (-0.2, 0.2)) == 0
         assert (label == UNLABELLED) or (occupancy.data == 100).sum() == 0
+
+
+@pytest.mark.parametrize("ground", [Scene().ground, pit(1.5, 1.9, 0.1)], ids=["no hole", "hole"])
+def test_a_floor_that_mirrors_a_wall_in_spots_makes_no_drop_and_hides_no_hole(ground):
+    """In spots that change from frame to frame depth measures a wall at 5 m, below the floor."""
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    for number in range(10):
+        pose = at(number * 0.03)
+        said, depth = Scene(ground).see(pose, CAMERA)
+        v, u = np.arange(CAMERA.height)[:, None], np.arange(CAMERA.width)
+        ahead = (pose[0, 0] * (u - CAMERA.cx) + pose[0, 1] * (v - CAMERA.cy)) / CAMERA.fx + pose[0, 2]
+        blocks = np.random.default_rng(number).random((CAMERA.height // 12, CAMERA.width // 10))
+        spots = (np.repeat(np.repeat(blocks, 12, axis=0), 10, axis=1) < 0.5) & (depth * ahead > 2.1)
+        depth[spots] = ((5.0 - pose[0, 3]) / ahead)[spots]
+        said = Segmentation(np.full_like(said.labels, FLOOR), np.full_like(said.confidence, 215))
+        costmap.update(said, depth.astype(np.float32), CAMERA, pose, number * S // 10)
+        occupancy = costmap.render(number * S // 10, (0.0, 0.0))
+        edges = (costmap._memory._odds.lethal & (1 << DROP_BIN)) != 0
+        assert share(replace(occupancy, data=edges.astype(np.int8)), 1, (2.1, 4.9), (-2.0, 2.0)) == 0
+    assert (share(occupancy, 100, (1.55, 1.65), (-0.2, 0.2)) > 0.9) is (len(ground) > 1)
+
+
+def test_a_gap_over_measured_ground_is_a_mirrors_and_wide_gaps_beside_many_of_them_too():
+    finder = SemanticCostmap(CONFIG, LABELS)._drops
+    cells, free = CONFIG.cells + 2, 1
+    starts = np.array([[20.5] * 5, [10.5, 20.5, 30.5, 40.5, 50.5]], np.float32)
+    gaps = np.array([40, 40, 40, 16, 16], np.float32)
+    ends = starts + np.array([gaps, np.zeros(5)], np.float32)
+
+    def mirrored(*ground):
+        ringed = np.zeros((cells, cells), np.uint8), np.zeros((cells, cells), np.uint16)
+        for row, first, last in ground:
+            ringed[0][row, first:last] = free
+        evidence = Evidence(ringed, np.zeros((0, 0), np.uint8))
+        return finder._mirrored(evidence, starts, ends, np.full(5, 2.0, np.float32), np.float32(0.05)).tolist()
+
+    assert mirrored() == [False] * 5
+    assert mirrored((10, 0, 22), (10, 59, 90)) == [False] * 5, "ground at both ends, within noise"
+    assert mirrored((10, 40, 42)) == [True, True, True, False, False]
+    assert mirrored((40, 28, 30)) == [True, True, True, True, False]
 
 
 def test_edges_are_the_drop_pixels_above_ground_over_at_most_three_holes():

@@ -1,5 +1,7 @@
 """Heights over the ground ahead: ramps, drift, and what is no ramp."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,29 @@ def test_only_what_is_called_passable_is_followed():
     costmap = SemanticCostmap(CONFIG, LABELS)
     costmap.update(unknown, depth, CAMERA, at(), 0)
     assert share(costmap.render(0, (0, 0)), 100, (3.3, 4.0), (-0.3, 0.3)) > 0.1
+
+
+@pytest.mark.parametrize("height", [0.08, 0.1, 0.12, 0.15])
+@pytest.mark.parametrize("near", [0.4, 0.7])
+def test_low_things_at_the_edge_of_the_blind_zone_are_not_free_where_they_are_called_floor(near, height):
+    scene = Scene(boxes=(Box((near, -2, 0), (1.2, 2, height), FLOOR),))
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    costmap.update(*scene.see(at(), FINE, noise_per_m=0.002), FINE, at(), 0)
+    occupancy = costmap.render(0, (0, 0))
+    assert share(occupancy, 0, (near, 1.2), (-0.3, 0.3)) == 0
+
+
+@pytest.mark.parametrize("height", [0.1, 0.15])
+@pytest.mark.parametrize("floor", [2.0, 2.3, 2.6])
+def test_low_things_behind_a_floor_that_is_not_measured_are_not_free_where_they_are_called_floor(floor, height):
+    scene = Scene(boxes=(Box((3.0, -2, 0), (4.0, 2, height), FLOOR),))
+    said, depth = scene.see(at(), FINE)
+    _, flat = Scene().see(at(), FINE)
+    ray_x = (flat * (np.arange(240) - FINE.cy)[:, None] / FINE.fy) * at()[0, 1] + flat * at()[0, 2] + at()[0, 3]
+    depth[(flat == depth) & (ray_x > floor) & (ray_x < 3.0)] = np.nan
+    costmap = SemanticCostmap(replace(CONFIG, tilt_error_deg=0.5), LABELS)  # as where the floor fits
+    costmap.update(Segmentation(said.labels, np.full_like(said.confidence, 215)), depth, FINE, at(), 0)
+    assert share(costmap.render(0, (0, 0)), 0, (3.1, 4.0), (-0.3, 0.3)) == 0
 
 
 def test_both_ways_to_follow_are_equal():
