@@ -65,15 +65,15 @@ lock: .venv-uv/.made
 
 # --- Tests: two lanes side by side ------------------------------------------------------------------------------------
 # One computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed. With
-# the further Pythons, test runs what a robot runs there: processes of the demo, and the rooms without ROS with its own
-# numpy and OpenCV; test-all runs all that needs no torch.
+# the newest Python, test runs the processes of the demo, and with a robot's Python, numpy and OpenCV the rooms without ROS;
+# test-all runs all that needs no torch, with each of them.
 
 robot_tests := test/core test/inference test/pipeline
 live_tests := test/nodes test/demo test/faults test/installed_ros
 further := -m "not torch and not slow and not once"
 last = $(lastword $(pythons))
 further_live = $(if $(slow),$(live_tests),test/demo)
-further_robots = $(if $(slow),$(pythons)) $(filter-out $(lastword $(robots)),$(robots))
+further_robots = $(if $(slow),$(pythons)) $(robots)
 ifdef ROS_DISTRO
 room_tests := $(robot_tests) test/bags test/doctor test/report test/evaluation
 main := -m "not torch$(if $(slow),, and not slow)"
@@ -83,7 +83,8 @@ main := $(if $(slow),,-m "not slow")
 endif
 
 test-all: export slow := yes
-test test-all: $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(pythons) $(robots)))
+with_all = $(filter test-all,$(MAKECMDGOALS))
+test test-all: $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rooms test-live
 
@@ -99,11 +100,10 @@ endef
 test-rooms:
 	$(call run,,$(main) $(room_tests))
 	$(foreach name,$(if $(slow),$(last)),$(call run,-$(name),$(further) $(further_live)))
-	$(foreach name,$(lastword $(robots)),$(call run,-$(name),$(further) $(robot_tests)))
 
 test-live:
 	$(call run,,$(main) $(live_tests))
-	$(foreach name,$(if $(slow),$(filter-out $(last),$(pythons)),$(pythons)),$(call run,-$(name),$(further) $(further_live)))
+	$(foreach name,$(if $(slow),$(filter-out $(last),$(pythons)),$(last)),$(call run,-$(name),$(further) $(further_live)))
 	$(foreach name,$(further_robots),$(call run,-$(name),$(further) $(robot_tests)))
 
 test-gpu: .venv
