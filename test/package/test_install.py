@@ -68,7 +68,7 @@ def install(python: Path, *what: str | Path) -> None:
 
 def check_found(share: Path, *prefix: str | Path, cwd: Path) -> Path:
     """Config, launch files, models and bags are all found in ``share``; returns where the package was imported from."""
-    names = tracked_files("config", "demo/*.mcap", "launch", "models/*.*")  # work in progress stays here
+    names = tracked_files("config", "demo/*.mcap", "launch", "models/*.*")
     assert "config/labels/warehouse.yaml" in names
     package, *found = map(Path, run(*prefix, "-c", FIND, *names, cwd=cwd).splitlines())
     assert found == [share / name for name in names]
