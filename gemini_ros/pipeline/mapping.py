@@ -205,7 +205,8 @@ class Mapper:
                 pose.robot[:2],
             )
             config = self._costmap.config
-            self._ages_s.append(max(now.clock_ns - evidence_ns, 0) / 1e9)
+            # An older frame makes no map, so that it says nothing of how old one gets.
+            self._ages_s.append(min(max(now.clock_ns - evidence_ns, 0) / 1e9, config.timeout_s))
         if depth is None:
             return "projected", "" if known else "no label of known meaning lies on the ground in view"
         kind, fault = "range", too_little_for_map(depth, config)

@@ -89,7 +89,12 @@ several(
     stamps_a_fifth_of_a_second_ahead=stamped(0.2),
     stamps_a_year_ahead=stamped(365 * 86400),
 )
-several("", quick=("stamps_5_s_behind",), stamps_5_s_behind=stamped(-5), stamps_two_years_behind=stamped(-7e7))
+several(
+    "",
+    quick=("stamps_5_s_behind", "stamps_two_years_behind"),
+    stamps_5_s_behind=stamped(-5),
+    stamps_two_years_behind=stamped(-7e7),
+)
 
 
 @fault()

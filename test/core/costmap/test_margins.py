@@ -18,6 +18,7 @@ def test_a_disc_around_each_cell_clipped_at_the_edges():
     expected = [".###....", ".###....", ".###....", "......##", "......##"]
     assert ["".join(".#"[int(c)] for c in row) for row in widen(cells, 0.15, 0.1)] == expected
     assert not widen(np.zeros((3, 4), bool), 1.0, 0.1).any()
+    assert widen(cells, 1e9, 0.1).all()
 
 
 @pytest.mark.parametrize(("label", "beside"), [(PERSON, 100), (WALL, 0)])
