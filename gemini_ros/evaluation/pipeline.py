@@ -18,6 +18,7 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, TimeRange
+from gemini_ros.evaluation.corridor import open_corridor
 from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
 from gemini_ros.evaluation.recorder import FrameRecorder
 from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, Store, write_store
@@ -151,7 +152,8 @@ def examine(
         images = LabelImages(reader, topics.labels) if topics.labels else None
         scorer = _Scorer(images, job.truth_map, label_set, job.settings.grid_size)
         conditions = Conditions(reader, job.conditions)
-        recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions)
+        corridor, faults = open_corridor(reader, topics.odom, job.settings)
+        recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions, corridor)
         outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write)) if job.write else None
         sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
@@ -175,7 +177,7 @@ def examine(
             backend=segmenter.backend,
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(job.model),
-            notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes],
+            notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes, *faults[:_NOTES_KEPT]],
             bag_sha256=sha256 or sha256_of(bag),
             unused=run.pipeline.unused(run.walk.required),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import below_saturation
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, streams_of
+from gemini_ros.evaluation.corridor import Corridor
 from gemini_ros.evaluation.flicker import View, flicker
 from gemini_ros.evaluation.store import BagRecord
 from gemini_ros.pipeline.bag_walk import BagRun, Result
@@ -35,9 +37,11 @@ class FrameRecorder:
         label_set: LabelSet,
         ranges: Mapping[str, tuple[float, float]],
         conditions: Conditions,
+        corridor: Corridor | None = None,
     ) -> None:
         self.record = BagRecord(bag)
         self._run, self._start_ns, self._ranges, self._conditions = run, start_ns, ranges, conditions
+        self._corridor = corridor
         self._free = label_set.nav_table("free")
         self._before: View | None = None
         self._dropped: dict[tuple[str, str], int] = {}
@@ -63,6 +67,8 @@ class FrameRecorder:
         for label, pixels in _counted(np.bincount(said.labels.ravel(), minlength=256)):
             self.record.add("pixels", number, label, pixels)
         self.record.add("times", number, *(result.timings_ns.get(stage) for stage in STAGES))
+        if self._corridor and (row := self._corridor.add(frame.stamp_ns, result.occupancy, result.map_frame)):
+            self.record.add("corridor", number, *dataclasses.astuple(row))
         if truth is not None and scores is not None:
             self._add_scores(number, result, truth, scores)
 

@@ -14,7 +14,7 @@ from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
-from gemini_ros.evaluation.scores import FALSE_FLOOR, ScoreReader, Selection, Tallies
+from gemini_ros.evaluation.scores import CORRIDOR_SCORES, FALSE_FLOOR, ScoreReader, Selection, Tallies
 from gemini_ros.evaluation.store import FORMAT, JSON_KEYS, Store
 from gemini_ros.pipeline.statistics import STAGES
 from gemini_ros.pipeline.summary import summary_from_json
@@ -94,6 +94,12 @@ class Results:
             lines.append("IoU  " + ", ".join(f"{name} {value:.3f}" for value, name in known))
             floor = ", ".join(f"{_percent(scores[name]['value'])} at 0.{name.split('_')[2]}" for name in FALSE_FLOOR)
             lines.append(f"calibration error {_percent(scores['calibration_error']['value'])}; false floor {floor}")
+        false_free, false_lethal, free = (scores[name] for name in CORRIDOR_SCORES)
+        if false_free["value"] is not None:
+            lines.append(
+                f"on the robot's way, events in 100 m: {_told(false_free)} falsely free, {_told(false_lethal)} falsely "
+                f"lethal; {_percent(free['value'])} of the floor there free"
+            )
         if self.times["bag_seconds_per_second"]:
             lines.append(f"{self.times['bag_seconds_per_second']:.2f} seconds of bag in a second of each worker")
         return lines

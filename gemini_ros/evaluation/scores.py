@@ -20,6 +20,9 @@ from gemini_ros.evaluation.store import Store
 Values = npt.NDArray[np.float64]
 BLOCK_S = 2.0
 _BINS, _DIGITS = 15, 6
+_CORRIDOR = ("metres", "false_free_events", "false_lethal_events", "clear", "found")
+CORRIDOR_SCORES = ("corridor_false_free", "corridor_false_lethal", "corridor_free_recall")
+"""Events in 100 m, and a share of cells, see ``evaluation/corridor.py``."""
 FALSE_FLOOR = tuple(f"false_floor_{100 * confidence:.0f}" for confidence in FLOOR_CONFIDENCES)
 
 
@@ -94,6 +97,7 @@ class ScoreReader:
             "calibration": 3 * _BINS,
             "floor": 2 * len(FLOOR_CONFIDENCES),
             "flicker": 2,
+            "corridor": len(_CORRIDOR),
             "frames": 1,
             "confidence": 1,
             "map_known": 1,
@@ -186,14 +190,18 @@ class ScoreReader:
             found[name] = _ratio(part["floor"][..., 2 * i + 1], part["floor"][..., 2 * i])
         frames = part["frames"][..., 0]
         found["flicker"] = _ratio(part["flicker"][..., 1], part["flicker"][..., 0])
+        metres, false_free, false_lethal, clear, free = np.moveaxis(part["corridor"], -1, 0)
+        found["corridor_false_free"] = 100 * _ratio(false_free, metres)
+        found["corridor_false_lethal"] = 100 * _ratio(false_lethal, metres)
+        found["corridor_free_recall"] = _ratio(free, clear)
         found["confidence"] = _ratio(part["confidence"][..., 0], frames)
         found["map_known"] = _ratio(part["map_known"][..., 0], frames)
         return found
 
     def _groups(self) -> dict[str, tuple[str, ...]]:
         """Which scores are read off which frames; the mean number of map cells is no share, and has no interval."""
-        others = {"flicker": ("flicker",), "frames": ("confidence",)}
-        taken = {"flicker", "confidence", "map_known"}
+        others = {"flicker": ("flicker",), "corridor": CORRIDOR_SCORES, "frames": ("confidence",)}
+        taken = {"flicker", "confidence", "map_known", *CORRIDOR_SCORES}
         return {"scored_frames": tuple(name for name in self.score_names if name not in taken), **others}
 
     def _frames(self, bag: str) -> _Frames:
@@ -220,6 +228,8 @@ class ScoreReader:
         index = np.searchsorted(FLOOR_CONFIDENCES, confidence)
         parts += [(frame, at["floor"] + 2 * index + i, values) for i, values in enumerate(counts)]
         parts.append((frame[index == 0], at["scored_frames"], np.ones((index == 0).sum())))
+        frame, *counts = columns("corridor", ", ".join(_CORRIDOR))
+        parts += [(frame, at["corridor"] + i, values) for i, values in enumerate(counts)]
         joined = [np.concatenate(each) for each in zip(*(np.broadcast_arrays(*part) for part in parts), strict=True)]
         under: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
         for number, name, value in self._store.rows("conditions", "frame, name, value", "bag = ?", [bag]):

@@ -25,6 +25,10 @@ Of frames with truth: ``confusion`` (``truth``, ``predicted``, 255 = unlabelled,
 ``confidence``, the sum of confidences times 255), ``floor`` (at each ``confidence`` the pixels that are ``not_free`` by
 truth, and those of them that are labelled free with at least this confidence, ``falsely_free``).
 
+``corridor``, of frames with a true map: ``metres`` driven since the frame before, the cells ``blocked``, ``missed``,
+``clear``, ``found`` and ``false_lethal`` of the robot's way, and the ``false_free_events`` and ``false_lethal_events``
+that began with this frame; see ``evaluation/corridor.py``.
+
 ``times`` (a column for each stage, see ``pipeline.statistics.STAGES``) and ``elapsed`` (``seconds`` a bag took) hold
 all that differs between two runs; all other rows are equal where bag, model and parameters are.
 """
@@ -59,6 +63,8 @@ _FRAME_TABLES = {
     "boundary": "class INTEGER, f1 REAL",
     "calibration": "bin INTEGER, pixels INTEGER, right INTEGER, confidence INTEGER",
     "floor": "confidence REAL, not_free INTEGER, falsely_free INTEGER",
+    "corridor": "metres REAL, blocked INTEGER, missed INTEGER, clear INTEGER, found INTEGER, false_lethal INTEGER, "
+    "false_free_events INTEGER, false_lethal_events INTEGER",
     "times": ", ".join(f"{stage}_ns INTEGER" for stage in STAGES),
 }
 _BAG_TABLES = {

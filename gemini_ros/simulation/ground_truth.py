@@ -8,13 +8,12 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.true_maps import DROP, FREE, LOW, OCCUPIED, UNKNOWN
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.simulation.cameras.mujoco_model import SHAPE_NAMES, SceneModel, pose_people
 from gemini_ros.simulation.scenes.people import Stand
 from gemini_ros.simulation.vertical_lines import half_extents, intersect
 
-UNKNOWN, FREE, LOW, OCCUPIED, DROP = -1, 0, 50, 100, 101
-"""Values of the grid: outside the hall, floor, matter of 1 to 5 cm, matter in the robot's way, missing floor."""
 RESOLUTION_M = 0.05
 LINES_M = 0.01  # between the vertical lines that decide on a cell
 BUMP_M, LOW_M, DROP_M = 0.01, 0.05, 0.05

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.bags import messages
-from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS
+from gemini_ros.bags.topics import COLOR_FRAME, DEFAULT_TOPICS, OCCUPANCY_TOPIC
 from gemini_ros.bags.writer import TYPESTORE, BagWriter
+from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import UNLABELLED, Intrinsics
 from gemini_ros.core.transforms import camera_in_base
 
@@ -46,8 +47,12 @@ def write_drive(
     frames: int = 12,
     streams: tuple[str, ...] = ("rgb", "depth", "thermal", "labels", "odom", "info", "tf"),
     tamper: Tamper = lambda stream, index, message: message,
+    occupancy: Occupancy | None = None,
 ) -> Path:
-    """10 Hz images, 50 Hz odometry, 0.5 m/s ahead. ``tamper`` may change each message or return None to drop it."""
+    """10 Hz images, 50 Hz odometry, 0.5 m/s ahead. ``tamper`` may change each message or return None to drop it.
+
+    ``occupancy`` is the true map.
+    """
     topics = DEFAULT_TOPICS
     events: list[tuple[int, str, int, str, Any]] = []
     for i in range(frames):
@@ -70,7 +75,9 @@ def write_drive(
         message = messages.odometry(pose_at(i * 0.02), stamp)
         events.append((stamp, "odom", i, topics.odom or "", message))
     events.append((START_NS, "tf", 0, "/tf_static", static_transforms()))
-    with BagWriter(path, transient_local=["/tf_static"]) as writer:
+    with BagWriter(path, transient_local=["/tf_static", OCCUPANCY_TOPIC]) as writer:
+        if occupancy is not None:
+            writer.write(OCCUPANCY_TOPIC, messages.occupancy_grid(occupancy, "odom"), START_NS)
         for receipt_ns, stream, i, topic, message in sorted(events, key=lambda event: event[0]):
             changed = tamper(stream, i, message)
             if stream in streams and changed is not None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gemini_ros.core.lens import Lens
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.evaluation.flicker import View, flicker
 from gemini_ros.evaluation.pipeline import evaluate_bag
@@ -171,3 +173,21 @@ def test_flicker_is_what_changes_on_the_same_surface():
     assert compared > 150 and changed <= 0.02 * compared  # at the edge of the box
     assert (flicker(views[0], views[2]) or (0, 0))[1] >= 0.98 * compared
     assert flicker(views[0], replace(views[0], stamp_ns=START_NS + 10**9)) is None
+
+
+@pytest.mark.parametrize("lens", [Lens("plumb_bob", (-0.3, 0.1, 0.001, -0.002, 0.0)), Lens("equidistant", (0.02,))])
+def test_flicker_is_told_through_a_lens(lens: Lens):
+    """A wall 2 m away with a stripe, from two places 0.2 m apart; read as a pinhole, the stripe's edges would move."""
+    camera = replace(CAMERA, lens=lens)
+    views = []
+    for i, x in enumerate((0.0, 0.2, 0.2)):
+        rays = pixel_rays(camera)
+        labels = (np.abs(2 * rays[0] + x) < 0.7).astype(np.uint8) + (i == 2)
+        pose = np.eye(4)
+        pose[0, 3] = x
+        depth = np.where(np.isnan(rays[0]), np.nan, np.float32(2.0)).astype(np.float32)
+        views.append(View(START_NS + i * 100_000_000, labels.astype(np.uint8), depth, camera, pose))
+    compared, changed = flicker(views[0], views[1]) or (0, 0)
+    assert compared > 250 and changed <= 0.02 * compared
+    compared, changed = flicker(views[0], replace(views[2], stamp_ns=views[1].stamp_ns)) or (0, 0)
+    assert changed >= 0.98 * compared
