@@ -84,7 +84,7 @@ endif
 
 test-all: export slow := yes
 with_all = $(filter test-all,$(MAKECMDGOALS))
-test test-all: $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
+test test-all: $(if $(with_all),.venv-ray/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rooms test-live
 
@@ -100,6 +100,7 @@ endef
 test-rooms:
 	$(call run,,$(main) $(room_tests))
 	$(foreach name,$(if $(slow),$(last)),$(call run,-$(name),$(further) $(further_live)))
+	$(if $(slow),$(call run,-ray,test/evaluation/test_on_ray.py))
 
 test-live:
 	$(call run,,$(main) $(live_tests))

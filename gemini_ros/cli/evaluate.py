@@ -57,6 +57,9 @@ def add(nouns: Subparsers) -> None:
         help="tell frames apart by what a topic says, or by seconds of the bag; repeatable",
     )
     parser.add_argument("--workers", type=workers, default=1, metavar="N", help="processes, a thread each (default 1)")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="give the bags to a Ray cluster: HOST:PORT, or auto for the one that runs here"
+    )
     parser.add_argument("--shard", type=shard, metavar="I/N", help="evaluate part I of N, for job arrays")
     parser.add_argument("--fresh", action="store_true", help="evaluate bags again that are in the results already")
     parser.add_argument(
@@ -83,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.pipeline import evaluate_one
 
     criteria, job = criteria_of(args), job_of(args)
-    if len(args.bags) > 1 or args.shard:
+    if args.ray and args.workers > 1:
+        raise ValueError("--workers and --ray: expected one of them, as the cluster knows its CPUs")
+    if len(args.bags) > 1 or args.shard or args.ray:
         store = evaluate_many(
             args.bags,
             job,
@@ -91,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             shard=args.shard or (1, 1),
             fresh=args.fresh,
+            ray=args.ray,
             say=print_lines,
         )
         return conclude(args, store, criteria)

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
@@ -53,14 +54,16 @@ def evaluate_many(
     workers: int = 1,
     shard: tuple[int, int] = (1, 1),
     fresh: bool = False,
+    ray: str | None = None,
     say: Say = lambda _: None,
 ) -> Path:
     """Evaluate bags into the folder ``out``, and return the path of its store.
 
     Each bag has a folder of its name in ``out``, with ``summary.json`` and ``contact_sheet.png``; one that is in the
     store already, with equal content, is left as it is, unless ``fresh``. Bags that cannot be used are in the store
-    with their error, and are tried again the next time. ``workers`` processes take a thread each. ``shard`` (i, n)
-    takes part i of n, from 1. ``say`` gets the progress. Results do not depend on ``workers`` and ``shard``.
+    with their error, and are tried again the next time. ``workers`` processes take a thread each; with ``ray``, the
+    address of a Ray cluster, it does the work (``evaluation/on_ray.py``). ``shard`` (i, n) takes part i of n, from 1.
+    ``say`` gets the progress. Results depend on none of the three.
 
     Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
     has results of another run or of other bags; ``OSError`` where nothing more can be written.
@@ -85,8 +88,9 @@ def evaluate_many(
                 )
             tasks = [Task(bag, name, out / name, known.get(name)) for name, bag in part.items()]
             progress = _Progress([task.bag for task in tasks])
-            say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {workers} workers"])
-            for done in _in_processes(tasks, job, workers) if workers > 1 else _one_by_one(tasks, job, segmenter):
+            hands = f"Ray at {ray}" if ray else f"{workers} workers"
+            say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {hands}"])
+            for done in _hands(tasks, job, segmenter, workers, ray):
                 if done.record is not None:
                     others = (BagRecord.of(bag, *row) for bag, row in store.bags().items() if bag != done.task.name)
                     _refuse_twins([*others, done.record])
@@ -212,6 +216,15 @@ def _refuse_twins(records: Iterable[BagRecord]) -> None:
             )
 
 
+def _hands(tasks: Sequence[Task], job: Job, segmenter: Segmenter, workers: int, ray: str | None) -> Iterator[Done]:
+    """Who does the tasks."""
+    if ray is not None:
+        from gemini_ros.evaluation.on_ray import on_ray
+
+        return on_ray(tasks, job, ray)
+    return _in_processes(tasks, job, workers) if workers > 1 else _one_by_one(tasks, job, segmenter)
+
+
 def _one_by_one(tasks: Sequence[Task], job: Job, segmenter: Segmenter) -> Iterator[Done]:
     for task in tasks:
         yield work(task, job, segmenter)
@@ -256,7 +269,7 @@ def _pool(job: Job, workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(job,))
 
 
-_own: dict[str, Job | Segmenter] = {}
+_own: dict[str, Any] = {}
 
 
 def _begin(job: Job) -> None:
@@ -268,11 +281,14 @@ def _begin(job: Job) -> None:
 
 
 def _work_here(task: Task) -> Done:
-    job = _own["job"]
-    assert isinstance(job, Job)
-    segmenter = _own.get("segmenter") or _own.setdefault("segmenter", job.load())
-    assert isinstance(segmenter, Segmenter)
-    return work(task, job, segmenter)
+    return work_with(task, _own["job"])
+
+
+def work_with(task: Task, job: Job) -> Done:
+    """Evaluate the bag of a task in a process that keeps its model for the next one."""
+    if _own.get("loaded") != job:
+        _own.update(loaded=job, segmenter=job.load())
+    return work(task, job, _own["segmenter"])
 
 
 def _bytes_of(bag: Path) -> int:

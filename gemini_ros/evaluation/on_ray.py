@@ -1,0 +1,61 @@
+"""Bags on the machines of a Ray cluster that is there already: each bag is a task of one CPU.
+
+Bags, model and output folder must be under the same paths on every machine, and the package of the same version. A task
+whose machine leaves or whose process dies is tried once more elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gemini_ros import __version__
+from gemini_ros.core.documents import one_line
+from gemini_ros.evaluation.many import Done, Task, work_with
+from gemini_ros.evaluation.pipeline import Job
+from gemini_ros.evaluation.store import BagRecord
+
+
+def on_ray(tasks: Sequence[Task], job: Job, address: str) -> Iterator[Done]:
+    """Each task as it is done, in no order.
+
+    ``address`` is that of the cluster (``HOST:PORT``), or ``auto`` for the one that runs here. Raises ``ValueError``
+    where Ray is not installed, or no cluster answers.
+    """
+    ray = _connected(address)
+    try:
+        evaluate = ray.remote(num_cpus=1, max_retries=1)(_evaluate)
+        shared = ray.put(job)
+        in_hand = {evaluate.remote(task, shared, __version__): task for task in tasks}
+        while in_hand:
+            (ready,), _ = ray.wait([*in_hand], num_returns=1)
+            task = in_hand.pop(ready)
+            try:
+                yield ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                text = f"the process or machine that evaluated it was lost twice ({one_line(error)!s:.120})"
+                yield Done(task, BagRecord.of(task.name, "", text))
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("--ray: Ray is not installed: pip install 'gemini_ros[ray]', or use --workers") from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        cure = "start one by `ray start --head`, and name its HOST:PORT"
+        raise ValueError(f"--ray {address}: no cluster answers ({one_line(error)!s:.200}): {cure}") from error
+    return ray
+
+
+def _evaluate(task: Task, job: Job, version: str) -> Done:
+    """A task on a machine of the cluster."""
+    if version != __version__:
+        raise ValueError(f"gemini_ros {__version__} on a machine of the cluster, expected {version} as here")
+    return work_with(task, job)
