@@ -30,6 +30,7 @@ def add(nouns: Subparsers) -> None:
     _add_simulate(verbs)
     _add_check(verbs)
     _add_from_bag(verbs)
+    _add_import_labels(verbs)
 
 
 def _add_simulate(verbs: Subparsers) -> None:
@@ -160,6 +161,17 @@ def _add_from_bag(verbs: Subparsers) -> None:
     parser.add_argument(
         "--every", type=float, default=0.0, metavar="SECONDS", help="take frames at least this far apart (default all)"
     )
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        metavar="FILE",
+        help="take these frames alone: worst.csv of `evaluate`, or a list like it",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        help="let this model label the frames, to be corrected (prelabels.zip, for CVAT)",
+    )
     add_slop(parser)
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="images that a frame must have (default: all that the bag has)"
@@ -168,11 +180,49 @@ def _add_from_bag(verbs: Subparsers) -> None:
 
 
 def run_from_bag(args: argparse.Namespace) -> None:
+    from gemini_ros.datasets.annotation import read_stamps
     from gemini_ros.datasets.from_bag import write_frame_folder
 
     slop = {} if args.slop is None else {"slop_s": args.slop}
-    choice = choice_of(args)
     folder = write_frame_folder(
-        args.bag, args.out, every_s=args.every, choice=choice, modalities=args.modalities, **slop
+        args.bag,
+        args.out,
+        every_s=args.every,
+        choice=choice_of(args),
+        modalities=args.modalities,
+        stamps=read_stamps(args.frames, args.bag) if args.frames else None,
+        **slop,
     )
     print_lines(folder.lines())
+    if args.model:
+        print(f"wrote    {_prelabels(args)}: in CVAT upload it to a task of these images, as 'Segmentation mask 1.1'")
+
+
+def _prelabels(args: argparse.Namespace) -> Path:
+    from contextlib import closing
+
+    from gemini_ros.core.resources import find_model
+    from gemini_ros.datasets.annotation import write_prelabels
+    from gemini_ros.inference import load_segmenter
+    from gemini_ros.pipeline.settings import DEFAULTS, label_set_for
+
+    with closing(load_segmenter(find_model(args.model))) as segmenter:
+        return write_prelabels(args.out, segmenter, label_set_for(segmenter.info, DEFAULTS))
+
+
+def _add_import_labels(verbs: Subparsers) -> None:
+    text = "take the annotations that CVAT exports into a folder of `from-bag`"
+    parser = add_verb(verbs, "import-labels", run_import_labels, text)
+    parser.add_argument("folder", type=Path, help="folder of `dataset from-bag`")
+    parser.add_argument("archive", type=Path, help="export of CVAT, format 'Segmentation mask 1.1'")
+    parser.add_argument("--label-set", required=True, metavar="NAME|YAML", help="the classes that are annotated")
+    parser.add_argument("--replace", action="store_true", help="take the place of labels that are there")
+
+
+def run_import_labels(args: argparse.Namespace) -> None:
+    from gemini_ros.core.labels import load_label_set
+    from gemini_ros.datasets.annotation import take_labels
+
+    label_set = load_label_set(args.label_set)
+    taken = take_labels(args.folder, args.archive, label_set, replace=args.replace)
+    print(f"wrote    {taken} label images to {args.folder / 'labels'}")

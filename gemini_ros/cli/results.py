@@ -36,9 +36,11 @@ def conclude(args: argparse.Namespace, store_path: Path, criteria: tuple, *, pag
     from gemini_ros.evaluation.criteria import write_junit
     from gemini_ros.evaluation.results import read_results
     from gemini_ros.evaluation.store import Store
+    from gemini_ros.evaluation.worst import WORST_FILE, worst_frames, write_worst
 
     with Store(store_path) as store:
         results = read_results(store, criteria)
+        write_worst(args.out / WORST_FILE, worst_frames(store))
     results.write(args.out)
     if args.junit:
         write_junit(args.junit, results.failures, results.verdicts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ LAYOUT = "recorded"
 class FrameFolder:
     """What was written to the folder ``path``: frames, of which ``labelled`` have the bag's own labels.
 
-    ``incomplete`` frames were left out; ``topics`` says what was read; ``faults`` are those of single messages, with
+    ``incomplete`` frames were left out; ``wanted`` is the number of stamps that were asked for, if they
+    were; ``topics`` says what was read; ``faults`` are those of single messages, with
     how often each came.
     """
 
@@ -39,6 +40,7 @@ class FrameFolder:
     modalities: tuple[str, ...]
     faults: tuple[str, ...]
     topics: tuple[str, ...] = ()
+    wanted: int | None = None
 
     def lines(self) -> list[str]:
         """Which topics were read, what was written, what was not, and how to annotate it."""
@@ -46,6 +48,8 @@ class FrameFolder:
         found += [f"{self.path}: {self.frames} frames of {', '.join(self.modalities)}, {self.labelled} with labels"]
         if self.incomplete:
             found.append(f"{self.incomplete} frames without all of these were left out")
+        if self.wanted is not None and self.wanted > self.frames:
+            found.append(f"{self.wanted - self.frames} of the {self.wanted} frames asked for are not among these")
         found += [f"note: {fault}" for fault in self.faults]
         return [
             *found,
@@ -63,12 +67,14 @@ def write_frame_folder(
     labelled_only: bool = False,
     choice: StreamChoice = DETECTED,
     modalities: Sequence[str] | None = None,
+    stamps: Collection[int] | None = None,
 ) -> FrameFolder:
     """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
 
     They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
     one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other frames
     out. ``dataset.yaml`` holds the camera. ``choice`` names topics, ``modalities`` the streams that a frame must have.
+    With ``stamps``, in nanoseconds, only the frames of these are written.
 
     Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
     RGB, that cannot be read or that gives no frame.
@@ -90,6 +96,8 @@ def write_frame_folder(
         newest_ns: int | None = None
         for step in frames.steps():
             frame = step.frame
+            if stamps is not None and frame.stamp_ns not in stamps:
+                continue
             if newest_ns is not None and frame.stamp_ns - newest_ns < every_s * 1e9:
                 continue
             if labelled_only and frame.stamp_ns not in truth:
@@ -101,12 +109,22 @@ def write_frame_folder(
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
             labels = ", and labels of RGB's stamp" if labelled_only else ""
+            labels += f", of the {len(stamps)} stamps that are wanted" if stamps is not None else ""
             reasons = "; ".join(("", *frames.faults))
             found = f"no frame with {' and '.join(wanted)} within {slop_s:g} s{labels}"
             raise ValueError(f"{bag}: {found}: give a larger --slop?{reasons}")
         faults = tuple(f"{n} x {fault}" for fault, n in frames.faults.most_common())
         lines = tuple(topic_lines(reader, topics))
-    return FrameFolder(out, count["frames"], count["labelled"], frames.incomplete, wanted, faults, lines)
+    return FrameFolder(
+        out,
+        count["frames"],
+        count["labelled"],
+        frames.incomplete,
+        wanted,
+        faults,
+        lines,
+        None if stamps is None else len(stamps),
+    )
 
 
 def _modalities(reader: BagReader, topics: Topics, chosen: Sequence[str] | None) -> tuple[str, ...]:
