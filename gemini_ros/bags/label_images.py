@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagError, BagReader
+from gemini_ros.bags.topics import LABEL_SET_TOPIC
 from gemini_ros.core.encodings import decode_image, stamp_ns
 from gemini_ros.core.frames import FrameError
 from gemini_ros.core.metrics import Scores
@@ -19,13 +21,15 @@ Labels = npt.NDArray[np.uint8]
 class LabelImages(Mapping[int, Labels]):
     """The label images of one topic, uint8 (H, W) by stamp in nanoseconds, in order of receipt; held compressed.
 
-    Of several images with one stamp the first counts. ``damaged`` says what is wrong with each message that could not
+    Of several images with one stamp the first counts. ``classes`` are the names of the numbers, ``None`` where the bag
+    does not say (``topics.LABEL_SET_TOPIC``). ``damaged`` says what is wrong with each message that could not
     be read. Raises ``BagError`` for a topic that is not there and a bag that cannot be read.
     """
 
     def __init__(self, reader: BagReader, topic: str) -> None:
         self._images: dict[int, tuple[bytes, tuple[int, ...]]] = {}
         self.damaged: list[str] = []
+        self.classes = self._read_classes(reader)
         for stored in reader.messages([topic]):
             try:
                 message = reader.deserialize(stored)
@@ -34,6 +38,20 @@ class LabelImages(Mapping[int, Labels]):
                 self.damaged.append(f"{topic} at {stored.receipt_ns}: {error}")
                 continue
             self._images.setdefault(stamp_ns(message), (zlib.compress(labels.tobytes(), 1), labels.shape))
+
+    def _read_classes(self, reader: BagReader) -> tuple[str, ...] | None:
+        message = reader.first(LABEL_SET_TOPIC) if LABEL_SET_TOPIC in reader.topics else None
+        if message is None:
+            return None
+        try:
+            classes = json.loads(message.data)["classes"]
+            if isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes):
+                return tuple(classes)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            pass
+        text = getattr(message, "data", "")
+        self.damaged.append(f"{LABEL_SET_TOPIC}: {text!s:.80}, expected JSON with the names of the classes")
+        return None
 
     def __getitem__(self, stamp: int) -> Labels:
         data, shape = self._images[stamp]

@@ -14,6 +14,8 @@ HAZARDS_TOPIC = "/ground_truth/hazards"
 """std_msgs/String, transient local: the hazards of a course as JSON (simulation alone)."""
 POSE_TOPIC = "/ground_truth/pose"
 """geometry_msgs/PoseStamped: where the base really is on a course (simulation alone)."""
+LABEL_SET_TOPIC = "/ground_truth/label_set"
+"""std_msgs/String, transient local: the label set of the true labels as JSON, ``name`` and ``classes`` by number."""
 NOTES_TOPIC = "/bag/notes"
 """std_msgs/String, transient local: what a reader of the bag must know about its data."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gemini_ros.core.metrics import Scores
 from gemini_ros.core.registration import resized
 
 Labels = npt.NDArray[np.uint8]
+_CURE = "--map FILE says which is which"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Truth(Mapping[int, Labels]):
 
     ``grid_size`` (width, height): what they are brought to, that of the images' grid where one is set.
 
-    ``score`` raises ``ValueError`` for truth that is not of these classes, with both lists.
+    Raises ``ValueError`` where the bag says that its truth is of other classes, and so does ``score`` where the numbers
+    are, with both lists.
     """
 
     def __init__(
@@ -85,6 +87,11 @@ class Truth(Mapping[int, Labels]):
     ) -> None:
         self._images, self._label_set, self._grid_size = images, label_set, grid_size
         self._table = None if truth_map is None else truth_map.table(label_set)
+        if truth_map is None and images.classes is not None and images.classes != tuple(label_set.names):
+            raise ValueError(
+                f"the truth has the classes {_numbered(images.classes)}; the model has {_numbered(label_set.names)}. "
+                f"{_CURE}"
+            )
 
     def __getitem__(self, stamp: int) -> Labels:
         labels = self._images[stamp]
@@ -113,9 +120,12 @@ class Truth(Mapping[int, Labels]):
             if truth.shape != labels.shape or self._table is not None:
                 raise
             values = sorted({int(v) for image in self._images.values() for v in np.unique(image)} - {UNLABELLED})
-            classes = ", ".join(f"{i} {name}" for i, name in enumerate(self._label_set.names))
             raise ValueError(
-                f"{error} The truth has the values {', '.join(map(str, values))}; the model has the classes {classes}. "
-                "--map FILE says which is which"
+                f"{error} The truth has the values {', '.join(map(str, values))}; the model has the classes "
+                f"{_numbered(self._label_set.names)}. {_CURE}"
             ) from error
         return scores
+
+
+def _numbered(names: Sequence[str]) -> str:
+    return ", ".join(f"{i} {name}" for i, name in enumerate(names))

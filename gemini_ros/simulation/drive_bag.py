@@ -14,6 +14,7 @@ from gemini_ros.bags.topics import (
     COLOR_FRAME,
     DEFAULT_TOPICS,
     HAZARDS_TOPIC,
+    LABEL_SET_TOPIC,
     OCCUPANCY_TOPIC,
     ODOM_FRAME,
     POSE_TOPIC,
@@ -31,6 +32,7 @@ CAMERA_HZ, THERMAL_HZ, ODOM_HZ = 10, 9, 50
 START_NS = 1_700_000_000_000_000_000
 LATENCY_NS = {"odom": 1_000_000, "rgb": 12_000_000, "depth": 18_000_000, "thermal": 25_000_000, "labels": 18_000_000}
 SUPERSAMPLE = 2
+_LATCHED = [STATIC_TOPIC, LABEL_SET_TOPIC, OCCUPANCY_TOPIC, HAZARDS_TOPIC]
 MOST_DRIFT = 0.1  # metres of z a metre
 
 
@@ -68,7 +70,7 @@ def write_drive_bag(
     error = mounting_error or MountingError()
     with (
         DriveCamera(drive, size, supersample=SUPERSAMPLE, mounting_error=error) as camera,
-        BagWriter(path, transient_local=[STATIC_TOPIC, OCCUPANCY_TOPIC, HAZARDS_TOPIC]) as bag,
+        BagWriter(path, transient_local=_LATCHED) as bag,
     ):
         _Recorder(bag, drive, camera, z_drift).record()
     return Path(path)
@@ -85,6 +87,9 @@ class _Recorder:
     def record(self) -> None:
         mounting = messages.transforms(self._camera.base_from_camera, START_NS, BASE_FRAME, COLOR_FRAME)
         self._bag.write(STATIC_TOPIC, mounting, START_NS)
+        label_set = self._camera.label_set
+        text = json.dumps({"name": label_set.name, "classes": label_set.names})
+        self._bag.write(LABEL_SET_TOPIC, messages.string(text), START_NS)
         if self._drive.hazards is not None:
             text = json.dumps({"frame_id": ODOM_FRAME, "hazards": describe_hazards(self._drive, START_NS)})
             self._bag.write(HAZARDS_TOPIC, messages.string(text), START_NS)

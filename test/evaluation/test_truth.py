@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from gemini_ros.bags import messages
 from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.topics import COLOR_FRAME
+from gemini_ros.bags.topics import COLOR_FRAME, LABEL_SET_TOPIC
+from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.evaluation.truth import Truth, TruthMap, read_truth_map
 from test.evaluation.drive import START_NS, pose_at, view, write_drive
@@ -68,6 +70,31 @@ def test_without_a_map_both_lists_are_told(images):
         truth.score(START_NS, np.zeros((64, 96), np.uint8), np.zeros((64, 96), np.uint8))
     with pytest.raises(ValueError, match=r"values \[9\], which the map does not name"):
         Truth(images, NAV5, TruthMap({FLOOR: "floor"}))[START_NS]
+
+
+def bag_that_says(path: Path, text: str) -> LabelImages:
+    with BagWriter(path) as bag:
+        bag.write(LABEL_SET_TOPIC, messages.string(text), START_NS)
+        labels = np.zeros((4, 6), np.uint8)
+        bag.write("/ground_truth/labels", messages.compressed_labels(labels, START_NS, COLOR_FRAME), START_NS)
+    with BagReader(path) as reader:
+        return LabelImages(reader, "/ground_truth/labels")
+
+
+def test_a_bag_that_names_its_classes_is_not_scored_in_others(tmp_path: Path):
+    """The numbers alone would pass: 0 is a class of both."""
+    images = bag_that_says(tmp_path / "a.mcap", '{"name": "mine", "classes": ["grass", "wall"]}')
+    with pytest.raises(
+        ValueError, match=r"the truth has the classes 0 grass, 1 wall; the model has 0 floor, .*--map FILE"
+    ):
+        Truth(images, NAV5)
+    assert (Truth(images, NAV5, TruthMap({0: "obstacle"}))[START_NS] == 1).all()
+    own = bag_that_says(tmp_path / "b.mcap", json.dumps({"classes": NAV5.names}))
+    assert (Truth(own, NAV5)[START_NS] == 0).all() and own.damaged == []
+    for i, text in enumerate(("{", '{"classes": 3}', "[]", "null", '{"classes": [1]}')):
+        broken = bag_that_says(tmp_path / f"{i}.mcap", text)
+        assert broken.classes is None and Truth(broken, NAV5) is not None
+        assert broken.damaged == [f"{LABEL_SET_TOPIC}: {text}, expected JSON with the names of the classes"]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,11 @@ def test_manifest_names_what_rosdistro_has() -> None:
 def test_a_robot_gets_everything_it_imports() -> None:
     keys = depends() | names(requirements(ROOT / "requirements-robot.txt"))
     rooms = ("core", "bags", "inference", "report", "evaluation", "nodes")
-    used = imported(*(f"gemini_ros/{room}" for room in rooms), "launch") - {"numba", "openvino", "ray"}  # which are optional
+    used = imported(*(f"gemini_ros/{room}" for room in rooms), "launch") - {
+        "numba",
+        "openvino",
+        "ray",
+    }  # which are optional
     missing = {name for name in used if not {APT_KEYS.get(name, name), name.replace("_", "-")} & keys}
     assert missing == set()
 

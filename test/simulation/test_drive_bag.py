@@ -13,6 +13,7 @@ from gemini_ros.bags.topics import (
     COLOR_FRAME,
     DEFAULT_TOPICS,
     HAZARDS_TOPIC,
+    LABEL_SET_TOPIC,
     OCCUPANCY_TOPIC,
     POSE_TOPIC,
 )
@@ -54,7 +55,7 @@ def test_rates_and_stamps(bag):
         assert len(found) == rate
         np.testing.assert_allclose(np.diff(found), 1e9 / rate, atol=2)
     assert stamps(messages, "rgb") == stamps(messages, "depth") == stamps(messages, "labels")
-    latched = ("/tf_static", OCCUPANCY_TOPIC)
+    latched = ("/tf_static", OCCUPANCY_TOPIC, LABEL_SET_TOPIC)
     for receipt, message in (entry for topic in messages if topic not in latched for entry in messages[topic]):
         latency = receipt - (message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
         assert 0 < latency < 30_000_000
@@ -116,6 +117,8 @@ def test_a_course_says_what_is_where(course):
     (text,) = messages[HAZARDS_TOPIC]
     stated = json.loads(text.data)
     assert stated["frame_id"] == "odom"
+    (classes,) = messages[LABEL_SET_TOPIC]
+    assert json.loads(classes.data) == {"name": "nav5", "classes": list(load_label_set("nav5").names)}
     assert stated["hazards"] == describe_hazards(drive, START_NS)
     first = messages[OCCUPANCY_TOPIC][0]
     assert (first.header.frame_id, first.header.stamp) == ("odom", messages[DEFAULT_TOPICS.rgb][0].header.stamp)
