@@ -152,7 +152,7 @@ def examine(
         images = LabelImages(reader, topics.labels) if topics.labels else None
         scorer = _Scorer(images, job.truth_map, label_set, job.settings.grid_size)
         conditions = Conditions(reader, job.conditions)
-        corridor, faults = open_corridor(reader, topics.odom, job.settings)
+        corridor, faults = open_corridor(reader, job.settings)
         recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions, corridor)
         outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write)) if job.write else None
         sampled = MomentChoice(

@@ -67,8 +67,7 @@ class FrameRecorder:
         for label, pixels in _counted(np.bincount(said.labels.ravel(), minlength=256)):
             self.record.add("pixels", number, label, pixels)
         self.record.add("times", number, *(result.timings_ns.get(stage) for stage in STAGES))
-        if self._corridor and (row := self._corridor.add(frame.stamp_ns, result.occupancy, result.map_frame)):
-            self.record.add("corridor", number, *dataclasses.astuple(row))
+        self._add_corridor(number, result)
         if truth is not None and scores is not None:
             self._add_scores(number, result, truth, scores)
 
@@ -106,6 +105,13 @@ class FrameRecorder:
             if new := total - self._dropped.get((stream, cause), 0):
                 self.record.add("drops", number, stream, cause, new)
         self._dropped = found
+
+    def _add_corridor(self, number: int, result: Result) -> None:
+        if self._corridor is None:
+            return
+        row = self._corridor.add(result.frame.stamp_ns, result.occupancy, result.map_frame, result.robot)
+        if row is not None:
+            self.record.add("corridor", number, *dataclasses.astuple(row))
 
     def _add_scores(self, number: int, result: Result, truth: npt.NDArray[np.uint8], scores: Scores) -> None:
         counts = scores.confusion.counts

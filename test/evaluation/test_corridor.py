@@ -13,7 +13,7 @@ from gemini_ros.bags.topics import OCCUPANCY_TOPIC
 from gemini_ros.bags.true_maps import DROP, FREE, LOW, OCCUPIED, UNKNOWN, TrueMaps
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.costmap import Occupancy
-from gemini_ros.evaluation.corridor import Corridor, CorridorRow, Way, corridor_cells
+from gemini_ros.evaluation.corridor import Corridor, CorridorRow, corridor_cells
 from gemini_ros.evaluation.pipeline import evaluate_bag
 from gemini_ros.evaluation.scores import ScoreReader, Selection
 from gemini_ros.evaluation.store import STORE, Store
@@ -22,11 +22,9 @@ from test.evaluation.drive import START_NS, write_drive
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
 TENTH = 100_000_000
 CELL = 0.05
-# Along x at 0.5 m/s, 10 Hz: braking takes 0.25 + 0.25 m, so that the corridor's middle reaches from 0.3 to 0.8 m ahead.
-WAY = Way(np.arange(21) * TENTH, np.array([(0.05 * i, 0.0, 0.0) for i in range(21)]))
 
 
-def grid(value: int, columns: int = 60, rows: int = 40, stamp: int = 0) -> Occupancy:
+def grid(value: int, columns: int = 100, rows: int = 40, stamp: int = 0) -> Occupancy:
     return Occupancy(np.full((rows, columns), value, np.int8), CELL, (-0.5, -1.0), stamp)
 
 
@@ -43,34 +41,30 @@ def at(x: float, y: float) -> tuple[int, int]:
 
 
 def rows_of(corridor: Corridor, *maps: Occupancy) -> list[CorridorRow]:
-    rows = [corridor.add(i * TENTH, each, "odom") for i, each in enumerate(maps)]
+    rows = [corridor.add(i * TENTH, each, "odom", (0.05 * i, 0.0, 0.0)) for i, each in enumerate(maps)]
     assert all(row is not None for row in rows)
     return [row for row in rows if row is not None]
 
 
 def test_the_corridor_is_as_wide_as_the_robot_and_as_long_as_it_takes_to_stop():
-    x, y, cells = corridor_cells(WAY.ahead(10 * TENTH), grid(FREE))
+    x, y, cells = corridor_cells((0.5, 0.0, 0.0), grid(FREE))
     rows, columns = np.nonzero(cells)
-    assert (x[columns].min(), x[columns].max()) == pytest.approx((0.525, 1.575))  # 0.5 + 0.3 +- 0.3, to 0.5 + 0.8 + 0.3
+    assert (x[columns].min(), x[columns].max()) == pytest.approx((0.825, 3.475))
     assert (y[rows].min(), y[rows].max()) == pytest.approx((-0.275, 0.275))
-    standing = Way(WAY.stamps_ns, np.tile([2.0, 1.0, np.pi / 2], (21, 1)))
-    assert standing.ahead(10 * TENTH) == pytest.approx(np.array([[2.0, 1.3]]))
-
-
-def test_a_way_that_turns_is_followed():
-    turns = np.concatenate([WAY.poses, [[1.0, 0.05 * i, np.pi / 2] for i in range(1, 30)]])
-    way = Way(np.arange(len(turns)) * TENTH, turns)
-    middle = way.ahead(20 * TENTH)  # at (1, 0), about to turn to the left
-    assert middle[0] == pytest.approx([1.0, 0.3]) and middle[-1] == pytest.approx([1.0, 0.8])
+    assert cells.sum() == 54 * 12
+    x, y, cells = corridor_cells((0.5, 0.0, np.pi / 2), grid(FREE))
+    rows, columns = np.nonzero(cells)
+    assert (y[rows].min(), y[rows].max()) == pytest.approx((0.325, 2.975))
+    assert (x[columns].min(), x[columns].max()) == pytest.approx((0.225, 0.775))
 
 
 @pytest.mark.parametrize(("value", "counts"), [(OCCUPIED, True), (DROP, True), (LOW, False), (UNKNOWN, False)])
 def test_what_blocks_and_is_called_free_for_long_enough_is_one_event(tmp_path: Path, value: int, counts: bool):
     truth = grid(FREE)
-    truth.data[at(0.525, 0.025)] = truth.data[at(0.575, 0.025)] = value
-    truth.data[at(0.525, 0.825)] = truth.data[at(0.575, 0.825)] = OCCUPIED  # beside the way
+    truth.data[at(0.825, 0.025)] = truth.data[at(0.875, 0.025)] = value
+    truth.data[at(0.825, 0.525)] = truth.data[at(0.875, 0.525)] = OCCUPIED  # beside the way
     said = [grid(0), grid(50), grid(98), grid(0), grid(-1), grid(0)]
-    found = rows_of(Corridor(true_maps(tmp_path, truth), WAY), *said)
+    found = rows_of(Corridor(true_maps(tmp_path, truth)), *said)
     assert [row.false_free_events for row in found] == [0, 0, int(counts), 0, 0, 0]
     assert [row.missed for row in found] == [2 * counts] * 4 + [0] + [2 * counts]
     assert all(row.blocked == 2 * counts and row.false_lethal_events == 0 for row in found)
@@ -78,49 +72,49 @@ def test_what_blocks_and_is_called_free_for_long_enough_is_one_event(tmp_path: P
 
 def test_single_cells_and_short_ones_are_no_events_and_a_blob_that_moves_is_one(tmp_path: Path):
     truth = grid(FREE)
-    truth.data[at(0.525, 0.025)] = OCCUPIED
-    found = rows_of(Corridor(true_maps(tmp_path, truth), WAY), *[grid(0)] * 5)
+    truth.data[at(0.825, 0.025)] = OCCUPIED
+    found = rows_of(Corridor(true_maps(tmp_path, truth)), *[grid(0)] * 5)
     assert [(row.missed, row.false_free_events) for row in found] == [(1, 0)] * 5
     walks = []
     for i in range(6):
         walks.append(grid(FREE, stamp=i * TENTH))
-        for x in (0.725, 0.775):
+        for x in (1.225, 1.275):
             walks[-1].data[at(x - 0.05 * i, 0.025)] = OCCUPIED
-    found = rows_of(Corridor(true_maps(tmp_path, *walks), WAY), *[grid(0)] * 6)
+    found = rows_of(Corridor(true_maps(tmp_path, *walks)), *[grid(0)] * 6)
     assert sum(row.false_free_events for row in found) == 1
-    flickers = rows_of(Corridor(true_maps(tmp_path, *walks), WAY), *[grid(0), grid(0), grid(100)] * 2)
+    flickers = rows_of(Corridor(true_maps(tmp_path, *walks)), *[grid(0), grid(0), grid(100)] * 2)
     assert sum(row.false_free_events for row in flickers) == 0
 
 
 def test_lethal_on_floor_with_nothing_around_is_false(tmp_path: Path):
     truth, said = grid(FREE), grid(0)
-    truth.data[at(0.625, 0.025)] = OCCUPIED
-    said.data[at(0.525, 0.025)] = said.data[at(0.575, 0.025)] = said.data[at(0.625, 0.025)] = 100
-    (row, *_) = rows_of(Corridor(true_maps(tmp_path, truth), WAY), *[said] * 3)
+    truth.data[at(0.925, 0.025)] = OCCUPIED
+    said.data[at(0.825, 0.025)] = said.data[at(0.875, 0.025)] = said.data[at(0.925, 0.025)] = 100
+    (row, *_) = rows_of(Corridor(true_maps(tmp_path, truth)), *[said] * 3)
     assert (row.false_lethal, row.missed) == (1, 0)  # the one beside the obstacle is its edge
-    said.data[at(0.475, 0.025)] = 100
-    found = rows_of(Corridor(true_maps(tmp_path, truth), WAY), *[said] * 3)
+    said.data[at(0.775, 0.025)] = 100
+    found = rows_of(Corridor(true_maps(tmp_path, truth)), *[said] * 3)
     assert [row.false_lethal_events for row in found] == [0, 0, 1]
     assert [row.metres for row in found] == pytest.approx([0.0, 0.05, 0.05])
-    _, _, cells = corridor_cells(WAY.ahead(0), truth)
+    _, _, cells = corridor_cells((0.0, 0.0, 0.0), truth)
     assert found[0].clear == found[0].found + found[0].false_lethal == cells.sum() - 9
 
 
 def test_a_coarser_map_is_read_at_the_centres_of_the_true_cells(tmp_path: Path):
     truth = grid(FREE)
-    truth.data[at(0.525, 0.025)] = truth.data[at(0.575, 0.025)] = OCCUPIED
-    said = Occupancy(np.zeros((20, 30), np.int8), 0.1, (-0.5, -1.0), 0)
-    said.data[10, 10] = 100  # 0.5 to 0.6, 0 to 0.1
-    (row,) = rows_of(Corridor(true_maps(tmp_path, truth), WAY), said)
+    truth.data[at(0.825, 0.025)] = truth.data[at(0.875, 0.025)] = OCCUPIED
+    said = Occupancy(np.zeros((20, 50), np.int8), 0.1, (-0.5, -1.0), 0)
+    said.data[10, 13] = 100  # 0.8 to 0.9, 0 to 0.1
+    (row,) = rows_of(Corridor(true_maps(tmp_path, truth)), said)
     assert (row.blocked, row.missed) == (2, 0)
-    (row,) = rows_of(Corridor(true_maps(tmp_path, truth), WAY), Occupancy(said.data[:, :5], 0.1, (-0.5, -1.0), 0))
+    (row,) = rows_of(Corridor(true_maps(tmp_path, truth)), Occupancy(said.data[:, :5], 0.1, (-0.5, -1.0), 0))
     assert (row.blocked, row.missed, row.found) == (2, 0, 0)  # beyond the map all is unknown
 
 
 def test_no_truth_no_row_and_damaged_truth_is_told(tmp_path: Path):
     late = true_maps(tmp_path, grid(FREE, stamp=5 * TENTH))
-    assert Corridor(late, WAY).add(0, grid(0), "odom") is None
-    assert Corridor(late, WAY).add(5 * TENTH, grid(0), "base_link") is None
+    assert Corridor(late).add(0, grid(0), "odom", (0.0, 0.0, 0.0)) is None
+    assert Corridor(late).add(5 * TENTH, grid(0), "base_link", (0.0, 0.0, 0.0)) is None
     assert late.damaged == []
     message = messages.occupancy_grid(grid(FREE), "odom")
     message.info.width = 7
@@ -132,7 +126,7 @@ def test_no_truth_no_row_and_damaged_truth_is_told(tmp_path: Path):
         found = TrueMaps(reader)
     assert len(found) == 1
     assert found.damaged == [
-        f"{OCCUPANCY_TOPIC} at 1: 2400 cells, expected 7 x 40",
+        f"{OCCUPANCY_TOPIC} at 1: 4000 cells, expected 7 x 40",
         f"{OCCUPANCY_TOPIC} at 3: frame 'map', expected 'odom' as before",
     ]
 
