@@ -11,6 +11,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it must not 
 
 import albumentations
 
+from gemini_ros.core.corruptions import shifted
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.training.options import AugmentationOptions
 
@@ -116,13 +117,9 @@ def _noisy(depth: np.ndarray, most: float, random: np.random.Generator) -> np.nd
 
 
 def _shifted(image: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """Moved by up to ``most`` pixels; what comes in from outside is a hole."""
+    """Moved by up to ``most`` pixels."""
     down, right = random.integers(-most, most + 1, 2)
-    moved = np.full_like(image, np.nan)
-    rows, columns = (slice(max(0, d), image.shape[i] + min(0, d)) for i, d in enumerate((down, right)))
-    from_rows, from_columns = (slice(max(0, -d), image.shape[i] + min(0, -d)) for i, d in enumerate((down, right)))
-    moved[rows, columns] = image[from_rows, from_columns]
-    return moved
+    return shifted(image, down, right)
 
 
 def _with_holes(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

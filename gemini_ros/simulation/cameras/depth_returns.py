@@ -6,9 +6,10 @@ they measure the mirror image of walls and ceiling, which lies below the floor (
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from gemini_ros.core.corruptions import spots
 
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -37,11 +38,4 @@ def on_mirror(depth: Image, mirrored: Image, mirror: Mask, rng: np.random.Genera
 
 def _spots(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
     """A smooth random image (H, W) whose values are spread evenly over 0 to 1."""
-    height, width = shape
-    cell = max(2, round(_SPOT_PX * width / 640))
-    noise = cv2.resize(
-        rng.standard_normal((height // cell + 2, width // cell + 2), np.float32), (width, height),
-        interpolation=cv2.INTER_LINEAR,
-    )  # fmt: skip
-    ordered = np.sort(noise[::4, ::4], axis=None)
-    return (np.searchsorted(ordered, noise) / ordered.size).astype(np.float32)
+    return spots(shape, max(2, round(_SPOT_PX * shape[1] / 640)), rng)
