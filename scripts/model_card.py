@@ -33,8 +33,10 @@ def main() -> None:
     rgb = json.loads(args.rgb_scores.read_text()) if args.rgb_scores else None
     curves = [curve(run) for run in args.runs]
     path = args.models / f"{args.name}.md"
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    blackout = old[old.find("\n## Blackout card\n") :] if "\n## Blackout card\n" in old else ""
     with atomic_path(path) as part:
-        part.write_text(card(args.name, args.models / f"{args.name}.onnx", args.runs, curves, scores, rgb))
+        part.write_text(card(args.name, args.models / f"{args.name}.onnx", args.runs, curves, scores, rgb) + blackout)
 
 
 def curve(run: Path) -> list[dict[str, str]]:

@@ -45,6 +45,36 @@ def add(nouns: Subparsers) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder for summary.json, frames.sqlite and results.json"
     )
     add_criteria(parser)
+    add_evaluation(parser)
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="give the bags to a Ray cluster: HOST:PORT, or auto for the one that runs here"
+    )
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="evaluate part I of N, for job arrays")
+    parser.add_argument(
+        "--write",
+        type=names,
+        default=(),
+        metavar="A,B",
+        help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, costmap",
+    )
+    spoilt = parser.add_argument_group("robustness")
+    spoilt.add_argument(
+        "--robustness", action="store_true", help="also score frames with absent and spoilt images, some 40 ways"
+    )
+    spoilt.add_argument(
+        "--robustness-every",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="take frames at least this far apart (default: all with truth)",
+    )
+    spoilt.add_argument(
+        "--holes", type=Path, metavar="BAG", help="bag of a real depth sensor whose holes depth is given, too"
+    )
+
+
+def add_evaluation(parser: argparse.ArgumentParser) -> None:
+    """How bags are evaluated; ``job_of`` reads it."""
     parser.add_argument(
         "--map", type=Path, metavar="FILE", help="YAML file: the model's class of each class of the truth"
     )
@@ -57,23 +87,12 @@ def add(nouns: Subparsers) -> None:
         help="tell frames apart by what a topic says, or by seconds of the bag; repeatable",
     )
     parser.add_argument("--workers", type=workers, default=1, metavar="N", help="processes, a thread each (default 1)")
-    parser.add_argument(
-        "--ray", metavar="ADDRESS", help="give the bags to a Ray cluster: HOST:PORT, or auto for the one that runs here"
-    )
-    parser.add_argument("--shard", type=shard, metavar="I/N", help="evaluate part I of N, for job arrays")
     parser.add_argument("--fresh", action="store_true", help="evaluate bags again that are in the results already")
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="streams to read (default: the model's, and depth)"
     )
     parser.add_argument(
         "--camera-in-base", type=mounting, metavar="X,Y,Z,R,P,Y", help="mounting of the camera (default: /tf_static)"
-    )
-    parser.add_argument(
-        "--write",
-        type=names,
-        default=(),
-        metavar="A,B",
-        help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, costmap",
     )
     add_camera(parser)
     add_settings(parser)
@@ -111,6 +130,7 @@ def job_of(args: argparse.Namespace) -> Job:
     from gemini_ros.core.resources import find_model
     from gemini_ros.evaluation.conditions import parse_condition
     from gemini_ros.evaluation.pipeline import Job
+    from gemini_ros.evaluation.robustness import RobustnessOptions
     from gemini_ros.evaluation.truth import read_truth_map
     from gemini_ros.inference.cpu import ONNXRUNTIME
     from gemini_ros.pipeline.settings import parse_assignment
@@ -124,6 +144,9 @@ def job_of(args: argparse.Namespace) -> Job:
     # A robot's file names the robot's backend; here only one that is asked for takes the place of the usual one.
     asked = [word.partition("=")[2] for word in args.assignments if word.startswith("backend=")]
     choice = choice_of(args)
+    robust = getattr(args, "robustness", False)
+    if not robust and (getattr(args, "holes", None) or getattr(args, "robustness_every", 0.0)):
+        raise ValueError("--robustness-every and --holes belong to the robustness protocol: add --robustness")
     return Job(
         find_model(args.model),
         settings_of(args, more),
@@ -133,4 +156,5 @@ def job_of(args: argparse.Namespace) -> Job:
         conditions=tuple(map(parse_condition, args.conditions)),
         camera=choice.camera,
         topics=tuple(sorted(choice.topics.items())),
+        robustness=RobustnessOptions(args.robustness_every, args.holes) if robust else None,
     )

@@ -44,7 +44,7 @@ def conclude(args: argparse.Namespace, store_path: Path, criteria: tuple, *, pag
     results.write(args.out)
     if args.junit:
         write_junit(args.junit, results.failures, results.verdicts)
-    print_lines(results.lines() if page else results.criteria_lines())
+    print_lines(results.lines() if page else [*results.robustness_lines(), *results.criteria_lines()])
     for sentence in results.sentences():
         print_error(sentence)
     return results.status

@@ -21,6 +21,7 @@ from gemini_ros.evaluation.conditions import Conditions, TimeRange
 from gemini_ros.evaluation.corridor import open_corridor
 from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
 from gemini_ros.evaluation.recorder import FrameRecorder
+from gemini_ros.evaluation.robustness import RobustnessOptions, RobustnessRecorder
 from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, Store, write_store
 from gemini_ros.evaluation.truth import Truth, TruthMap
 from gemini_ros.inference import Segmenter, load_segmenter
@@ -42,7 +43,7 @@ class Job:
     topics and stamps. ``threads`` limits the CPU. ``backend`` runs the network: scores are to be the same on every
     machine, so that by default no measurement decides it. ``truth_map`` brings truth of another label set to the
     model's classes. ``conditions``: topics and ranges of time that frames are told apart by. ``camera`` and ``topics``
-    say which topics of a bag are meant, see ``StreamChoice``.
+    say which topics of a bag are meant, see ``StreamChoice``. ``robustness``: also run the robustness protocol.
     """
 
     model: Path
@@ -54,6 +55,7 @@ class Job:
     conditions: tuple[str | TimeRange, ...] = ()
     camera: str | None = None
     topics: tuple[tuple[str, str], ...] = ()
+    robustness: RobustnessOptions | None = None
 
     @property
     def choice(self) -> StreamChoice:
@@ -78,6 +80,7 @@ class Job:
             "topics": json.dumps({"camera": _plain(self.camera and Path(self.camera)), "topics": dict(self.topics)}),
             "backend": segmenter.backend,
             "threads": str(self.threads or "default"),
+            **({"robustness": self.robustness.describe(segmenter.info.modality_names)} if self.robustness else {}),
         }
 
 
@@ -142,7 +145,7 @@ def examine(
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
     go together.
     """
-    start_s = time.monotonic()
+    start_s, sha256 = time.monotonic(), sha256 or sha256_of(bag)
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         label_set = label_set_for(segmenter.info, job.settings)
@@ -154,6 +157,11 @@ def examine(
         conditions = Conditions(reader, job.conditions)
         corridor, faults = open_corridor(reader, job.settings)
         recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions, corridor)
+        spoilt = (
+            RobustnessRecorder(recorder.record, segmenter, label_set, sha256, job.robustness)
+            if job.robustness
+            else None
+        )
         outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write)) if job.write else None
         sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
@@ -161,7 +169,10 @@ def examine(
         )
         moments: list[Moment] = []
         for result in run.results():
-            recorder.add(result, *scorer.add(result))
+            truth, scores = scorer.add(result)
+            light = recorder.add(result, truth, scores)
+            if spoilt is not None and truth is not None:
+                spoilt.add(result.frame, truth, light)
             if outputs is not None:
                 outputs.add(result)
             if sampled.takes(result.now_ns, result.mode):
@@ -178,7 +189,7 @@ def examine(
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(job.model),
             notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes, *faults[:_NOTES_KEPT]],
-            bag_sha256=sha256 or sha256_of(bag),
+            bag_sha256=sha256,
             unused=run.pipeline.unused(run.walk.required),
         )
         sheet = Path(out) / "contact_sheet.png"
@@ -191,6 +202,8 @@ def examine(
                 title=Path(bag).name,
                 subtitle=_subtitle(job.model.stem, summary),
             )
+        if spoilt is not None:
+            spoilt.finish()
         record = recorder.finish(summary, summary.bag_sha256, reader.duration_ns, dataclasses.asdict(topics))
     summary.write(Path(out) / "summary.json")
     record.add("elapsed", time.monotonic() - start_s)

@@ -14,7 +14,7 @@ from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import below_saturation
 from gemini_ros.core.metrics import Scores
-from gemini_ros.evaluation.conditions import Conditions, streams_of
+from gemini_ros.evaluation.conditions import Conditions, light_of, streams_of
 from gemini_ros.evaluation.corridor import Corridor
 from gemini_ros.evaluation.flicker import View, flicker
 from gemini_ros.evaluation.store import BagRecord
@@ -47,8 +47,11 @@ class FrameRecorder:
         self._dropped: dict[tuple[str, str], int] = {}
         self._frames = 0
 
-    def add(self, result: Result, truth: npt.NDArray[np.uint8] | None, scores: Scores | None) -> None:
-        """Take down a frame; ``scores`` are those of the frame alone, against ``truth``, where there is one."""
+    def add(self, result: Result, truth: npt.NDArray[np.uint8] | None, scores: Scores | None) -> str:
+        """Take down a frame; ``scores`` are those of the frame alone, against ``truth``, where there is one.
+
+        Returns the light that it was taken in.
+        """
         frame, said = result.frame, result.segmentation
         number, self._frames = self._frames, self._frames + 1
         seconds = (result.now_ns - self._start_ns) / 1e9
@@ -70,6 +73,7 @@ class FrameRecorder:
         self._add_corridor(number, result)
         if truth is not None and scores is not None:
             self._add_scores(number, result, truth, scores)
+        return light_of(mean)
 
     def finish(self, summary: Summary, bag_sha256: str, duration_ns: int, topics: Mapping[str, Any]) -> BagRecord:
         """The whole record, with what the summary says of the bag."""

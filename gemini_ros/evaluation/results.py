@@ -13,7 +13,9 @@ import numpy as np
 from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
+from gemini_ros.evaluation import robustness_results
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
+from gemini_ros.evaluation.robustness_results import robustness_of
 from gemini_ros.evaluation.scores import CORRIDOR_SCORES, FALSE_FLOOR, ScoreReader, Selection, Tallies
 from gemini_ros.evaluation.store import FORMAT, JSON_KEYS, Store
 from gemini_ros.pipeline.statistics import STAGES
@@ -70,7 +72,11 @@ class Results:
             for value, found in values.items():
                 scores = {score: each["value"] for score, each in found["scores"].items()}
                 lines.append(f"{value:{width}s} {found['frames']:7d} {found['scored_frames']:7d} {_row(scores)}")
-        return lines + self.criteria_lines()
+        return lines + self.robustness_lines() + self.criteria_lines()
+
+    def robustness_lines(self) -> list[str]:
+        """What the robustness protocol found; nothing where it was not run."""
+        return ["", *robustness_results.lines(self.data["robustness"])] if "robustness" in self.data else []
 
     def criteria_lines(self) -> list[str]:
         """What became of each criterion; nothing where there are none."""
@@ -156,6 +162,8 @@ def _read(store: Store, reader: ScoreReader, criteria: Sequence[Criterion]) -> R
         "conditions": conditions,
         "criteria": [verdict.to_dict() for verdict in verdicts],
     }
+    if (robustness := robustness_of(store, reader.form)) is not None:
+        data["robustness"] = robustness
     broken = frozenset(name for name, bag in bags.items() if bag["error"] is not None)
     return Results(data, _times(store), failures, broken, verdicts)
 
@@ -186,18 +194,23 @@ def _failures(text: str) -> list[str]:
     return [f"broken identity: {sentence}" for sentence in summary.check()] + summary.failures()
 
 
-def _times(store: Store) -> dict[str, Any]:
+def latencies(store: Store) -> dict[str, dict[str, float | None]]:
+    """p50 and p99 of each stage over all frames, in milliseconds; ``None`` where nothing was measured."""
     columns = ", ".join(f"{stage}_ns" for stage in STAGES)
     ns = np.array(store.rows("times", columns), np.float64).reshape(-1, len(STAGES))
     stages = {}
     for stage, values in zip(STAGES, ns.T, strict=True):
         known = values[np.isfinite(values)] / 1e6
         stages[stage] = {f"p{q}": float(np.percentile(known, q)) if known.size else None for q in (50, 99)}
+    return stages
+
+
+def _times(store: Store) -> dict[str, Any]:
     elapsed = {str(bag): float(seconds) for bag, seconds in store.rows("elapsed", "bag, seconds")}
     durations = {bag: ns / 1e9 for bag, ns in store.rows("bags", "bag, duration_ns") if bag in elapsed}
     spent = sum(elapsed.values())
     return {
-        "latency_ms": stages,
+        "latency_ms": latencies(store),
         "seconds": elapsed,
         "bag_seconds_per_second": sum(durations.values()) / spent if spent else None,
     }

@@ -19,7 +19,7 @@ from gemini_ros.evaluation.store import Store
 
 Values = npt.NDArray[np.float64]
 BLOCK_S = 2.0
-_BINS, _DIGITS = 15, 6
+BINS, _DIGITS = 15, 6
 _CORRIDOR = ("metres", "false_free_events", "false_lethal_events", "clear", "found")
 CORRIDOR_SCORES = ("corridor_false_free", "corridor_false_lethal", "corridor_free_recall")
 """Events in 100 m, and a share of cells, see ``evaluation/corridor.py``."""
@@ -42,7 +42,7 @@ class Selection:
 
     def mask(self, frames: _Frames) -> npt.NDArray[np.bool_]:
         """Which frames are meant, bool (n,)."""
-        mask = np.ones(len(frames.seconds), bool)
+        mask = frames.meant.copy()
         for name, value in self.condition:
             if name == "seconds":
                 mask &= (frames.seconds >= value[0]) & (frames.seconds < value[1])
@@ -56,14 +56,19 @@ class Tallies:
     """The tallies of the frames of a selection: one for each bag, and of a single bag one for each two seconds."""
 
     bags: dict[str, Values] = field(default_factory=dict)
-    blocks: Values | None = None
+    blocks: dict[int, Values] | None = None
 
 
 @dataclass(frozen=True)
 class _Frames:
-    """The frames of a bag: of frame ``frame[i]`` the entry ``place[i]`` of its tally is ``value[i]``, all else is 0."""
+    """The frames of a bag: of frame ``frame[i]`` the entry ``place[i]`` of its tally is ``value[i]``, all else is 0.
+
+    ``meant``: which of them count; ``block``: the two seconds that each is in.
+    """
 
     seconds: Values
+    meant: npt.NDArray[np.bool_]
+    block: Values
     under: Mapping[tuple[str, str], npt.NDArray[np.bool_]]
     frame: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
@@ -74,27 +79,29 @@ class _Frames:
         wanted = mask[self.frame]
         return np.bincount(self.place[wanted], self.value[wanted], size).astype(np.float64)
 
-    def blocks(self, mask: npt.NDArray[np.bool_], size: int) -> Values:
-        """The tallies (n, size) of each two seconds with frames in ``mask``."""
+    def blocks(self, mask: npt.NDArray[np.bool_], size: int) -> dict[int, Values]:
+        """The tally (size,) of each two seconds with frames in ``mask``, by their number."""
         wanted = mask[self.frame]
-        seconds, block = np.unique(np.floor(self.seconds[self.frame[wanted]] / BLOCK_S), return_inverse=True)
-        found = np.zeros((len(seconds), size))
+        numbers, block = np.unique(self.block[self.frame[wanted]], return_inverse=True)
+        found = np.zeros((len(numbers), size))
         np.add.at(found, (block, self.place[wanted]), self.value[wanted])
-        return found
+        return dict(zip(numbers.astype(int).tolist(), found, strict=True))
 
 
-class ScoreReader:
-    """Scores of a store. ``names`` are those of the classes, ``score_names`` those of the scores."""
+class TallyForm:
+    """Where in a tally what is counted stands, for classes called ``names``, and the scores that are read off it.
 
-    def __init__(self, store: Store, names: Sequence[str]) -> None:
-        self._store, self.names = store, tuple(names)
-        self._bags = [bag for bag, (_, error) in store.bags().items() if error is None]
+    ``at`` has the place of each thing counted, ``size`` is that of the tally, ``score_names`` are the scores.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
         n = len(self.names)
         sizes = {
             "confusion": n * (n + 1),
             "f1": n,
             "f1_images": n,
-            "calibration": 3 * _BINS,
+            "calibration": 3 * BINS,
             "floor": 2 * len(FLOOR_CONFIDENCES),
             "flicker": 2,
             "corridor": len(_CORRIDOR),
@@ -104,9 +111,50 @@ class ScoreReader:
             "scored_frames": 1,
         }
         ends = np.cumsum(list(sizes.values()))
-        self._at = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
-        self._size = int(ends[-1])
-        self.score_names = tuple(self.of(np.zeros(self._size)))
+        self.at = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+        self.size = int(ends[-1])
+        self.score_names = tuple(self.of(np.zeros(self.size)))
+
+    def of(self, tally: Values) -> dict[str, Values]:
+        """Each score (...) of tallies (..., k); NaN where there is nothing to read it off."""
+        n, part = len(self.names), {name: tally[..., at] for name, at in self.at.items()}
+        confusion = part["confusion"].reshape(*tally.shape[:-1], n, n + 1)
+        hits, truth = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1)
+        iou = _ratio(hits, truth + confusion[..., :-1].sum(-2) - hits)
+        pixels, right, claimed = np.moveaxis(part["calibration"].reshape(*tally.shape[:-1], 3, BINS), -2, 0)
+        f1 = _ratio(part["f1"], part["f1_images"])
+        found = {
+            "miou": _mean(iou),
+            **{f"iou.{name}": iou[..., i] for i, name in enumerate(self.names)},
+            "pixel_accuracy": _ratio(hits.sum(-1), truth.sum(-1)),
+            "mean_accuracy": _mean(_ratio(hits, truth)),
+            "boundary_f1": _mean(f1),
+            "calibration_error": _ratio(np.abs(right - claimed / 255).sum(-1), pixels.sum(-1)),
+        }
+        for i, name in enumerate(FALSE_FLOOR):
+            found[name] = _ratio(part["floor"][..., 2 * i + 1], part["floor"][..., 2 * i])
+        frames = part["frames"][..., 0]
+        found["flicker"] = _ratio(part["flicker"][..., 1], part["flicker"][..., 0])
+        metres, false_free, false_lethal, clear, free = np.moveaxis(part["corridor"], -1, 0)
+        found["corridor_false_free"] = 100 * _ratio(false_free, metres)
+        found["corridor_false_lethal"] = 100 * _ratio(false_lethal, metres)
+        found["corridor_free_recall"] = _ratio(free, clear)
+        found["confidence"] = _ratio(part["confidence"][..., 0], frames)
+        found["map_known"] = _ratio(part["map_known"][..., 0], frames)
+        return found
+
+
+class ScoreReader:
+    """Scores of a store. ``names`` are those of the classes, ``score_names`` those of the scores.
+
+    Of the bags in ``stamps`` only the frames with these stamps count.
+    """
+
+    def __init__(self, store: Store, names: Sequence[str], stamps: Mapping[str, Iterable[int]] | None = None) -> None:
+        self._store, self.form, self._stamps = store, TallyForm(names), stamps
+        self.names, self.score_names, self._size = self.form.names, self.form.score_names, self.form.size
+        self._at, self.of = self.form.at, self.form.of
+        self._bags = [bag for bag, (_, error) in store.bags().items() if error is None]
 
     def conditions(self) -> dict[str, list[str]]:
         """The values of each condition that frames have."""
@@ -141,7 +189,7 @@ class ScoreReader:
     def reliability(self, tallies: Tallies) -> list[dict[str, float]]:
         """For each bin of confidence: how many pixels it has, their mean confidence and the share of right ones."""
         pooled = np.sum(list(tallies.bags.values()), axis=0) if tallies.bags else np.zeros(self._size)
-        bins = pooled[self._at["calibration"]].reshape(3, _BINS).T
+        bins = pooled[self._at["calibration"]].reshape(3, BINS).T
         return [
             {
                 "pixels": int(pixels),
@@ -154,10 +202,11 @@ class ScoreReader:
 
     def intervals(self, tallies: Tallies) -> dict[str, tuple[float, float]]:
         """The 95 % interval of each score, where there are enough bags, or blocks of the one bag."""
-        units = tallies.blocks if len(tallies.bags) == 1 else np.array(list(tallies.bags.values()))
+        blocks = tallies.blocks or {}
+        units = np.array(list((blocks if len(tallies.bags) == 1 else tallies.bags).values()))
         found: dict[str, tuple[float, float]] = {}
         for counted, names in self._groups().items():
-            usable = units[units[:, self._at[counted]].sum(axis=1) > 0] if units is not None and len(units) else []
+            usable = units[units[:, self._at[counted]].sum(axis=1) > 0] if len(units) else []
             if len(usable) >= FEWEST:
                 limits = bootstrap_t(np.asarray(usable), lambda tally, of=names: _only(self.of(tally), of))
                 found |= {name: (round(low, _DIGITS), round(high, _DIGITS)) for name, (low, high) in limits.items()}
@@ -169,34 +218,6 @@ class ScoreReader:
         if n == 1:
             return f"blocks of {BLOCK_S:g} s of one bag: they say nothing of another drive"
         return f"bootstrap-t over {n} bags" if n >= FEWEST else f"none: {n} bags, {FEWEST} are needed"
-
-    def of(self, tally: Values) -> dict[str, Values]:
-        """Each score (...) of tallies (..., k); NaN where there is nothing to read it off."""
-        n, part = len(self.names), {name: tally[..., at] for name, at in self._at.items()}
-        confusion = part["confusion"].reshape(*tally.shape[:-1], n, n + 1)
-        hits, truth = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1)
-        iou = _ratio(hits, truth + confusion[..., :-1].sum(-2) - hits)
-        pixels, right, claimed = np.moveaxis(part["calibration"].reshape(*tally.shape[:-1], 3, _BINS), -2, 0)
-        f1 = _ratio(part["f1"], part["f1_images"])
-        found = {
-            "miou": _mean(iou),
-            **{f"iou.{name}": iou[..., i] for i, name in enumerate(self.names)},
-            "pixel_accuracy": _ratio(hits.sum(-1), truth.sum(-1)),
-            "mean_accuracy": _mean(_ratio(hits, truth)),
-            "boundary_f1": _mean(f1),
-            "calibration_error": _ratio(np.abs(right - claimed / 255).sum(-1), pixels.sum(-1)),
-        }
-        for i, name in enumerate(FALSE_FLOOR):
-            found[name] = _ratio(part["floor"][..., 2 * i + 1], part["floor"][..., 2 * i])
-        frames = part["frames"][..., 0]
-        found["flicker"] = _ratio(part["flicker"][..., 1], part["flicker"][..., 0])
-        metres, false_free, false_lethal, clear, free = np.moveaxis(part["corridor"], -1, 0)
-        found["corridor_false_free"] = 100 * _ratio(false_free, metres)
-        found["corridor_false_lethal"] = 100 * _ratio(false_lethal, metres)
-        found["corridor_free_recall"] = _ratio(free, clear)
-        found["confidence"] = _ratio(part["confidence"][..., 0], frames)
-        found["map_known"] = _ratio(part["map_known"][..., 0], frames)
-        return found
 
     def _groups(self) -> dict[str, tuple[str, ...]]:
         """Which scores are read off which frames; the mean number of map cells is no share, and has no interval."""
@@ -215,6 +236,11 @@ class ScoreReader:
             "frames", "seconds, flicker_compared, flicker_changed, confidence, map_known"
         )
         count = len(seconds)
+        stamps = np.array([row[1] for row in self._store.rows("frames", "frame, stamp_ns", "bag = ?", [bag])], np.int64)
+        block = np.floor((stamps - stamps.min(initial=np.iinfo(np.int64).max)) / (BLOCK_S * 1e9))
+        meant = np.ones(count, bool)
+        if self._stamps is not None:
+            meant = np.isin(stamps, np.fromiter(self._stamps.get(bag, ()), np.int64))
         of_frames = {"flicker": flicker[0], "confidence": confidence, "map_known": known, "frames": np.ones(count)}
         parts += [(frame, at[name], np.nan_to_num(values)) for name, values in of_frames.items()]
         parts.append((frame, at["flicker"] + 1, np.nan_to_num(flicker[1])))
@@ -223,7 +249,7 @@ class ScoreReader:
         frame, label, f1 = columns("boundary", "class, f1")
         parts += [(frame, at["f1"] + label, f1), (frame, at["f1_images"] + label, np.ones(len(f1)))]
         frame, index, *counts = columns("calibration", "bin, pixels, right, confidence")
-        parts += [(frame, at["calibration"] + index + _BINS * i, values) for i, values in enumerate(counts)]
+        parts += [(frame, at["calibration"] + index + BINS * i, values) for i, values in enumerate(counts)]
         frame, confidence, *counts = columns("floor", "confidence, not_free, falsely_free")
         index = np.searchsorted(FLOOR_CONFIDENCES, confidence)
         parts += [(frame, at["floor"] + 2 * index + i, values) for i, values in enumerate(counts)]
@@ -234,7 +260,7 @@ class ScoreReader:
         under: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
         for number, name, value in self._store.rows("conditions", "frame, name, value", "bag = ?", [bag]):
             under.setdefault((name, value), np.zeros(count, bool))[number] = True
-        return _Frames(seconds, under, joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
+        return _Frames(seconds, meant, block, under, joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
 
 
 def _only(found: Mapping[str, Values], names: Sequence[str]) -> dict[str, Values]:

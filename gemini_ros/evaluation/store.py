@@ -5,7 +5,7 @@ counts the frames of a bag from 0. Stamps and durations are nanoseconds, shares 
 
 ``run``: what was evaluated, one text for each ``key``: ``format``, ``version``, ``model`` (its name), ``model_sha256``,
 ``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON), ``conditions`` (JSON), ``topics`` (JSON: those
-that the user named), ``backend``, ``threads``.
+that the user named), ``backend``, ``threads``, and with the protocol ``robustness`` (JSON).
 ``bags``: ``sha256``, ``start_ns``, ``duration_ns``, ``topics`` (JSON) and ``summary`` (``summary.json`` without times);
 of a bag that could not be used ``error`` says why, and the rest is empty.
 ``frames``: ``stamp_ns``, ``receipt_ns``, ``seconds`` since the start of the bag, ``frame_id``, the matcher's ``mode``,
@@ -28,6 +28,8 @@ truth, and those of them that are labelled free with at least this confidence, `
 ``corridor``, of frames with a true map: ``metres`` driven since the frame before, the cells ``blocked``, ``missed``,
 ``clear``, ``found`` and ``false_lethal`` of the robot's way, and the ``false_free_events`` and ``false_lethal_events``
 that began with this frame; see ``evaluation/corridor.py``.
+``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
+``light``; ``robustness_confusion``, ``_calibration`` and ``_floor`` are as those above, summed over these frames.
 
 ``times`` (a column for each stage, see ``pipeline.statistics.STAGES``) and ``elapsed`` (``seconds`` a bag took) hold
 all that differs between two runs; all other rows are equal where bag, model and parameters are.
@@ -48,7 +50,7 @@ from gemini_ros.pipeline.statistics import STAGES
 
 FORMAT = 1
 STORE = "frames.sqlite"
-JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions", "topics")
+JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions", "topics", "robustness")
 """The keys of ``run`` whose text is JSON."""
 _FRAME_TABLES = {
     "frames": "stamp_ns INTEGER, receipt_ns INTEGER, seconds REAL, frame_id TEXT, mode TEXT, streams TEXT, "
@@ -71,6 +73,10 @@ _BAG_TABLES = {
     "bags": "sha256 TEXT, start_ns INTEGER, duration_ns INTEGER, topics TEXT, summary TEXT, error TEXT",
     "modes": "seconds REAL, mode TEXT",
     "elapsed": "seconds REAL",
+    "robustness": "name TEXT, light TEXT, frames INTEGER",
+    "robustness_confusion": "name TEXT, light TEXT, truth INTEGER, predicted INTEGER, pixels INTEGER",
+    "robustness_calibration": "name TEXT, light TEXT, bin INTEGER, pixels INTEGER, right INTEGER, confidence INTEGER",
+    "robustness_floor": "name TEXT, light TEXT, confidence REAL, not_free INTEGER, falsely_free INTEGER",
 }
 TABLES = {name: f"bag TEXT, frame INTEGER, {columns}" for name, columns in _FRAME_TABLES.items()} | {
     name: f"bag TEXT, {columns}" for name, columns in _BAG_TABLES.items()
