@@ -15,8 +15,15 @@ Values = npt.NDArray[np.float64]
 Scores = Callable[[Values], Mapping[str, Values]]
 
 
-def bootstrap_t(units: Values, scores: Scores, *, samples: int = 500, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each score that lies between 0 and 1, by the bootstrap-t (Efron and Tibshirani, 1993, 12.5).
+def bootstrap_t(
+    units: Values,
+    scores: Scores,
+    *,
+    samples: int = 500,
+    seed: int = 0,
+    within: tuple[float, float] = (0.0, 1.0),
+) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each score by the bootstrap-t (Efron and Tibshirani, 1993, 12.5), cut to ``within``.
 
     ``units`` (n, k) add up to what ``scores`` takes: from (..., k) it makes an array (...) for each name. Units are
     drawn with replacement and pooled; the jackknife over the units drawn is the standard error of each draw. Frames of
@@ -38,7 +45,7 @@ def bootstrap_t(units: Values, scores: Scores, *, samples: int = 500, seed: int 
         if not error > 0 or usable.sum() < samples / 2:
             continue
         low, high = np.percentile((drawn[usable] - value) / spread[usable], [2.5, 97.5])
-        found[name] = max(value - high * error, 0.0), min(value - low * error, 1.0)
+        found[name] = max(value - high * error, within[0]), min(value - low * error, within[1])
     return found
 
 

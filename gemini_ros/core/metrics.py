@@ -255,29 +255,6 @@ class Scores:
         return result
 
 
-def paired_bootstrap(
-    first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], *, samples: int = 2000, seed: int = 0
-) -> tuple[float, tuple[float, float]]:
-    """How much better the second is than the first, in mIoU, and the 95 % interval of it.
-
-    Confusion matrices of the same frames in the same order, (frames, n, n + 1). Frames are drawn with replacement, the
-    same for both (Efron and Tibshirani, 1993, the percentile interval). Raises ``ValueError`` where shapes or the
-    frames' truths differ.
-    """
-    if first.shape != second.shape or not np.array_equal(first.sum(2), second.sum(2)):
-        raise ValueError(f"counts {first.shape} and {second.shape}, expected matrices of the same frames, in one order")
-    frames = len(first)
-    draws = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), samples)
-
-    def miou(counts: npt.NDArray[np.int64], weights: npt.NDArray[np.int64]) -> float:
-        return ConfusionMatrix.from_counts(np.tensordot(weights, counts, 1)).miou()
-
-    gains = [miou(second, weights) - miou(first, weights) for weights in draws]
-    low, high = np.percentile(gains, [2.5, 97.5])
-    every = np.ones(frames, np.int64)
-    return miou(second, every) - miou(first, every), (float(low), float(high))
-
-
 def _boundary(labels: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_], n_classes: int) -> npt.NDArray[np.bool_]:
     """Which pixels (H, W) lie on the boundary of their class."""
     boundary = np.zeros(labels.shape, bool)

@@ -61,7 +61,7 @@ class Scorer:
         """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into ``folder``.
 
         Beside each file of scores, ``frames.npz`` (``frames_NAME.npz``) holds the confusion matrix of every frame, for
-        ``core.metrics.paired_bootstrap``. Returns every mIoU by the name it is logged under.
+        ``gemini-ros compare``. Returns every mIoU by the name it is logged under.
         """
         found = _write_scores(folder, "", self._tally)
         if self._merged_tally:

@@ -22,6 +22,7 @@ GRAMMAR = {
     "model": ["parity", "export", "convert", "import-official", "benchmark", "info"],
     "engine": ["build", "info", "list", "prune"],
     "evaluate": [],
+    "compare": [],
     "results": ["merge"],
     "calibrate": [],
     "train": ["fit", "test"],
@@ -128,6 +129,7 @@ def test_a_model_is_taken_by_path_and_by_name(capsys: pytest.CaptureFixture[str]
         ["model", "convert", "no_such_model", "--precision", "fp16", "--frames", "x", "--out", "x.onnx"],
         ["engine", "build", "no_such_model", "--size", "96x80"],
         ["evaluate", "x.mcap", "--model", "no_such_model", "--out", "x"],
+        ["compare", "no_such_model", "warehouse_rgb_nano", "--bags", "x.mcap", "--out", "x"],
         ["demo", "--model", "no_such_model"],
     ],
     ids=lambda words: " ".join(words[:2]),
@@ -137,7 +139,7 @@ def test_each_command_with_a_model_names_the_shipped_ones(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    needs = {"convert": "onnx", "evaluate": "rosbags", "demo": "rosbags"}
+    needs = {"convert": "onnx", "evaluate": "rosbags", "compare": "rosbags", "demo": "rosbags"}
     if package := needs.get(words[0]) or needs.get(words[1]):
         pytest.importorskip(package)
     assert cli.main(words) == 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gemini_ros.core.metrics import BoundaryF1, Calibration, ConfusionMatrix, Scores, paired_bootstrap
+from gemini_ros.core.metrics import BoundaryF1, Calibration, ConfusionMatrix, Scores
 
 NAN = math.nan
 
@@ -257,31 +257,3 @@ def test_scores_without_confidence_know_no_calibration():
 def test_measures_refuse_what_does_not_fit(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
-
-
-def frames_of(rates, size=1000):
-    """Confusion matrices of frames of two equal classes of which these shares are right."""
-    right = np.round(size * np.asarray(rates)).astype(np.int64)
-    zero = np.zeros_like(right)
-    rows = [[right, size - right, zero], [size - right, right, zero]]
-    return np.moveaxis(np.array(rows), 2, 0)
-
-
-def test_a_gain_in_every_frame_is_beyond_chance():
-    rates = np.linspace(0.5, 0.7, 40)
-    gain, (low, high) = paired_bootstrap(frames_of(rates), frames_of(rates + 0.1))
-    assert gain == pytest.approx(0.7 / 1.3 - 0.6 / 1.4)
-    assert 0 < low < gain < high < 0.15
-
-
-def test_frames_that_differ_either_way_leave_zero_inside():
-    change = np.tile([0.2, -0.2], 20)
-    gain, (low, high) = paired_bootstrap(frames_of(np.full(40, 0.6)), frames_of(0.6 + change))
-    assert abs(gain) < 1e-9 and low < 0 < high
-    # The mean of 40 draws of +-0.2 has a deviation of 0.2 / sqrt(40); IoU = r / (2 - r) has slope 2 / 1.4^2.
-    assert high - low == pytest.approx(2 * 1.96 * 0.2 / 40**0.5 * 2 / 1.4**2, rel=0.15)
-
-
-def test_other_frames_are_not_compared():
-    with pytest.raises(ValueError, match="same frames"):
-        paired_bootstrap(frames_of([0.5, 0.6]), frames_of([0.5, 0.6], size=900))

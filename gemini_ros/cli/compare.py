@@ -1,0 +1,93 @@
+"""``gemini-ros compare``: whether one of two models, or of two sets of parameters, is worse beyond chance."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gemini_ros.cli.arguments import Subparsers, add_model, add_verb
+from gemini_ros.cli.evaluate import add_evaluation, job_of
+from gemini_ros.cli.output import print_lines
+
+_HELP = "model, parameter file (*.yaml, with --model), or folder of `evaluate` or of `train test`"
+
+
+def add(nouns: Subparsers) -> None:
+    text = "compare two models, sets of parameters or results: scores, labels, maps and latency of the same frames"
+    parser = add_verb(nouns, "compare", run, text)
+    parser.add_argument("first", metavar="A", help=_HELP)
+    parser.add_argument("second", metavar="B", help="the same; its scores less those of A are the difference")
+    parser.add_argument(
+        "--bags", nargs="+", default=[], type=Path, metavar="BAG", help="evaluate what is no folder of results on these"
+    )
+    add_model(parser, "--model", note="run with each of two parameter files", required=False)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for compare.json and times.json, and the results of both in DIR/a and DIR/b",
+    )
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="SCORE<POINTS or SCORE>POINTS, a change in points of 100 such as 'miou<-0.5'; exit status 1 where the "
+        "interval says that it is so, or does not decide; repeatable",
+    )
+    add_evaluation(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from gemini_ros.evaluation.compare import compare_results
+    from gemini_ros.evaluation.compare_runs import compare_runs, is_run
+    from gemini_ros.evaluation.rules import parse_rule
+
+    rules = tuple(map(parse_rule, args.fail_if))
+    if is_run(args.first) and is_run(args.second):
+        _require_no_bags(args)
+        comparison = compare_runs(args.first, args.second, rules)
+    else:
+        given = args.first, args.second
+        if all(map(_is_result, given)):
+            _require_no_bags(args)
+        elif not args.bags or args.out is None:
+            what = ", ".join(word for word in given if not _is_result(word))
+            raise ValueError(f"compare: {what} is no folder of results, expected --bags to evaluate it on, and --out")
+        stores = [_results(args, word, side) for word, side in zip(given, "ab", strict=True)]
+        comparison = compare_results(stores[0], stores[1], rules, given)
+    if args.out is not None:
+        comparison.write(args.out)
+    print_lines(comparison.lines())
+    if args.out is not None:
+        print(f"wrote     {args.out / 'compare.json'}")
+    return comparison.status
+
+
+def _is_result(word: str) -> bool:
+    return Path(word).is_dir() or Path(word).suffix == ".sqlite"
+
+
+def _require_no_bags(args: argparse.Namespace) -> None:
+    if args.bags:
+        raise ValueError(
+            "compare: --bags is for models and parameter files, and both of these are results: leave it out"
+        )
+
+
+def _results(args: argparse.Namespace, word: str, side: str) -> Path:
+    """The results of one side: as given, or evaluated into the folder of the side."""
+    from gemini_ros.evaluation.many import evaluate_many
+
+    if _is_result(word):
+        return Path(word)
+    own = {"write": ("labels", "costmap"), "model": word}
+    if Path(word).suffix in (".yaml", ".yml"):
+        if args.model is None:
+            raise ValueError(f"compare: {word} is a parameter file, expected --model to run with it")
+        own |= {"model": args.model, "params": Path(word)}
+    elif args.model is not None:
+        raise ValueError(f"compare: {word} is a model, expected no --model beside it")
+    job = job_of(argparse.Namespace(**(vars(args) | own)))
+    print(f"{side.upper()}  {word}")
+    return evaluate_many(args.bags, job, args.out / side, workers=args.workers, fresh=args.fresh, say=print_lines)
