@@ -52,7 +52,7 @@ def main() -> None:
         "--noise", type=float, default=0.03, help="on the weights of the worse model, of their deviation"
     )
     parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--further-draws", type=int, default=400, help="for the rates by which the test was chosen")
+    parser.add_argument("--further-draws", type=int, default=200, help="for the rates by which the test was chosen")
     parser.add_argument("--drawn", type=int, default=20, help="bags of a draw")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

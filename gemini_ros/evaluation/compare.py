@@ -36,8 +36,8 @@ class Comparison:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 where there is no rule, or all pass."""
-        return int(self.data["verdict"] not in (None, PASS))
+        """The exit status: 2 where a bag could not be used, 0 where there is no rule, or all pass."""
+        return 2 if self.data["not_used"] else int(self.data["verdict"] not in (None, PASS))
 
     def write(self, out: str | Path) -> None:
         """Write both files into a folder, each whole or not at all."""
@@ -52,6 +52,7 @@ class Comparison:
         alone = [f"{frames[f'only_{side}']} in {side.upper()} alone, " for side in SIDES if frames[f"only_{side}"]]
         lines.append(f"{frames['both']} frames in both, {''.join(alone)}{frames['scored']} with truth")
         lines.append(f"intervals: {data['units']}")
+        lines += [f"not used: {bag}: {error}" for bag, error in data["not_used"].items()]
         width = max(map(len, data["scores"]), default=5)
         lines += ["", f"{'':{width}s}        A        B   points      95 % interval         p"]
         lines += [_row(name, found, width) for name, found in data["scores"].items() if found["a"] is not None]
@@ -125,6 +126,7 @@ def _compare(a: Store, b: Store, form: TallyForm, rules: Sequence[Rule], called:
         "a": {"name": called[0], "run": _run(a)},
         "b": {"name": called[1], "run": _run(b)},
         "units": _units_text(len(pairs)),
+        "not_used": {bag: error for store in (a, b) for bag, (_, error) in store.bags().items() if error is not None},
         "frames": frames | {"scored": readers[0].count(tallies[0][_EVERY], "scored_frames")},
         "scores": scored(every),
         "bags": {

@@ -47,6 +47,7 @@ def compare_runs(
         "format": FORMAT,
         **{side: {"name": name} for side, name in zip("ab", names or map(str, folders), strict=True)},
         "units": f"exact sign-flip over {count} images" if count >= FEWEST else f"none: {count} images",
+        "not_used": {},
         "frames": {"both": count, "only_a": 0, "only_b": 0, "scored": count},
         "scores": _known(scored(every)),
         "merged": merged,

@@ -13,6 +13,7 @@ from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.compare import compare_results
 from gemini_ros.evaluation.rules import FAIL, PASS, UNDECIDED, overall, parse_rule
 from gemini_ros.evaluation.scores import TallyForm
+from gemini_ros.evaluation.store import BagRecord
 from test.evaluation.drive import BOX, write_drive
 from test.evaluation.made_stores import NAMES, confusion_of, label_set, made_bag, made_store
 
@@ -122,6 +123,13 @@ def test_unlike_things_are_refused_with_the_lists(stores, tmp_path: Path, capsys
         assert said in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"score 'iou.cat', expected one of miou, iou.floor"):
         compare_results(later, later, [parse_rule("iou.cat<0")])
+
+
+def test_a_bag_that_neither_could_use_is_told(tmp_path: Path, capsys):
+    bags = [made_bag("bag0", 0.7), BagRecord.of("cut", "", "truncated or corrupt")]
+    stores = [made_store(tmp_path / name, bags) for name in "ab"]
+    assert main(["compare", *map(str, stores)]) == 2
+    assert "not used: cut: truncated or corrupt" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

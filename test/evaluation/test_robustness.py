@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,8 @@ from gemini_ros.evaluation.store import STORE, BagRecord, Store
 from test.evaluation.drive import write_drive
 from test.evaluation.made_stores import NAMES, label_set, made_store
 
-MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "test/fixtures/tiny_rgb_depth.onnx"
 SIZE = (48, 64)
 LABELS = label_set_from_dict(label_set(), "made")
 
@@ -118,11 +121,20 @@ def recorded(stamps: list[int], every_s: float = 0.0) -> BagRecord:
     return record
 
 
-def test_what_a_known_model_loses(tmp_path: Path):
+@pytest.fixture(scope="module")
+def known(tmp_path_factory) -> dict[str, Any]:
+    """What the protocol found of ``OfRgb``."""
     told = json.dumps({"protocol": 1, "modalities": ["rgb", "depth"], "every_s": 0.0, "holes_sha256": None})
-    with Store(made_store(tmp_path / "s", [recorded([1, 2])], {"robustness": told}) / STORE) as store:
+    folder = made_store(tmp_path_factory.mktemp("known"), [recorded([1, 2])], {"robustness": told})
+    with Store(folder / STORE) as store:
         data = robustness_of(store, TallyForm(NAMES))
-    assert data is not None and (data["frames"], data["bags"]) == (2, 1)
+    assert data is not None
+    return data
+
+
+def test_what_a_known_model_loses(known):
+    data = known
+    assert (data["frames"], data["bags"]) == (2, 1)
     by_name = {each["name"]: each for each in data["conditions"]}
     complete, blind = by_name["complete"]["scores"], by_name["only depth"]
     assert complete["miou"]["value"] == 1 and complete["false_floor_95"]["value"] == 0
@@ -138,6 +150,27 @@ def test_what_a_known_model_loses(tmp_path: Path):
     assert [line.split() for line in table if line.startswith("only depth")] == [
         ["only", "depth", "0.2500", "-75.00", "10.00", "0.00"]
     ]
+
+
+def test_the_card_of_a_known_model(known):
+    spec = importlib.util.spec_from_file_location("blackout_cards", ROOT / "scripts/blackout_cards.py")
+    assert spec is not None and spec.loader is not None
+    cards = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cards)
+    results = {"robustness": known, "run": {"label_set": label_set()}, "bags": {"b": {"sha256": "s"}}}
+    alone = {**known, "modalities": ["rgb"]}
+    section = cards.card(results, {"m": results, "made_rgb": {**results, "robustness": alone}}, "0123")
+    assert section.startswith("## Blackout card\n") and "2 frames of 1 simulated warehouse drives" in section
+    assert "| only depth | 25.0 | -75.0 | 10.0 | 100.0 | 0.0 | 0.0 |" in section
+    assert "| EMM, mean | 62.5 |  | 5.0 | 50.0 | 0.0 | 0.0 |" in section
+    assert "| only depth | 25.0 / 10.0 / 0.0 |" in section and "(frames: day 2)" in section
+    assert "| noise (NM) depth | low 100.0 (0.0), middle 100.0 (0.0), high 100.0 (0.0) |" in section
+    assert "`made_rgb`, trained on rgb alone, has 100.0 on the same frames." in section
+    assert "at least that minus 1 point is wanted: holds. Complete, at least that plus 3: does not hold." in section
+    text = "# m\n\n## Scores\n\nmany\n"
+    once = cards.with_section(text, section)
+    assert once == text + "\n" + section and cards.with_section(once, section) == once
+    assert cards.section_of(once + "\n## More\n") == section + "\n"
 
 
 def test_frames_far_enough_apart_are_taken():
