@@ -84,9 +84,7 @@ def make_pool(args: argparse.Namespace) -> dict[str, Path]:
     for i in range(args.bags):
         bags.append(args.pool / f"bags/drive{i:03d}.mcap")
         if not bags[-1].exists():
-            bags[-1].parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(bags[-1]) as part:
-                write_drive_bag(part, seed=40_000 + i, duration_s=args.seconds, light=LIGHTS[i % len(LIGHTS)])
+            write_drive_bag(bags[-1], seed=40_000 + i, duration_s=args.seconds, light=LIGHTS[i % len(LIGHTS)])
     model = find_model(args.model)
     models = {"first": model}
     for name, noise in (("equal", None), ("worse", args.noise)):

@@ -64,10 +64,8 @@ def run(model: Path, args: argparse.Namespace) -> Mapping[str, Any]:
     for i in range(args.bags):
         bags.append(args.work / f"{'course' if course else 'drive'}{i:02d}.mcap")
         if not bags[-1].exists():
-            args.work.mkdir(parents=True, exist_ok=True)
             words = ["--seed", str(SEED + i), "--duration", str(args.seconds), "--light", LIGHTS[i % len(LIGHTS)]]
-            with atomic_path(bags[-1]) as part:
-                command(["dataset", "simulate", "--bag", str(part), *words, *(["--course"] if course else [])])
+            command(["dataset", "simulate", "--bag", str(bags[-1]), *words, *(["--course"] if course else [])])
     out = args.work / model.stem
     words = ["--model", str(model), "--out", str(out), "--robustness", "--robustness-every", str(args.every)]
     command(["evaluate", *map(str, bags), *words, *(["--holes", str(args.holes)] if args.holes else [])])

@@ -68,11 +68,17 @@ class Comparison:
                 share = 100 * found["differing"] / found["compared"]
                 pairs = ", ".join(f"{p['a']} / {p['b']} {p['count']}" for p in found["pairs"][:3])
                 lines.append(f"{what:9s} {share:.3f} % differ (A / B): {pairs or 'none'}")
-        worst = data["frames"][:1]
+        moved = sorted((-abs(each["b"] - each["a"]), name) for name, each in data["classes"].items())
+        lines += [
+            f"classes   {name} {100 * each['a']:.2f} % of the pixels in A, {100 * each['b']:.2f} % in B"
+            for name, each in ((name, data["classes"][name]) for change, name in moved[:1] if change)
+        ]
+        worst = [frame for frame in data["frames"][:1] if frame["differing"]]
         lines += [
             f"most in   {w['bag']} at {w['stamp_ns']} ns, {100 * w['differing']:.2f} % of the pixels" for w in worst
         ]
-        return ["", *lines, *(f"note      {note}" for note in data["notes"][:3])] if lines else []
+        lines += [f"note      {note}" for note in data["notes"][:3]]
+        return ["", *lines] if lines else []
 
     def _time_lines(self) -> list[str]:
         rows = [

@@ -37,8 +37,8 @@ class Disagreement:
     """What is counted over frames. ``pixels`` int64 (n + 1, n + 1) by the class of either, the last one unlabelled;
     ``cells`` int64 (4, 4) by ``CELLS``; ``shares`` (2, n + 1), the pixels of each class, from the stores alone.
 
-    ``frames`` has bag, stamp and the differing share of each frame; ``bags`` the shares of a bag; ``notes`` say what
-    could not be compared.
+    ``frames`` has bag, stamp and the differing share of each frame; ``bags`` the shares of a bag; ``lacking`` the bags
+    without label images or maps; ``notes`` say what could not be compared.
     """
 
     pixels: npt.NDArray[np.int64]
@@ -46,6 +46,7 @@ class Disagreement:
     cells: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(CELLS), len(CELLS)), np.int64))
     frames: list[tuple[str, int, float]] = field(default_factory=list)
     bags: dict[str, float] = field(default_factory=dict)
+    lacking: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
@@ -85,10 +86,7 @@ def disagreement(first: Store, second: Store, pairs: Sequence[Pair], n_classes: 
         paths = [outputs_of(store.path, bag) for store, bag in ((first, pair.first), (second, pair.second))]
         differing = _differing(found, pair, paths[0], paths[1]) if paths[0] and paths[1] else None
         if differing is None:
-            found.notes.append(
-                f"{pair.first}: no label images of both, the differing pixels are the least that the classes' shares "
-                "allow: evaluate both with --write labels,costmap"
-            )
+            found.lacking.setdefault("label images", []).append(pair.first)
             differing = {
                 stamp: (0.5 * np.abs(classes[0][stamp] - classes[1][stamp]).sum(), classes[0][stamp].sum())
                 for stamp in sorted(classes[0].keys() & classes[1].keys())
@@ -96,6 +94,12 @@ def disagreement(first: Store, second: Store, pairs: Sequence[Pair], n_classes: 
         found.frames += [(pair.first, stamp, part / whole) for stamp, (part, whole) in differing.items() if whole]
         if whole := sum(count for _, count in differing.values()):
             found.bags[pair.first] = sum(part for part, _ in differing.values()) / whole
+    for what, bags in found.lacking.items():
+        least = ", their frames differ at least as much as the shares of the classes" if what != "maps" else ""
+        found.notes.append(
+            f"no {what} of {len(bags)} of {len(pairs)} bags, such as {bags[0]}{least}: evaluate both with --write "
+            "labels,costmap"
+        )
     return found
 
 
@@ -130,7 +134,7 @@ def _differing(found: Disagreement, pair: Pair, first: Path, second: Path) -> di
 def _count_cells(found: Disagreement, pair: Pair, first: BagReader, second: BagReader) -> None:
     topic = topic_of("costmap")
     if topic not in first.topics or topic not in second.topics:
-        found.notes.append(f"{pair.first}: no maps of both: evaluate both with --write labels,costmap")
+        found.lacking.setdefault("maps", []).append(pair.first)
         return
     maps, other_places = _maps(first, pair.stamps), 0
     for stamp, (place, data) in _maps(second, pair.stamps).items():
