@@ -29,7 +29,7 @@ truth, and those of them that are labelled free with at least this confidence, `
 ``clear``, ``found`` and ``false_lethal`` of the robot's way, and the ``false_free_events`` and ``false_lethal_events``
 that began with this frame; see ``evaluation/corridor.py``.
 ``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
-``light``; ``robustness_confusion``, ``_calibration`` and ``_floor`` are as those above, summed over these frames.
+``light``; ``robustness_confusion``, ``robustness_calibration`` and ``robustness_floor`` are the sums over these frames.
 
 ``times`` (a column for each stage, see ``pipeline.statistics.STAGES``) and ``elapsed`` (``seconds`` a bag took) hold
 all that differs between two runs; all other rows are equal where bag, model and parameters are.
