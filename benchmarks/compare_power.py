@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gemini_ros.cli.arguments import size
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.intervals import bootstrap_t
 from gemini_ros.core.model_info import METADATA_KEY
@@ -46,8 +47,9 @@ def main() -> None:
         "--pool", type=Path, required=True, help="folder of bags and results, made where it is not there"
     )
     parser.add_argument("--model", default="warehouse_rgbd_nano")
-    parser.add_argument("--bags", type=int, default=40, help="in the pool")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each bag")
+    parser.add_argument("--bags", type=int, default=40, help="in the pool (default 40)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each bag (default 1.5)")
+    parser.add_argument("--size", type=size, default=(160, 120), metavar="WIDTHxHEIGHT", help="of it (default 160x120)")
     parser.add_argument(
         "--noise", type=float, default=0.03, help="on the weights of the worse model, of their deviation"
     )
@@ -84,7 +86,8 @@ def make_pool(args: argparse.Namespace) -> dict[str, Path]:
     for i in range(args.bags):
         bags.append(args.pool / f"bags/drive{i:03d}.mcap")
         if not bags[-1].exists():
-            write_drive_bag(bags[-1], seed=40_000 + i, duration_s=args.seconds, light=LIGHTS[i % len(LIGHTS)])
+            light = LIGHTS[i % len(LIGHTS)]
+            write_drive_bag(bags[-1], seed=40_000 + i, duration_s=args.seconds, size=args.size, light=light)
     model = find_model(args.model)
     models = {"first": model}
     for name, noise in (("equal", None), ("worse", args.noise)):

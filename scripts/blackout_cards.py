@@ -23,7 +23,7 @@ from gemini_ros.inference import read_model_info
 
 HEADING = "## Blackout card"
 LIGHTS = ("day", "dim", "dark", "fading")
-SEED = 60_000
+SEED = 40_000
 _FLOORS = (50, 80, 95)
 
 
@@ -62,7 +62,7 @@ def run(model: Path, args: argparse.Namespace) -> Mapping[str, Any]:
     course = read_model_info(model).label_set.name == "nav5"
     bags = []
     for i in range(args.bags):
-        bags.append(args.work / f"{'course' if course else 'drive'}{i:02d}.mcap")
+        bags.append(args.work / f"{'course' if course else 'drive'}{i:03d}.mcap")
         if not bags[-1].exists():
             words = ["--seed", str(SEED + i), "--duration", str(args.seconds), "--light", LIGHTS[i % len(LIGHTS)]]
             command(["dataset", "simulate", "--bag", str(bags[-1]), *words, *(["--course"] if course else [])])
