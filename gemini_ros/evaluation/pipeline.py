@@ -145,9 +145,10 @@ def examine(
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
     go together.
     """
-    start_s, sha256 = time.monotonic(), sha256 or sha256_of(bag)
+    start_s = time.monotonic()
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
+        sha256 = sha256 or sha256_of(bag)
         label_set = label_set_for(segmenter.info, job.settings)
         run = BagRun(reader, segmenter, label_set, job.settings, job.choice)
         topics = run.walk.topics
