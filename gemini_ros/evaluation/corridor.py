@@ -18,10 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.true_maps import FREE, OCCUPIED, UNKNOWN, TrueMaps
+from gemini_ros.bags.true_maps import FREE, OCCUPIED, UNKNOWN
 from gemini_ros.core.costmap import Occupancy
-from gemini_ros.pipeline.settings import Settings
 
 HALF_WIDTH_M, FRONT_M = 0.3, 0.3
 STOPPING_M = 2.7
@@ -52,23 +50,14 @@ class CorridorRow:
 
 
 class Corridor:
-    """Counts frame by frame, against the maps of ``truth``."""
+    """Counts frame by frame."""
 
-    def __init__(self, truth: TrueMaps) -> None:
-        self._truth = truth
+    def __init__(self) -> None:
         self._free, self._lethal = _Events(), _Events()
         self._before: tuple[float, float] | None = None
 
-    def add(
-        self, stamp: int, occupancy: Occupancy, frame: str, robot: tuple[float, float, float]
-    ) -> CorridorRow | None:
-        """Count the map of a frame, in which the ``robot`` is at x, y (metres) and yaw.
-
-        ``None`` where there is no truth for it: no true map yet, or in another ``frame``.
-        """
-        truth = self._truth.at(stamp)
-        if truth is None or frame != self._truth.frame:
-            return None
+    def add(self, stamp: int, occupancy: Occupancy, truth: Occupancy, robot: tuple[float, float, float]) -> CorridorRow:
+        """Count the map of a frame against the true one, both in the frame of the ``robot``'s x, y (metres) and yaw."""
         x, y, cells = corridor_cells(robot, truth)
         true, said = _at(truth, x, y), _at(occupancy, x, y)
         clear = cells & (cv2.erode((true == FREE).astype(np.uint8), _AROUND, borderValue=0) > 0)
@@ -82,16 +71,6 @@ class Corridor:
             false_free_events=self._free.add(stamp, corner, missed),
             false_lethal_events=self._lethal.add(stamp, corner, false_lethal),
         )
-
-
-def open_corridor(reader: BagReader, settings: Settings) -> tuple[Corridor | None, list[str]]:
-    """The corridor of a bag and what is wrong with its true maps; ``None`` where it has none of use."""
-    truth = TrueMaps(reader)
-    notes = [*truth.damaged]
-    if len(truth) and truth.frame != settings.costmap_frame:
-        notes.append(f"true maps are in frame {truth.frame!r:.80}, the map in {settings.costmap_frame!r}: not compared")
-        return None, notes
-    return Corridor(truth) if len(truth) else None, notes
 
 
 def corridor_cells(robot: tuple[float, float, float], grid: Occupancy) -> tuple[Coordinates, Coordinates, Cells]:

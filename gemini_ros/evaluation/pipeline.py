@@ -14,11 +14,11 @@ from typing import Any
 from gemini_ros import __version__
 from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.true_maps import TrueMaps
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, TimeRange
-from gemini_ros.evaluation.corridor import open_corridor
 from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
 from gemini_ros.evaluation.recorder import FrameRecorder
 from gemini_ros.evaluation.robustness import RobustnessOptions, RobustnessRecorder
@@ -156,8 +156,8 @@ def examine(
         images = LabelImages(reader, topics.labels) if topics.labels else None
         scorer = _Scorer(images, job.truth_map, label_set, job.settings.grid_size)
         conditions = Conditions(reader, job.conditions)
-        corridor, faults = open_corridor(reader, job.settings)
-        recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions, corridor)
+        true_maps = TrueMaps(reader)
+        recorder = FrameRecorder(name, run, reader.start_ns, label_set, segmenter.info.ranges, conditions, true_maps)
         spoilt = (
             RobustnessRecorder(recorder.record, segmenter, label_set, sha256, job.robustness)
             if job.robustness
@@ -189,7 +189,7 @@ def examine(
             backend=segmenter.backend,
             mode_changes=[ModeChange((now_ns - reader.start_ns) / 1e9, mode) for now_ns, mode in matcher.mode_changes],
             model_sha256=sha256_of(job.model),
-            notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes, *faults[:_NOTES_KEPT]],
+            notes=[*run.pipeline.notes(), *scorer.notes(), *conditions.notes, *_notes_of(true_maps, job.settings)],
             bag_sha256=sha256,
             unused=run.pipeline.unused(run.walk.required),
         )
@@ -242,6 +242,15 @@ class _Scorer:
         if not self.frames:
             return [f"no frame has the stamp of one of the {len(self._images)} truth images: nothing is scored"]
         return [f"truth: {fault}" for fault in self._images.damaged[:_NOTES_KEPT]]
+
+
+def _notes_of(true_maps: TrueMaps, settings: Settings) -> list[str]:
+    """What is wrong with the true maps of a bag."""
+    notes = true_maps.damaged[:_NOTES_KEPT]
+    if len(true_maps) and true_maps.frame != settings.costmap_frame:
+        found = f"true maps are in frame {true_maps.frame!r:.80}, the map in {settings.costmap_frame!r}"
+        notes.append(f"{found}: they are not compared")
+    return notes
 
 
 def _moment(result: Result, start_ns: int, truth: Truth | None) -> Moment:

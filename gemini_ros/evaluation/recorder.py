@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.bags.true_maps import TrueMaps
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import below_saturation
@@ -37,11 +38,11 @@ class FrameRecorder:
         label_set: LabelSet,
         ranges: Mapping[str, tuple[float, float]],
         conditions: Conditions,
-        corridor: Corridor | None = None,
+        true_maps: TrueMaps,
     ) -> None:
         self.record = BagRecord(bag)
         self._run, self._start_ns, self._ranges, self._conditions = run, start_ns, ranges, conditions
-        self._corridor = corridor
+        self._true_maps, self._corridor = true_maps, Corridor()
         self._free = label_set.nav_table("free")
         self._before: View | None = None
         self._dropped: dict[tuple[str, str], int] = {}
@@ -111,10 +112,9 @@ class FrameRecorder:
         self._dropped = found
 
     def _add_corridor(self, number: int, result: Result) -> None:
-        if self._corridor is None:
-            return
-        row = self._corridor.add(result.frame.stamp_ns, result.occupancy, result.map_frame, result.robot)
-        if row is not None:
+        truth = self._true_maps.at(result.frame.stamp_ns)
+        if truth is not None and result.map_frame == self._true_maps.frame:
+            row = self._corridor.add(result.frame.stamp_ns, result.occupancy, truth, result.robot)
             self.record.add("corridor", number, *dataclasses.astuple(row))
 
     def _add_scores(self, number: int, result: Result, truth: npt.NDArray[np.uint8], scores: Scores) -> None:

@@ -16,7 +16,7 @@ from gemini_ros.core.labels import LabelSet, label_set_from_dict
 from gemini_ros.evaluation import robustness_results
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
 from gemini_ros.evaluation.robustness_results import robustness_of
-from gemini_ros.evaluation.scores import CORRIDOR_SCORES, FALSE_FLOOR, ScoreReader, Selection, Tallies
+from gemini_ros.evaluation.scores import CORRIDOR_EVENTS, FALSE_FLOOR, ScoreReader, Selection, Tallies
 from gemini_ros.evaluation.store import FORMAT, JSON_KEYS, Store
 from gemini_ros.pipeline.statistics import STAGES
 from gemini_ros.pipeline.summary import summary_from_json
@@ -100,7 +100,7 @@ class Results:
             lines.append("IoU  " + ", ".join(f"{name} {value:.3f}" for value, name in known))
             floor = ", ".join(f"{_percent(scores[name]['value'])} at 0.{name.split('_')[2]}" for name in FALSE_FLOOR)
             lines.append(f"calibration error {_percent(scores['calibration_error']['value'])}; false floor {floor}")
-        false_free, false_lethal, free = (scores[name] for name in CORRIDOR_SCORES)
+        false_free, false_lethal, free = (scores[name] for name in (*CORRIDOR_EVENTS, "corridor_free_recall"))
         if false_free["value"] is not None:
             lines.append(
                 f"on the robot's way, events in 100 m: {_told(false_free)} falsely free, {_told(false_lethal)} falsely "

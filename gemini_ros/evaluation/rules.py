@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemini_ros.core.paired import Difference
+from gemini_ros.evaluation.scores import CORRIDOR_EVENTS
 
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
 _POINTS = 100  # of a share
@@ -63,5 +64,5 @@ def overall(verdicts: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def points(score: str, value: float) -> float:
-    """A difference in points of 100; of ``map_known`` in cells."""
-    return value if score == "map_known" else _POINTS * value
+    """A difference in points of 100; of ``map_known`` in cells, of events in these."""
+    return value if score in ("map_known", *CORRIDOR_EVENTS) else _POINTS * value

@@ -21,8 +21,8 @@ Values = npt.NDArray[np.float64]
 BLOCK_S = 2.0
 BINS, _DIGITS = 15, 6
 _CORRIDOR = ("metres", "false_free_events", "false_lethal_events", "clear", "found")
-CORRIDOR_SCORES = ("corridor_false_free", "corridor_false_lethal", "corridor_free_recall")
-"""Events in 100 m, and a share of cells, see ``evaluation/corridor.py``."""
+CORRIDOR_EVENTS = ("corridor_false_free", "corridor_false_lethal")
+"""Events in 100 m, see ``evaluation/corridor.py``."""
 FALSE_FLOOR = tuple(f"false_floor_{100 * confidence:.0f}" for confidence in FLOOR_CONFIDENCES)
 
 
@@ -205,10 +205,12 @@ class ScoreReader:
         blocks = tallies.blocks or {}
         units = np.array(list((blocks if len(tallies.bags) == 1 else tallies.bags).values()))
         found: dict[str, tuple[float, float]] = {}
-        for counted, names in self._groups().items():
+        for counted, names, most in self._groups():
             usable = units[units[:, self._at[counted]].sum(axis=1) > 0] if len(units) else []
             if len(usable) >= FEWEST:
-                limits = bootstrap_t(np.asarray(usable), lambda tally, of=names: _only(self.of(tally), of))
+                limits = bootstrap_t(
+                    np.asarray(usable), lambda tally, of=names: _only(self.of(tally), of), within=(0.0, most)
+                )
                 found |= {name: (round(low, _DIGITS), round(high, _DIGITS)) for name, (low, high) in limits.items()}
         return found
 
@@ -219,11 +221,16 @@ class ScoreReader:
             return f"blocks of {BLOCK_S:g} s of one bag: they say nothing of another drive"
         return f"bootstrap-t over {n} bags" if n >= FEWEST else f"none: {n} bags, {FEWEST} are needed"
 
-    def _groups(self) -> dict[str, tuple[str, ...]]:
-        """Which scores are read off which frames; the mean number of map cells is no share, and has no interval."""
-        others = {"flicker": ("flicker",), "corridor": CORRIDOR_SCORES, "frames": ("confidence",)}
-        taken = {"flicker", "confidence", "map_known", *CORRIDOR_SCORES}
-        return {"scored_frames": tuple(name for name in self.score_names if name not in taken), **others}
+    def _groups(self) -> list[tuple[str, tuple[str, ...], float]]:
+        """Which scores are read off which frames, and the most they can be; the number of map cells has no interval."""
+        others = [
+            ("flicker", ("flicker",), 1.0),
+            ("corridor", CORRIDOR_EVENTS, np.inf),
+            ("corridor", ("corridor_free_recall",), 1.0),
+            ("frames", ("confidence",), 1.0),
+        ]
+        taken = {"map_known", *(name for _, names, _ in others for name in names)}
+        return [("scored_frames", tuple(name for name in self.score_names if name not in taken), 1.0), *others]
 
     def _frames(self, bag: str) -> _Frames:
         def columns(table: str, names: str) -> Values:
