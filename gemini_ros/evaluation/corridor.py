@@ -1,9 +1,9 @@
 """What the map says of the robot's way, against the true map of a simulated bag: false free and false lethal.
 
 The corridor of a frame is what the robot's body sweeps if it drives straight on and brakes: ``HALF_WIDTH_M`` to both
-sides, from ``FRONT_M`` before its origin for ``STOPPING_M`` on. Cells count by the true map's. A cell is falsely free
-where the map calls something else than lethal or unknown what is occupied or a drop, falsely lethal where the map calls
-floor lethal that has nothing else around it.
+sides, from ``FRONT_M`` before its origin for ``STOPPING_M`` on. Cells count by the true map's. A cell that is occupied
+or a drop is falsely free where the map calls it and its eight neighbours neither lethal nor unknown, and one of floor
+that has nothing else around it is falsely lethal where the map calls it so: an edge may lie one cell beside itself.
 
 An event is a blob of at least ``LEAST_CELLS`` such cells that lasts for ``LASTING_NS``; one that moves by a cell a
 frame is the same. What the robot would do about it differs: the first is a collision, the second a needless stop.
@@ -26,7 +26,6 @@ STOPPING_M = 2.7
 """At 1.4 m/s: half a second to react, then 0.5 m/s² of braking."""
 LEAST_CELLS, LASTING_NS = 2, 200_000_000
 _LETHAL = 100
-_AROUND = np.ones((3, 3), np.uint8)
 Cells = npt.NDArray[np.bool_]
 Coordinates = npt.NDArray[np.float64]
 
@@ -60,9 +59,8 @@ class Corridor:
         """Count the map of a frame against the true one, both in the frame of the ``robot``'s x, y (metres) and yaw."""
         x, y, cells = corridor_cells(robot, truth)
         true, said = _at(truth, x, y), _at(occupancy, x, y)
-        clear = cells & (cv2.erode((true == FREE).astype(np.uint8), _AROUND, borderValue=0) > 0)
-        blocked = cells & (true >= OCCUPIED)
-        missed, false_lethal = blocked & (said >= 0) & (said < _LETHAL), clear & (said == _LETHAL)
+        clear, blocked = cells & _inside(true == FREE), cells & (true >= OCCUPIED)
+        missed, false_lethal = blocked & _inside((said >= 0) & (said < _LETHAL)), clear & (said == _LETHAL)
         before, self._before = self._before or robot[:2], robot[:2]
         corner = round(y[0] / truth.resolution_m), round(x[0] / truth.resolution_m)
         return CorridorRow(
@@ -119,6 +117,11 @@ class _Events:
             blobs.append((places, since, counted))
         self.blobs = blobs
         return events
+
+
+def _inside(cells: Cells) -> Cells:
+    """The cells whose eight neighbours are all of them too."""
+    return cv2.erode(cells.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
 
 
 def _places(rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> set[tuple[int, int]]:

@@ -89,6 +89,14 @@ def test_single_cells_and_short_ones_are_no_events_and_a_blob_that_moves_is_one(
     assert sum(row.false_free_events for row in flickers) == 0
 
 
+def test_an_edge_may_lie_a_cell_beside_itself():
+    truth, said = grid(FREE), grid(0)
+    truth.data[at(0.825, 0.025)] = truth.data[at(0.875, 0.025)] = truth.data[at(0.925, 0.025)] = OCCUPIED
+    said.data[at(0.775, 0.075)] = 100  # beside the first alone
+    (row,) = rows_of(truth, said)
+    assert (row.blocked, row.missed, row.false_lethal) == (3, 2, 0)
+
+
 def test_lethal_on_floor_with_nothing_around_is_false():
     truth, said = grid(FREE), grid(0)
     truth.data[at(0.925, 0.025)] = OCCUPIED
