@@ -41,7 +41,14 @@ def main() -> None:
     models = [args.models / f"{name}.onnx" for name in args.names] or sorted(args.models.glob("*.onnx"))
     if args.check:
         sys.exit("\n".join(stale(models)) or None)
-    found = {model.stem: run(model, args) for model in models}
+    found: dict[str, Mapping[str, Any]] = {}
+    for model in models:
+        found[model.stem] = run(model, args)
+        write(models[: len(found)], found)
+
+
+def write(models: Sequence[Path], found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the sections of the cards of ``models``; each may name what the others reach."""
     for model in models:
         path = model.with_suffix(".md")
         section = card(found[model.stem], found, sha256_of(model))

@@ -72,7 +72,7 @@ def robustness_of(store: Store, form: TallyForm) -> dict[str, Any] | None:
 def lines(data: Mapping[str, Any]) -> list[str]:
     """The table that a user reads."""
     found = [
-        f"robustness: {data['frames']} frames of {data['bags']} bags",
+        f"robustness: {data['frames']} frames, bags: {data['bags']}",
         f"{'':24s}   mIoU   points  calibration error  false floor at 0.8",
     ]
     for each in data["conditions"]:

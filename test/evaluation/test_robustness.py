@@ -146,7 +146,7 @@ def test_what_a_known_model_loses(known):
     assert data["means"]["EMM"]["miou"] == pytest.approx((1 + 0.25) / 2)
     assert data["not_run"] == ["holes of a sensor"]
     table = lines(data)
-    assert table[0] == "robustness: 2 frames of 1 bags" and "not run: holes of a sensor" in table
+    assert table[0] == "robustness: 2 frames, bags: 1" and "not run: holes of a sensor" in table
     assert [line.split() for line in table if line.startswith("only depth")] == [
         ["only", "depth", "0.2500", "-75.00", "10.00", "0.00"]
     ]
@@ -184,7 +184,7 @@ def test_evaluate_runs_it_and_what_is_merged_says_the_same(tmp_path: Path, capsy
     words = ["--model", str(MODEL), "--robustness", "--holes", str(bags[0])]
     assert main(["evaluate", *map(str, bags), *words, "--out", str(tmp_path / "all")]) == 0
     said = capsys.readouterr().out
-    assert "robustness: 3 frames of 2 bags" in said and "holes of a sensor" in said and "not run" not in said
+    assert "robustness: 3 frames, bags: 2" in said and "holes of a sensor" in said and "not run" not in said
     results = json.loads((tmp_path / "all/results.json").read_text())
     assert results["run"]["robustness"]["protocol"] == 1 and len(results["robustness"]["conditions"]) == 44
     complete = results["robustness"]["conditions"][0]
