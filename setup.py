@@ -26,7 +26,7 @@ ROS = [
     )
 ]
 BAGS = ["rosbags>=0.11.7,<0.12", "lz4>=4.3"]
-REPORT = ["imageio-ffmpeg>=0.5", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
+REPORT = ["imageio-ffmpeg>=0.5", "jinja2>=3", "matplotlib>=3.5", "pillow>=9", "rich>=12"]
 ONNXRUNTIME = ["onnxruntime>=1.23.2,<1.24; python_version < '3.11'", "onnxruntime>=1.31,<2; python_version >= '3.11'"]
 RUNTIME = [*ONNXRUNTIME, "opencv-python-headless>=4.5.4"]
 # Python 3.14 has wheels of CUDA 13's bindings alone.
@@ -123,6 +123,7 @@ setup(
     license="Apache-2.0",
     author="The gemini_ros authors",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={f"{PACKAGE}.report": ["templates/*"]},
     data_files=shared_files(),
     python_requires=">=3.10,<3.15",
     install_requires=["numpy>=1.21", "PyYAML>=5.4"],

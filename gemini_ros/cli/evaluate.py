@@ -42,7 +42,11 @@ def add(nouns: Subparsers) -> None:
     parser.add_argument("bags", nargs="+", type=Path, metavar="bag", help="MCAP file or bag directory; one or many")
     add_model(parser, "--model")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for summary.json, frames.sqlite and results.json"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for report.html, results.json, frames.sqlite and summary.json",
     )
     add_criteria(parser)
     add_evaluation(parser)
@@ -101,7 +105,9 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gemini_ros.evaluation.many import evaluate_many
+    import gemini_ros.evaluation.page  # noqa: F401 (a package that the report lacks is said before the walk)
+    from gemini_ros.evaluation.many import bag_names, evaluate_many
+    from gemini_ros.evaluation.outputs import bag_stem
     from gemini_ros.evaluation.pipeline import evaluate_one
 
     criteria, job = criteria_of(args), job_of(args)
@@ -118,11 +124,12 @@ def run(args: argparse.Namespace) -> int:
             ray=args.ray,
             say=print_lines,
         )
-        return conclude(args, store, criteria)
+        return conclude(args, store, criteria, bag_names(args.bags), "evaluate")
     summary = evaluate_one(args.bags[0], job, args.out, say=print_lines)
     print_lines(summary.lines())
     print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
-    return conclude(args, args.out / "frames.sqlite", criteria, page=False)
+    bags = {bag_stem(args.bags[0]): args.bags[0].resolve()}
+    return conclude(args, args.out / "frames.sqlite", criteria, bags, "evaluate", page=False)
 
 
 def job_of(args: argparse.Namespace) -> Job:

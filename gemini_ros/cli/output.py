@@ -16,6 +16,7 @@ EXTRAS = {
     "torch": "train",
     "lightning": "train",
     "onnx": "precision",
+    "jinja2": "report",
     "matplotlib": "report",
     "rich": "report",
     "imageio_ffmpeg": "report",

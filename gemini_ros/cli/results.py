@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from gemini_ros.cli.arguments import Subparsers, add_criteria, add_noun, add_verb
@@ -21,7 +22,7 @@ def run_merge(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.many import merge
 
     criteria = criteria_of(args)
-    return conclude(args, merge(args.results, args.out), criteria)
+    return conclude(args, merge(args.results, args.out), criteria, {}, "results merge")
 
 
 def criteria_of(args: argparse.Namespace) -> tuple:
@@ -31,20 +32,34 @@ def criteria_of(args: argparse.Namespace) -> tuple:
     return read_criteria(args.criteria) if args.criteria else ()
 
 
-def conclude(args: argparse.Namespace, store_path: Path, criteria: tuple, *, page: bool = True) -> int:
-    """Read the results off a store, write them, print the page and what failed; the exit status."""
+def conclude(
+    args: argparse.Namespace,
+    store_path: Path,
+    criteria: tuple,
+    bags: Mapping[str, Path],
+    command: str,
+    *,
+    page: bool = True,
+) -> int:
+    """Read the results off a store, write them, print the page and what failed; the exit status.
+
+    ``bags`` says where each bag lies, by its name; ``command`` stands in ``report.html``.
+    """
     from gemini_ros.evaluation.criteria import write_junit
+    from gemini_ros.evaluation.page import write_report
     from gemini_ros.evaluation.results import read_results
     from gemini_ros.evaluation.store import Store
     from gemini_ros.evaluation.worst import WORST_FILE, worst_frames, write_worst
 
     with Store(store_path) as store:
         results = read_results(store, criteria)
+        results.write(args.out)
         write_worst(args.out / WORST_FILE, worst_frames(store))
-    results.write(args.out)
+        report = write_report(args.out, store, results, bags, command)
     if args.junit:
         write_junit(args.junit, results.failures, results.verdicts)
     print_lines(results.lines() if page else [*results.robustness_lines(), *results.criteria_lines()])
     for sentence in results.sentences():
         print_error(sentence)
+    print(f"report   {report}")
     return results.status

@@ -18,6 +18,7 @@ from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
 from gemini_ros.pipeline.bag_walk import BagWalk
+from gemini_ros.pipeline.pose import PoseUnknown
 from gemini_ros.pipeline.settings import make_settings, values_of_camera
 from gemini_ros.pipeline.summary import Summary
 from gemini_ros.report.canvas import GOOD, WARNING, Canvas
@@ -62,7 +63,8 @@ def live_moments(run: Run) -> Iterator[Moment]:
     starts = [change["seconds"] for change in changes]
     with BagReader(plan.bag) as bag:
         settings = make_settings(values_of_camera(plan.choice.file) | {"modalities": list(plan.streams)})
-        for step in BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice).frames():
+        walk = BagWalk(bag, plan.info.modality_names, settings, choice=plan.choice)
+        for step in walk.frames():
             stamp = step.frame.stamp_ns
             if stamp not in run.labels:
                 continue
@@ -76,7 +78,16 @@ def live_moments(run: Run) -> Iterator[Moment]:
                 labels=run.labels[stamp],
                 truth=run.truth.get(stamp) if run.truth is not None else None,
                 occupancy=run.costmaps.nearest(stamp),
+                robot=_robot(walk, step.frame),
             )
+
+
+def _robot(walk: BagWalk, frame: Frame) -> tuple[float, float, float] | None:
+    """Where the robot was by the odometry so far; ``None`` where that does not say."""
+    try:
+        return walk.poses.at(frame.stamp_ns, frame.frame_id).robot
+    except PoseUnknown:
+        return None
 
 
 def _without_missing(frame: Frame, mode: str) -> Frame:

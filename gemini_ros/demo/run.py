@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gemini_ros.demo.page import write_report
 from gemini_ros.demo.pictures import draw_contact_sheet, draw_film
 from gemini_ros.demo.plan import DemoOptions, make_plan
 from gemini_ros.demo.processes import ChildError, enter_private_domain
@@ -18,6 +19,7 @@ from gemini_ros.pipeline.summary import Summary
 SUMMARY = "summary.json"
 SHEET = "contact_sheet.png"
 VIDEO = "demo.mp4"
+REPORT = "report.html"
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -47,6 +49,7 @@ def run_demo(options: DemoOptions) -> int:
         if options.video:
             draw_film(run, out / VIDEO)
     wrong = failures(run, summary)
+    write_report(run, summary, wrong, out / REPORT)
     _print_counts(console, run, summary, wrong, out)
     return 1 if wrong else 0
 
@@ -55,7 +58,7 @@ def _prepare(out: Path) -> Path:
     """The folder for results, without those of an earlier run."""
     out = out.resolve()
     (out / "log").mkdir(parents=True, exist_ok=True)
-    for name in (SUMMARY, SHEET, VIDEO, RECORDING, STATISTICS):
+    for name in (SUMMARY, SHEET, VIDEO, REPORT, RECORDING, STATISTICS):
         (out / name).unlink(missing_ok=True)
     return out
 

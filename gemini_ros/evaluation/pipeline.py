@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros import __version__
 from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
@@ -20,6 +23,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, TimeRange
 from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
+from gemini_ros.evaluation.pictures import camera_cone
 from gemini_ros.evaluation.recorder import FrameRecorder
 from gemini_ros.evaluation.robustness import RobustnessOptions, RobustnessRecorder
 from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, Store, write_store
@@ -31,6 +35,7 @@ from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, topic_lines
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
 from gemini_ros.report.contact_sheet import ROWS, Moment, MomentChoice, write_contact_sheet
+from gemini_ros.report.gallery import Gallery
 
 _NOTES_KEPT = 20
 
@@ -73,6 +78,8 @@ class Job:
             "version": __version__,
             "model": self.model.stem,
             "model_sha256": sha256_of(self.model),
+            "licence": segmenter.info.licence,
+            "commercial_use": segmenter.info.commercial_use,
             "label_set": json.dumps(label_set_for(segmenter.info, self.settings).to_dict()),
             "parameters": json.dumps(_plain(self.settings), sort_keys=True),
             "truth_map": json.dumps(_plain(self.truth_map), sort_keys=True),
@@ -169,15 +176,19 @@ def examine(
             returns=True,
         )
         moments: list[Moment] = []
-        for result in run.results():
+        gallery = Gallery(label_set, reader.duration_ns / 1e9)
+        for number, result in enumerate(run.results()):
             truth, scores = scorer.add(result)
             light = recorder.add(result, truth, scores)
             if spoilt is not None and truth is not None:
                 spoilt.add(result.frame, truth, light)
+            moment = _moment(result, reader.start_ns, truth)
+            cone = camera_cone(result.frame, result.match.time_ns, run.walk.poses, result.map_frame)
+            gallery.add(number, moment, float(result.segmentation.confidence.mean()) / 255, cone)
             if outputs is not None:
                 outputs.add(result)
             if sampled.takes(result.now_ns, result.mode):
-                moments.append(_moment(result, reader.start_ns, scorer.truth))
+                moments.append(moment)
         matcher = run.walk.intake.matcher
         summary = summarise(
             streams=matcher.counts,
@@ -206,6 +217,8 @@ def examine(
         if spoilt is not None:
             spoilt.finish()
         record = recorder.finish(summary, summary.bag_sha256, reader.duration_ns, dataclasses.asdict(topics))
+        for row in gallery.rows():
+            record.add("pictures", *row)
     summary.write(Path(out) / "summary.json")
     record.add("elapsed", time.monotonic() - start_s)
     return summary, record
@@ -253,13 +266,13 @@ def _notes_of(true_maps: TrueMaps, settings: Settings) -> list[str]:
     return notes
 
 
-def _moment(result: Result, start_ns: int, truth: Truth | None) -> Moment:
+def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None) -> Moment:
     return Moment(
         seconds=(result.now_ns - start_ns) / 1e9,
         mode=result.mode,
         frame=result.frame,
         labels=result.segmentation.labels,
-        truth=truth.get(result.frame.stamp_ns) if truth is not None else None,
+        truth=truth,
         occupancy=result.occupancy,
         robot=result.robot,
     )
@@ -270,6 +283,11 @@ def _subtitle(model: str, summary: Summary) -> str:
     if summary.miou is not None:
         parts.append(f"mIoU {summary.miou:.3f} over {summary.scored_frames} frames")
     return "  ·  ".join(parts)
+
+
+def settings_data(settings: Settings) -> dict[str, Any]:
+    """Settings as ``parameters`` of a store holds them."""
+    return _plain(settings)
 
 
 def _plain(value: Any) -> Any:

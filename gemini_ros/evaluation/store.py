@@ -4,8 +4,9 @@ Every table but ``run`` has the column ``bag``, the name of the bag, and those o
 counts the frames of a bag from 0. Stamps and durations are nanoseconds, shares and confidences lie between 0 and 1.
 
 ``run``: what was evaluated, one text for each ``key``: ``format``, ``version``, ``model`` (its name), ``model_sha256``,
-``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON), ``conditions`` (JSON), ``topics`` (JSON: those
-that the user named), ``backend``, ``threads``, and with the protocol ``robustness`` (JSON).
+``licence`` and ``commercial_use`` of the model, ``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON),
+``conditions`` (JSON), ``topics`` (JSON: those that the user named), ``backend``, ``threads``, and with the protocol
+``robustness`` (JSON).
 ``bags``: ``sha256``, ``start_ns``, ``duration_ns``, ``topics`` (JSON) and ``summary`` (``summary.json`` without times);
 of a bag that could not be used ``error`` says why, and the rest is empty.
 ``frames``: ``stamp_ns``, ``receipt_ns``, ``seconds`` since the start of the bag, ``frame_id``, the matcher's ``mode``,
@@ -30,6 +31,7 @@ truth, and those of them that are labelled free with at least this confidence, `
 that began with this frame; see ``evaluation/corridor.py``.
 ``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
 ``light``; ``robustness_confusion``, ``robustness_calibration`` and ``robustness_floor`` are the sums over these frames.
+``pictures``: WebP files for ``report.html``, each an ``image`` of a ``kind``; see ``report/gallery.py``.
 
 ``times`` (a column for each stage, see ``pipeline.statistics.STAGES``) and ``elapsed`` (``seconds`` a bag took) hold
 all that differs between two runs; all other rows are equal where bag, model and parameters are.
@@ -67,6 +69,7 @@ _FRAME_TABLES = {
     "floor": "confidence REAL, not_free INTEGER, falsely_free INTEGER",
     "corridor": "metres REAL, blocked INTEGER, missed INTEGER, clear INTEGER, found INTEGER, false_lethal INTEGER, "
     "false_free_events INTEGER, false_lethal_events INTEGER",
+    "pictures": "kind TEXT, image BLOB",
     "times": ", ".join(f"{stage}_ns INTEGER" for stage in STAGES),
 }
 _BAG_TABLES = {

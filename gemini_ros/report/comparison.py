@@ -92,17 +92,26 @@ class ComparisonPage:
         return page.array()
 
 
-def robot_view(occupancy: Occupancy, robot: tuple[float, float, float], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def robot_view(
+    occupancy: Occupancy,
+    robot: tuple[float, float, float],
+    size: tuple[int, int],
+    *,
+    width_m: float = _MAP_WIDTH_M,
+    behind_m: float = _MAP_BEHIND_M,
+    path: bool = True,
+) -> npt.NDArray[np.uint8]:
     """The map as the robot (x, y, yaw) sees it, ahead is up: uint8 (H, W, 3) of ``size`` (width, height).
 
-    Two lines bound the path straight ahead.
+    It shows ``width_m`` from left to right and ``behind_m`` behind the robot. With ``path`` two lines bound the path
+    straight ahead.
     """
-    resolution = _MAP_WIDTH_M / size[0]
+    resolution = width_m / size[0]
     x, y, yaw = robot
     c, s = math.cos(yaw), math.sin(yaw)
     # Output cell (column, row) is at right = column r - width / 2, ahead = row r - behind; both in cell centres.
     right, ahead = np.array([s, -c]), np.array([c, s])
-    first = np.array([x, y]) + right * (resolution - _MAP_WIDTH_M) / 2 + ahead * (resolution / 2 - _MAP_BEHIND_M)
+    first = np.array([x, y]) + right * (resolution - width_m) / 2 + ahead * (resolution / 2 - behind_m)
     to_cells = 1 / occupancy.resolution_m
     offset = (first - occupancy.origin_xy) * to_cells - 0.5
     matrix = np.column_stack([right * resolution * to_cells, ahead * resolution * to_cells, offset])
@@ -115,10 +124,10 @@ def robot_view(occupancy: Occupancy, robot: tuple[float, float, float], size: tu
         borderValue=255,
     )
     view = Occupancy(np.asarray(turned, np.uint8).view(np.int8), resolution, (0.0, 0.0), occupancy.stamp_ns)
-    image = draw_occupancy(view, size, (_MAP_WIDTH_M / 2, _MAP_BEHIND_M, math.pi / 2))
-    for side in (-1, 1):
-        column = round((_MAP_WIDTH_M + side * PATH_WIDTH_M) / 2 / resolution)
-        image[: size[1] - round(2 * _MAP_BEHIND_M / resolution), column] = _PATH_COLOR
+    image = draw_occupancy(view, size, (width_m / 2, behind_m, math.pi / 2))
+    for side in (-1, 1) if path else ():
+        column = round((width_m + side * PATH_WIDTH_M) / 2 / resolution)
+        image[: size[1] - round(2 * behind_m / resolution), column] = _PATH_COLOR
     return image
 
 

@@ -22,6 +22,7 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 APT_KEYS = {
     "PIL": "python3-pil",
     "cv2": "python3-opencv",
+    "jinja2": "python3-jinja2",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "rich": "python3-rich",

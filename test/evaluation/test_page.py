@@ -1,0 +1,100 @@
+"""``report.html`` of real evaluations: what it says is what the store holds, and a browser shows all of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gemini_ros.cli import main
+from gemini_ros.evaluation.page import viewer_command
+from gemini_ros.evaluation.store import STORE, Store
+from gemini_ros.report.gallery import FILM
+from test.evaluation.drive import write_drive
+from test.report.browser import CHROMIUM, Browser
+from test.report.test_page import Parsed
+
+MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
+EVERY = ("rgb", "depth", "odom", "info", "tf")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """Three bags: one with truth, one without, one whose name is no HTML, and a bag that is none."""
+    folder = tmp_path_factory.mktemp("page")
+    write_drive(folder / "day.mcap", frames=12, streams=(*EVERY, "labels"))
+    write_drive(folder / "<b>night & day.mcap", frames=3, streams=EVERY)
+    (folder / "broken.mcap").write_bytes(b"no bag")
+    bags = [str(folder / f"{name}.mcap") for name in ("day", "<b>night & day", "broken")]
+    criteria = folder / "criteria.yaml"
+    criteria.write_text("- {score: miou, at_least: 0.999}\n- {score: miou, at_most: 1}\n", encoding="utf-8")
+    command = ["evaluate", *bags, "--model", str(MODEL), "--out", str(folder / "out"), "--criteria", str(criteria)]
+    assert main(command) == 2
+    return folder / "out"
+
+
+def text_of(out: Path) -> str:
+    return re.sub(r"\s+", " ", Parsed((out / "report.html").read_text(encoding="utf-8")).text)
+
+
+def test_the_page_says_what_the_results_say(out: Path):
+    text, data = text_of(out), json.loads((out / "results.json").read_text())
+    assert f"mIoU {data['scores']['miou']['value']:.2f}; worst class " in text
+    assert "2 bags, 15 frames, 12 of them with truth" in text
+    assert "criterion failed: miou at least 0.999" in text and "<b>night & day" in text
+    assert "FAILED: " in text and "broken" in text
+    for key in ("model_sha256", "licence", "commercial_use"):
+        assert data["run"][key] in text
+    for bag in ("day", "<b>night & day"):
+        assert data["bags"][bag]["sha256"] in text
+
+
+def test_the_store_keeps_the_worst_frame_of_each_half_second_and_the_animation(out: Path):
+    with Store(out / STORE) as store:
+        rows = store.rows("pictures", "frame, kind, image", "bag = ?", ["day"])
+        confusion = store.rows("confusion", "frame, truth, predicted, pixels", "bag = ?", ["day"])
+        seconds = dict(store.rows("frames", "frame, seconds", "bag = ?", ["day"]))
+    wrong = {i: sum(n for frame, t, p, n in confusion if frame == i and t != p) for i in seconds}
+    halves = [[i for i in seconds if int(seconds[i] / 0.5) == half] for half in range(3)]
+    kinds = {}
+    for frame, kind, image in rows:
+        assert cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) is not None
+        kinds.setdefault(kind, []).append(frame)
+    assert kinds.keys() == {*FILM, "rgb", "depth", "truth", "errors"}
+    assert [wrong[i] for i in kinds["errors"]] == [max(wrong[i] for i in half) for half in halves if half]
+    assert kinds[FILM[0]] == kinds[FILM[1]] and len(kinds[FILM[0]]) >= 10
+
+
+def test_merged_results_have_their_page(out: Path, tmp_path: Path):
+    assert main(["results", "merge", str(out), "--out", str(tmp_path)]) == 2
+    text = text_of(tmp_path)
+    assert "gemini-ros results merge" in text and "Worst 50 frames" in text and "rerun day" in text
+
+
+@pytest.mark.parametrize(
+    ("bag", "command"),
+    [
+        ("/a b/c.mcap", "rerun '/a b/c.mcap'"),
+        ("/a/folder", "rerun /a/folder"),
+        ("/a/c.bag", "foxglove-studio /a/c.bag"),
+    ],
+)
+def test_the_command_opens_the_bag(bag: str, command: str):
+    assert viewer_command(Path(bag)) == command
+
+
+@pytest.mark.slow
+@pytest.mark.once
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (make system)")
+def test_the_page_in_a_browser(out: Path, tmp_path: Path):
+    with Browser(tmp_path) as browser:
+        for width in (1440, 500):
+            for dark in (False, True):
+                seen = browser.look(out / "report.html", width, dark=dark)
+                assert (seen.errors, seen.requests, seen.faint, seen.unnamed) == ([], [], [], 0)
+                assert seen.given == width and seen.wanted <= width
+                assert seen.images and min(seen.images) > 0
