@@ -45,6 +45,7 @@ MOST_PICTURE_BYTES = 6_000_000
 """Of all images on a page together; base64 makes a third more of them."""
 _RUNS, _FILMS = 12, 3
 _SLOWEST_FILM_MS = 500
+_LIGHTS = "day dim dark black"
 _CAPTIONS = {"rgb": "camera", "depth": "depth", "thermal": "thermal"}
 
 Paths = Mapping[str, Path]
@@ -85,9 +86,10 @@ def evaluation_page(store: Store, results: Results, paths: Paths, command: str) 
             reader.configuration(),
         ],
         failures=results.sentences(),
-        passed=f"All {_count(len(results.verdicts), 'criterion', 'criteria')} hold, and every message is accounted for."
+        passed=f"{_count(len(results.verdicts), 'criterion holds', 'criteria hold')}. Every message is accounted for."
         if results.verdicts
-        else "Every message is accounted for. No criteria were given.",
+        else "",
+        remark="Every message is accounted for. Without --criteria nothing decides whether this ships.",
     )
 
 
@@ -128,7 +130,7 @@ class _Reader:
         rows = [
             (f"{name}: {value}", str(found["frames"]), str(found["scored_frames"]), *_cells(found["scores"]))
             for name, values in self.data["conditions"].items()
-            for value, found in values.items()
+            for value, found in sorted(values.items(), key=lambda item: _LIGHTS.find(item[0]))
         ]
         head = ("condition", "frames", "scored", "mIoU", "flicker", "falsely free at 0.8")
         if rows:
@@ -215,7 +217,7 @@ class _Reader:
         return Film(bag, ("camera with labels", "costmap"), moments, round(min(max(step_ms, 40), _SLOWEST_FILM_MS)))
 
     def worst_frames(self) -> Section:
-        title = f"Worst {WORST} frames"
+        title = "Worst frames"
         found = sorted((frame for bag in self.worst_first for frame in self._worst(bag)), reverse=True)[:WORST]
         if not found:
             return Section(title, "The store has no images of these bags.")
@@ -228,9 +230,12 @@ class _Reader:
             shots.append(self._shot(bag, frame, pictures, badness if scored else None))
         scored = found[0][0]
         ranked = "with the largest share of wrong pixels" if scored else "with the lowest confidence"
-        note = f"The frames {ranked}, at most one for each {APART_S:g} s of a bag. Dark images are brightened. " + (
-            "The errors show the class that was said in its colour; what is right is grey." if scored else ""
+        note = (
+            f"The {len(shots)} frames {ranked}, at most one for each {APART_S:g} s of a bag and {WORST} in all. "
+            "Dark images are brightened."
         )
+        if scored:
+            note += " The errors show the class that was said in its colour; what is right is grey."
         return Shots(title, note, shots=shots, legend=class_legend(self.label_set, errors=scored))
 
     def _worst(self, bag: str) -> list[tuple[bool, float, str, int]]:
@@ -267,6 +272,9 @@ class _Reader:
         )
         light = dict(self.store.rows("conditions", "name, value", "bag = ? AND frame = ?", [bag, frame])).get("light")
         text = [f"mode {mode}", streams.replace("+", " and "), f"light {light}", f"mean confidence {confidence:.2f}"]
+        floor = self.store.rows("floor", "not_free, falsely_free", "bag = ? AND frame = ?", [bag, frame])
+        if floor and floor[0][0]:
+            text.insert(0, f"{percent(floor[0][1] / floor[0][0], 1)} of what is not free labelled free")
         head = f"{bag}, {seconds:.1f} s"
         if wrong is not None:
             head += f": {percent(wrong)} of the pixels wrong"
@@ -275,7 +283,7 @@ class _Reader:
         return Shot(
             head,
             pictures,
-            ", ".join(filter(None, text)),
+            "; ".join(filter(None, text)),
             viewer_command(self.paths.get(bag, Path(bag))),
             f"{when:%Y-%m-%d %H:%M:%S}.{receipt_ns // 1_000_000 % 1000:03d} UTC, {seconds:.2f} s after the start",
         )
@@ -290,7 +298,7 @@ class _Reader:
         names = self.label_set.names
         called = "nothing" if predicted == UNLABELLED else names[predicted]
         share = pixels / sum(count for _, _, count in rows)
-        return f"{names[truth]} called {called} on {percent(share)} of the image"
+        return f"mostly {names[truth]} called {called} ({percent(share)} of the image)"
 
     def configuration(self) -> Section:
         run, facts = self.data["run"], []

@@ -12,7 +12,7 @@ from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend, colorize, draw_occupancy
 from gemini_ros.report.contact_sheet import Moment
-from gemini_ros.report.pictures import MAP_SIZE, Cone, draw_errors, draw_map, encode, seen, small, small_frame
+from gemini_ros.report.pictures import MAP_SIZE, Cone, draw_errors, draw_map, encode, ground, seen, small, small_frame
 
 WORST = 50
 APART_S = 0.5
@@ -80,8 +80,7 @@ class Gallery:
         self._worst[window] = _Kept(badness, number, images, labels, truth)
 
     def _add_film(self, number: int, moment: Moment, camera: Cone | None) -> None:
-        shown = next(iter(seen(small_frame(moment.frame)).values()), None)
-        over = self._over(shown, small(moment.labels, sharp=True), 0.5)
+        over = self._over(ground(small_frame(moment.frame)), small(moment.labels, sharp=True), 0.5)
         self._film.append((number, FILM[0], encode(over)))
         if moment.occupancy is None:
             return
@@ -92,20 +91,19 @@ class Gallery:
         self._film.append((number, FILM[1], encode(drawn, sharp=True)))
 
     def _drawn(self, kept: _Kept) -> dict[str, bytes]:
-        shown = seen(kept.images)
-        drawn = {name: encode(image) for name, image in shown.items()}
-        ground = next(iter(shown.values()), None)
+        drawn = {name: encode(image) for name, image in seen(kept.images).items()}
+        below = ground(kept.images)
         if kept.truth is None:
-            return drawn | {"labels": encode(self._over(ground, kept.labels, 0.6))}
-        ground = np.zeros((*kept.labels.shape, 3), np.uint8) if ground is None else ground
-        errors = draw_errors(ground, kept.labels, kept.truth, self._label_set)
+            return drawn | {"labels": encode(self._over(below, kept.labels, 0.6))}
+        below = np.zeros((*kept.labels.shape, 3), np.uint8) if below is None else below
+        errors = draw_errors(below, kept.labels, kept.truth, self._label_set)
         truth = colorize(kept.truth, self._label_set)
         return drawn | {"truth": encode(truth, sharp=True), "errors": encode(errors)}
 
-    def _over(self, ground: npt.NDArray[np.uint8] | None, labels: Labels, alpha: float) -> npt.NDArray[np.uint8]:
-        if ground is None:
+    def _over(self, below: npt.NDArray[np.uint8] | None, labels: Labels, alpha: float) -> npt.NDArray[np.uint8]:
+        if below is None:
             return colorize(labels, self._label_set)
-        return blend(ground, labels, self._label_set, alpha)
+        return blend(below, labels, self._label_set, alpha)
 
 
 def wrong_share(labels: Labels, truth: Labels) -> float | None:

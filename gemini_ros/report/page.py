@@ -226,7 +226,10 @@ class Films(Section):
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its ``title``, what made it, the ``headline`` in sentences, and what failed, before its sections."""
+    """A page: its ``title``, what made it, and the ``headline`` in sentences, before its sections.
+
+    ``failures`` say what failed; where nothing did, ``passed`` what that means, or ``remark`` why nothing is decided.
+    """
 
     title: str
     command: str
@@ -234,6 +237,7 @@ class Page:
     sections: Sequence[Section]
     failures: Sequence[str] = ()
     passed: str = ""
+    remark: str = ""
 
 
 def write_page(path: str | Path, page: Page) -> None:

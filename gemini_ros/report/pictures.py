@@ -23,7 +23,7 @@ Cone = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 FALSELY_FREE: Rgb = (255, 0, 200)
 """The colour of pixels that are labelled free and are not free by truth."""
 _WIDTH = 256
-_DARK, _GAIN_TO = 60.0, 100.0
+_DARK, _GAIN_TO, _NOISY_GAIN = 60.0, 100.0, 4.0
 MAP_SIZE = (224, 224)
 """Of the images of the map, width and height."""
 _MAP_PART, _BEHIND_PART = 0.8, 0.25
@@ -59,7 +59,8 @@ def brightened(rgb: Image) -> Image:
     mean = float(rgb.mean())
     if mean >= _DARK:
         return rgb
-    return cv2.convertScaleAbs(rgb, alpha=_GAIN_TO / max(mean, 1.0))
+    gain = _GAIN_TO / max(mean, 1.0)
+    return cv2.convertScaleAbs(cv2.GaussianBlur(rgb, (3, 3), 0) if gain > _NOISY_GAIN else rgb, alpha=gain)
 
 
 def seen(images: dict[str, np.ndarray]) -> dict[str, Image]:
@@ -68,12 +69,20 @@ def seen(images: dict[str, np.ndarray]) -> dict[str, Image]:
     return {name: drawn[name](images[name]) for name in drawn if name in images}
 
 
-def draw_errors(ground: Image, labels: Labels, truth: Labels, label_set: LabelSet) -> Image:
-    """Where ``labels`` differ from ``truth``: the class that was said in its full colour; all else is the grey image.
+def ground(images: dict[str, np.ndarray]) -> Image | None:
+    """What labels and errors are laid over: RGB brightened, or depth or thermal where RGB shows little but noise."""
+    shown = seen(images)
+    if "rgb" in images and float(images["rgb"].mean()) * _NOISY_GAIN < _GAIN_TO and len(shown) > 1:
+        del shown["rgb"]
+    return next(iter(shown.values()), None)
+
+
+def draw_errors(below: Image, labels: Labels, truth: Labels, label_set: LabelSet) -> Image:
+    """Where ``labels`` differ from ``truth``: the class that was said in its colour; all else is ``below`` in grey.
 
     What is labelled free and is not free by truth is magenta, whatever the class. Pixels without truth are black.
     """
-    grey = cv2.cvtColor(cv2.cvtColor(ground, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey = cv2.cvtColor(cv2.cvtColor(below, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = cv2.convertScaleAbs(grey, alpha=0.55, beta=70)
     known, free = truth != UNLABELLED, label_set.nav_table("free")
     wrong = known & (labels != truth)

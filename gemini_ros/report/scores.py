@@ -53,9 +53,11 @@ def iou_bars(label_set: LabelSet, iou: Mapping[str, Score], intervals: str = "")
     if not found:
         return Section("IoU of each class", NO_TRUTH)
     absent = [name for name in label_set.names if iou.get(name, {}).get("value") is None]
-    note = "Intersection over union, the worst class first." + (
-        f" Intervals of 95 %: {intervals}." if intervals else ""
-    )
+    note = "Intersection over union, the worst class first."
+    if any(bar.low is not None for bar in found):
+        note += f" Intervals of 95 %: {intervals}."
+    elif intervals:
+        note += f" No intervals: {intervals.removeprefix('none: ')}; at least six units are needed."
     return Bars("IoU of each class", note, bars=sorted(found, key=lambda bar: bar.value), absent=absent)
 
 

@@ -99,12 +99,12 @@ def _frames(panels: Sequence[Panel], label_set: LabelSet) -> Section:
 
 
 def _shot(panel: Panel, label_set: LabelSet) -> Shot:
-    ground = brightened(panel.rgb)
+    below = brightened(panel.rgb)
     pictures = {
-        "camera": encode(ground),
+        "camera": encode(below),
         "truth": encode(colorize(panel.truth, label_set), sharp=True),
-        "network": encode(blend(ground, panel.labels, label_set, 0.7)),
-        "errors": encode(draw_errors(ground, panel.labels, panel.truth, label_set)),
+        "network": encode(blend(below, panel.labels, label_set, 0.7)),
+        "errors": encode(draw_errors(below, panel.labels, panel.truth, label_set)),
     }
     wrong = percent(wrong_share(panel.labels, panel.truth))
     shown = [Picture(data, f"{name} of frame {panel.title}", name) for name, data in pictures.items()]

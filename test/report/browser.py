@@ -46,7 +46,7 @@ _LOOK = """(async () => {
     if (ratio < 4.5) faint.push(`${ratio.toFixed(1)} ${walker.currentNode.data.trim().slice(0, 40)}`);
   }
   return {
-    wanted: document.documentElement.scrollWidth, given: innerWidth, faint,
+    wanted: document.documentElement.scrollWidth, given: innerWidth, room: document.documentElement.clientWidth, faint,
     images: [...document.images].map((image) => image.naturalWidth),
     unnamed: document.querySelectorAll("img:not([alt]), img[alt=''], svg:not([aria-label]):not([aria-hidden])").length,
   };
@@ -55,14 +55,15 @@ _LOOK = """(async () => {
 
 @dataclass(frozen=True)
 class Seen:
-    """What a browser saw: ``wanted`` and ``given`` width, widths of the ``images``, texts too ``faint`` to read.
+    """What a browser saw: ``wanted`` and ``given`` width, the ``room`` beside the scroll bar, widths of the ``images``.
 
-    ``unnamed`` counts images without a text in their place; ``errors`` are what the console said, ``requests`` the
-    addresses that were asked for beside the page itself.
+    ``faint`` texts are hard to read; ``unnamed`` counts images without a text in their place; ``errors`` are what the
+    console said, ``requests`` the addresses that were asked for beside the page itself.
     """
 
     wanted: int
     given: int
+    room: int
     images: list[int]
     faint: list[str]
     unnamed: int
