@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.documents import one_line
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.evaluation.pipeline import settings_data
 from gemini_ros.evaluation.results import Results, label_set_of
+from gemini_ros.evaluation.robustness_page import robustness_sections
 from gemini_ros.evaluation.scores import FALSE_FLOOR
 from gemini_ros.evaluation.store import Store
 from gemini_ros.pipeline.settings import DEFAULTS
@@ -35,6 +37,7 @@ from gemini_ros.report.page import (
     Shots,
     Table,
     Timelines,
+    counted,
     number,
     percent,
     write_page,
@@ -54,10 +57,15 @@ Paths = Mapping[str, Path]
 def write_report(out: str | Path, store: Store, results: Results, paths: Paths, command: str = "evaluate") -> Path:
     """Write ``report.html`` into the folder ``out`` and return its path.
 
-    ``paths``: where each bag lies, by its name in the store; one that is not there is opened by its name.
+    ``paths``: where each bag lies, by its name in the store; one that is not there is opened by its name. Raises
+    ``ValueError`` for a store of another form.
     """
     path = Path(out) / REPORT
-    write_page(path, evaluation_page(store, results, paths, command))
+    try:
+        page = evaluation_page(store, results, paths, command)
+    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"{store.path}: not as `gemini-ros evaluate` writes it: {one_line(error)}") from error
+    write_page(path, page)
     return path
 
 
@@ -67,7 +75,7 @@ def evaluation_page(store: Store, results: Results, paths: Paths, command: str) 
     data, scores = results.data, results.data["scores"]
     counts = reader.confusion()
     iou = {name: scores[f"iou.{name}"] for name in reader.label_set.names}
-    title = f"{data['run']['model']} on {_count(len(data['bags']), 'bag')}"
+    title = f"{data['run']['model']} on {counted(len(data['bags']), 'bag')}"
     images = [reader.worst_frames(), reader.films()]
     return Page(
         title,
@@ -79,6 +87,7 @@ def evaluation_page(store: Store, results: Results, paths: Paths, command: str) 
             confusion_of(reader.label_set, counts),
             _calibration(data),
             *reader.conditions(),
+            *(robustness_sections(data["robustness"]) if "robustness" in data else ()),
             reader.bags(),
             reader.timelines(),
             images[1],
@@ -86,7 +95,7 @@ def evaluation_page(store: Store, results: Results, paths: Paths, command: str) 
             reader.configuration(),
         ],
         failures=results.sentences(),
-        passed=f"{_count(len(results.verdicts), 'criterion holds', 'criteria hold')}. Every message is accounted for."
+        passed=f"{counted(len(results.verdicts), 'criterion holds', 'criteria hold')}. Every message is accounted for."
         if results.verdicts
         else "",
         remark="Every message is accounted for. Without --criteria nothing decides whether this ships.",
@@ -160,7 +169,7 @@ class _Reader:
             "The band on top shows the mode, the line the time from receipt to the last output on this machine, the "
             "dashed line its p99."
         )
-        return Timelines(title, note + (f" {_count(rest, 'more bag')} not shown." if rest else ""), runs=runs)
+        return Timelines(title, note + (f" {counted(rest, 'more bag')} not shown." if rest else ""), runs=runs)
 
     def _run(self, bag: str) -> Run:
         end = self.data["bags"][bag]["seconds"]
@@ -192,7 +201,7 @@ class _Reader:
             f"All images of this page take at most {MOST_PICTURE_BYTES / 1e6:.0f} MB"
         )
         hidden = len(self.worst_first) - len(films)
-        note += f"; {_count(hidden, 'more bag')} not shown." if hidden else "."
+        note += f"; {counted(hidden, 'more bag')} not shown." if hidden else "."
         return Films(title, note, films=films, legend=[*map_legend(), *class_legend(self.label_set)])
 
     def _film(self, bag: str) -> Film | None:
@@ -262,7 +271,7 @@ class _Reader:
         images = dict(self.store.rows("pictures", "kind, image", where, [bag, frame, *FILM]))
         order = [*_CAPTIONS, "truth", "labels", "errors"]
         return [
-            Picture(images[kind], f"{_CAPTIONS.get(kind, kind)} of frame {frame}", _CAPTIONS.get(kind, kind))
+            Picture(images[kind], f"{_CAPTIONS.get(kind) or kind} of frame {frame}", _CAPTIONS.get(kind) or str(kind))
             for kind in sorted(images, key=lambda kind: order.index(kind) if kind in order else len(order))
         ]
 
@@ -308,7 +317,7 @@ class _Reader:
             ("model SHA-256", run["model_sha256"]),
             ("licence", run["licence"]),
             ("commercial use", run["commercial_use"]),
-            ("label set", f"{label_set['name']}, {_count(len(label_set['classes']), 'class', 'classes')}"),
+            ("label set", f"{label_set['name']}, {counted(len(label_set['classes']), 'class', 'classes')}"),
             ("backend", f"{run['backend']}, threads {run['threads']}"),
             ("gemini_ros", run["version"]),
             ("topics", _flat(run["topics"])),
@@ -328,8 +337,8 @@ def viewer_command(bag: Path) -> str:
 
 def _headline(results: Results, score: str | None) -> list[str]:
     data, scores, times = results.data, results.data["scores"], results.times
-    frames = _count(data["frames"], "frame")
-    used = _count(len(data["bags"]) - len(results.broken), "bag")
+    frames = counted(data["frames"], "frame")
+    used = counted(len(data["bags"]) - len(results.broken), "bag")
     if score is None:
         lines = [f"{frames} segmented; there is no truth to score them by", f"{used}."]
     else:
@@ -391,7 +400,3 @@ def _leaves(data: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 def _flat(data: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in _leaves(data)) or "none"
-
-
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

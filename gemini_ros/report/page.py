@@ -58,7 +58,7 @@ class Table(Section):
 
 @dataclass(frozen=True)
 class Bar:
-    """A value between 0 and 1, with the interval ``low`` to ``high`` where there is one."""
+    """A value, with the interval ``low`` to ``high`` where there is one."""
 
     name: str
     value: float
@@ -74,6 +74,20 @@ class Bars(Section):
     template: ClassVar[str] = "bars.html"
     bars: Sequence[Bar] = ()
     absent: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Changes(Section):
+    """Bars around 0, in points: each value with its interval where there is one, in the order given."""
+
+    template: ClassVar[str] = "changes.html"
+    changes: Sequence[Bar] = ()
+
+    @property
+    def limit(self) -> float:
+        """The end of the axis on both sides."""
+        ends = [abs(end) for bar in self.changes for end in (bar.value, bar.low, bar.high) if end is not None]
+        return rounded_up(max(ends, default=1.0))
 
 
 @dataclass(frozen=True)
@@ -157,10 +171,10 @@ class Plot:
         """First and last x, lowest and highest y."""
         points = np.array([point for line in self.lines.values() for point in line], np.float64).reshape(-1, 2)
         points = points[np.isfinite(points).all(1)]
-        if not len(points):
-            return 0.0, 1.0, *(self.y_limits or (0.0, 1.0))
+        points = points if len(points) else np.array([(0.0, 0.0), (1.0, 1.0)])
         (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
-        return x0, x1, *(self.y_limits or (y0, y1))
+        low, high = self.y_limits or (y0, y1)
+        return x0, x1, low, high
 
     @property
     def drawn(self) -> dict[str, Sequence[tuple[float, float]]]:
@@ -247,7 +261,7 @@ def write_page(path: str | Path, page: Page) -> None:
 
 
 def render(page: Page) -> str:
-    """The page as HTML."""
+    """The page as HTML. Raises ``ValueError`` for data that is no image."""
     script = (_TEMPLATES / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -271,9 +285,9 @@ def _environment() -> jinja2.Environment:
 def data_uri(data: bytes) -> str:
     """An encoded image (PNG, JPEG, WebP) as a URI that a page holds."""
     kinds = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpeg"), (b"RIFF", "webp"))
-    kind = next((kind for start, kind in kinds if data.startswith(start)), None)
+    kind = next((kind for start, kind in kinds if isinstance(data, bytes) and data.startswith(start)), None)
     if kind is None:
-        raise ValueError(f"image starts with bytes {data[:8].hex(' ')}, expected PNG, JPEG or WebP")
+        raise ValueError(f"image {data!r:.40}, expected the bytes of PNG, JPEG or WebP")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -285,6 +299,11 @@ def percent(share: float | None, digits: int = 0) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A number as text; a dash where it is not known."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number of things in words; ``many`` where it is not ``one`` with an s."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def scaled(value: float, low: float, high: float, first: float, last: float) -> str:
