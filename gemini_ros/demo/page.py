@@ -103,12 +103,16 @@ def _images(run: Run) -> list[page.Section]:
     ]
     names = [{FILM[0]: "camera with labels", FILM[1]: "costmap"}[kind] for kind in kinds]
     legend = [*map_legend(), *class_legend(label_set)]
-    films = page.Films("Camera and costmap", films=[page.Film(run.plan.bag.name, names, moments)], legend=legend)
+    note = "The first time through the bag. The robot drives upwards; the blue lines bound what its camera sees."
+    films = page.Films("Camera and costmap", note, films=[page.Film(run.plan.bag.name, names, moments)], legend=legend)
     worst = sorted((i for i, images in by_frame.items() if images.keys() - {*FILM}), key=lambda i: -(told[i][2] or 0))
     shots = [_shot(i, by_frame[i], *told[i]) for i in worst[:_SHOTS]]
     scored = any(wrong is not None for _, _, wrong in told)
     legend = class_legend(label_set, errors=scored)
-    return [films, page.Shots("Worst frames" if scored else "Frames", shots=shots, legend=legend)]
+    note = "At most one for each half second. Dark images are brightened."
+    if scored:
+        note += " The errors show the class that was said in its colour; what is right is grey."
+    return [films, page.Shots("Worst frames" if scored else "Frames", note, shots=shots, legend=legend)]
 
 
 def _shot(number: int, images: dict[str, bytes], seconds: float, mode: str, wrong: float | None) -> page.Shot:

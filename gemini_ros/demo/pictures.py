@@ -17,6 +17,7 @@ from gemini_ros.core.resources import find_resource
 from gemini_ros.demo.lights_out import lights_out
 from gemini_ros.demo.plan import MODELS, Plan
 from gemini_ros.demo.results import Run
+from gemini_ros.evaluation.pictures import camera_cone
 from gemini_ros.pipeline.bag_walk import BagWalk
 from gemini_ros.pipeline.pose import PoseUnknown
 from gemini_ros.pipeline.settings import make_settings, values_of_camera
@@ -79,6 +80,7 @@ def live_moments(run: Run) -> Iterator[Moment]:
                 truth=run.truth.get(stamp) if run.truth is not None else None,
                 occupancy=run.costmaps.nearest(stamp),
                 robot=_robot(walk, step.frame),
+                cone=camera_cone(step.frame, stamp, walk.poses, settings.costmap_frame),
             )
 
 

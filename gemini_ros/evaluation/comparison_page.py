@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gemini_ros.evaluation.results import label_set_of
 from gemini_ros.evaluation.store import Store
 from gemini_ros.report.gallery import FILM
 from gemini_ros.report.page import (
@@ -23,6 +24,7 @@ from gemini_ros.report.page import (
     percent,
     write_page,
 )
+from gemini_ros.report.scores import class_legend
 
 _SIDES = ("a", "b")
 _SHOTS = 20
@@ -65,7 +67,7 @@ def comparison_page(data: Mapping[str, Any], times: Mapping[str, Any], stores: S
             *_bags(data["bags"]),
             *_disagreement(data),
             *_latencies(times["latency_ms"]),
-            *_shots(data["disagreement"]["frames"], stores),
+            *_shots(data, stores),
             *_configuration(data),
         ],
         failures=failures,
@@ -94,17 +96,16 @@ def _changes(data: Mapping[str, Any]) -> Iterator[str]:
         names = [name for name, found in data["scores"].items() if found["change"] == change]
         if names:
             yield f"Beyond chance {change}: {', '.join(names)}."
-    if not any(found["change"] for found in data["scores"].values()):
+    if all(found["p"] is None for found in data["scores"].values()):
+        yield "There are too few bags, or blocks of the one bag, to tell a difference from chance."
+    elif not any(found["change"] for found in data["scores"].values()):
         yield "No score differs beyond chance."
 
 
 def _differences(scores: Mapping[str, Any]) -> Iterator[Section]:
     """The mIoU, then the classes, those that lose most first."""
     found = [
-        Bar(
-            name.removeprefix("iou."),
-            *(None if each[k] is None else 100 * each[k] for k in ("difference", "low", "high")),
-        )
+        Bar(name.removeprefix("iou."), 100 * each["difference"], _hundred(each["low"]), _hundred(each["high"]))
         for name, each in scores.items()
         if (name == "miou" or name.startswith("iou.")) and each["difference"] is not None
     ]
@@ -196,25 +197,26 @@ def _latencies(stages: Mapping[str, Any]) -> Iterator[Section]:
         yield Table("Latency", note, head=("stage", "A p50", "A p99", "B p50", "B p99"), rows=rows)
 
 
-def _shots(frames: Sequence[Mapping[str, Any]], stores: Sequence[Path]) -> Iterator[Section]:
+def _shots(data: Mapping[str, Any], stores: Sequence[Path]) -> Iterator[Section]:
     """The frames with most differing pixels, as far as both stores kept an image of them."""
     if len(stores) != 2:
         return
     shots = []
     with Store(stores[0]) as a, Store(stores[1]) as b:
-        for found in frames:
+        legend = class_legend(label_set_of(a))
+        for found in data["disagreement"]["frames"]:
             images = [_image(store, found["stamp_ns"]) for store in (a, b)]
             if all(images) and len(shots) < _SHOTS:
                 head = f"{found['bag']}: {percent(found['differing'], 1)} of the pixels differ"
                 pictures = [
-                    Picture(data, f"Labels of {side} at {found['stamp_ns']} ns", side)
-                    for data, side in zip(images, "AB", strict=True)
-                    if data
+                    Picture(image, f"Labels of {side} at {found['stamp_ns']} ns", side)
+                    for image, side in zip(images, "AB", strict=True)
+                    if image
                 ]
                 shots.append(Shot(head, pictures, f"stamp {found['stamp_ns']} ns"))
     if shots:
         note = "The frames with most differing pixels of those that both stores kept an image of."
-        yield Shots("Where they disagree", note, shots=shots)
+        yield Shots("Where they disagree", note, shots=shots, legend=legend)
 
 
 def _image(store: Store, stamp_ns: int) -> bytes | None:

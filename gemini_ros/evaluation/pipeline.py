@@ -31,6 +31,7 @@ from gemini_ros.evaluation.truth import Truth, TruthMap
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.pipeline.bag_walk import BagRun, Result
+from gemini_ros.pipeline.pose import PoseSource
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, topic_lines
 from gemini_ros.pipeline.summary import ModeChange, Summary, summarise
@@ -182,9 +183,8 @@ def examine(
             light = recorder.add(result, truth, scores)
             if spoilt is not None and truth is not None:
                 spoilt.add(result.frame, truth, light)
-            moment = _moment(result, reader.start_ns, truth)
-            cone = camera_cone(result.frame, result.match.time_ns, run.walk.poses, result.map_frame)
-            gallery.add(number, moment, float(result.segmentation.confidence.mean()) / 255, cone)
+            moment = _moment(result, reader.start_ns, truth, run.walk.poses)
+            gallery.add(number, moment, float(result.segmentation.confidence.mean()) / 255)
             if outputs is not None:
                 outputs.add(result)
             if sampled.takes(result.now_ns, result.mode):
@@ -266,7 +266,7 @@ def _notes_of(true_maps: TrueMaps, settings: Settings) -> list[str]:
     return notes
 
 
-def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None) -> Moment:
+def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None, poses: PoseSource) -> Moment:
     return Moment(
         seconds=(result.now_ns - start_ns) / 1e9,
         mode=result.mode,
@@ -275,6 +275,7 @@ def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None) 
         truth=truth,
         occupancy=result.occupancy,
         robot=result.robot,
+        cone=camera_cone(result.frame, result.match.time_ns, poses, result.map_frame),
     )
 
 

@@ -25,6 +25,7 @@ from gemini_ros.core.overlay import (
 )
 from gemini_ros.report.canvas import GOOD, MUTED, SURFACE, WARNING, Canvas, Rgb, legend_entries
 from gemini_ros.report.false_color import color_depth, color_thermal
+from gemini_ros.report.pictures import Cone
 
 #: Rows spread evenly over a run.
 ROWS = 6
@@ -40,7 +41,7 @@ _HEADER = 96
 class Moment:
     """One row: what came in, what was said. ``labels``, ``truth`` uint8 (H, W); ``mode`` is the matcher's.
 
-    ``robot`` is x, y in metres and yaw in radians in the frame of the map.
+    ``robot`` is x, y in metres and yaw in radians in the frame of the map, ``cone`` what the camera sees of it.
     """
 
     seconds: float
@@ -50,6 +51,7 @@ class Moment:
     truth: npt.NDArray[np.uint8] | None = None
     occupancy: Occupancy | None = None
     robot: tuple[float, float, float] | None = None
+    cone: Cone | None = None
 
 
 class MomentChoice:

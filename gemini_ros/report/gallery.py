@@ -12,7 +12,7 @@ from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend, colorize, draw_occupancy
 from gemini_ros.report.contact_sheet import Moment
-from gemini_ros.report.pictures import MAP_SIZE, Cone, draw_errors, draw_map, encode, ground, seen, small, small_frame
+from gemini_ros.report.pictures import MAP_SIZE, draw_errors, draw_map, encode, ground, seen, small, small_frame
 
 WORST = 50
 APART_S = 0.5
@@ -49,12 +49,12 @@ class Gallery:
         self._worst: dict[int, _Kept] = {}
         self._film: list[tuple[int, str, bytes]] = []
 
-    def add(self, number: int, moment: Moment, confidence: float = 1.0, camera: Cone | None = None) -> None:
-        """See frame ``number`` of the run; ``confidence`` is its mean, ``camera`` where its camera looks in the map."""
+    def add(self, number: int, moment: Moment, confidence: float = 1.0) -> None:
+        """See frame ``number`` of the run; ``confidence`` is its mean."""
         self._add_worst(number, moment, confidence)
         if moment.seconds >= self._due_s:
             self._due_s += ((moment.seconds - self._due_s) // self._step_s + 1) * self._step_s
-            self._add_film(number, moment, camera)
+            self._add_film(number, moment)
 
     def rows(self) -> Iterator[tuple[int, str, bytes]]:
         """Frame number, kind and WebP file of each image."""
@@ -79,7 +79,7 @@ class Gallery:
         images, labels = small_frame(moment.frame), small(moment.labels, sharp=True)
         self._worst[window] = _Kept(badness, number, images, labels, truth)
 
-    def _add_film(self, number: int, moment: Moment, camera: Cone | None) -> None:
+    def _add_film(self, number: int, moment: Moment) -> None:
         over = self._over(ground(small_frame(moment.frame)), small(moment.labels, sharp=True), 0.5)
         self._film.append((number, FILM[0], encode(over)))
         if moment.occupancy is None:
@@ -87,7 +87,7 @@ class Gallery:
         if moment.robot is None:
             drawn = draw_occupancy(moment.occupancy, MAP_SIZE)
         else:
-            drawn = draw_map(moment.occupancy, moment.robot, camera)
+            drawn = draw_map(moment.occupancy, moment.robot, moment.cone)
         self._film.append((number, FILM[1], encode(drawn, sharp=True)))
 
     def _drawn(self, kept: _Kept) -> dict[str, bytes]:
