@@ -62,10 +62,9 @@ def write_report(out: str | Path, store: Store, results: Results, paths: Paths, 
     """
     path = Path(out) / REPORT
     try:
-        page = evaluation_page(store, results, paths, command)
-    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        write_page(path, evaluation_page(store, results, paths, command))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{store.path}: not as `gemini-ros evaluate` writes it: {one_line(error)}") from error
-    write_page(path, page)
     return path
 
 

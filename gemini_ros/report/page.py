@@ -20,6 +20,7 @@ import jinja2
 import numpy as np
 
 from gemini_ros import __version__
+from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import atomic_path
 
 REPORT = "report.html"
@@ -261,12 +262,15 @@ def write_page(path: str | Path, page: Page) -> None:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Raises ``ValueError`` for data that is no image."""
+    """The page as HTML. Raises ``ValueError`` for data that is no image, and for text that is none."""
     script = (_TEMPLATES / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     template = _environment().get_template("page.html")
-    return template.render(page=page, style=style, script=script, script_sha256=digest, version=__version__) + "\n"
+    try:
+        return template.render(page=page, style=style, script=script, script_sha256=digest, version=__version__) + "\n"
+    except jinja2.TemplateError as error:
+        raise ValueError(f"page {page.title!r:.80}: {one_line(error)}") from error
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -74,6 +77,26 @@ def test_merged_results_have_their_page(out: Path, tmp_path: Path):
     assert main(["results", "merge", str(out), "--out", str(tmp_path)]) == 2
     text = text_of(tmp_path)
     assert "gemini-ros results merge" in text and "Worst frames" in text and "rerun day" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE pictures SET image = 'text'",
+        "UPDATE pictures SET image = x'00'",
+        "UPDATE modes SET mode = 7",
+        "UPDATE frames SET receipt_ns = 'soon'",
+        "DELETE FROM run WHERE key = 'licence'",
+    ],
+)
+def test_a_store_of_a_stranger_is_refused_in_one_line(out: Path, tmp_path: Path, change: str, capsys):
+    shutil.copy(out / STORE, tmp_path)
+    with closing(sqlite3.connect(tmp_path / STORE)) as connection, connection:
+        connection.execute(change)
+    assert main(["results", "merge", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said and "not as `gemini-ros evaluate` writes it" in said
+    assert not (tmp_path / "out/report.html").exists()
 
 
 @pytest.mark.parametrize(

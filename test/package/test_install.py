@@ -72,6 +72,8 @@ def check_found(share: Path, *prefix: str | Path, cwd: Path) -> Path:
     assert "config/labels/warehouse.yaml" in names
     package, *found = map(Path, run(*prefix, "-c", FIND, *names, cwd=cwd).splitlines())
     assert found == [share / name for name in names]
+    templates = {Path(name).name for name in tracked_files("gemini_ros/report/templates")}
+    assert templates == {path.name for path in (package.parent / "report/templates").iterdir()} != set()
     return package
 
 
