@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gemini_ros.evaluation.results import label_set_of
-from gemini_ros.evaluation.store import Store
+from gemini_ros.evaluation.store import STORE, Store
 from gemini_ros.report.gallery import FILM
 from gemini_ros.report.page import (
     REPORT,
@@ -37,7 +37,8 @@ def write_comparison(
 ) -> Path:
     """Write ``report.html`` into the folder ``out`` and return its path.
 
-    ``stores``: those of A and B, whose images show where the two disagree; without them there are none.
+    ``stores``: those of A and B, or the folders with them. Their images show where the two disagree; without them there
+    are none.
     """
     path = Path(out) / REPORT
     write_page(path, comparison_page(data, times, stores))
@@ -202,7 +203,8 @@ def _shots(data: Mapping[str, Any], stores: Sequence[Path]) -> Iterator[Section]
     if len(stores) != 2:
         return
     shots = []
-    with Store(stores[0]) as a, Store(stores[1]) as b:
+    first, second = (path / STORE if path.is_dir() else path for path in stores)
+    with Store(first) as a, Store(second) as b:
         legend = class_legend(label_set_of(a))
         for found in data["disagreement"]["frames"]:
             images = [_image(store, found["stamp_ns"]) for store in (a, b)]

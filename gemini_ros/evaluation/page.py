@@ -68,9 +68,11 @@ def write_report(out: str | Path, store: Store, results: Results, paths: Paths, 
     return path
 
 
-def evaluation_page(store: Store, results: Results, paths: Paths, command: str) -> Page:
-    """The page of a store."""
-    reader = _Reader(store, results, paths)
+def evaluation_page(
+    store: Store, results: Results, paths: Paths, command: str, most_bytes: int = MOST_PICTURE_BYTES
+) -> Page:
+    """The page of a store, with images of at most ``most_bytes``."""
+    reader = _Reader(store, results, paths, most_bytes, most_bytes)
     data, scores = results.data, results.data["scores"]
     counts = reader.confusion()
     iou = {name: scores[f"iou.{name}"] for name in reader.label_set.names}
@@ -103,12 +105,13 @@ def evaluation_page(store: Store, results: Results, paths: Paths, command: str) 
 
 @dataclass
 class _Reader:
-    """What the sections show. ``left`` are the bytes that images may still take."""
+    """What the sections show. ``most`` are the bytes that images may take, ``left`` those that they still may."""
 
     store: Store
     results: Results
     paths: Paths
-    left: int = MOST_PICTURE_BYTES
+    most: int
+    left: int
 
     def __post_init__(self) -> None:
         self.label_set = label_set_of(self.store)
@@ -197,7 +200,7 @@ class _Reader:
             return Section(title, "The store has no images of these bags.")
         note = (
             "The robot drives upwards on the map; the blue lines bound what its camera sees. "
-            f"All images of this page take at most {MOST_PICTURE_BYTES / 1e6:.0f} MB"
+            f"All images of this page take at most {self.most / 1e6:g} MB"
         )
         hidden = len(self.worst_first) - len(films)
         note += f"; {counted(hidden, 'more bag')} not shown." if hidden else "."
@@ -232,9 +235,10 @@ class _Reader:
         shots = []
         for scored, badness, bag, frame in found:
             pictures = self._pictures(bag, frame)
-            self.left -= sum(len(picture.data) for picture in pictures)
-            if self.left < 0:
+            size = sum(len(picture.data) for picture in pictures)
+            if size > self.left:
                 break
+            self.left -= size
             shots.append(self._shot(bag, frame, pictures, badness if scored else None))
         scored = found[0][0]
         ranked = "with the largest share of wrong pixels" if scored else "with the lowest confidence"

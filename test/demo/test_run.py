@@ -90,7 +90,13 @@ def test_it_ends_well_and_leaves_its_results(shown):
     status, output, out = shown
     assert status == 0, output
     assert "everything adds up" in output
-    assert {p.name for p in out.iterdir()} >= {"summary.json", "contact_sheet.png", "demo.mp4", "output.mcap"}
+    assert {p.name for p in out.iterdir()} >= {
+        "summary.json",
+        "report.html",
+        "contact_sheet.png",
+        "demo.mp4",
+        "output.mcap",
+    }
     assert cv2.imread(str(out / "contact_sheet.png")).shape[1] > 800
     film = cv2.VideoCapture(str(out / "demo.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= 20

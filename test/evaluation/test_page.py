@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from gemini_ros.cli import main
-from gemini_ros.evaluation.page import viewer_command
+from gemini_ros.evaluation.page import evaluation_page, viewer_command
+from gemini_ros.evaluation.results import read_results
 from gemini_ros.evaluation.store import STORE, Store
 from gemini_ros.report.gallery import FILM
+from gemini_ros.report.page import Films, Shots
 from test.evaluation.drive import write_drive
 from test.report.browser import CHROMIUM, Browser
 from test.report.test_page import Parsed
@@ -71,6 +73,17 @@ def test_the_store_keeps_the_worst_frame_of_each_half_second_and_the_animation(o
     assert kinds.keys() == {*FILM, "rgb", "depth", "truth", "errors"}
     assert [wrong[i] for i in kinds["errors"]] == [max(wrong[i] for i in half) for half in halves if half]
     assert kinds[FILM[0]] == kinds[FILM[1]] and len(kinds[FILM[0]]) >= 10
+
+
+@pytest.mark.parametrize("most", [0, 4_000, 30_000])
+def test_images_stay_within_their_bytes(out: Path, most: int):
+    with Store(out / STORE) as store:
+        page = evaluation_page(store, read_results(store), {}, "evaluate", most)
+    shots = [shot for section in page.sections if isinstance(section, Shots) for shot in section.shots]
+    films = [film for section in page.sections if isinstance(section, Films) for film in section.films]
+    shown = [picture.data for shot in shots for picture in shot.pictures]
+    shown += [data for film in films for _, images in film.moments for data in images]
+    assert most / 2 <= sum(map(len, shown)) <= most
 
 
 def test_merged_results_have_their_page(out: Path, tmp_path: Path):
