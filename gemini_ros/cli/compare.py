@@ -25,7 +25,7 @@ def add(nouns: Subparsers) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder for compare.json and times.json, and the results of both in DIR/a and DIR/b",
+        help="folder for report.html, compare.json and times.json, and the results of both in DIR/a and DIR/b",
     )
     parser.add_argument(
         "--fail-if",
@@ -41,9 +41,10 @@ def add(nouns: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.compare import compare_results
     from gemini_ros.evaluation.compare_runs import compare_runs, is_run
+    from gemini_ros.evaluation.comparison_page import write_comparison
     from gemini_ros.evaluation.rules import parse_rule
 
-    rules = tuple(map(parse_rule, args.fail_if))
+    rules, stores = tuple(map(parse_rule, args.fail_if)), []
     if is_run(args.first) and is_run(args.second):
         _require_no_bags(args)
         comparison = compare_runs(args.first, args.second, rules)
@@ -58,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
         comparison = compare_results(stores[0], stores[1], rules, given)
     if args.out is not None:
         comparison.write(args.out)
+        report = write_comparison(args.out, comparison.data, comparison.times, stores)
     print_lines(comparison.lines())
     if args.out is not None:
         print(f"wrote     {args.out / 'compare.json'}")
+        print(f"report    {report}")
     return comparison.status
 
 

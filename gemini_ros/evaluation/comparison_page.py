@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gemini_ros.evaluation.results import label_set_of
+from gemini_ros.evaluation.rules import COUNTED
 from gemini_ros.evaluation.store import STORE, Store
 from gemini_ros.report.gallery import FILM
 from gemini_ros.report.page import (
@@ -29,7 +30,7 @@ from gemini_ros.report.scores import class_legend
 _SIDES = ("a", "b")
 _SHOTS = 20
 _SAID = {"fail": "the interval says so", "undecided": "the interval does not decide"}
-_LOWER_IS_BETTER = "Of these a lower value is better: calibration_error, flicker, false_floor."
+_LOWER_IS_BETTER = "Of these a lower value is better: calibration_error, flicker, false_floor, corridor_false."
 
 
 def write_comparison(
@@ -127,7 +128,7 @@ def _scores(title: str, scores: Mapping[str, Any], units: str) -> Section:
 
 def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
     digits = 0 if name == "map_known" else 3
-    scale = 1 if name == "map_known" else 100
+    scale = 1 if name in COUNTED else 100
     limits = "–" if found["low"] is None else f"{scale * found['low']:+.2f} to {scale * found['high']:+.2f}"
     values = number(found["a"], digits), number(found["b"], digits), _points(found, scale)
     return name, *values, limits, number(found["p"], 4), found["change"] or ""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gemini_ros.core.paired import Difference, holm, paired_differences
-from gemini_ros.evaluation.scores import FALSE_FLOOR, TallyForm, Values
+from gemini_ros.evaluation.scores import CORRIDOR_EVENTS, FALSE_FLOOR, TallyForm, Values
 
-_LOWER_IS_BETTER = ("calibration_error", "flicker", *FALSE_FLOOR)
+_LOWER_IS_BETTER = ("calibration_error", "flicker", *CORRIDOR_EVENTS, *FALSE_FLOOR)
 _NEITHER = ("confidence", "map_known")
 _BEYOND_CHANCE, _DIGITS = 0.05, 6
 

@@ -11,6 +11,8 @@ from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.scores import CORRIDOR_EVENTS
 
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
+COUNTED = ("map_known", *CORRIDOR_EVENTS)
+"""Scores that are no share: cells, and events in 100 m."""
 _POINTS = 100  # of a share
 
 
@@ -64,5 +66,5 @@ def overall(verdicts: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def points(score: str, value: float) -> float:
-    """A difference in points of 100; of ``map_known`` in cells, of events in these."""
-    return value if score in ("map_known", *CORRIDOR_EVENTS) else _POINTS * value
+    """A difference in points of 100, but for what is ``COUNTED``."""
+    return value if score in COUNTED else _POINTS * value

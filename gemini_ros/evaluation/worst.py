@@ -11,10 +11,9 @@ import numpy as np
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.evaluation.store import Store
+from gemini_ros.report.gallery import APART_S, WORST
 
-WORST, WORST_FILE = 50, "worst.csv"
-APART_S = 0.5
-"""Neighbouring frames look the same: of each half second one frame can be among the worst."""
+WORST_FILE = "worst.csv"
 
 
 @dataclass(frozen=True)

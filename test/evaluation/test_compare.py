@@ -168,6 +168,8 @@ def test_the_table_and_the_files(stores, tmp_path: Path, capsys):
     data, times = (json.loads((tmp_path / name).read_text()) for name in ("compare.json", "times.json"))
     assert data["a"]["run"]["model"] == "a" and data["verdict"] == PASS
     assert times["latency_ms"]["queue"]["a"] == times["latency_ms"]["queue"]["b"]
+    page = (tmp_path / "report.html").read_text()
+    assert "iou.person" in page and "96 frames in both, 1 in B alone" in page
     assert main(["compare", *words[:2], "--fail-if", "miou<-0.1"]) == 1
 
 
@@ -185,6 +187,7 @@ def test_two_models_on_bags_pixel_by_pixel(tmp_path: Path, capsys):
     assert cells["compared"] > 0 and data["disagreement"]["notes"] == []
     assert {frame["bag"] for frame in data["disagreement"]["frames"]} == {"d0", "d1"}
     assert data["a"]["run"]["model_sha256"] != data["b"]["run"]["model_sha256"]
+    assert "data:image/webp" in (tmp_path / "out/report.html").read_text()
     assert "network" in json.loads((tmp_path / "out/times.json").read_text())["latency_ms"]
 
 
