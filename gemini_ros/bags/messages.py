@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.bags.writer import TYPESTORE
+from gemini_ros.core.clouds import POINT, XYZ
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.scan import Scan
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.core.lens import POLYNOMIALS, Lens
 from gemini_ros.core.transforms import to_xyz_quaternion
 
 JPEG_QUALITY = 95
@@ -27,6 +30,7 @@ _TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "16UC1": ("uint16", ()),
     "32FC1": ("float32", ()),
 }
+_FIELD_TYPES = {"<f4": 7, "|u1": 2}  # sensor_msgs/PointField
 
 
 def header(stamp_ns: int, frame_id: str) -> Any:
@@ -83,18 +87,18 @@ def compressed_labels(labels: npt.NDArray[np.uint8], stamp_ns: int, frame_id: st
 
 
 def camera_info(intrinsics: Intrinsics, stamp_ns: int, frame_id: str) -> Any:
-    """sensor_msgs/CameraInfo of an undistorted pinhole camera."""
-    i = intrinsics
+    """sensor_msgs/CameraInfo of a camera: a pinhole's, as of rectified images, or with the lens of raw ones."""
+    i, lens = intrinsics, intrinsics.lens or Lens(POLYNOMIALS[0])
     k = np.array([i.fx, 0, i.cx, 0, i.fy, i.cy, 0, 0, 1], np.float64)
     return _make(
         "sensor_msgs/msg/CameraInfo",
         header(stamp_ns, frame_id),
         i.height,
         i.width,
-        "plumb_bob",
-        np.zeros(5),
+        lens.model,
+        np.array(lens.coefficients or [0.0] * 5, np.float64),
         k,
-        np.eye(3).ravel(),
+        np.array(lens.rotation, np.float64),
         np.insert(k, (3, 6, 9), 0.0),
         0,
         0,
@@ -144,6 +148,28 @@ def occupancy_grid(occupancy: Occupancy, frame_id: str) -> Any:
     )
     info = _make("nav_msgs/msg/MapMetaData", head.stamp, occupancy.resolution_m, columns, rows, origin)
     return _make("nav_msgs/msg/OccupancyGrid", head, info, np.ascontiguousarray(occupancy.data).ravel())
+
+
+def point_cloud(points: np.ndarray, stamp_ns: int, frame_id: str) -> Any:
+    """sensor_msgs/PointCloud2 of ``POINT`` (n,), or organised of float32 (H, W, 3), where NaN is no point."""
+    kind = POINT if points.dtype == POINT else XYZ
+    height, width = (1, len(points)) if kind is POINT else points.shape[:2]
+    fields = [
+        _make("sensor_msgs/msg/PointField", name, (kind.fields or {})[name][1], _FIELD_TYPES[kind[name].str], 1)
+        for name in kind.names or ()
+    ]
+    data = np.ascontiguousarray(points).reshape(-1).view(np.uint8)
+    size, row = kind.itemsize, width * kind.itemsize
+    head = header(stamp_ns, frame_id)
+    return _make("sensor_msgs/msg/PointCloud2", head, height, width, fields, False, size, row, data, kind is POINT)
+
+
+def laser_scan(scan: Scan, stamp_ns: int, frame_id: str) -> Any:
+    """sensor_msgs/LaserScan; NaN is unknown, and infinite is clear up to ``range_max``."""
+    first, step = scan.angle_min, scan.angle_increment
+    angles = first, first + (len(scan.ranges) - 1) * step, step
+    times, ranges = (0.0, 0.0), (0.0, scan.range_max, scan.ranges, np.zeros(0, np.float32))
+    return _make("sensor_msgs/msg/LaserScan", header(stamp_ns, frame_id), *angles, *times, *ranges)
 
 
 def string(text: str) -> Any:

@@ -17,6 +17,8 @@ MIN_SHARE = 0.02
 _SAMPLE, _CLEARLY = 8, 4  # every eighth row and column is looked at first, and all where these have not clearly enough
 _DARK, _BRIGHT = 20, 250
 """Mean of an 8-bit RGB image below which colours do not help, and value from which on a pixel is saturated."""
+_AHEAD_M, _HALF_WIDTH_M = 3.0, 0.3
+_LEAST_AHEAD, _LEAST_RAYS = 0.1, 20
 _SIDES = {"depth": ("nearer than", "farther than")}
 _EXCHANGED = "or the topics of two streams are exchanged"
 _COUNTS = f"check thermal.scale and thermal.offset, which make degrees Celsius of the raw counts, {_EXCHANGED}"
@@ -69,6 +71,33 @@ def too_little(
 def too_little_for_map(depth: npt.NDArray[np.float32], config: CostmapConfig) -> str:
     """Why ``depth`` (H, W) in metres measures next to nothing of what a map of ``config`` takes; empty if it does."""
     return too_little("depth", depth, float(MIN_RANGE_M), config.range_m, "m", "the map")
+
+
+def blind_ahead(
+    depth: npt.NDArray[np.float32], intrinsics: Intrinsics, base_from_camera: Matrix, config: CostmapConfig
+) -> str:
+    """Why ``depth`` (H, W) in metres does not tell whether the way ahead is clear; empty where it does.
+
+    The way is what the robot sweeps in its next 3 m, 0.6 m wide. ``base_from_camera`` (4, 4) is the optical frame over
+    the plane that the robot stands on. A camera that does not look there is not asked.
+    """
+    step = max(1, depth.shape[1] // 80)
+    sample = depth[::step, ::step]
+    v, u = (index.reshape(-1) * step for index in np.indices(sample.shape))
+    x, y, fall = base_from_camera[:3, :3] @ rays_at(intrinsics, v, u)
+    down = fall < 0
+    reach = base_from_camera[2, 3] / -np.where(down, fall, -1.0)
+    x, y = x * reach + base_from_camera[0, 3], y * reach + base_from_camera[1, 3]
+    ahead = down & (x > 0) & (x <= _AHEAD_M) & (np.abs(y) <= _HALF_WIDTH_M)
+    if ahead.sum() < _LEAST_RAYS:
+        return ""
+    d = sample.reshape(-1)[ahead]
+    if ((d >= MIN_RANGE_M) & (d <= config.range_m)).mean() >= _LEAST_AHEAD:
+        return ""
+    return (
+        f"depth measures less than {100 * _LEAST_AHEAD:g} % of the way ahead ({2 * _HALF_WIDTH_M:g} m wide, up to "
+        f"{_AHEAD_M:g} m): {_CURES['depth', 'none']}"
+    )
 
 
 def exposure(rgb: npt.NDArray[np.uint8], least: float = MIN_SHARE) -> tuple[str, str]:

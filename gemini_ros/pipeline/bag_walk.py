@@ -15,7 +15,9 @@ from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import Topics
 from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core import registration
+from gemini_ros.core.clouds import Clouds
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.scan import Scan
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, camera_in_base
@@ -25,6 +27,7 @@ from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.image_topics import frame_of
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
+from gemini_ros.pipeline.nav_outputs import NavOutputs
 from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, settings_of_no_stream
 from gemini_ros.pipeline.statistics import StageTimer
@@ -63,7 +66,8 @@ class Step:
 class Result(Step):
     """What the pipeline said of a frame: labels, the map at the frame's stamp in ``map_frame``, and the robot in it.
 
-    ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage.
+    ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage. ``clouds``
+    (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way.
     """
 
     segmentation: Segmentation
@@ -73,6 +77,8 @@ class Result(Step):
     match: Match
     map_fault: str
     timings_ns: Mapping[str, int]
+    clouds: Clouds | None = None
+    scan: Scan | None = None
 
 
 class BagWalk:
@@ -179,7 +185,10 @@ class BagWalk:
 
 
 class BagRun:
-    """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there."""
+    """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there.
+
+    With ``nav`` results have clouds and a scan; without it they are ``None``.
+    """
 
     def __init__(
         self,
@@ -188,11 +197,16 @@ class BagRun:
         label_set: LabelSet,
         settings: Settings,
         choice: StreamChoice = DETECTED,
+        *,
+        nav: bool = False,
     ) -> None:
         info = segmenter.info
         self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
         self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
         self.costmap.warm_up()
+        self.nav = NavOutputs(self.costmap, settings) if nav else None
+        if self.nav is not None:
+            self.nav.warm_up()
         registration.warm_up()
         self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
         self._waiting: deque[tuple[Segmented, Moment, Match]] = deque()
@@ -236,8 +250,12 @@ class BagRun:
             timings_ns = segmented.timer.timings_ns
             segmented.timer.add("total", sum(timings_ns.values()))
             self.pipeline.latencies.record_frame(timings_ns)
+            clouds = scan = None
+            if self.nav is not None and self.nav.tells(segmented.seen, now):
+                clouds, scan = self.nav.clouds(), self.nav.scan(segmented.seen, now)
             made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
-            yield Result(frame, moment.mode, moment.now_ns, *made, match, fault, segmented.timer.timings_ns)
+            told = match, fault, segmented.timer.timings_ns, clouds, scan
+            yield Result(frame, moment.mode, moment.now_ns, *made, *told)
 
 
 def mounting_of(reader: BagReader, topics: Topics, settings: Settings = DEFAULTS) -> Matrix | None:

@@ -8,16 +8,20 @@ import time
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.costmap.grid import PROJECT
 from gemini_ros.core.costmap.margins import LEAST_MARGIN_M, margin_m
-from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.core.costmap.points import PixelReader
+from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.core.measured import no_evidence, too_little_for_map
+from gemini_ros.core.measured import blind_ahead, no_evidence, too_little_for_map
+from gemini_ros.core.rays import within_lens
+from gemini_ros.core.transforms import Matrix
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.intake import NO_CAMERA_INFO
-from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
+from gemini_ros.pipeline.pose import CameraPose, PoseSource, PoseUnknown, base_from_camera
 from gemini_ros.pipeline.statistics import FaultCounts
 
 _NEWS_KEPT = 10
@@ -28,11 +32,35 @@ _PROJECTED = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a frame that is evidence shows: its images, what the map found of its pixels' heights, and from where.
+
+    ``depth`` float32 and ``levels`` uint8 (H, W), valid until the next frame; ``pose`` is that of the camera with the
+    mounting as the floor corrects it.
+    """
+
+    segmentation: Segmentation
+    depth: npt.NDArray[np.float32]
+    levels: npt.NDArray[np.uint8]
+    intrinsics: Intrinsics
+    reader: PixelReader
+    config: CostmapConfig
+    pose: CameraPose
+
+    @property
+    def base_from_camera(self) -> Matrix:
+        """(4, 4), over the plane that the robot stands on."""
+        return base_from_camera(self.pose)
+
+
 class Mapper:
     """Evidence of each frame into the grid: in the odometry's frame, or in the robot's, where nothing accumulates.
 
     ``fault`` says why the last frame gave no evidence, ``warning`` what is less than it could be; both are empty when
     all is well. ``faults`` and ``warnings`` count the frames they came with. ``robot`` is x, y and yaw in ``frame``.
+    ``look`` is what the last frame showed; ``None`` where it does not tell whether the way ahead is clear, for the
+    reason ``silence``.
     The map is cleared where the clock jumps back and where the pose jumps: ``clearings`` counts why, and ``news`` holds
     what nobody has been told yet. Safe to use from several threads.
     """
@@ -44,7 +72,9 @@ class Mapper:
         self.warnings = FaultCounts()
         self.clearings = FaultCounts()
         self.news: deque[str] = deque(maxlen=_NEWS_KEPT)
-        self.frame = poses.base_frame
+        self.look: Look | None = None
+        self.silence = self.fault
+        self.base_frame = self.frame = poses.base_frame
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
@@ -73,7 +103,10 @@ class Mapper:
         """
         seen = seen or Seen.of(frame.stamp_ns)
         self._integrated_ns = time.monotonic_ns()
+        self.look, self.silence = None, ""
         kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault)
+        if self.look is None:
+            self.silence = self.fault or self.warning
         if self.fault:
             self.faults.note(self.fault, kind)
         elif self.warning:
@@ -204,7 +237,7 @@ class Mapper:
                 seen.receipt.steady_ns,
                 pose.robot[:2],
             )
-            config = self._costmap.config
+            config, costmap = self._costmap.config, self._costmap
             # An older frame makes no map, so that it says nothing of how old one gets.
             self._ages_s.append(min(max(now.clock_ns - evidence_ns, 0) / 1e9, config.timeout_s))
         if depth is None:
@@ -214,7 +247,24 @@ class Mapper:
             kind, fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
         self._blind_frames += kind in _BLIND and bool(fault)
         self._frames_in_place += 1
+        if not fault:
+            self._look(costmap, segmentation, within_lens(intrinsics, depth), intrinsics, pose)
         return kind, fault
+
+    def _look(
+        self,
+        costmap: SemanticCostmap,
+        segmentation: Segmentation,
+        depth: npt.NDArray[np.float32],
+        intrinsics: Intrinsics,
+        pose: CameraPose,
+    ) -> None:
+        if blind := blind_ahead(depth, intrinsics, base_from_camera(pose), costmap.config):
+            self.warning = "; ".join(text for text in (self.warning, f"no clouds and no scan: {blind}") if text)
+            return
+        corrected = dataclasses.replace(pose, grid_from_camera=costmap.floor.correct(pose.grid_from_camera))
+        seen = depth, costmap.levels, intrinsics, costmap.reader, costmap.config
+        self.look = Look(segmentation, *seen, corrected)
 
     @property
     def always_blind(self) -> bool:

@@ -273,6 +273,12 @@ def over_footprint(robot: tuple[float, float, float], base_from_camera: Matrix) 
     return from_xyz_rpy(x, y, 0, 0, 0, yaw) @ base_from_camera
 
 
+def base_from_camera(pose: CameraPose) -> Matrix:
+    """The camera (4, 4) in the base, over the plane that the robot stands on."""
+    x, y, yaw = pose.robot
+    return np.linalg.inv(from_xyz_rpy(x, y, 0, 0, 0, yaw)) @ pose.grid_from_camera
+
+
 def planar(grid_from_base: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """x, y (metres) and yaw (radians) of a pose (4, 4)."""
     yaw = math.atan2(grid_from_base[1, 0], grid_from_base[0, 0])

@@ -39,6 +39,7 @@ RECTIFICATIONS = (AUTO, "raw", RECTIFIED := "rectified")
 TRANSPORTS = ("raw", "compressed", "compressedDepth")
 NODE = "segmenter"
 MAX_SLOP_S = 1.0
+MIN_VOXEL_M = 0.02
 MAX_OFFSET_S = 10.0
 _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _COSTMAP = CostmapConfig()
@@ -405,6 +406,30 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "outputs.size",
+        "",
+        "WIDTHxHEIGHT of `~/labels`, `~/confidence`, `~/points` and `~/camera_info`, by the nearest pixel. Empty: that "
+        "of the grid.",
+    ),
+    Setting(
+        "outputs.voxel_m",
+        0.05,
+        "Of `~/obstacles` and `~/ground` one point is kept for each cube of this edge; at least "
+        f"{MIN_VOXEL_M:g}, and 0 keeps the point of every pixel.",
+        0.0,
+        1.0,
+        "m",
+    ),
+    Setting(
+        "outputs.max_age_s",
+        0.3,
+        "A frame older than this gives no clouds, points and scan: Nav2 takes the time at which they come for that of "
+        "a living source. 0: however old.",
+        0.0,
+        60.0,
+        "s",
+    ),
+    Setting(
         "depth.scale",
         1.0,
         "Factor on the metres that REP 118 reads (16UC1 is millimetres, 32FC1 metres): 0.25 for 16UC1 in steps of "
@@ -505,6 +530,9 @@ class Settings:
     costmap: CostmapConfig
     costmap_frame: str
     base_frame: str
+    output_size: tuple[int, int] | None
+    voxel_m: float
+    max_age_s: float
     depth_scale: float
     thermal_scale: float
     thermal_offset: float
@@ -569,6 +597,9 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         costmap=_costmap(values),
         costmap_frame=_frame(values, "costmap.frame", "the frame of the odometry, as a rule odom"),
         base_frame=_frame(values, "costmap.base_frame", "the frame of the robot, as a rule base_link"),
+        output_size=_size("outputs.size", values["outputs.size"]) if values["outputs.size"] else None,
+        voxel_m=_voxel_m(values["outputs.voxel_m"]),
+        max_age_s=values["outputs.max_age_s"],
         depth_scale=values["depth.scale"],
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
@@ -679,6 +710,12 @@ def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
     if not values[name]:
         raise ValueError(f"{name}: empty, expected {expected}")
     return values[name]
+
+
+def _voxel_m(edge_m: float) -> float:
+    if 0 < edge_m < MIN_VOXEL_M:
+        raise ValueError(f"outputs.voxel_m: {edge_m:g}, expected {MIN_VOXEL_M:g} or more, or 0 for every pixel's point")
+    return edge_m
 
 
 def _costmap(values: Mapping[str, Any]) -> CostmapConfig:

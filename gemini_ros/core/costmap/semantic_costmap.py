@@ -37,6 +37,9 @@ class SemanticCostmap:
     it; obstacles are remembered by log-odds and go when they are seen through. What leaves the window is forgotten.
     Where no steady clock counts (in a bag, under simulated time) both times of evidence are those of the node's clock.
     Nothing here repairs a wrong pose: without one do not call ``update``, and the map turns unknown.
+
+    ``levels`` uint8 (H, W) is what the last frame with depth said of its pixels' heights, valid until the next one, and
+    ``reader`` what single pixels mean.
     """
 
     def __init__(self, config: CostmapConfig, label_set: LabelSet, floor: FloorTracker | None = None) -> None:
@@ -44,7 +47,8 @@ class SemanticCostmap:
         self._label_set = label_set
         self._table = MeaningTable.of(label_set)
         self._projector = PointProjector(self._table, config)
-        reader = self._projector.reader
+        self.reader = reader = self._projector.reader
+        self.levels = np.zeros((0, 0), np.uint8)
         self._free = label_set.nav_table("free")
         self._follower = GroundFollower(reader, self._free | label_set.nav_table("caution"), config)
         self._filler, self._drops = GroundFiller(reader, config), DropFinder(reader, self._free, config)
@@ -101,6 +105,7 @@ class SemanticCostmap:
                 return self.config.without_depth == PROJECT and self._assume(segmentation, view, corner, seen)
             surface = self._follower.follow(segmentation, depth, view)
             evidence = self._read(segmentation, depth, view, surface)
+            self.levels = evidence.levels
             if not evidence.ranks.any():
                 return False
             self._memory.move_to(corner)
