@@ -52,11 +52,16 @@ OUTPUTS = {
     "~/confidence": "Probability of that class, mono8, 255 = certain. While subscribed.",
     "~/color": "The labels' colours over the RGB image, rgb8. While subscribed.",
     "~/camera_info": "Intrinsics of the label image. While subscribed.",
+    "~/points": "The point of each pixel of the label image, organised; NaN where nothing was measured. While "
+    "subscribed.",
+    "~/obstacles": "What stands in the way, with label and confidence, see [Nav2](nav2.md). While subscribed.",
+    "~/ground": "What is passable, the same.",
+    "~/scan": "How far the first lethal cell of the map is in each direction, from the base. While subscribed.",
     "~/costmap": "Where the robot can drive, see [costmap](costmap.md). While subscribed, at 5 Hz or more.",
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
-WHERE_INSTALLED = ("bond",)
+WHERE_INSTALLED = ("bond", "~/label_info", "~/speed_mask_info")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def page() -> str:
         _topics(publishers, OUTPUTS),
         "Images carry the stamp and frame of the RGB image they were made from; where RGB is missing, the stamp of the "
         "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
-        "bond/msg/Status on `bond`, see [costmap](costmap.md).",
+        "bond/msg/Status on `bond`, see [costmap](costmap.md). Where `vision_msgs` is installed, "
+        "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local).",
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",

@@ -59,7 +59,8 @@ def add(nouns: Subparsers) -> None:
         type=names,
         default=(),
         metavar="A,B",
-        help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, costmap",
+        help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, camera_info, "
+        "costmap, points, obstacles, ground, scan",
     )
     spoilt = parser.add_argument_group("robustness")
     spoilt.add_argument(

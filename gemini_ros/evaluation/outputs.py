@@ -11,9 +11,11 @@ from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import overlay
 from gemini_ros.pipeline.bag_walk import Result
-from gemini_ros.pipeline.settings import NODE
+from gemini_ros.pipeline.nav_outputs import OutputSize
+from gemini_ros.pipeline.settings import DEFAULTS, NODE, Settings
 
-OUTPUTS = ("labels", "confidence", "color", "costmap")
+_OF_NAV = ("obstacles", "ground", "scan")
+OUTPUTS = ("labels", "confidence", "color", "camera_info", "costmap", "points", *_OF_NAV)
 
 
 def outputs_path(bag: str | Path, out: str | Path) -> Path:
@@ -33,10 +35,11 @@ class OutputBag:
     Raises ``ValueError`` for an output that does not exist.
     """
 
-    def __init__(self, path: Path, label_set: LabelSet, wanted: Collection[str]) -> None:
+    def __init__(self, path: Path, label_set: LabelSet, wanted: Collection[str], settings: Settings = DEFAULTS) -> None:
         if unknown := [name for name in wanted if name not in OUTPUTS]:
             raise ValueError(f"outputs {', '.join(unknown)}: expected some of {', '.join(OUTPUTS)}")
         self._label_set, self._wanted = label_set, frozenset(wanted)
+        self._size, self._base_frame = OutputSize(settings.output_size), settings.base_frame
         self._bag = BagWriter(path, transient_local=[topic_of("costmap")])
 
     def __enter__(self) -> OutputBag:
@@ -49,20 +52,35 @@ class OutputBag:
 
     def add(self, result: Result) -> None:
         """Write the outputs of a frame, received when the frame was complete."""
-        frame, segmentation, occupancy = result.frame, result.segmentation, result.occupancy
+        frame, occupancy = result.frame, result.occupancy
+        segmentation = self._size.segmentation(result.segmentation)
         head = frame.stamp_ns, frame.frame_id
         if "labels" in self._wanted:
             self._write("labels", messages.image(segmentation.labels, "mono8", *head), result)
         if "confidence" in self._wanted:
             self._write("confidence", messages.image(segmentation.confidence, "mono8", *head), result)
         if "color" in self._wanted:
-            colors = overlay(frame, segmentation.labels, self._label_set)
+            colors = overlay(frame, result.segmentation.labels, self._label_set)
             self._write("color", messages.image(colors, "rgb8", *head), result)
         if "costmap" in self._wanted:
             self._write("costmap", messages.occupancy_grid(occupancy, result.map_frame), result)
+        if "camera_info" in self._wanted and (camera := self._size.intrinsics(frame)) is not None:
+            self._write("camera_info", messages.camera_info(camera, *head), result)
+        if "points" in self._wanted and (points := self._size.points(frame)) is not None:
+            self._write("points", messages.point_cloud(points, *head), result)
+        for name, cloud in vars(result.clouds).items() if result.clouds is not None else ():
+            if name in self._wanted:
+                self._write(name, messages.point_cloud(cloud, *head), result)
+        if "scan" in self._wanted and result.scan is not None:
+            self._write("scan", messages.laser_scan(result.scan, frame.stamp_ns, self._base_frame), result)
 
     def _write(self, name: str, message: object, result: Result) -> None:
         self._bag.write(topic_of(name), message, result.now_ns)
+
+
+def need_nav(wanted: Collection[str]) -> bool:
+    """Whether the outputs ``wanted`` need clouds or the scan."""
+    return not set(_OF_NAV).isdisjoint(wanted)
 
 
 def topic_of(name: str) -> str:

@@ -22,7 +22,7 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.conditions import Conditions, TimeRange
-from gemini_ros.evaluation.outputs import OutputBag, bag_stem, outputs_path
+from gemini_ros.evaluation.outputs import OutputBag, bag_stem, need_nav, outputs_path
 from gemini_ros.evaluation.pictures import camera_cone
 from gemini_ros.evaluation.recorder import FrameRecorder
 from gemini_ros.evaluation.robustness import RobustnessOptions, RobustnessRecorder
@@ -45,7 +45,7 @@ _NOTES_KEPT = 20
 class Job:
     """How bags are evaluated, the same for each of them.
 
-    ``write`` names outputs of the node (``labels``, ``confidence``, ``color``, ``costmap``) to keep as a bag, under its
+    ``write`` names outputs of the node (``evaluation.outputs.OUTPUTS``) to keep as a bag, under its
     topics and stamps. ``threads`` limits the CPU. ``backend`` runs the network: scores are to be the same on every
     machine, so that by default no measurement decides it. ``truth_map`` brings truth of another label set to the
     model's classes. ``conditions``: topics and ranges of time that frames are told apart by. ``camera`` and ``topics``
@@ -158,7 +158,7 @@ def examine(
         reader = stack.enter_context(BagReader(bag))
         sha256 = sha256 or sha256_of(bag)
         label_set = label_set_for(segmenter.info, job.settings)
-        run = BagRun(reader, segmenter, label_set, job.settings, job.choice)
+        run = BagRun(reader, segmenter, label_set, job.settings, job.choice, nav=need_nav(job.write))
         topics = run.walk.topics
         say(topic_lines(reader, topics, job.settings))
         images = LabelImages(reader, topics.labels) if topics.labels else None
@@ -171,7 +171,11 @@ def examine(
             if job.robustness
             else None
         )
-        outputs = stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write)) if job.write else None
+        outputs = (
+            stack.enter_context(OutputBag(outputs_path(bag, out), label_set, job.write, job.settings))
+            if job.write
+            else None
+        )
         sampled = MomentChoice(
             [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)],
             returns=True,

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose
 from nav_msgs.msg import MapMetaData, OccupancyGrid
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from gemini_ros.core.clouds import POINT, XYZ
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.scan import Scan
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.lens import POLYNOMIALS, Lens
 
@@ -70,6 +72,47 @@ def occupancy_message(occupancy: Occupancy, frame_id: str) -> OccupancyGrid:
     )
     message = OccupancyGrid(header=Header(stamp=stamp, frame_id=frame_id), info=info)
     message.data = _array("b", occupancy.data)
+    return message
+
+
+_FIELD_TYPES = {"<f4": PointField.FLOAT32, "|u1": PointField.UINT8}
+FIELDS = {
+    kind: [
+        PointField(name=name, offset=kind.fields[name][1], datatype=_FIELD_TYPES[kind[name].str], count=1)
+        for name in kind.names or ()
+    ]
+    for kind in (POINT, XYZ)
+    if kind.fields
+}
+
+
+def cloud_message(points: np.ndarray, head: Header) -> PointCloud2:
+    """sensor_msgs/PointCloud2 of ``POINT`` (n,), or organised of float32 (H, W, 3), where NaN is no point."""
+    kind = POINT if points.dtype == POINT else XYZ
+    height, width = (1, len(points)) if kind is POINT else points.shape[:2]
+    message = PointCloud2(
+        header=head,
+        height=height,
+        width=width,
+        fields=FIELDS[kind],
+        point_step=kind.itemsize,
+        row_step=width * kind.itemsize,
+        is_dense=kind is POINT,
+    )
+    message.data = _array("B", points)
+    return message
+
+
+def scan_message(scan: Scan, head: Header) -> LaserScan:
+    """sensor_msgs/LaserScan; NaN is unknown, and infinite is clear up to ``range_max``."""
+    message = LaserScan(
+        header=head,
+        angle_min=scan.angle_min,
+        angle_max=scan.angle_min + (len(scan.ranges) - 1) * scan.angle_increment,
+        angle_increment=scan.angle_increment,
+        range_max=scan.range_max,
+    )
+    message.ranges = _array("f", scan.ranges)
     return message
 
 

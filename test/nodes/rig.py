@@ -26,7 +26,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from gemini_ros.core import registration
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
@@ -49,6 +49,10 @@ OUTPUTS = {
     "color": Image,
     "camera_info": CameraInfo,
     "costmap": OccupancyGrid,
+    "obstacles": PointCloud2,
+    "ground": PointCloud2,
+    "points": PointCloud2,
+    "scan": LaserScan,
 }
 TIMEOUT_S = 30.0
 

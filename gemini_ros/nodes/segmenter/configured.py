@@ -21,6 +21,7 @@ from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
 from gemini_ros.nodes.segmenter.pose import OdometryPose, pose_source
 from gemini_ros.pipeline.mapping import Mapper
+from gemini_ros.pipeline.nav_outputs import NavOutputs
 from gemini_ros.pipeline.settings import (
     Settings,
     label_set_for,
@@ -51,11 +52,12 @@ class Configured:
             node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
-        self.outputs = Outputs(node, label_set)
+        self.outputs = Outputs(node, label_set, settings)
         self.poses: OdometryPose = pose_source(
             node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps
         )
         self.costmap = Mapper(settings.costmap, label_set, self.poses)
+        self.nav = NavOutputs(self.costmap, settings)
         self.loader: ModelLoader | None = None
         self.load()
 
@@ -66,6 +68,7 @@ class Configured:
 
     def _warm_up(self) -> None:
         self.costmap.warm_up()
+        self.nav.warm_up()
         registration.warm_up()
 
     def learn_grid(self, size: tuple[int, int]) -> None:

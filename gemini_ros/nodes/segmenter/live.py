@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rclpy.node import Node
 
+from gemini_ros.core.frames import Frame
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.costmap_topic import CostmapTopic
@@ -24,10 +25,12 @@ from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.pose import OdometryPose
 from gemini_ros.nodes.throttled_log import ThrottledLog
+from gemini_ros.pipeline.clock import Seen
 from gemini_ros.pipeline.frame import Failed, FramePipeline, Segmented
 from gemini_ros.pipeline.in_order import InOrder
 from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
+from gemini_ros.pipeline.nav_outputs import NavOutputs
 from gemini_ros.pipeline.settings import Settings
 from gemini_ros.pipeline.slot import NewestSlot
 from gemini_ros.pipeline.statistics import StageTimer
@@ -70,6 +73,7 @@ class LivePipeline:
         costmap: Mapper,
         poses: OdometryPose,
         outputs: Outputs,
+        nav: NavOutputs,
     ) -> None:
         self.now = NodeTime(node.get_clock())
         self.required = required
@@ -84,7 +88,7 @@ class LivePipeline:
             for stream in self._intake.streams
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
-        self._costmap, self._poses, self._outputs = costmap, poses, outputs
+        self._costmap, self._poses, self._outputs, self.nav = costmap, poses, outputs, nav
         self._node = node
         self._logger = node.get_logger()
         self._throttled = ThrottledLog(self._logger)
@@ -220,7 +224,8 @@ class LivePipeline:
         timer, frame = segmented.timer, segmented.frame
         timer.add("queue", time.monotonic_ns() - done.at_ns)
         with timer.stage("publish"):
-            self._outputs.publish_images(frame, segmented.segmentation)
+            in_time = not self.nav.late(segmented.seen, self.now())
+            self._outputs.publish_images(frame, segmented.segmentation, in_time=in_time)
         self.frames.published()
         # A pose comes later than the image it belongs to: that is waiting, no work.
         if frame.depth is not None:
@@ -228,12 +233,23 @@ class LivePipeline:
                 self._poses.wait(segmented.seen.time_ns)
         self.frames.map(segmented, self.now())
         with timer.stage("publish"):
+            self._publish_for_nav(frame, segmented.seen)
             self.costmap_topic.publish(segmented.seen)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
         last = _last(done.match)
         before_ns = sum(item.decode_ns for item in _images(done.match) if item is not last)
         timer.add("total", time.monotonic_ns() - last.received_ns + before_ns)
         self.latencies.record_frame(timer.timings_ns)
+
+    def _publish_for_nav(self, frame: Frame, seen: Seen) -> None:
+        """Clouds and scan, for whom it may concern, of a frame that tells what is in the way."""
+        outputs, nav = self._outputs, self.nav
+        if self.costmap_topic.clock_stands or not nav.tells(seen, self.now()):
+            return
+        if outputs.clouds_wanted:
+            outputs.publish_clouds(nav.clouds(), frame)
+        if outputs.scan_wanted and (scan := nav.scan(seen, self.now())) is not None:
+            outputs.publish_scan(scan, seen.stamp_ns, self._costmap.base_frame)
 
 
 def _images(match: Match) -> list[Received]:

@@ -130,6 +130,7 @@ class SegmenterNode(LifecycleNode):
             configured.costmap,
             configured.poses,
             configured.outputs,
+            configured.nav,
         )
         self._active_timers = [self.create_timer(_POLL_S, self._poll, clock=self._steady)]
         if (message_type := bond.installed()) is not None:

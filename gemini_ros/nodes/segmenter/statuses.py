@@ -20,6 +20,7 @@ from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.pipeline.nav_outputs import LATE
 from gemini_ros.pipeline.statistics import LatencyStatistics, Rates, Speed
 from gemini_ros.pipeline.summary import ModeChange, summarise
 
@@ -241,6 +242,8 @@ def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
             f"the stamps of the images are {behind_s:.3g} s behind the node's clock: play a bag with --clock and set "
             "use_sim_time, or synchronise the clocks of the machines",
         )
+    if late := pipeline.nav.silence.startswith(LATE) and pipeline.nav.silence:
+        faults.append(f"no clouds and no scan: {late}")
     unknown = "" if known and not costmap.fault else "unknown: "
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published, "geometry": costmap.geometry}
     return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
