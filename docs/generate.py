@@ -58,6 +58,8 @@ OUTPUTS = {
     "~/ground": "What is passable, the same.",
     "~/scan": "How far the first lethal cell of the map is in each direction, from the base. While subscribed.",
     "~/costmap": "Where the robot can drive, see [costmap](costmap.md). While subscribed, at 5 Hz or more.",
+    "~/speed_mask": "Percent of the full speed by `speed_percent` of the classes; 0 = no limit. Once a second while "
+    "subscribed.",
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
@@ -90,7 +92,8 @@ def page() -> str:
         "Images carry the stamp and frame of the RGB image they were made from; where RGB is missing, the stamp of the "
         "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
         "bond/msg/Status on `bond`, see [costmap](costmap.md). Where `vision_msgs` is installed, "
-        "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local).",
+        "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local), and where `nav2_msgs` is, "
+        "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info`.",
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",

@@ -12,14 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.clouds import CloudMaker, Clouds, organised
-from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig
+from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy
+from gemini_ros.core.costmap.forgetting import Ages
 from gemini_ros.core.costmap.scan import Scan, Scanner
+from gemini_ros.core.costmap.speed import SpeedMask
 from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
+from gemini_ros.core.labels import LabelSet
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.settings import Settings
 
 LATE = "the frame is"
+_SECOND_NS = 1_000_000_000
 
 
 class NavOutputs:
@@ -33,6 +37,9 @@ class NavOutputs:
         self._mapper, self._voxel_m, self._max_age_s = mapper, settings.voxel_m, settings.max_age_s
         self._makers: tuple[CostmapConfig, CloudMaker, Scanner] | None = None
         self._warm = False
+        self._speed: SpeedMask | None = None
+        self._speed_in: object = None
+        self._drawn_ns = 0
 
     def warm_up(self) -> None:
         """Compile (or load) the kernels."""
@@ -68,6 +75,26 @@ class NavOutputs:
         if occupancy.stamp_ns != seen.stamp_ns or frame != look.pose.frame or len(occupancy.data) != look.config.cells:
             return None
         return scanner.scan(occupancy, look.pose.robot, look.intrinsics, look.base_from_camera)
+
+    def speed(self, label_set: LabelSet, seen: Seen, ground: np.ndarray) -> Occupancy | None:
+        """The mask with the ground of a frame that ``tells``, once a second; ``None`` in between."""
+        look, stamp_ns = self._mapper.look, min(seen.time_ns, seen.receipt.clock_ns)
+        assert look is not None
+        place = look.config, look.pose.frame, tuple(self._mapper.clearings.most_common())
+        if self._speed is None or self._speed_in != place or stamp_ns < self._drawn_ns:
+            self._speed, self._speed_in, self._drawn_ns = (
+                SpeedMask(look.config, label_set),
+                place,
+                stamp_ns - _SECOND_NS,
+            )
+        if look.pose.frame == self._mapper.base_frame:
+            self._speed.clear()  # such a grid must not accumulate
+        at = Ages(stamp_ns, seen.receipt.steady_ns)
+        self._speed.take(ground, look.pose.grid_from_camera, look.pose.robot[:2], at)
+        if stamp_ns - self._drawn_ns < _SECOND_NS:
+            return None
+        self._drawn_ns = stamp_ns
+        return self._speed.draw(at, seen.stamp_ns)
 
     def _made(self, config: CostmapConfig) -> tuple[CloudMaker, Scanner]:
         if self._makers is None or self._makers[0] != config:

@@ -53,6 +53,7 @@ OUTPUTS = {
     "ground": PointCloud2,
     "points": PointCloud2,
     "scan": LaserScan,
+    "speed_mask": OccupancyGrid,
 }
 TIMEOUT_S = 30.0
 
@@ -105,7 +106,7 @@ class Robot:
                 OUTPUTS[name],
                 f"segmenter/{name}",
                 self.heard[name].append,
-                LATCHED_QOS if name == "costmap" else QoSProfile(depth=50),
+                LATCHED_QOS if OUTPUTS[name] is OccupancyGrid else QoSProfile(depth=50),
             )
             for name in listen
         }

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemini_ros.nodes.segmenter import label_info
+from gemini_ros.nodes.segmenter import label_info, speed_topic
 from gemini_ros.nodes.segmenter.label_info import LabelInfoTopic
 from test.conftest import private_domain
 from test.core.costmap.scene import LABELS
 from test.nodes.rig import FRAME, Robot, image, live_node, robot
 
-NAMES = ("labels", "confidence", "camera_info", "points", "obstacles", "ground", "scan", "costmap")
-STAMPED = NAMES[:-1]
+NAMES = ("labels", "confidence", "camera_info", "points", "obstacles", "ground", "scan", "costmap", "speed_mask")
+STAMPED = NAMES[:-2]
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +166,28 @@ def test_label_info_has_the_fields_of_the_definition_and_every_class(monkeypatch
     monkeypatch.setattr(label_info, "installed", lambda: None)
     LabelInfoTopic(node, LABELS, 0.5).close()
     assert len(kept) == 1
+
+
+# nav2_msgs/msg/CostmapFilterInfo; not every version has a header.
+@pytest.mark.parametrize("fields", [[], ["header"]])
+def test_filter_info_says_that_the_mask_is_in_percent(monkeypatch, fields):
+    fields = [*fields, "type", "filter_mask_topic", "base", "multiplier"]
+    assert [field.name for field in dataclasses.fields(speed_topic.FilterInfo)] == fields[-4:]
+    kept: list[Any] = []
+
+    class Info(SimpleNamespace):
+        @staticmethod
+        def get_fields_and_field_types() -> dict[str, str]:
+            return dict.fromkeys(fields, "")
+
+    monkeypatch.setattr(speed_topic, "installed", lambda: Info)
+    clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=lambda: label_info.Header().stamp))
+    node: Any = SimpleNamespace(
+        create_publisher=lambda *_: SimpleNamespace(publish=kept.append),
+        get_clock=lambda: clock,
+        resolve_topic_name=lambda name: name.replace("~", "/segmenter"),
+    )
+    speed_topic.SpeedTopic(node)
+    assert sorted(vars(kept[0])) == sorted(fields)
+    assert (kept[0].type, kept[0].base, kept[0].multiplier) == (1, 0.0, 1.0)
+    assert kept[0].filter_mask_topic == "/segmenter/speed_mask"

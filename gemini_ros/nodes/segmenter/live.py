@@ -242,12 +242,17 @@ class LivePipeline:
         self.latencies.record_frame(timer.timings_ns)
 
     def _publish_for_nav(self, frame: Frame, seen: Seen) -> None:
-        """Clouds and scan, for whom it may concern, of a frame that tells what is in the way."""
+        """Clouds, scan and speed mask, for whom it may concern, of a frame that tells what is in the way."""
         outputs, nav = self._outputs, self.nav
         if self.costmap_topic.clock_stands or not nav.tells(seen, self.now()):
             return
-        if outputs.clouds_wanted:
-            outputs.publish_clouds(nav.clouds(), frame)
+        clouds = nav.clouds() if outputs.clouds_wanted or outputs.speed.wanted else None
+        if clouds is not None:
+            outputs.publish_clouds(clouds, frame)
+        if clouds is not None and outputs.speed.wanted:
+            mask = nav.speed(outputs.label_set, seen, clouds.ground)
+            if mask is not None:
+                outputs.speed.publish(mask, self._costmap.frame)
         if outputs.scan_wanted and (scan := nav.scan(seen, self.now())) is not None:
             outputs.publish_scan(scan, seen.stamp_ns, self._costmap.base_frame)
 

@@ -22,6 +22,7 @@ from gemini_ros.nodes.messages import (
     scan_message,
 )
 from gemini_ros.nodes.segmenter.label_info import LabelInfoTopic
+from gemini_ros.nodes.segmenter.speed_topic import SpeedTopic
 from gemini_ros.pipeline.nav_outputs import OutputSize
 from gemini_ros.pipeline.settings import Settings
 
@@ -33,7 +34,7 @@ class Outputs:
     """The publishers, from configuration to clean-up. Images leave from the worker's thread."""
 
     def __init__(self, node: Node, label_set: LabelSet, settings: Settings) -> None:
-        self._node, self._label_set = node, label_set
+        self._node, self.label_set = node, label_set
         self._size = OutputSize(settings.output_size)
         self._labels = node.create_publisher(Image, "~/labels", _IMAGE_QOS)
         self._confidence = node.create_publisher(Image, "~/confidence", _IMAGE_QOS)
@@ -45,6 +46,7 @@ class Outputs:
             for name in ("obstacles", "ground", "points")
         }
         self._scan = node.create_publisher(LaserScan, "~/scan", _IMAGE_QOS)
+        self.speed = SpeedTopic(node)
         self._label_info = LabelInfoTopic(node, label_set, settings.costmap.min_confidence)
 
     def publish_images(self, frame: Frame, segmentation: Segmentation, *, in_time: bool = True) -> None:
@@ -59,7 +61,7 @@ class Outputs:
         if in_time and points.get_subscription_count() and (made := size.points(frame)) is not None:
             points.publish(cloud_message(made, head))
         if self._color.get_subscription_count():
-            self._color.publish(image_message(overlay(frame, segmentation.labels, self._label_set), head))
+            self._color.publish(image_message(overlay(frame, segmentation.labels, self.label_set), head))
         if (camera := size.intrinsics(frame)) is not None and self._camera_info.get_subscription_count():
             self._camera_info.publish(camera_info_message(camera, head))
 
@@ -92,3 +94,4 @@ class Outputs:
         for publisher in (*images, self._costmap, *self._clouds.values(), self._scan):
             self._node.destroy_publisher(publisher)
         self._label_info.close()
+        self.speed.close()
