@@ -30,7 +30,12 @@ from gemini_ros.pipeline.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"
-LAUNCH_FILES = ("launch/segmenter.launch.py", "launch/multi_camera.launch.py", "launch/replay.launch.py")
+LAUNCH_FILES = (
+    "launch/segmenter.launch.py",
+    "launch/multi_camera.launch.py",
+    "launch/replay.launch.py",
+    "launch/nav2_example.launch.py",
+)
 NODE = "/segmenter/"
 # Every stream there is: two by the model, depth for the geometry beside them.
 STREAMS = ["rgb", "thermal", "depth"]
