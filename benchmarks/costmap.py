@@ -1,4 +1,5 @@
-"""What the costmap costs per frame on one thread: the numba kernel against the numpy path, alternating in one run.
+"""What the costmap costs per frame on one thread, and clouds and scan beside it: the numba kernels against the numpy
+paths, alternating in one run.
 
     python benchmarks/costmap.py [--size 640x480] [--frames 200] [--json FILE]
 
@@ -19,10 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy loads a BLAS
 
 import numpy as np
 
+from gemini_ros.core.clouds import CloudMaker
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
+from gemini_ros.core.costmap.scan import Scanner
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.transforms import Matrix, camera_in_base, from_xyz_rpy
+from gemini_ros.pipeline.settings import DEFAULTS
 
 BASE_FROM_CAMERA = camera_in_base([0.2, 0.0, 0.6, 0.0, 0.15, 0.0])
 PERIOD_NS = 100_000_000
@@ -43,6 +47,9 @@ def main() -> None:
     print(f"update + render, {options.size}, {options.frames} frames, one thread, median ms of CPU")
     for name in ("numpy", "numba"):
         print(f"  {name:6s} {result[f'{name}_ms']:.2f}" if result[f"{name}_ms"] else f"  {name:6s} not installed")
+    for part in ("clouds", "scan"):
+        spent = (f"{name} {result[f'{part}_{name}_ms']:.2f}" for name in ("numpy", "numba") if result["numba_ms"])
+        print(f"  {part:6s} {', '.join(spent)}")
     if result["ratio"]:
         print(f"  numpy / numba {result['ratio']:.2f}; first load of the kernel {result['warm_up_ms']:.0f} ms")
     if options.json:
@@ -59,22 +66,51 @@ def measure(width: int, height: int, frames: int) -> dict[str, float | None]:
         del maps["numba"]
     warm_up_ms = 1e3 * (time.perf_counter() - start)
     times: dict[str, list[float]] = {name: [] for name in maps}
+    nav = {name: Nav(costmap, numba=name == "numba") for name, costmap in maps.items()}
     for frame in range(frames):
         pose = from_xyz_rpy(0.03 * frame, 0, 0, 0, 0, 0.01 * frame)
         drawn = []
         for name, costmap in maps.items():
             times[name].append(timed(lambda: step(costmap, segmentation, depth, intrinsics, pose, frame)))  # noqa: B023
             drawn.append(costmap.render(frame * PERIOD_NS, (pose[0, 3], pose[1, 3])).data)
+            nav[name].step(segmentation, depth, intrinsics, pose, frame)
         if not all(np.array_equal(drawn[0], other) for other in drawn[1:]):
             raise SystemExit(f"frame {frame}: the maps of {' and '.join(maps)} differ")
+    parts = {
+        f"{part}_{name}_ms": 1e3 * float(np.median(spent))
+        for name, of in nav.items()
+        for part, spent in of.times.items()
+    }
     medians = {f"{name}_ms": 1e3 * float(np.median(spent)) for name, spent in times.items()}
     numba_ms = medians.get("numba_ms")
     return {
+        **parts,
         "numpy_ms": medians["numpy_ms"],
         "numba_ms": numba_ms,
         "ratio": medians["numpy_ms"] / numba_ms if numba_ms else None,
         "warm_up_ms": warm_up_ms if numba_ms else None,
     }
+
+
+class Nav:
+    """Clouds and scan of each frame, with their times in seconds."""
+
+    def __init__(self, costmap: SemanticCostmap, numba: bool) -> None:
+        self._costmap, config = costmap, costmap.config
+        self._clouds, self._scanner = CloudMaker(DEFAULTS.voxel_m, config.range_m), Scanner(config)
+        self.times: dict[str, list[float]] = {"clouds": [], "scan": []}
+        if numba:
+            self._clouds.warm_up()
+            self._scanner.warm_up()
+
+    def step(
+        self, segmentation: Segmentation, depth: np.ndarray, intrinsics: Intrinsics, pose: Matrix, frame: int
+    ) -> None:
+        costmap, robot = self._costmap, (pose[0, 3], pose[1, 3], 0.01 * frame)
+        occupancy = costmap.render(frame * PERIOD_NS, robot[:2])
+        images = segmentation, depth, costmap.levels, intrinsics, costmap.reader
+        self.times["clouds"].append(timed(lambda: self._clouds.make(*images)))
+        self.times["scan"].append(timed(lambda: self._scanner.scan(occupancy, robot, intrinsics, BASE_FROM_CAMERA)))
 
 
 def step(
@@ -89,7 +125,7 @@ def step(
     costmap.render(frame * PERIOD_NS, (pose[0, 3], pose[1, 3]))
 
 
-def timed(call: Callable[[], None]) -> float:
+def timed(call: Callable[[], object]) -> float:
     """Seconds of CPU this thread spent: other work on the machine does not count."""
     start = time.thread_time()
     call()
