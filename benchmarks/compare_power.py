@@ -33,6 +33,7 @@ from gemini_ros.evaluation.pipeline import Job
 from gemini_ros.evaluation.results import label_set_of
 from gemini_ros.evaluation.scores import ScoreReader, Selection, TallyForm, Values
 from gemini_ros.evaluation.store import Store
+from gemini_ros.evaluation.truth import read_truth_map
 
 LIGHTS = ("day", "dim", "dark", "fading")
 POINTS = -0.007
@@ -42,11 +43,13 @@ Interval = Callable[[Values, Values, TallyForm], "tuple[float, float] | None"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("bags", nargs="*", type=Path, help="bags of the pool (default: simulated drives)")
+    parser.add_argument("--map", type=Path, help="map of their truth, as for `gemini-ros evaluate`")
     parser.add_argument(
         "--pool", type=Path, required=True, help="folder of bags and results, made where it is not there"
     )
     parser.add_argument("--model", default="warehouse_rgbd_nano")
-    parser.add_argument("--bags", type=int, default=40, help="in the pool (default 40)")
+    parser.add_argument("--drives", type=int, default=40, help="simulated for the pool (default 40)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each bag (default 1.5)")
     parser.add_argument("--size", type=size, default=(160, 120), metavar="WIDTHxHEIGHT", help="of it (default 160x120)")
     parser.add_argument(
@@ -81,8 +84,8 @@ def make_pool(args: argparse.Namespace) -> dict[str, Path]:
     """The stores of the pool's bags with the three models."""
     from gemini_ros.simulation.drive_bag import write_drive_bag
 
-    bags = []
-    for i in range(args.bags):
+    bags = list(args.bags)
+    for i in range(0 if bags else args.drives):
         bags.append(args.pool / f"bags/drive{i:03d}.mcap")
         if not bags[-1].exists():
             light = LIGHTS[i % len(LIGHTS)]
@@ -93,7 +96,9 @@ def make_pool(args: argparse.Namespace) -> dict[str, Path]:
         models[name] = args.pool / f"{name}.onnx"
         if not models[name].exists():
             write_changed(model, models[name], noise)
-    return {name: evaluate_many(bags, Job(path), args.pool / name, say=print_last) for name, path in models.items()}
+    truth_map = read_truth_map(args.map) if args.map else None
+    jobs = {name: Job(path, truth_map=truth_map) for name, path in models.items()}
+    return {name: evaluate_many(bags, job, args.pool / name, say=print_last) for name, job in jobs.items()}
 
 
 def print_last(lines: list[str]) -> None:
