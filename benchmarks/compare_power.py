@@ -196,7 +196,7 @@ def rates(
         cases = {"worse": (a, b), "equal": (a, equal[bags]), "shuffled": (np.where(swap, b, a), np.where(swap, a, b))}
         for case, (one, two) in cases.items():
             for test, interval in TESTS.items():
-                low, high = interval(one, two, form) or (-1.0, 1.0)
+                low, high = map(float, interval(one, two, form) or (-1.0, 1.0))
                 counts = found[test][case]
                 counts["found_worse"] += high < 0
                 counts["found_better"] += low > 0
@@ -206,7 +206,7 @@ def rates(
                     gate[case] += not low >= -0.005  # --fail-if "miou<-0.5"
         p = {name: each.p for name, each in paired_differences(*cases["equal"], form.of).items() if each.p is not None}
         of_classes = holm({name: value for name, value in p.items() if name.startswith("iou.")})
-        alarms_of_classes += any(value < 0.05 for value in of_classes.values())
+        alarms_of_classes += any(bool(value < 0.05) for value in of_classes.values())
     return {"draws": draws, "bags": drawn, **found, "exit_status_1": gate, "alarms_of_classes_equal": alarms_of_classes}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def test_the_worse_model_is_moved_to_seven_tenths_of_a_point(pool):
 def test_draws_are_counted(pool):
     form, first, worse = pool
     found = rates(form, first, first, moved(first, worse, form, -0.007), draws=4, drawn=12, seed=1)
+    assert json.loads(json.dumps(found)) == found
     for test in ("sign_flip", "bootstrap_t", "percentile"):
         assert found[test]["worse"]["found_worse"] == 4 and found[test]["equal"]["found_worse"] == 0
     assert found["exit_status_1"]["worse"] == 4 and found["exit_status_1"]["equal"] == 0
