@@ -97,7 +97,7 @@ def test_merged_results_have_their_page(out: Path, tmp_path: Path):
     [
         "UPDATE pictures SET image = 'text'",
         "UPDATE pictures SET image = x'00'",
-        "UPDATE modes SET mode = 7",
+        "UPDATE modes SET mode = x'07'",
         "UPDATE frames SET receipt_ns = 'soon'",
         "DELETE FROM run WHERE key = 'licence'",
     ],
