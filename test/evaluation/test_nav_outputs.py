@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def test_a_bag_gives_what_the_node_gives(tmp_path):
     )
     settings = make_settings({"outputs.size": "48x32", "missing.timeout_s": 0.15})
     evaluate_bag(bag, RGBD, tmp_path / "out", settings, write=NAMES)
-    found: dict[str, dict[int, object]] = {name: {} for name in NAMES}
+    found: dict[str, dict[int, Any]] = {name: {} for name in NAMES}
     with BagReader(tmp_path / "out/d.outputs.mcap") as reader:
         for stored in reader.messages([f"/segmenter/{name}" for name in NAMES]):
             message = reader.deserialize(stored)
