@@ -101,15 +101,17 @@ def test_a_source_that_is_killed_leaves_silence_and_an_unknown_map(running: Robo
     with subprocess.Popen([sys.executable, "-c", program]) as camera:
         try:
             seen = len(r.heard["scan"])
-            r.until(lambda: len(r.heard["scan"]) > seen + 10)
+            r.until(lambda: len(r.heard["scan"]) > seen + 5, timeout_s=120.0)
         finally:
             camera.kill()
+        killed = r.now()
         camera.wait()
-        r.spin(0.3)
+        # What a busy listener takes from its queue late was sent before.
+        for seconds in (0.3, 0.7):
+            r.spin(seconds)
+            assert all(max(stamps(r, name)) <= killed for name in ("obstacles", "ground", "scan", "points"))
         counts = {name: len(r.heard[name]) for name in ("obstacles", "ground", "scan", "points")}
-        r.spin(0.7)
-        assert {name: len(r.heard[name]) for name in counts} == counts
-        r.until(lambda: max(r.heard["costmap"][-1].data) < 0, timeout_s=3.0)
+        r.until(lambda: max(r.heard["costmap"][-1].data) < 0, timeout_s=10.0)
         assert {name: len(r.heard[name]) for name in counts} == counts
 
 
