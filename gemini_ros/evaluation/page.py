@@ -313,22 +313,25 @@ class _Reader:
         return f"mostly {names[truth]} called {called} ({percent(share)} of the image)"
 
     def configuration(self) -> Section:
-        run, facts = self.data["run"], []
-        label_set = run["label_set"]
-        facts += [
-            ("model", run["model"]),
-            ("model SHA-256", run["model_sha256"]),
-            ("licence", run["licence"]),
-            ("commercial use", run["commercial_use"]),
-            ("label set", f"{label_set['name']}, {counted(len(label_set['classes']), 'class', 'classes')}"),
-            ("backend", f"{run['backend']}, threads {run['threads']}"),
-            ("gemini_ros", run["version"]),
-            ("topics", _flat(run["topics"])),
-            ("truth map", "none" if run["truth_map"] is None else _flat(run["truth_map"])),
-            ("changed parameters", _changed(run["parameters"])),
+        run, label_set = self.data["run"], self.label_set
+
+        def said(key: str) -> str:
+            return str(run.get(key, "not said"))
+
+        facts = [
+            ("model", said("model")),
+            ("model SHA-256", said("model_sha256")),
+            ("licence", said("licence")),
+            ("commercial use", said("commercial_use")),
+            ("label set", f"{label_set.name}, {counted(len(label_set), 'class', 'classes')}"),
+            ("backend", f"{said('backend')}, threads {said('threads')}"),
+            ("gemini_ros", said("version")),
+            ("topics", _flat(run.get("topics", {}))),
+            ("truth map", _flat(run.get("truth_map") or {})),
+            ("changed parameters", _changed(run.get("parameters", {}))),
         ]
         detail = [(f"{name} SHA-256", bag["sha256"]) for name, bag in self.data["bags"].items()]
-        detail += list(_leaves(run["parameters"]))
+        detail += list(_leaves(run.get("parameters", {})))
         return Facts("Configuration", facts=facts, detail=detail)
 
 
@@ -402,4 +405,4 @@ def _leaves(data: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _flat(data: Any) -> str:
-    return ", ".join(f"{name} {value}" for name, value in _leaves(data)) or "none"
+    return ", ".join(f"{name} {value}" for name, value in _leaves(data) if value != "null") or "none"

@@ -99,7 +99,6 @@ def test_merged_results_have_their_page(out: Path, tmp_path: Path):
         "UPDATE pictures SET image = x'00'",
         "UPDATE modes SET mode = x'07'",
         "UPDATE frames SET receipt_ns = 'soon'",
-        "DELETE FROM run WHERE key = 'licence'",
     ],
 )
 def test_a_store_of_a_stranger_is_refused_in_one_line(out: Path, tmp_path: Path, change: str, capsys):
