@@ -33,6 +33,7 @@ Image = npt.NDArray[np.float32]
 _kernels = NUMPY
 _PROBES = 32  # pixels along each side of the image that are looked along
 _DEPTHS_M = (0.5, 1.0, 2.0, 4.0, 8.0)
+_NONE = np.empty((0, 0), np.float32)
 _SAME_PLACE_M = 1e-4
 """Two cameras nearer than this see everything in the same directions."""
 
@@ -88,11 +89,13 @@ class Projection:
         self._offset = offset.astype(np.float32)
         self._columns, self._rows = _turned_rays(source, rotation)
         self._camera = np.array([target.fx, target.fy, target.cx, target.cy], np.float32)
-        shape = (source.height + 2, source.width + 2)
-        self.u, self.v, self.w = (np.full(shape, np.nan, np.float32) for _ in range(3))
         self._cover = np.array([target.fx / source.fx, target.fy / source.fy], np.float32)
         self.cell = math.ceil(self._cover.max()) if in_cells else 1
-        self.nearest = np.empty((-(-target.height // self.cell), -(-target.width // self.cell)), np.float32)
+        self._splats = not in_cells and bool((self._cover > 1).any())
+        shape = (source.height + 2 if in_cells or self._splats else 3, source.width + 2)
+        self.u, self.v, self.w = (np.full(shape, np.nan, np.float32) for _ in range(3))
+        shape = (-(-target.height // self.cell) + 2, -(-target.width // self.cell) + 2)
+        self.nearest = np.zeros(shape, np.float32)
 
     @property
     def kernels(self) -> Kernels:
@@ -105,14 +108,16 @@ class Projection:
         moved = max(self.target.fx, self.target.fy) * self.baseline_m
         return np.float32(1 / moved if moved else np.inf)
 
-    def project(self, depth: Image) -> None:
+    def project(self, depth: Image, nearest: bool = True) -> None:
         """``u``, ``v`` and ``w`` of the points of ``depth`` (H, W): pixels and inverse metres in the target.
 
-        They have an edge of one pixel; NaN = not seen.
+        NaN = not seen. ``nearest``: the inverse depth of the nearest point that covers each pixel, or cell, 0 where
+        none does. All have an edge of one pixel.
 
         Raises ``FrameError`` for depth of another size.
         """
         self.require_size(depth)
+        self.nearest.fill(0)
         self.kernels.project(
             np.require(depth, np.float32, ["C", "A"]),
             self._columns,
@@ -123,22 +128,18 @@ class Projection:
             self._coefficients,
             np.float32(self._widest),
             *(self.u, self.v, self.w),
+            np.float32(self.cell),
+            _NONE if self._splats or not nearest else self.nearest,
         )
+        if self._splats:
+            slack = self.parallax * np.float32(0.5)
+            self.kernels.splat(self.u, self.v, self.w, self._cover, slack, self.nearest)
 
     def require_size(self, depth: Image) -> None:
         """Raise ``FrameError`` for depth of another size than the source's."""
         if depth.shape != (self.source.height, self.source.width):
             found, size = depth.shape[::-1], (self.source.width, self.source.height)
             raise FrameError(f"depth {found[0]}x{found[1]}, expected {size[0]}x{size[1]}", "wrong_size")
-
-    def find_nearest(self) -> None:
-        """``nearest``: the inverse depth of the nearest point that covers each pixel, or cell; 0 where none does."""
-        self.nearest.fill(0)
-        points = (self.u, self.v, self.w)
-        if self.cell > 1 or (self._cover <= 1).all():
-            self.kernels.scatter(*points, np.float32(self.cell), self.nearest)
-        else:
-            self.kernels.splat(*points, self._cover, self.parallax * np.float32(0.5), self.nearest)
 
 
 def _turned_rays(camera: Intrinsics, rotation: npt.NDArray[np.float64]) -> tuple[np.ndarray, np.ndarray]:
@@ -170,8 +171,7 @@ class DepthRegistration:
         """``depth`` float32 (h, w), metres along the axis of its camera, as float32 (H, W) along that of the grid."""
         projection = self._projection
         projection.project(depth)
-        projection.find_nearest()
-        registered = np.empty_like(projection.nearest)
+        registered = np.empty((projection.target.height, projection.target.width), np.float32)
         projection.kernels.fill(projection.nearest, projection.parallax, registered)
         return registered
 
@@ -201,7 +201,6 @@ class ImageRegistration:
         depth = np.require(depth, np.float32, ["C", "A"])
         projection.kernels.bridge(depth, projection.parallax, self._bridged)
         projection.project(self._bridged)
-        projection.find_nearest()
         return self._sample(image, projection.u, projection.v, projection.w, projection.parallax)
 
     def by_plane(self, image: Image, plane_m: float) -> Image:
@@ -210,7 +209,7 @@ class ImageRegistration:
         projection = self._projection
         if self._plane is None or self._plane[0] != plane_m:
             grid = projection.source
-            projection.project(np.full((grid.height, grid.width), plane_m, np.float32))
+            projection.project(np.full((grid.height, grid.width), plane_m, np.float32), nearest=False)
             self._plane = plane_m, projection.u.copy(), projection.v.copy(), projection.w.copy()
         projection.nearest.fill(0)
         return self._sample(image, *self._plane[1:], np.float32(np.inf))

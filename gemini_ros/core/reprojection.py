@@ -39,12 +39,16 @@ _ATAN = tuple(
 )
 
 
-def _project_in_numpy(depth, columns, rows, offset, camera, model, lens, widest, u, v, w) -> None:
+def _project_in_numpy(depth, columns, rows, offset, camera, model, lens, widest, u, v, w, cell, nearest) -> None:
     """Where the points of ``depth`` (H, W) lie in another camera, and the inverse of their depth there.
 
     A point is (``columns`` (3, 1 or H, W) + ``rows`` (3, H)) x depth + ``offset`` (3,). ``camera`` fx, fy, cx, cy;
     ``lens`` coefficients (12,) of ``model``; ``widest`` the greatest square of tan(angle) that the lens takes. ``u``,
-    ``v`` and ``w`` (H + 2, W + 2) have an edge of NaN, so that every pixel has neighbours.
+    ``v`` and ``w`` (H + 2, W + 2) have an edge of NaN, so that every pixel has neighbours; where they are of three rows
+    only, nothing is kept in them.
+
+    ``nearest`` (h + 2, w + 2), also with an edge, gets the greatest inverse depth of the points in each cell of
+    ``cell`` x ``cell`` pixels; where it has no cells, none is sought.
     """
     with np.errstate(all="ignore"):
         x = (columns[0] + rows[0][:, None]) * depth + offset[0]
@@ -76,45 +80,57 @@ def _project_in_numpy(depth, columns, rows, offset, camera, model, lens, widest,
             bent = angle * (_ONE + a * (lens[0] + a * (lens[1] + a * (lens[2] + a * lens[3]))))
             factor = np.where(radius > _ZERO, bent / radius, _ONE)
             x, y = x * factor, y * factor
-        u[1:-1, 1:-1] = np.where(seen, x * camera[0] + camera[2], _NAN)
-        v[1:-1, 1:-1] = np.where(seen, y * camera[1] + camera[3], _NAN)
-        w[1:-1, 1:-1] = np.where(seen, inverse, _NAN)
+        x, y = x * camera[0] + camera[2], y * camera[1] + camera[3]
+        x, y, inverse = (np.where(seen, values, _NAN) for values in (x, y, inverse))
+        if len(u) == len(depth) + 2:
+            u[1:-1, 1:-1], v[1:-1, 1:-1], w[1:-1, 1:-1] = x, y, inverse
+        if nearest.size:
+            share, edge = _ONE / cell, _ONE + _HALF / cell
+            x, y = x * share + edge, y * share + edge
+            inside = (x >= _ONE) & (x < np.float32(nearest.shape[1] - 1))
+            inside &= (y >= _ONE) & (y < np.float32(nearest.shape[0] - 1))
+            np.maximum.at(nearest, (y[inside].astype(np.int32), x[inside].astype(np.int32)), inverse[inside])
 
 
-def _project_in_loops(depth, columns, rows, offset, camera, model, lens, widest, u, v, w) -> None:
+def _project_in_loops(depth, columns, rows, offset, camera, model, lens, widest, u, v, w, cell, nearest) -> None:
     """The same for numba. Loops over a row without a branch become vector instructions."""
     height, width = depth.shape
-    xs, ys, squares = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    squares, places = np.empty(width, np.float32), np.empty(width, np.int32)
     t_x, t_y, t_z = offset[0], offset[1], offset[2]
     fx, fy, cx, cy = camera[0], camera[1], camera[2], camera[3]
+    kept, share, edge = u.shape[0] - 2, _ONE / cell, _ONE + _HALF / cell
+    flat, side = nearest.reshape(-1), np.int32(nearest.shape[1])
+    end_x, end_y = np.float32(nearest.shape[1] - 1), np.float32(nearest.shape[0] - 1)
     for row in range(height):
         line = row if columns.shape[1] > 1 else 0
         row_x, row_y, row_z = rows[0, row], rows[1, row], rows[2, row]
         depths, column_x, column_y, column_z = depth[row], columns[0, line], columns[1, line], columns[2, line]
-        us, vs, ws = u[row + 1, 1:], v[row + 1, 1:], w[row + 1, 1:]
+        to = 1 + row % kept
+        us, vs, ws = u[to, 1:], v[to, 1:], w[to, 1:]
         for i in range(width):
-            z = (column_z[i] + row_z) * depths[i] + t_z
-            ws[i] = _ONE / z
+            inverse = _ONE / ((column_z[i] + row_z) * depths[i] + t_z)
+            ws[i] = inverse if (inverse > _ZERO) & (inverse < _NEAREST) else _NAN  # which u and v inherit
         for i in range(width):
-            xs[i] = ((column_x[i] + row_x) * depths[i] + t_x) * ws[i]
+            us[i] = ((column_x[i] + row_x) * depths[i] + t_x) * ws[i]
         for i in range(width):
-            ys[i] = ((column_y[i] + row_y) * depths[i] + t_y) * ws[i]
-        for i in range(width):
-            square = xs[i] * xs[i] + ys[i] * ys[i]
-            squares[i] = square
-            ws[i] = ws[i] if (ws[i] > _ZERO) & (ws[i] < _NEAREST) & (square <= widest) else _NAN
+            vs[i] = ((column_y[i] + row_y) * depths[i] + t_y) * ws[i]
+        if model != PINHOLE:
+            for i in range(width):
+                inverse, square = ws[i], us[i] * us[i] + vs[i] * vs[i]
+                ws[i] = inverse if square <= widest else _NAN
+                squares[i] = square if square <= widest else _NAN
         if model == POLYNOMIAL:
             k1, k2, p1, p2, k3, k4, k5, k6 = lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6], lens[7]
             s1, s2, s3, s4 = lens[8], lens[9], lens[10], lens[11]
             for i in range(width):
-                x, y, square = xs[i], ys[i], squares[i]
+                x, y, square = us[i], vs[i], squares[i]
                 above = _ONE + square * (k1 + square * (k2 + square * k3))
                 below = _ONE + square * (k4 + square * (k5 + square * k6))
                 factor = above / below
                 product = x * y
                 prism_x, prism_y = square * (s1 + s2 * square), square * (s3 + s4 * square)
-                xs[i] = x * factor + _TWO * p1 * product + p2 * (square + _TWO * x * x) + prism_x
-                ys[i] = y * factor + p1 * (square + _TWO * y * y) + _TWO * p2 * product + prism_y
+                us[i] = x * factor + _TWO * p1 * product + p2 * (square + _TWO * x * x) + prism_x
+                vs[i] = y * factor + p1 * (square + _TWO * y * y) + _TWO * p2 * product + prism_y
         elif model == EQUIDISTANT:
             k1, k2, k3, k4 = lens[0], lens[1], lens[2], lens[3]
             a0, a1, a2, a3, a4, a5, a6, a7, a8 = _ATAN
@@ -128,46 +144,25 @@ def _project_in_loops(depth, columns, rows, offset, camera, model, lens, widest,
                 angle = _RIGHT_ANGLE - small * series if radius > _ONE else small * series
                 a = angle * angle
                 bent = angle * (_ONE + a * (k1 + a * (k2 + a * (k3 + a * k4))))
-                factor = bent / radius if radius > _ZERO else _ONE
-                xs[i] *= factor
-                ys[i] *= factor
+                factor = _ONE if radius == _ZERO else bent / radius
+                us[i] *= factor
+                vs[i] *= factor
         for i in range(width):
-            us[i] = xs[i] * fx + cx if ws[i] == ws[i] else _NAN
-        for i in range(width):
-            vs[i] = ys[i] * fy + cy if ws[i] == ws[i] else _NAN
-
-
-def _scatter_in_numpy(u, v, w, cell, nearest) -> None:
-    """The greatest inverse depth of the points in each cell of ``cell`` x ``cell`` pixels, into ``nearest``."""
-    u, v, w = (values[1:-1, 1:-1] for values in (u, v, w))
-    share = _ONE / cell
-    with np.errstate(invalid="ignore"):
-        x, y = (u + _HALF) * share, (v + _HALF) * share
-        seen = (x >= _ZERO) & (x < np.float32(nearest.shape[1])) & (y >= _ZERO) & (y < np.float32(nearest.shape[0]))
-    np.maximum.at(nearest, (y[seen].astype(np.int32), x[seen].astype(np.int32)), w[seen])
-
-
-def _scatter_in_loops(u, v, w, cell, nearest) -> None:
-    """The same for numba."""
-    share = _ONE / cell
-    width, height = np.float32(nearest.shape[1]), np.float32(nearest.shape[0])
-    flat, side = nearest.reshape(-1), np.int32(nearest.shape[1])
-    columns = u.shape[1] - 2
-    places, values = np.empty(columns, np.int32), np.empty(columns, np.float32)
-    for row in range(u.shape[0] - 2):
-        us, vs, ws = u[row + 1, 1:], v[row + 1, 1:], w[row + 1, 1:]
-        for i in range(columns):
-            x, y = (us[i] + _HALF) * share, (vs[i] + _HALF) * share
-            seen = (x >= _ZERO) & (x < width) & (y >= _ZERO) & (y < height)
-            places[i] = np.int32(y if seen else _ZERO) * side + np.int32(x if seen else _ZERO)
-            values[i] = ws[i] if seen else _ZERO
-        for i in range(columns):  # without a branch: noise would make it a guess
-            known, value = flat[places[i]], values[i]
-            flat[places[i]] = value if value > known else known
+            x, y = us[i] * fx + cx, vs[i] * fy + cy
+            us[i], vs[i] = x, y
+            x, y = x * share + edge, y * share + edge
+            seen = (x >= _ONE) & (x < end_x) & (y >= _ONE) & (y < end_y)
+            x, y = x if seen else _ZERO, y if seen else _ZERO  # a corner of the edge, beside no pixel
+            places[i] = np.int32(y) * side + np.int32(x)
+        if nearest.size:
+            for i in range(width):  # without a branch: noise would make it a guess
+                place, value = np.uint32(places[i]), ws[i]
+                known = flat[place]
+                flat[place] = value if value > known else known
 
 
 def _splat_in_numpy(u, v, w, cover, slack, nearest) -> None:
-    """The greatest inverse depth of the points that cover each pixel, into ``nearest`` (h, w), which is all zero.
+    """The greatest inverse depth of the points that cover each pixel, into ``nearest`` (h + 2, w + 2), all zero.
 
     A point covers what lies between it and its neighbours, halfway, and at least one pixel; less towards a neighbour
     that is not on its surface: it is further in inverse depth than twice the one opposite and ``slack``, or further off
@@ -185,7 +180,7 @@ def _splat_in_numpy(u, v, w, cover, slack, nearest) -> None:
         slope_y = np.where(flat, _ZERO, (along_x * down_w - down_x * along_w) / area)
         x, y, inverse = (values[1:-1, 1:-1] for values in (u, v, w))
         left, right, top, bottom = np.ceil(x - left), np.floor(x + right), np.ceil(y - top), np.floor(y + bottom)
-        height, width = nearest.shape
+        height, width = nearest.shape[0] - 2, nearest.shape[1] - 2
         seen = (right >= 0) & (left < width) & (bottom >= 0) & (top < height)
     left, right, top, bottom = (edge[seen].astype(np.int64) for edge in (left, right, top, bottom))
     x, y, inverse, slope_x, slope_y = (values[seen] for values in (x, y, inverse, slope_x, slope_y))
@@ -194,7 +189,7 @@ def _splat_in_numpy(u, v, w, cover, slack, nearest) -> None:
             p, q = left + step, top + drop
             inside = (p <= right) & (q <= bottom) & (p >= 0) & (p < width) & (q >= 0) & (q < height)
             values = inverse + slope_x * (p.astype(np.float32) - x) + slope_y * (q.astype(np.float32) - y)
-            np.maximum.at(nearest, (q[inside], p[inside]), values[inside])
+            np.maximum.at(nearest, (q[inside] + 1, p[inside] + 1), values[inside])
 
 
 def _neighbours_in_numpy(u, v, w, cover, slack, axis):
@@ -229,7 +224,7 @@ def _reach_in_numpy(along, across, cover, axis):
 def _splat_in_loops(u, v, w, cover, slack, nearest) -> None:
     """The same for numba. Only the last loop over a row has a branch."""
     rows, columns = u.shape[0] - 2, u.shape[1] - 2
-    last_x, last_y = np.float32(nearest.shape[1] - 1), np.float32(nearest.shape[0] - 1)
+    last_x, last_y = np.float32(nearest.shape[1] - 3), np.float32(nearest.shape[0] - 3)
     most_x, most_y = _STRETCH * cover[0], _STRETCH * cover[1]
     edge_x, edge_y = cover[0] * _EDGE, cover[1] * _EDGE
     ends = np.empty((4, columns), np.int32)  # left, right, top, bottom
@@ -283,49 +278,41 @@ def _splat_in_loops(u, v, w, cover, slack, nearest) -> None:
             for q in range(ends[2, i], ends[3, i] + 1):
                 for p in range(ends[0, i], ends[1, i] + 1):
                     value = inverse + slope_x * (np.float32(p) - x) + slope_y * (np.float32(q) - y)
-                    if value > nearest[q, p]:
-                        nearest[q, p] = value
+                    if value > nearest[q + 1, p + 1]:
+                        nearest[q + 1, p + 1] = value
 
 
 def _fill_in_numpy(nearest, parallax, depth) -> None:
-    """``depth`` (h, w) from inverse depths, without single holes: the mean of the two pixels on either side.
+    """``depth`` (H, W) from inverse depths (H + 2, W + 2), without single holes: the mean of the pixels on either side.
 
     Only where both lie on one surface. ``parallax`` is the difference of inverse depths that moves a pixel by one. Any
     other hole is NaN.
     """
+    here, first, second = nearest[1:-1, 1:-1], nearest[:-2, 1:-1], nearest[2:, 1:-1]
     with np.errstate(all="ignore"):
-        holes = ~(nearest > _ZERO)
-        depth[:] = np.where(holes, _NAN, _ONE / nearest)
-        for axis in (0, 1):  # the pixels beside come last and win
-            inner = (slice(None), slice(1, -1)) if axis else (slice(1, -1), slice(None))
-            a, b = (nearest[:, :-2], nearest[:, 2:]) if axis else (nearest[:-2], nearest[2:])
+        over, under = np.full_like(depth, _NAN), np.ones_like(depth)
+        for a, b in ((first, second), (nearest[1:-1, :-2], nearest[1:-1, 2:])):  # the pixels beside win
             least, most = np.minimum(a, b), np.maximum(a, b)
             one = (least > _ZERO) & (most - least <= _SAME_SURFACE * least) & (most - least <= parallax)
-            fill = holes[inner] & one
-            depth[inner][fill] = (_TWO / (a + b))[fill]
+            over, under = np.where(one, _TWO, over), np.where(one, a + b, under)
+        depth[:] = np.where(here > _ZERO, _ONE, over) / np.where(here > _ZERO, here, under)
 
 
 def _fill_in_loops(nearest, parallax, depth) -> None:
-    """The same for numba."""
-    height, width = nearest.shape
+    """The same for numba. Without a branch, all of it becomes vector instructions."""
+    height, width = depth.shape
     for row in range(height):
+        above, line, below, out = nearest[row, 1:], nearest[row + 1], nearest[row + 2, 1:], depth[row]
         for i in range(width):
-            inverse = nearest[row, i]
-            depth[row, i] = _ONE / inverse if inverse > _ZERO else _NAN
-        for i in range(width):
-            if nearest[row, i] > _ZERO:
-                continue
-            for axis in range(2):
-                if axis == 0 and 0 < row < height - 1:
-                    a, b = nearest[row - 1, i], nearest[row + 1, i]
-                elif axis == 1 and 0 < i < width - 1:
-                    a, b = nearest[row, i - 1], nearest[row, i + 1]
-                else:
-                    continue
-                least, most = min(a, b), max(a, b)
-                one = (least > _ZERO) & (most - least <= _SAME_SURFACE * least) & (most - least <= parallax)
-                if one:
-                    depth[row, i] = _TWO / (a + b)
+            a, here, b = above[i], line[i + 1], below[i]
+            least, most = a if a < b else b, b if a < b else a
+            one = (least > _ZERO) & (most - least <= _SAME_SURFACE * least) & (most - least <= parallax)
+            over, under = _TWO if one else _NAN, a + b if one else _ONE
+            a, b = line[i], line[i + 2]
+            least, most = a if a < b else b, b if a < b else a
+            one = (least > _ZERO) & (most - least <= _SAME_SURFACE * least) & (most - least <= parallax)
+            over, under = _TWO if one else over, a + b if one else under
+            out[i] = (_ONE if here > _ZERO else over) / (here if here > _ZERO else under)
 
 
 def _bridge_in_numpy(depth, parallax, bridged) -> None:
@@ -352,39 +339,39 @@ def _bridge_in_loops(depth, parallax, bridged) -> None:
     """The same for numba."""
     columns = depth.shape[1]
     for row in range(depth.shape[0]):
-        last, a = -1, _ZERO
+        depths, out = depth[row], bridged[row]
+        for i in range(columns):
+            out[i] = depths[i]
+        last = -1
         for i in range(columns + 1):
-            b = a
-            if i < columns:
-                d = depth[row, i]
-                if not d > _ZERO:
-                    continue
-                bridged[row, i] = d
-                b = _ONE / d
+            if i < columns and not depths[i] > _ZERO:
+                continue
             if i - last > 1:
-                a = b if last < 0 else a
+                b = _ONE / depths[i] if i < columns else _ZERO
+                a = _ONE / depths[last] if last >= 0 else b
+                b = b if i < columns else a
                 even, far, span = abs(a - b) <= parallax, min(a, b), np.float32(i - last)
                 for k in range(last + 1, i):
                     guess = _ONE / (a + (b - a) * (np.float32(k - last) / span) if even else far)
-                    bridged[row, k] = guess if guess < _INF else _NAN
-            last, a = i, b
+                    out[k] = guess if guess < _INF else _NAN
+            last = i
 
 
 def _sample_in_numpy(image, u, v, w, cell, nearest, parallax, out) -> None:
     """``image`` (h, w) at ``u``, ``v`` between its pixels, into ``out`` (H, W); NaN outside it and where hidden.
 
-    A point is hidden where ``nearest``, of cells of ``cell`` x ``cell`` pixels, has an inverse depth that is greater by
-    more than ``parallax``.
+    A point is hidden where ``nearest``, of cells of ``cell`` x ``cell`` pixels with an edge of one cell, has an inverse
+    depth that is greater by more than ``parallax``.
     """
     height, width = image.shape
     last_x, last_y = np.float32(width - 1), np.float32(height - 1)
     u, v, w = (values[1:-1, 1:-1] for values in (u, v, w))
-    share = _ONE / cell
+    share, edge = _ONE / cell, _ONE + _HALF / cell
     with np.errstate(invalid="ignore", over="ignore"):
         inside = (u >= -_HALF) & (u <= last_x + _HALF) & (v >= -_HALF) & (v <= last_y + _HALF)
         x = np.where(inside, np.minimum(np.maximum(u, _ZERO), last_x), _ZERO)
         y = np.where(inside, np.minimum(np.maximum(v, _ZERO), last_y), _ZERO)
-        front = nearest[((y + _HALF) * share).astype(np.int32), ((x + _HALF) * share).astype(np.int32)]
+        front = nearest[(y * share + edge).astype(np.int32), (x * share + edge).astype(np.int32)]
         hidden = front - w > parallax
         left, top = x.astype(np.int32), y.astype(np.int32)
         right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
@@ -398,7 +385,7 @@ def _sample_in_loops(image, u, v, w, cell, nearest, parallax, out) -> None:
     """The same for numba."""
     last = np.uint32(image.shape[0] - 1), np.uint32(image.shape[1] - 1)
     last_x, last_y = np.float32(last[1]), np.float32(last[0])
-    share = _ONE / cell
+    share, edge = _ONE / cell, _ONE + _HALF / cell
     for row in range(out.shape[0]):
         us, vs, ws = u[row + 1, 1:], v[row + 1, 1:], w[row + 1, 1:]
         for i in range(out.shape[1]):
@@ -407,7 +394,7 @@ def _sample_in_loops(image, u, v, w, cell, nearest, parallax, out) -> None:
                 out[row, i] = _NAN
                 continue
             x, y = min(max(x, _ZERO), last_x), min(max(y, _ZERO), last_y)
-            front = nearest[np.uint32((y + _HALF) * share), np.uint32((x + _HALF) * share)]
+            front = nearest[np.uint32(y * share + edge), np.uint32(x * share + edge)]
             left, top = np.uint32(x), np.uint32(y)
             right, bottom = min(left + np.uint32(1), last[1]), min(top + np.uint32(1), last[0])
             a, b = x - np.float32(left), y - np.float32(top)
@@ -422,16 +409,13 @@ class Kernels:
 
     name: str
     project: Callable[..., None]
-    scatter: Callable[..., None]
     splat: Callable[..., None]
     fill: Callable[..., None]
     bridge: Callable[..., None]
     sample: Callable[..., None]
 
 
-NUMPY = Kernels(
-    "numpy", _project_in_numpy, _scatter_in_numpy, _splat_in_numpy, _fill_in_numpy, _bridge_in_numpy, _sample_in_numpy
-)
+NUMPY = Kernels("numpy", _project_in_numpy, _splat_in_numpy, _fill_in_numpy, _bridge_in_numpy, _sample_in_numpy)
 
 
 @lru_cache(maxsize=1)
@@ -439,7 +423,6 @@ def compiled() -> Kernels:
     """The steps compiled by numba, which takes seconds the first time; ``NUMPY`` where it is not installed."""
     loops = (
         (_project_in_loops, _project_signature),
-        (_scatter_in_loops, _scatter_signature),
         (_splat_in_loops, _splat_signature),
         (_fill_in_loops, _fill_signature),
         (_bridge_in_loops, _bridge_signature),
@@ -452,12 +435,8 @@ def compiled() -> Kernels:
 def _project_signature(types: Any) -> Any:
     one, image, table = types.float32[::1], types.float32[:, ::1], types.float32[:, :, ::1]
     depth = types.Array(types.float32, 2, "C", readonly=True)
-    return types.void(depth, table, image, one, one, types.int64, one, types.float32, image, image, image)
-
-
-def _scatter_signature(types: Any) -> Any:
-    image = types.float32[:, ::1]
-    return types.void(image, image, image, types.float32, image)
+    real = types.float32
+    return types.void(depth, table, image, one, one, types.int64, one, real, image, image, image, real, image)
 
 
 def _splat_signature(types: Any) -> Any:
