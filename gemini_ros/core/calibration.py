@@ -100,6 +100,11 @@ class PixelShift:
     near: tuple[float, float] | None = None
     far: tuple[float, float] | None = None
 
+    def scaled(self, x: float, y: float) -> PixelShift:
+        """The same on a grid that has ``x`` times the columns and ``y`` times the rows."""
+        near, far = (part and (part[0] * x, part[1] * y) for part in (self.near, self.far))
+        return PixelShift(self.x * x, self.y * y, self.width_x * x, self.width_y * y, self.images, near, far)
+
 
 class ImageTrack:
     """The images of one stream, reduced, in the order of their stamps.

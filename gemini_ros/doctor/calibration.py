@@ -49,6 +49,12 @@ class StreamCalibration:
     shift: PixelShift | None
     faults: tuple[str, ...]
 
+    def on_grid(self, size: tuple[int, int], grid: tuple[int, int] | None) -> StreamCalibration:
+        """With the shift, found in images of ``size`` (width, height), in pixels of ``grid`` where that is set."""
+        if self.shift is None or grid is None:
+            return self
+        return replace(self, shift=self.shift.scaled(grid[0] / size[0], grid[1] / size[1]))
+
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Stream, what, figure, interval and number of images of each thing that was found."""
         rows = []
@@ -140,7 +146,7 @@ def calibrate_bag(
                 grid.faults.get(stream, ""),
                 grid.tracks.get(stream, tracks[stream]),
                 None if "depth" in grid.faults else grid.tracks.get("depth", tracks.get("depth")),
-            )
+            ).on_grid(sources[reference].view.size, settings.grid_size)
             for stream in others
         )
         chosen = tuple(line for line in topic_lines(reader, topics, settings) if line.split(" ")[0] in sources)
