@@ -1,8 +1,8 @@
 """Cameras with what is wrong with them, run as a process until it is ended.
 
 ``python -m test.nodes.faulty_cameras '{"rgb": {"hz": 15, ...}, ...}'``; keys of a camera: ``hz``, ``size`` [width,
-height], ``ahead_ms`` (its stamps before the clock), ``info`` (publish intrinsics), ``viewer`` (a subscriber beside it
-that asks for reliable images).
+height], ``ahead_ms`` (its stamps before the clock), ``late_ms`` (it shows a moving scene, as it was so long before the
+stamp), ``info`` (publish intrinsics), ``viewer`` (a subscriber beside it that asks for reliable images).
 """
 
 from __future__ import annotations
@@ -19,22 +19,29 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from gemini_ros.nodes.tool import stop_on_signals, tool_node
+from test.moving_scene import SIZE, MovingScene
 from test.nodes.rig import SENSOR_QOS, camera_info, image
 
 ENCODINGS = {"rgb": ("rgb8", np.uint8, (3,)), "depth": ("16UC1", np.uint16, ()), "thermal": ("mono16", np.uint16, ())}
+START_NS = time.time_ns()
 
 
 def start(node: Node, stream: str, settings: dict[str, Any]) -> None:
     """Publish one stream at its rate from the executor."""
-    width, height = settings.get("size", (80, 60))
+    late_ms = settings.get("late_ms")
+    width, height = settings.get("size", (80, 60) if late_ms is None else SIZE)
     encoding, kind, rest = ENCODINGS[stream]
-    values = np.full((height, width, *rest), 100, kind)
+    still, scene = np.full((height, width, *rest), 100, kind), MovingScene()
     images = node.create_publisher(Image, f"{stream}/image", SENSOR_QOS)
     infos = node.create_publisher(CameraInfo, f"{stream}/camera_info", SENSOR_QOS) if settings.get("info") else None
     ahead_ns = round(settings.get("ahead_ms", 0) * 1e6)
 
     def publish() -> None:
-        images.publish(image(values, encoding, time.time_ns() + ahead_ns))
+        now_ns, values = time.time_ns(), still
+        if late_ms is not None:
+            seen = scene.image(stream, (now_ns - START_NS) / 1e9 - late_ms / 1e3)
+            values = seen if stream == "rgb" else (1000 * seen).astype(kind)
+        images.publish(image(values, encoding, now_ns + ahead_ns))
         if infos is not None:
             infos.publish(camera_info(width, height))
 

@@ -64,6 +64,16 @@ def test_every_fault_of_a_graph_is_named(ros_environment):
     assert found["rgb image"].verdict == found["depth image"].verdict == "ok"
 
 
+@pytest.mark.slow
+def test_a_clock_offset_that_only_motion_shows_is_told(ros_environment):
+    """Stamps of both agree and so does their arrival; what depth shows is 60 ms old."""
+    with cameras(ros_environment, rgb={**SOUND, "late_ms": 0}, depth={"hz": 13, "late_ms": 60}):
+        found = diagnosed(4.0)["depth offset"]
+    assert found.verdict == "error" and "by the motion of the images" in found.found
+    assert float(found.found.split()[1]) == pytest.approx(60, abs=10)
+    assert float(found.next.split("sync.offset_s.depth: ")[1]) == pytest.approx(-0.06, abs=0.01)
+
+
 def test_a_missing_stream_fails_the_command_and_is_named(ros_environment, tmp_path):
     with cameras(ros_environment, rgb=SOUND):
         doctor = start_cli("doctor", "--seconds", 1.5, "--json", tmp_path / "d.json", environment=ros_environment)
