@@ -7,7 +7,8 @@ pixel between two that lie on one surface gets their mean by inverse depth; any 
 **Any other image** is read, between its pixels, where the points of the registered depth lie in it. A point behind
 another one, as seen by that camera, is hidden where the two move against each other by more than a pixel from one
 camera to the other. A pixel without depth is read as if it lay between those beside it in its row, or, at an edge, on
-the further one. What is not seen or hidden is NaN; nothing is smeared into it.
+the further one; where row and column disagree, on the furthest of the four. What is not seen or hidden is NaN; nothing
+is smeared into it.
 
 **Without depth** an image is registered as if all it shows lay in a plane across the axis of the grid.
 """

@@ -29,6 +29,8 @@ _SLIGHT = np.float32(1e-3)
 """Pixels squared: three points that span less lie in no plane that is known."""
 _STRETCH = np.float32(3.0)
 """A pixel covers at most this many times what it covers of a surface that faces both cameras."""
+_SHORT = np.float32(9.0)
+"""A gap of fewer pixels between two of one surface belongs to it, whatever lies above and below."""
 # Abramowitz and Stegun, Handbook of Mathematical Functions, 4.4.49: within 2e-8 up to 45 degrees.
 _ATAN = tuple(
     np.float32(factor)
@@ -316,29 +318,46 @@ def _fill_in_loops(nearest, parallax, depth) -> None:
 
 
 def _bridge_in_numpy(depth, parallax, bridged) -> None:
-    """``depth`` (H, W) with a guess for every pixel of a row that has none, by those before and after the gap.
+    """``depth`` (H, W) with a guess for every pixel that has none, by those before and after the gap in its row.
 
     Between two that differ by at most ``parallax`` of inverse depth it is the line between them, else the further one:
-    what is not measured beside an edge mostly lies behind it. A row without any stays without.
+    what is not measured beside an edge mostly lies behind it. The two above and below the gap have a say. Where they
+    lie on one surface and those of the row do not, or the other way round, the guess is the furthest of the four; but
+    a gap of a few pixels in one surface of the row is part of that. A row without any stays without.
     """
-    columns = np.arange(depth.shape[1])
     with np.errstate(all="ignore"):
         known = depth > _ZERO
         inverse = np.where(known, _ONE / depth, _ZERO)
-        before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-        after = np.minimum.accumulate(np.where(known, columns, depth.shape[1])[:, ::-1], axis=1)[:, ::-1]
-        a = np.take_along_axis(inverse, np.maximum(before, 0), axis=1)
-        b = np.take_along_axis(inverse, np.minimum(after, depth.shape[1] - 1), axis=1)
+        before, after, a, b = _beside_in_numpy(inverse, known)
         a, b = np.where(before < 0, b, a), np.where(after == depth.shape[1], a, b)
-        line = a + (b - a) * ((columns - before).astype(np.float32) / (after - before).astype(np.float32))
-        guess = _ONE / np.where(np.abs(a - b) <= parallax, line, np.minimum(a, b))
+        far, span = np.minimum(a, b), (after - before).astype(np.float32)
+        line = a + (b - a) * ((np.arange(depth.shape[1]) - before).astype(np.float32) / span)
+        above, below = (of.T for of in _beside_in_numpy(inverse.T, known.T)[2:])
+        above = np.where(above > _ZERO, above, np.where(below > _ZERO, below, far))
+        below = np.where(below > _ZERO, below, above)
+        even, upright = np.abs(a - b) <= parallax, np.abs(above - below) <= parallax
+        furthest = np.minimum(far, np.minimum(above, below))
+        guess = np.where(even & (upright | (span <= _SHORT)), line, np.where(even | upright, furthest, far))
+        guess = _ONE / guess
         bridged[:] = np.where(known, depth, np.where(guess < _INF, guess, _NAN))
 
 
+def _beside_in_numpy(inverse, known):
+    """Of each pixel the columns and the inverse depths of those before and after it in its row that are known."""
+    last = inverse.shape[1] - 1
+    columns = np.arange(last + 1)
+    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, columns, last + 1)[:, ::-1], axis=1)[:, ::-1]
+    a, b = (np.take_along_axis(inverse, np.clip(at, 0, last), axis=1) for at in (before, after))
+    return before, after, np.where(before < 0, _ZERO, a), np.where(after > last, _ZERO, b)
+
+
 def _bridge_in_loops(depth, parallax, bridged) -> None:
-    """The same for numba."""
-    columns = depth.shape[1]
-    for row in range(depth.shape[0]):
+    """The same for numba. Columns are looked along only where there are gaps: each gap once."""
+    height, columns = depth.shape
+    aboves, belows = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
+    ends = np.zeros(columns, np.int64)
+    for row in range(height):
         depths, out = depth[row], bridged[row]
         for i in range(columns):
             out[i] = depths[i]
@@ -352,7 +371,21 @@ def _bridge_in_loops(depth, parallax, bridged) -> None:
                 b = b if i < columns else a
                 even, far, span = abs(a - b) <= parallax, min(a, b), np.float32(i - last)
                 for k in range(last + 1, i):
-                    guess = _ONE / (a + (b - a) * (np.float32(k - last) / span) if even else far)
+                    if row > 0 and depth[row - 1, k] > _ZERO:
+                        aboves[k] = _ONE / depth[row - 1, k]
+                    if ends[k] <= row:
+                        end = row + 1
+                        while end < height and not depth[end, k] > _ZERO:
+                            end += 1
+                        ends[k], belows[k] = end, _ONE / depth[end, k] if end < height else _ZERO
+                    above, below = aboves[k], belows[k]
+                    above = above if above > _ZERO else (below if below > _ZERO else far)
+                    below = below if below > _ZERO else above
+                    upright = abs(above - below) <= parallax
+                    if even and (upright or span <= _SHORT):
+                        guess = _ONE / (a + (b - a) * (np.float32(k - last) / span))
+                    else:
+                        guess = _ONE / (min(far, above, below) if even or upright else far)
                     out[k] = guess if guess < _INF else _NAN
             last = i
 

@@ -128,6 +128,7 @@ def test_thermal_through_the_registered_depth_of_another_camera():
     whole = inside & free
     off = np.hypot(read[1] - expected[0], read[0] - expected[1])[valid & whole] * RGB.fx / BOSON.fx
     assert valid[whole].mean() > 0.99 and np.quantile(off, 0.95) < 1.0
+    assert (~valid)[inside & ~free].mean() >= 0.92
 
 
 @pytest.mark.parametrize("name", THERMALS)
@@ -194,6 +195,20 @@ def test_thermal_bridges_what_depth_does_not_measure():
     np.testing.assert_allclose(read[0], [np.nan, 0, 1, 2, 3, 4, 5, 6], atol=1e-5)
     np.testing.assert_allclose(read[1], [np.nan, np.nan, 1, 2, 3, 4, 5, 6], atol=1e-5)
     assert np.isnan(read[2]).all()
+
+
+def test_a_gap_lies_behind_what_is_around_it():
+    """Row 2 has gaps of 12, 2 and 3 pixels; 4 m lies above them, below them 1 m, 1 m and 4 m."""
+    depth = np.full((4, 24), 1.0, np.float32)
+    depth[1], depth[2, 21:], depth[3, 17:] = 4.0, 2.0, 4.0
+    depth[2, 1:13] = depth[2, 14:16] = depth[2, 18:21] = np.nan
+    for kernels in (NUMPY, reprojection.compiled()):
+        bridged = np.empty_like(depth)
+        kernels.bridge(depth, np.float32(0.1), bridged)
+        np.testing.assert_allclose(bridged[2, 1:13], 4.0)  # between two near things: as what is above
+        np.testing.assert_allclose(bridged[2, 14:16], 1.0)  # a small gap in a surface: on it
+        np.testing.assert_allclose(bridged[2, 18:21], 4.0)  # at an edge: behind both
+        np.testing.assert_array_equal(bridged[depth > 0], depth[depth > 0])
 
 
 @pytest.mark.parametrize(
