@@ -77,7 +77,7 @@ class DropFinder:
         v, u = edges // depth.shape[1], edges % depth.shape[1]
         at = v, v + below
         points = [view.points(row, u, depth[row, u]) for row in at]
-        deep = _is_drop(points, at, u, view, surface.at(v + below, u))
+        deep = _is_drop(points, at, u, view, surface)
         v, u = v[deep], u[deep]
         if not len(v):
             return
@@ -116,20 +116,27 @@ def _is_drop(
     rows: tuple[np.ndarray, np.ndarray],
     u: np.ndarray,
     view: View,
-    ground_m: npt.NDArray[np.float32],
+    surface: Surface,
 ) -> npt.NDArray[np.bool_]:
-    """Where the point, first of ``points``, is too far behind the ground below it in the image, and too low."""
+    """Where the point, first of ``points``, is too far behind the ground below it in the image, and too low.
+
+    Both against the plane of the ground at the edge, which on a ramp is not that of the robot.
+    """
     (x, y, z), (x_edge, y_edge, z_edge) = points
     along, across = x - x_edge, y - y_edge
     gap = np.sqrt(along * along + across * across)
-    expected = expected_range(view, rows[0], u, ground_m) - expected_range(view, rows[1], u, ground_m)
-    ray_x, ray_y, fall = view.rays(rows[0], u)
     # Heights are in metres and gaps in cells: slopes are metres a cell.
     cell_m = np.float32(view.resolution_m)
+    ground_m, slope = surface.at(rows[1], u), surface.slope_at(rows[1], u) * cell_m
+    edge_x, edge_y = x_edge - view.start[0], y_edge - view.start[1]
+    level_m = ground_m - slope * np.sqrt(edge_x * edge_x + edge_y * edge_y)
+    expected = expected_range(view, rows[0], u, level_m, slope) - expected_range(view, rows[1], u, level_m, slope)
+    ray_x, ray_y, fall = view.rays(rows[0], u)
     with np.errstate(divide="ignore", invalid="ignore"):
         sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y)
     least_slope = np.fmin(np.fmax(_SHARE_OF_SIGHT * sight, _RAMP * cell_m), _STEEP * cell_m)
-    deep = (z - ground_m <= -LEAST_DROP_M) & (z_edge - z > least_slope * gap)
+    fall_m = slope * gap
+    deep = (z - ground_m - fall_m <= -LEAST_DROP_M) & (z_edge + fall_m - z > least_slope * gap)
     return deep & (gap > MOST_OF_EXPECTED * np.maximum(expected, 0))
 
 

@@ -65,13 +65,17 @@ class GroundFiller:
 
 
 def expected_range(
-    view: View, v: npt.NDArray[np.intp], u: npt.NDArray[np.intp], ground_m: npt.NDArray[np.float32]
+    view: View, v: npt.NDArray[np.intp], u: npt.NDArray[np.intp], ground_m: Any, slope: Any = 0
 ) -> npt.NDArray[np.float32]:
-    """How far along the ground, in cells, the rays of pixels (n,) meet a plane at ``ground_m``; 0 where they do not."""
+    """How far along the ground, in cells, the rays of pixels (n,) meet a plane; 0 where they do not.
+
+    The plane is at ``ground_m`` below the camera, and rises by ``slope`` metres a cell away from it.
+    """
     x, y, fall = view.rays(v, u)
+    away = np.sqrt(x * x + y * y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        depth = (np.float32(view.heights_m[0]) - ground_m) / -fall
-        return np.where(fall < 0, depth * np.sqrt(x * x + y * y), np.float32(0))
+        sight = slope - fall / away
+        return np.where(sight > 0, (np.float32(view.heights_m[0]) - ground_m) / sight, np.float32(0))
 
 
 def _first_far_row(view: View, rows: int) -> int:

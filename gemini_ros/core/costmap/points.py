@@ -133,14 +133,22 @@ def require_rays(intrinsics: Intrinsics, config: CostmapConfig) -> None:
 
 @dataclass(frozen=True)
 class Surface:
-    """The height of the ground over the plane, float32 (rows, columns), one for each square of ``step`` pixels."""
+    """The height of the ground over the plane, and by how much it rises with the range, both float32 (rows, columns).
+
+    One for each square of ``step`` pixels.
+    """
 
     heights_m: npt.NDArray[np.float32]
+    slopes: npt.NDArray[np.float32]
     step: int
 
     def at(self, v: Any, u: Any) -> Any:
         """The height at pixels (n,), in metres."""
         return self.heights_m[v // self.step, u // self.step]
+
+    def slope_at(self, v: Any, u: Any) -> Any:
+        """The slope at pixels (n,), metres a metre."""
+        return self.slopes[v // self.step, u // self.step]
 
 
 @dataclass(frozen=True)

@@ -198,9 +198,8 @@ class SemanticCostmap:
         rows, columns, bits = memory.not_hit(hit)
         if len(rows):
             glass = is_glass(segmentation, self._projector.reader) if self._table.transparent.any() else None
-            nearest = self._clearing.pool(depth, glass)
             on_ground = self._table.passable(evidence.ranks[rows, columns])
-            through = self._clearing.seen_through(rows, columns, bits, on_ground, nearest, view, surface, most_m)
+            through = self._clearing.seen_through(rows, columns, bits, on_ground, depth, glass, view, surface, most_m)
             memory.misses(rows, columns, through, on_ground)
         memory.ground(evidence)
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemini_ros.core.costmap import SemanticCostmap
-from gemini_ros.core.costmap.clearing import Clearing, _nearest_in_numpy, _pool_in_loops, _pool_in_numpy
+from gemini_ros.core.costmap.clearing import (
+    Clearing,
+    _boxes_in_loops,
+    _nearest,
+    _pooled,
+    _through_in_loops,
+    _through_in_numpy,
+    block_of,
+)
 from gemini_ros.core.costmap.grid import corner_around
 from gemini_ros.core.costmap.meaning import FIRST_STANDING_BIN, STANDING_BINS
 from gemini_ros.core.costmap.points import Surface, View
@@ -41,17 +49,22 @@ def test_blocks_hold_their_nearest_pixel_and_nothing_where_one_is_missing():
     depth[1, 2], depth[5, 9], depth[6, 1] = 2.0, NAN, np.inf
     hidden = np.zeros(depth.shape, bool)
     hidden[0, 11] = True
-    for pool in (_pool_in_numpy, _pool_in_loops):
-        nearest = np.full((2, 3), NAN, np.float32)
-        pool(depth, np.zeros((0, 0), bool), nearest)
-        assert nearest.tolist() == [[2.0, 3.0, 3.0], [0.0, 3.0, 0.0]]
-        pool(depth, hidden, nearest)
-        assert nearest.tolist() == [[2.0, 3.0, 0.0], [0.0, 3.0, 0.0]]
+    for hidden_in, last in ((np.zeros((0, 0), bool), 3.0), (hidden, 0.0)):
+        nearest = _pooled(depth, hidden_in, 4)
+        assert nearest.tolist() == [[2.0, 3.0, last], [0.0, 3.0, 0.0]]
+        rows, columns = (grid.ravel() for grid in np.mgrid[0:2, 0:3])
+        blocks = np.array([4 * rows, 4 * rows + 3, 4 * columns, 4 * columns + 3], np.int32).T.copy()
+        for limit in (-1.0, 0.0, 2.0, 2.5, 3.0):
+            for through in (_through_in_numpy, _through_in_loops):
+                seen = through(depth, hidden_in, 4, blocks, np.full(6, limit))
+                assert seen.tolist() == (nearest > limit).ravel().tolist()
 
 
 @pytest.mark.parametrize(("width", "block"), [(3, 1), (160, 1), (320, 2), (640, 4), (1000, 6)])
 def test_blocks_are_finer_the_fewer_pixels_there_are(width, block):
-    assert Clearing(CONFIG).pool(np.ones((13, width), np.float32)).shape == (13 // block, width // block)
+    assert block_of(width) == block
+    pooled = _pooled(np.ones((13, width), np.float32), np.zeros((0, 0), bool), block)
+    assert pooled.shape == (13 // block, width // block)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -60,7 +73,7 @@ def test_the_nearest_of_a_rectangle_is_that_of_its_blocks(seed):
     image = rng.random((rng.integers(1, 20), rng.integers(1, 30)), np.float32)
     rows, columns = (np.sort(rng.integers(0, size, (2, 25)), axis=0).astype(np.int32) for size in image.shape)
     expected = [image[a : b + 1, c : d + 1].min() for a, b, c, d in zip(*rows, *columns, strict=True)]
-    np.testing.assert_array_equal(_nearest_in_numpy(image, *rows, *columns), np.array(expected, np.float32))
+    np.testing.assert_array_equal(_nearest(image, *rows, *columns), np.array(expected, np.float32))
 
 
 def drive(*scenes, label=None, config=CONFIG, pose=None, period_s=0.2):
@@ -171,16 +184,32 @@ def test_nothing_is_cleared_that_the_rule_of_rays_would_keep(height, pitch, roll
         depth[top : top + rng.integers(1, 9), left : left + rng.integers(1, 9)] = rng.choice(RNG_DEPTHS)
     corner = corner_around((pose[0, 3], pose[1, 3]), ROUGH)
     view = View.of(camera, (pose, pose), corner, ROUGH, 1.5)
-    surface = Surface(np.zeros((1, 1), np.float32), 1000)
+    surface = Surface(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32), 1000)
     rows, columns = (grid.ravel() for grid in np.mgrid[0:40, 0:40])
     bits = np.full(len(rows), ((1 << STANDING_BINS) - 1) << FIRST_STANDING_BIN, np.uint16)
     clearing = Clearing(ROUGH)
-    cleared = clearing.seen_through(
-        rows, columns, bits, np.ones(len(rows), bool), clearing.pool(depth), view, surface, 10.0
-    )
+    on_ground = np.ones(len(rows), bool)
+    cleared = clearing.seen_through(rows, columns, bits, on_ground, depth, None, view, surface, 10.0)
     part = np.arange(STANDING_BINS)
     for index in rng.permutation(np.flatnonzero(cleared))[:40]:
         row, column = np.full(STANDING_BINS, rows[index]), np.full(STANDING_BINS, columns[index])
         low, high = clearing._edges(part, row, column, view)
         for bin_ in part[(cleared[index] >> (FIRST_STANDING_BIN + part)) & 1 == 1]:
             assert not kept_by_rays(depth, camera, pose, corner, rows[index], columns[index], low[bin_], high[bin_])
+
+
+@settings(max_examples=10)
+@given(st.floats(0.3, 1.2), st.floats(-0.3, 0.9), st.floats(-3.1, 3.1), st.integers(0, 2**32 - 1))
+def test_both_ways_to_project_boxes_are_equal(height, pitch, yaw, seed):
+    rng = np.random.default_rng(seed)
+    pose = from_xyz_rpy(0.33, -0.21, 0, 0, 0, yaw) @ camera_in_base([0, 0, height, 0.1, pitch, 0])
+    view = View.of(SMALL, (pose, pose), corner_around((pose[0, 3], pose[1, 3]), ROUGH), ROUGH, 1.5)
+    surface = Surface(rng.normal(0, 0.1, (9, 12)).astype(np.float32), np.zeros((9, 12), np.float32), 4)
+    rows, columns = rng.integers(0, 40, (2, 60))
+    bits, on_ground = rng.integers(0, 1 << 10, 60).astype(np.uint16), rng.random(60) < 0.5
+    clearing = Clearing(ROUGH)
+    boxes = clearing._boxes_in_numpy(rows, columns, bits, on_ground, view, surface, 3.0)
+    axes = np.ascontiguousarray(pose[:3, :3])
+    same = _boxes_in_loops(rows, columns, bits, on_ground, surface.heights_m, 4, axes, clearing._numbers(view, 3.0))
+    for a, b in zip(boxes, same, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -84,6 +84,21 @@ def test_slopes_of_5_degrees_and_noise_make_no_drop(rise, noise_per_m):
         assert (unlabelled.data == 100).sum() == 0
 
 
+RISE = np.tan(np.radians(5.0))
+
+
+def crest(below_m=0.0, rise=2 * RISE):
+    """The level end of a ramp, and its way down, as a robot sees them that stands on the way up."""
+    return Scene((Slope(end=1.0), Slope(1.0, 2.5, 0.0, -RISE), Slope(2.5, z=-1.5 * RISE - below_m, rise=-rise)))
+
+
+def test_the_way_down_behind_a_crest_is_no_drop_and_an_edge_on_a_slope_is_one():
+    occupancy = drive(crest(), frames=6, label=FLOOR)
+    assert (occupancy.data == 100).sum() == 0
+    assert share(occupancy, 0, (1.2, 3.3), (-0.2, 0.2)) > 0.95
+    assert share(drive(crest(0.15, RISE), frames=6), 100, (2.55, 2.65), (-0.2, 0.2)) > 0.9
+
+
 def test_missing_depth_is_no_drop_and_no_ground():
     costmap = SemanticCostmap(CONFIG, LABELS)
     for number in range(6):

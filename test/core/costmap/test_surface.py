@@ -71,14 +71,53 @@ def test_low_things_behind_a_floor_that_is_not_measured_are_not_free_where_they_
     assert share(costmap.render(0, (0, 0)), 0, (3.1, 4.0), (-0.3, 0.3)) == 0
 
 
+def followed(ranges, heights):
+    """The height and the slope of the ground at the last of the points of one column, by both ways."""
+    far, z = (np.array(values, np.float32)[::-1] for values in (ranges, heights))
+    rows, columns = np.array([far**0, 0 * far, (z - 0.5) / far, 0 * far], np.float32), np.zeros((4, 1, 1), np.float32)
+    images = [np.full((len(far), 1), value, np.uint8) for value in (0, 255)]
+    sampled, numbers = (np.arange(len(far)), np.zeros(1, int)), np.array([0.5, 1, 0.006, 7, 0.1228], np.float32)
+    made = np.zeros((2, 2, len(far), 1), np.float32)
+    for grids, follow in zip(made, (_follow_in_numpy, _follow_in_loops), strict=True):
+        follow(*grids, *images, far[:, None], columns, rows, *sampled, np.ones(256, bool), np.uint8(30), numbers)
+    np.testing.assert_array_equal(*made)
+    return made[0, :, 0, 0]
+
+
+NEAR = np.arange(0.8, 3.05, 0.1)
+
+
+@pytest.mark.parametrize("rise", [RISE, -RISE])
+def test_a_ramp_is_followed_over_a_gap_of_a_metre_and_what_stands_behind_it_is_not(rise):
+    ramp, beyond = rise * np.maximum(NEAR - 1, 0), 3 * rise
+    assert followed([*NEAR, 4.0], [*ramp, beyond]) == pytest.approx([beyond, rise], abs=0.003)
+    assert followed([*NEAR, 4.0], [*ramp, beyond + 0.12]) == pytest.approx([2 * rise, rise], abs=0.003)
+    assert followed([*NEAR, 4.0], [*0 * NEAR, 0.12]) == pytest.approx([0, 0])
+
+
+def test_ground_bends_by_no_more_than_its_slope_against_the_ground_before_it():
+    """A way down of ten degrees behind one of five; at once it is none."""
+    bend = -RISE * np.maximum(NEAR - 1, 0) - RISE * np.maximum(NEAR - 2, 0)
+    assert followed(NEAR, bend)[0] == pytest.approx(bend[-1], abs=0.01)
+    assert followed(NEAR, -0.25 * np.maximum(NEAR - 1, 0))[0] > -0.1
+
+
 def test_both_ways_to_follow_are_equal():
     rng = np.random.default_rng(1)
-    for _ in range(20):
-        z, ranges, tolerance = (rng.normal(0, 0.1, (7, 5)).astype(np.float32) for _ in range(3))
-        ranges = np.cumsum(np.abs(ranges), axis=0)[::-1].astype(np.float32).copy()
-        counts = rng.random((7, 5)) < 0.8
-        z[~counts] = np.nan
-        made = np.zeros((2, 7, 5), np.float32)
-        for heights, follow in zip(made, (_follow_in_numpy, _follow_in_loops), strict=True):
-            follow(heights, z, ranges, np.abs(tolerance), counts, np.float32(0.12))
+    passable = np.arange(256) < 2
+    for number in range(40):
+        rays = rng.normal(0, 0.01, (4, 1, 9)).astype(np.float32), np.zeros((4, 24), np.float32)
+        rays[1][0], rays[1][2] = 1.0, -np.geomspace(0.1, 1, 24)
+        depth = (0.5 / (0.08 - rays[1][2]))[:, None] * (1 + rng.normal(0, 0.02 * (number % 2), (24, 9)))
+        depth[rng.random(depth.shape) < 0.1] = np.nan
+        images = (
+            rng.integers(0, 2 + number % 2, (24, 9), np.uint8),
+            rng.integers(0, 256, (24, 9), np.uint8),
+            depth.astype(np.float32),
+        )
+        sampled, numbers = (np.arange(24), np.arange(9)), np.array([0.5, 1, 0.006, 7, 0.12], np.float32)
+        made = np.zeros((2, 2, 24, 9), np.float32)
+        for grids, follow in zip(made, (_follow_in_numpy, _follow_in_loops), strict=True):
+            follow(*grids, *images, *rays, *sampled, passable, np.uint8(30), numbers)
         np.testing.assert_array_equal(*made)
+        assert number % 2 or made[0, 1].any()
