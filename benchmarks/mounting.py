@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,16 @@ _RUN = 3  # images whose numbers differ by no more are of one run
 _LEAST_PIXELS, _MOST_DEVIATION_M = 5000, 0.02
 _METHODS = ("geometry", "geometry, flat", "fusion")
 Counts = npt.NDArray[np.int64]  # called free, of these falsely, truly free, of these called free
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: ``depth`` (H, W) in metres and the true labels, of which ``labels`` is the set."""
+
+    depth: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.uint8]
+    camera: Intrinsics
+    labels: LabelSet
 
 
 def main() -> None:
@@ -72,14 +82,11 @@ def main() -> None:
         if pose is None:
             continue
         numbers.append(int("".join(c for c in frame.frame_id if c.isdigit()) or frame.stamp_ns))
-        floor = _all_floor(truth, labels)
+        image, floor = Image(frame.depth, truth, camera, labels), _all_floor(truth, labels)
         methods = (floor, configs), (floor, [replace(c, max_slope_deg=0.0) for c in configs]), (segment(frame), configs)
         for error in errors:
             wrong = off_by(pose, error)
-            rows = [
-                [count(said, frame.depth, truth, camera, wrong, config, labels) for config in of_method]
-                for said, of_method in methods
-            ]
+            rows = [[count(image, said, wrong, config) for config in of_method] for said, of_method in methods]
             counts[error].append(np.array(rows))
     if len(numbers) < 2:
         parser.error(f"{args.folder}: {len(numbers)} images with a floor of {_LEAST_PIXELS} pixels, expected two")
@@ -147,34 +154,22 @@ def _all_floor(truth: npt.NDArray[np.uint8], labels: LabelSet) -> Segmentation:
     return Segmentation(np.full(truth.shape, floor, np.uint8), np.full(truth.shape, 255, np.uint8))
 
 
-def count(
-    said: Segmentation,
-    depth: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.uint8],
-    camera: Intrinsics,
-    pose: Matrix,
-    config: CostmapConfig,
-    labels: LabelSet,
-) -> list[int]:
+def count(image: Image, said: Segmentation, pose: Matrix, config: CostmapConfig) -> list[int]:
     """The counts of one map of one frame."""
-    costmap = SemanticCostmap(config, labels, FloorTracker(time_constant_s=0))
+    costmap = SemanticCostmap(config, image.labels, FloorTracker(time_constant_s=0))
     costmap.warm_up()
-    costmap.update(said, depth, camera, pose, 0)
+    costmap.update(said, image.depth, image.camera, pose, 0)
     free = costmap.render(0, (pose[0, 3], pose[1, 3])).data == 0
-    is_floor, is_other = true_cells(depth, truth, camera, costmap.floor.correct(pose), config, labels)
+    is_floor, is_other = true_cells(image, costmap.floor.correct(pose), config)
     clear = is_floor & ~is_other
     return [int(cells.sum()) for cells in (free & (is_floor | is_other), free & is_other, clear, free & clear)]
 
 
 def true_cells(
-    depth: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.uint8],
-    camera: Intrinsics,
-    pose: Matrix,
-    config: CostmapConfig,
-    labels: LabelSet,
+    image: Image, pose: Matrix, config: CostmapConfig
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """The cells with a true pixel of floor, and those with one of something else up to the height of the robot."""
+    depth, truth, camera = image.depth, image.truth, image.camera
     with np.errstate(invalid="ignore"):
         v, u = np.nonzero((truth != UNLABELLED) & (depth > 0.05) & (depth <= config.range_m))
     z = depth[v, u].astype(np.float64)
@@ -183,7 +178,7 @@ def true_cells(
     corner = corner_around((pose[0, 3], pose[1, 3]), config)
     x, y = (np.floor(points[:, i] / config.resolution_m).astype(int) - corner[i] for i in (0, 1))
     on = (np.minimum(x, y) >= 0) & (np.maximum(x, y) < config.cells)
-    floor = labels.nav_table("free")[truth[v, u]]
+    floor = image.labels.nav_table("free")[truth[v, u]]
     result = []
     for wanted in (floor, ~floor & (points[:, 2] <= config.max_height_m)):
         cells = np.zeros((config.cells, config.cells), bool)
