@@ -6,6 +6,7 @@ python -m benchmarks.hazards [--seeds 8] [--metres 100] [--size 320x240] [--json
 (rows of cells) of the robot's width that end at its edge are blocked there by then.
 ``surfaces``: ways on which nothing lies. ``false drops`` are groups of adjacent cells within the robot's width, up to
 4 m ahead, that the map ever took for the edge of a drop; ``false lethal`` those that it called lethal for any reason.
+Neither counts within 30 cm of what is not free, since the wall at the end of a way is first seen with as much noise.
 ``free recall`` is the share of the floor in view, up to 4 m, that the map calls free.
 ``person``: seconds from when a person who crosses has left the robot's width until the map calls nothing lethal there.
 
@@ -56,6 +57,7 @@ SURFACES = {
 }
 _AHEAD_M = 4.0
 _LONGEST_S = 30.0
+_CLEAR_CELLS = 6  # between a false cell and all that is not free: three sigma of depth at 7 m
 _EDGE_M = (0.15, 0.4)  # how far before and behind the edge of a drop its lethal cells may lie
 _MAPS = CostmapConfig()
 
@@ -220,8 +222,9 @@ def on_surface(
         seconds = min(_LONGEST_S, (metres - driven) / SPEED_M_S)
         drive = plan_course(seed, duration_s=seconds, options=options)
         ever: dict[str, set[tuple[int, int]]] = {name: set() for name in false}
+        around = np.ones((2 * _CLEAR_CELLS + 1,) * 2, np.uint8)
         for step in steps(drive, size, z_drift, confidence):
-            clear = step.ahead() & (cv2.erode((step.truth == FREE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+            clear = step.ahead() & (cv2.erode((step.truth == FREE).astype(np.uint8), around) > 0)
             for name, cells in (("drops", step.edges), ("lethal", step.data == OCCUPIED)):
                 rows, columns = np.nonzero(cells & clear)
                 ever[name] |= {*zip((rows + step.corner[1]).tolist(), (columns + step.corner[0]).tolist(), strict=True)}
