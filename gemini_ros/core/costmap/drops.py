@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
 from gemini_ros.core.costmap.grid import CostmapConfig
-from gemini_ros.core.costmap.ground import MOST_OF_EXPECTED, expected_range, line_cells
+from gemini_ros.core.costmap.ground import MOST_OF_EXPECTED, line_cells
 from gemini_ros.core.costmap.meaning import (
     DROP,
     FIRST_STANDING_BIN,
@@ -56,11 +56,11 @@ class DropFinder:
         """``is_free`` bool (256,) are the labels of floor."""
         self._reader, self._is_free = reader, is_free
         self._noise = np.float32(3 * config.depth_noise_per_m / config.resolution_m)
-        self._edges: Callable[..., tuple[np.ndarray, np.ndarray]] = _edges_in_numpy
+        self._drops: Callable[..., tuple[np.ndarray, np.ndarray]] = _drops_in_numpy
 
     def warm_up(self) -> None:
         """Compile the numba kernel, where numba is installed."""
-        self._edges = _compiled_edges() or _edges_in_numpy
+        self._drops = _compiled_drops() or _drops_in_numpy
 
     def mark(
         self,
@@ -71,19 +71,23 @@ class DropFinder:
         surface: Surface,
     ) -> None:
         """Add the cells behind each edge to ``evidence``."""
-        edges, below = self._edges(evidence.levels)
-        if not len(edges):
+        flat, lines = self._drops(
+            evidence.levels,
+            np.require(depth, requirements=["C", "A"]),
+            view.columns,
+            view.rows,
+            surface.heights_m,
+            surface.slopes,
+            surface.step,
+            # Heights are in metres and gaps in cells: slopes are metres a cell.
+            np.array([*view.start, view.heights_m[0], view.resolution_m], np.float32),
+        )
+        if not len(flat):
             return
-        v, u = edges // depth.shape[1], edges % depth.shape[1]
-        at = v, v + below
-        points = [view.points(row, u, depth[row, u]) for row in at]
-        deep = _is_drop(points, at, u, view, surface)
-        v, u = v[deep], u[deep]
-        if not len(v):
-            return
+        v, u = flat // depth.shape[1], flat % depth.shape[1]
+        starts, ends = lines[:2], lines[2:]
         floor = self._is_free[segmentation.labels[v, u]]
         floor &= self._reader.certainty(segmentation.confidence[v, u]) == SUREST
-        ends, starts = (np.array([x[deep], y[deep]]) for x, y, _ in points)
         doubtful = floor | self._mirrored(evidence, starts, ends, depth[v, u], np.float32(view.resolution_m))
         cells, of = line_cells((starts[0], starts[1]), (ends[0], ends[1]), len(evidence.ringed[0]))
         for bit, cells_of in ((IS_DROP_OF_FLOOR, cells[doubtful[of]]), (IS_DROP, cells[~doubtful[of]])):
@@ -111,36 +115,103 @@ class DropFinder:
         return mirrored
 
 
-def _is_drop(
-    points: list[tuple[np.ndarray, ...]],
-    rows: tuple[np.ndarray, np.ndarray],
-    u: np.ndarray,
-    view: View,
-    surface: Surface,
-) -> npt.NDArray[np.bool_]:
-    """Where the point, first of ``points``, is too far behind the ground below it in the image, and too low.
+def _drops_in_numpy(
+    levels, depth, columns, rows, heights, slopes, step, numbers
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The edges whose further point is too far behind the ground below it in the image, and too low.
 
-    Both against the plane of the ground at the edge, which on a ramp is not that of the robot.
+    Both against the plane of the ground at the edge, which on a ramp is not that of the robot. Returns the flat index
+    of the further points (n,), and x and y of the nearer and of the further point (4, n) in cells.
     """
-    (x, y, z), (x_edge, y_edge, z_edge) = points
-    along, across = x - x_edge, y - y_edge
-    gap = np.sqrt(along * along + across * across)
-    # Heights are in metres and gaps in cells: slopes are metres a cell.
-    cell_m = np.float32(view.resolution_m)
-    ground_m, slope = surface.at(rows[1], u), surface.slope_at(rows[1], u) * cell_m
-    edge_x, edge_y = x_edge - view.start[0], y_edge - view.start[1]
-    level_m = ground_m - slope * np.sqrt(edge_x * edge_x + edge_y * edge_y)
-    expected = expected_range(view, rows[0], u, level_m, slope) - expected_range(view, rows[1], u, level_m, slope)
-    ray_x, ray_y, fall = view.rays(rows[0], u)
+    x0, y0, above, cell_m = numbers
+    edges, below = _edges(levels)
+    far, u = edges // levels.shape[1], edges % levels.shape[1]
+    near = far + below
+    rays = [columns[:3, v % columns.shape[1], u] + rows[:3, v] for v in (near, far)]
+    (x, y, z), (x_far, y_far, z_far) = (
+        (ray_x * depth[v, u] + x0, ray_y * depth[v, u] + y0, fall * depth[v, u] + above)
+        for (ray_x, ray_y, fall), v in zip(rays, (near, far), strict=True)
+    )
+    gap = np.sqrt((x_far - x) * (x_far - x) + (y_far - y) * (y_far - y))
+    ground = heights[near // step, u // step]
+    slope = slopes[near // step, u // step] * cell_m
+    level = ground - slope * np.sqrt((x - x0) * (x - x0) + (y - y0) * (y - y0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y)
-    least_slope = np.fmin(np.fmax(_SHARE_OF_SIGHT * sight, _RAMP * cell_m), _STEEP * cell_m)
-    fall_m = slope * gap
-    deep = (z - ground_m - fall_m <= -LEAST_DROP_M) & (z_edge + fall_m - z > least_slope * gap)
-    return deep & (gap > MOST_OF_EXPECTED * np.maximum(expected, 0))
+        sight_near, sight = (-fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) for ray_x, ray_y, fall in rays)
+        meets_near, meets = (
+            np.where(s + slope > 0, (above - level) / (s + slope), np.float32(0)) for s in (sight_near, sight)
+        )
+    steep = np.fmin(np.fmax(_SHARE_OF_SIGHT * sight, _RAMP * cell_m), _STEEP * cell_m)
+    is_drop = (z_far - ground - slope * gap <= -LEAST_DROP_M) & (z + slope * gap - z_far > steep * gap)
+    is_drop &= gap > MOST_OF_EXPECTED * np.maximum(meets - meets_near, 0)
+    return edges[is_drop], np.array([x, y, x_far, y_far])[:, is_drop]
 
 
-def _edges_in_numpy(levels: npt.NDArray[np.uint8]) -> tuple[np.ndarray, np.ndarray]:
+def _drops_in_loops(levels, depth, columns, rows, heights, slopes, step, numbers):
+    """The same for numba."""
+    x0, y0, above, cell_m, zero = numbers[0], numbers[1], numbers[2], numbers[3], np.float32(0)
+    height, width = levels.shape
+    lens, most, found = columns.shape[1] > 1, 0, 0
+    for v in range(height - 1):
+        for u in range(width):
+            most += np.int64(levels[v, u] == DROP)
+    flat, lines = np.empty(most, np.int64), np.empty((4, most), np.float32)
+    for v in range(height - 1):
+        any_drop = False
+        for u in range(width):
+            any_drop |= levels[v, u] == DROP
+        if not any_drop:
+            continue
+        for u in range(width):
+            if levels[v, u] != DROP or levels[v + 1, u] == DROP:
+                continue
+            near = v + 1
+            while near - v <= _HOLES and near + 1 < height and levels[near, u] == NOTHING:
+                near += 1
+            if levels[near, u] != GROUND:
+                continue
+            w, w_near, d, d_near = v if lens else 0, near if lens else 0, depth[v, u], depth[near, u]
+            ray_x, ray_y = columns[0, w_near, u] + rows[0, near], columns[1, w_near, u] + rows[1, near]
+            fall = columns[2, w_near, u] + rows[2, near]
+            far_x, far_y, far_fall = (
+                columns[0, w, u] + rows[0, v], columns[1, w, u] + rows[1, v], columns[2, w, u] + rows[2, v],
+            )  # fmt: skip
+            x, y, z = ray_x * d_near + x0, ray_y * d_near + y0, fall * d_near + above
+            x_far, y_far, z_far = far_x * d + x0, far_y * d + y0, far_fall * d + above
+            gap = np.sqrt((x_far - x) * (x_far - x) + (y_far - y) * (y_far - y))
+            ground, slope = heights[near // step, u // step], slopes[near // step, u // step] * cell_m
+            if not z_far - ground - slope * gap <= -LEAST_DROP_M:
+                continue
+            level = ground - slope * np.sqrt((x - x0) * (x - x0) + (y - y0) * (y - y0))
+            sight_near = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) + slope
+            sight = -far_fall / np.sqrt(far_x * far_x + far_y * far_y)
+            steep, ramp, steepest = _SHARE_OF_SIGHT * sight, _RAMP * cell_m, _STEEP * cell_m
+            steep = steep if steep > ramp else ramp
+            steep = steep if steep < steepest else steepest
+            meets_near = (above - level) / sight_near if sight_near > zero else zero
+            meets = (above - level) / (sight + slope) if sight + slope > zero else zero
+            is_deep = z + slope * gap - z_far > steep * gap
+            if is_deep and gap > MOST_OF_EXPECTED * max(meets - meets_near, zero):
+                flat[found] = v * width + u
+                lines[0, found], lines[1, found], lines[2, found], lines[3, found] = x, y, x_far, y_far
+                found += 1
+    return flat[:found], lines[:, :found].copy()
+
+
+@lru_cache(maxsize=1)
+def _compiled_drops() -> Callable[..., tuple[np.ndarray, np.ndarray]] | None:
+    return compile_kernel(_drops_in_loops, _drops_signature)
+
+
+def _drops_signature(types: Any) -> Any:
+    plane, depth = types.float32[:, ::1], types.Array(types.float32, 2, "C", readonly=True)
+    result = types.Tuple((types.int64[::1], plane))
+    return result(
+        types.uint8[:, ::1], depth, types.float32[:, :, ::1], plane, plane, plane, types.int64, types.float32[::1]
+    )
+
+
+def _edges(levels: npt.NDArray[np.uint8]) -> tuple[np.ndarray, np.ndarray]:
     """The drop pixels next above ground in the image, flat and in order, and how many rows below the ground is.
 
     Up to ``_HOLES`` rows in between may hold no measurement.
@@ -156,36 +227,6 @@ def _edges_in_numpy(levels: npt.NDArray[np.uint8]) -> tuple[np.ndarray, np.ndarr
     flat, below = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(flat)
     return flat[order], below[order]
-
-
-def _edges_in_loops(levels):
-    """The same for numba."""
-    height, width = levels.shape
-    count = 0
-    for v in range(height - 1):
-        for u in range(width):
-            count += (levels[v, u] == DROP) & (levels[v + 1, u] != DROP)
-    flat, below = np.empty(count, np.int64), np.empty(count, np.int64)
-    found = 0
-    for v in range(height - 1):
-        for u in range(width):
-            if levels[v, u] == DROP and levels[v + 1, u] != DROP:
-                down = 1
-                while down <= _HOLES and v + down + 1 < height and levels[v + down, u] == NOTHING:
-                    down += 1
-                if levels[v + down, u] == GROUND:
-                    flat[found], below[found] = v * width + u, down
-                    found += 1
-    return flat[:found], below[:found]
-
-
-@lru_cache(maxsize=1)
-def _compiled_edges() -> Callable[..., tuple[np.ndarray, np.ndarray]] | None:
-    return compile_kernel(_edges_in_loops, _edges_signature)
-
-
-def _edges_signature(types: Any) -> Any:
-    return types.Tuple((types.int64[::1], types.int64[::1]))(types.uint8[:, ::1])
 
 
 def mark_glass(

@@ -53,6 +53,13 @@ class FrameTimes:
         """Where the frames ``numbers`` (any shape) count for ``for_s`` at ``now``; NEVER does not."""
         ages = np.array(now)[:, None] - self._times[:, : self._count]
         counts = ((ages <= for_s * 1e9) & (ages >= -AHEAD_NS)).all(0)
+        which = np.flatnonzero(counts)
+        if not len(which):
+            return np.zeros(numbers.shape, bool)
+        first, last = int(which[0]), int(which[-1])
+        if last - first + 1 == len(which):  # as long as no clock jumps
+            fresh = numbers >= np.int32(self._first + first)
+            return fresh if last == self._count - 1 else fresh & (numbers <= np.int32(self._first + last))
         # What is forgotten, and NEVER, is at place 0.
         return np.append(False, counts).take(numbers - np.int32(self._first - 1), mode="clip")
 

@@ -32,6 +32,7 @@ class GroundFiller:
 
     def __init__(self, reader: PixelReader, config: CostmapConfig) -> None:
         self._reader = reader
+        self._rank_of = reader.table.ranks[reader.table.outcome[GROUND]]
         self._slope = math.tan(math.radians(config.max_slope_deg))
         self._fill: Callable[..., None] = _fill_in_numpy
 
@@ -58,33 +59,20 @@ class GroundFiller:
             # The slope in metres a cell, since what lies along the ground is in cells and heights are in metres.
             np.array([*view.start, view.heights_m[0], self._slope * view.resolution_m], np.float32),
             self._reader.thresholds,
-            table.ranks[table.outcome[GROUND]],
+            self._rank_of,
             table.unknown,
-            _first_far_row(view, len(depth)),
+            _first_far_row(view),
         )
 
 
-def expected_range(
-    view: View, v: npt.NDArray[np.intp], u: npt.NDArray[np.intp], ground_m: Any, slope: Any = 0
-) -> npt.NDArray[np.float32]:
-    """How far along the ground, in cells, the rays of pixels (n,) meet a plane; 0 where they do not.
-
-    The plane is at ``ground_m`` below the camera, and rises by ``slope`` metres a cell away from it.
-    """
-    x, y, fall = view.rays(v, u)
-    away = np.sqrt(x * x + y * y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sight = slope - fall / away
-        return np.where(sight > 0, (np.float32(view.heights_m[0]) - ground_m) / sight, np.float32(0))
-
-
-def _first_far_row(view: View, rows: int) -> int:
+def _first_far_row(view: View) -> int:
     """The lowest row of the image, in its middle, above which rows lie further apart than cells on the plane."""
-    ranges = expected_range(
-        view, np.arange(rows), np.full(rows, view.intrinsics.width // 2), np.zeros(rows, np.float32)
-    )
+    middle = view.intrinsics.width // 2
+    x, y, fall, _ = view.columns[:, :, middle] + view.rows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ranges = np.where(fall < 0, np.float32(view.heights_m[0]) / -fall * np.sqrt(x * x + y * y), np.float32(0))
     near = np.flatnonzero((ranges[1:] > 0) & (ranges[:-1] > 0) & (ranges[:-1] - ranges[1:] <= 0.8))
-    return int(near[0]) if len(near) else rows - 1
+    return int(near[0]) if len(near) else len(ranges) - 1
 
 
 def _fill_in_numpy(

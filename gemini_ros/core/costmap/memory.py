@@ -29,6 +29,8 @@ _YIELDS_AFTER = 5
 """Frames with nothing but caution of confidence 0.9, until what stands may be driven through."""
 _ON_GROUND = np.uint16(1 << LOW_BIN | 1 << DROP_BIN)
 _MOST_COUNT = 200
+_EMPTY = dict.fromkeys(("_seen", "_hit", "_driven", "_assumed_in"), NEVER) | {"_said": -1, "_assumed": NOTHING}
+"""What cells hold of which nothing is known, where it is not 0."""
 
 
 class Memory:
@@ -39,17 +41,28 @@ class Memory:
         self._config, self._table = config, table
         self._times = FrameTimes()
         self._frame = NEVER
+        self._compiled = False
         self.forget()
 
+    def warm_up(self) -> None:
+        """Compile the numba kernel, where numba is installed."""
+        self._compiled = True
+        self._odds.warm_up()
+
     def forget(self) -> None:
-        n = self._config.cells
+        n, config = self._config.cells, self._config
         self._odds = Odds(n)
-        self._ranks = np.zeros((n, n), np.uint8)
-        self._seen, self._hit, self._driven, self._assumed_in = (np.full((n, n), NEVER, np.int32) for _ in range(4))
+        if self._compiled:
+            self._odds.warm_up()
+        self._seen, self._hit = np.full((2, n, n), NEVER, np.int32)
+        self._said = np.full((n, n), -1, np.int8)
         self._dynamic = np.zeros((n, n), bool)
-        self._yields, self._edges = np.zeros((n, n), np.uint8), np.zeros((n, n), np.uint8)
-        self._edge_from = np.zeros((n, n, 2), np.float64)
-        self._assumed = np.full((n, n), NOTHING, np.int8)
+        self._edges, self._edge_from = np.zeros((n, n), np.uint8), np.zeros((n, n, 2), np.float64)
+        # What no setting uses has no cells.
+        self._driven = np.full((n, n) if config.robot_radius_m else (0, 0), NEVER, np.int32)
+        assumed = (n, n) if config.without_depth == PROJECT else (0, 0)
+        self._assumed, self._assumed_in = np.full(assumed, NOTHING, np.int8), np.full(assumed, NEVER, np.int32)
+        self._yields = np.zeros((n, n) if config.caution_stands else (0, 0), np.uint8)
 
     def begin(self, seen: Ages) -> None:
         """What comes from now on was said by a frame of these times."""
@@ -60,43 +73,50 @@ class Memory:
         """Move the window; what leaves it is forgotten."""
         if corner == self.corner:
             return
-        target, source = overlap(corner, self.corner, self._config.cells)
-        old = dict(vars(self)), dict(vars(self._odds))
-        self.forget()
-        for mine, before in zip((self, self._odds), old, strict=True):
-            for name, cells in vars(mine).items():
-                if isinstance(cells, np.ndarray):
-                    cells[target] = before[name][source]
+        (rows, columns), _ = overlap(corner, self.corner, self._config.cells)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            self.forget()
+        else:
+            right, down = (new - old for new, old in zip(corner, self.corner, strict=True))
+            for name, cells in {**vars(self), **vars(self._odds)}.items():
+                if isinstance(cells, np.ndarray) and cells.size:
+                    _shift(cells, down, right)
+                    for outside in (cells[: rows.start], cells[rows.stop :], cells[:, : columns.start]):
+                        outside[...] = _EMPTY.get(name, 0)
+                    cells[:, columns.stop :] = _EMPTY.get(name, 0)
         self.corner = corner
 
     def hits(self, evidence: Evidence, camera_xy: tuple[float, float]) -> npt.NDArray[np.bool_]:
         """Remember what was hit; returns where, bool (cells, cells)."""
         bits = evidence.bits
         self._edges_seen(bits, camera_xy)
-        rows, columns = places((bits & HIT_BITS) != 0)
-        said = bits[rows, columns]
-        again = self._odds.lethal[rows, columns] != 0
-        stale = again & ~self._times.fresh(self._hit[rows, columns], self._now, self._config.memory_s)
-        self._odds.forget(rows[stale], columns[stale])
-        self._odds.hit(rows, columns, said & HIT_BITS)
-        self._hit[rows, columns] = self._frame
-        self._dynamic[rows, columns] = (said & IS_DYNAMIC) != 0
         hit = (bits & HIT_BITS) != 0
+        cells = np.flatnonzero(hit)
+        said, last = bits[hit], self._hit.reshape(-1)
+        stale = self._odds.lethal.reshape(-1)[cells] != 0
+        stale &= ~self._times.fresh(last[cells], self._now, self._config.memory_s)
+        if stale.any():
+            self._odds.forget(cells[stale])
+        self._odds.hit(cells, said & HIT_BITS)
+        last[cells] = self._frame
+        self._dynamic.reshape(-1)[cells] = (said & IS_DYNAMIC) != 0
         if self._config.caution_stands:
             self._count_yielding(bits, hit)
         return hit
 
     def _edges_seen(self, bits: npt.NDArray[np.uint16], camera_xy: tuple[float, float]) -> None:
         """An edge that was seen in enough frames, from places far enough apart, is a hit."""
-        rows, columns = places((bits & IS_DROP) != 0)
-        if not len(rows):
+        seen = (bits & IS_DROP) != 0
+        cells = np.flatnonzero(seen)
+        if not len(cells):
             return
-        first = self._edges[rows, columns] == 0
-        self._edge_from[rows[first], columns[first]] = camera_xy
-        self._edges[rows, columns] = np.minimum(self._edges[rows, columns] + 1, _MOST_COUNT)
-        moved = np.hypot(*(self._edge_from[rows, columns] - camera_xy).T)
-        certain = (self._edges[rows, columns] >= LEAST_FRAMES) & (moved >= LEAST_MOTION_M)
-        bits[rows[certain], columns[certain]] |= np.uint16(1 << DROP_BIN)
+        edges, edge_from = self._edges.reshape(-1), self._edge_from.reshape(-1, 2)
+        count = edges[cells]
+        edge_from[cells[count == 0]] = camera_xy
+        edges[cells] = count = np.minimum(count + 1, _MOST_COUNT)
+        moved = edge_from[cells] - camera_xy
+        certain = (count >= LEAST_FRAMES) & (np.hypot(moved[:, 0], moved[:, 1]) >= LEAST_MOTION_M)
+        bits[seen] |= np.where(certain, np.uint16(1 << DROP_BIN), np.uint16(0))
 
     def _count_yielding(self, bits: npt.NDArray[np.uint16], hit: npt.NDArray[np.bool_]) -> None:
         gives_way = hit & ((bits & IS_YIELDING) != 0)
@@ -120,16 +140,19 @@ class Memory:
         on_ground: npt.NDArray[np.bool_],
     ) -> None:
         """Contradict the parts ``through`` of cells, and what lies on or below the ground ``on_ground``."""
-        bits = np.where(on_ground, through | _ON_GROUND, through) & self._odds.lethal[rows, columns]
-        self._odds.miss(rows, columns, bits, self._dynamic[rows, columns])
+        cells = rows * self._config.cells + columns
+        bits = np.where(on_ground, through | _ON_GROUND, through) & self._odds.lethal.reshape(-1)[cells]
+        self._odds.miss(cells, bits, self._dynamic.reshape(-1)[cells])
 
     def ground(self, evidence: Evidence) -> None:
         """Remember what was said of the ground. Where something was hit, or an edge seen, it is not known."""
         ranks, bits = evidence.ranks, evidence.bits
         said = ranks != 0
-        np.copyto(self._ranks, ranks, where=said)
-        self._seen[said] = self._frame
-        self._edges[self._table.passable(ranks) & ((bits & (IS_DROP | IS_DROP_OF_FLOOR)) == 0)] = 0
+        np.copyto(self._said, self._table.occupancy.take(ranks, mode="clip"), where=said)
+        np.copyto(self._seen, np.int32(self._frame), where=said)
+        passable = self._table.passable(ranks)
+        passable &= (bits & (IS_DROP | IS_DROP_OF_FLOOR)) == 0
+        np.copyto(self._edges, np.uint8(0), where=passable)
 
     def drive_over(self, xy: tuple[float, float], ranks: npt.NDArray[np.uint8]) -> None:
         """The robot stands there: free, until ``ranks`` of a frame say otherwise."""
@@ -151,7 +174,7 @@ class Memory:
         """The window as a map, int8 (cells, cells)."""
         config = self._config
         seen = self._times.fresh(self._seen, now, config.decay_s)
-        data = np.where(seen, self._table.occupancy[self._ranks], np.int8(-1))
+        data = np.where(seen, self._said, np.int8(-1))
         if config.without_depth == PROJECT:
             assumed = ~seen & self._times.fresh(self._assumed_in, now, config.decay_s)
             np.copyto(data, self._assumed, where=assumed)
@@ -165,3 +188,13 @@ class Memory:
         if margin_m and (moving := lethal & self._dynamic).any():
             data[widen(moving, margin_m, config.resolution_m)] = _LETHAL
         return data
+
+
+def _shift(cells: np.ndarray, down: int, right: int) -> None:
+    """Move the cells (rows, columns, ...) up and left in place; what comes from outside is whatever lies beside."""
+    flat = cells.reshape(-1)
+    by = (down * cells.shape[1] + right) * (cells.size // (cells.shape[0] * cells.shape[1]))
+    if by > 0:
+        flat[:-by] = flat[by:]
+    else:
+        flat[-by:] = flat[:by]

@@ -146,10 +146,6 @@ class Surface:
         """The height at pixels (n,), in metres."""
         return self.heights_m[v // self.step, u // self.step]
 
-    def slope_at(self, v: Any, u: Any) -> Any:
-        """The slope at pixels (n,), metres a metre."""
-        return self.slopes[v // self.step, u // self.step]
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -378,14 +374,15 @@ def _scatter_in_loops(
             certain = np.int32(c >= sure_0) + np.int32((c >= sure_0) & (c >= sure_1))
             keys[u] = (at_level[u] << 10) | (certain << 8) | np.int32(label_row[u])
         for u in range(width):
-            word = words[keys[u]]
-            if word != 0:
-                cell, rank, bit = cells[u], np.uint8(word & 255), (word >> 8) & 65535
-                if rank > flat_ranks[cell]:
-                    flat_ranks[cell] = rank
-                if bit != 0:
-                    # A word of bit 24 leaves open which part of the height was hit.
-                    flat_bits[cell] |= bit | (((word >> 24) << FIRST_STANDING_BIN) << bins[u])
+            word, cell = words[keys[u]], cells[u]
+            # A word of bit 24 leaves open which part of the height was hit.
+            bit = np.uint16(((word >> 8) & 65535) | (((word >> 24) << FIRST_STANDING_BIN) << bins[u]))
+            rank, before = np.uint8(word & 255), flat_bits[cell]
+            # Most pixels add nothing: a store would have the next pixel wait.
+            if rank > flat_ranks[cell]:
+                flat_ranks[cell] = rank
+            if (before | bit) != before:
+                flat_bits[cell] = before | bit
 
 
 @lru_cache(maxsize=1)

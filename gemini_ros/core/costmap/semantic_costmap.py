@@ -65,7 +65,7 @@ class SemanticCostmap:
 
         Returns what will do it: ``numba``, or ``numpy`` where numba is not installed. Both give equal maps.
         """
-        for step in (self._follower, self._filler, self._drops, self._clearing):
+        for step in (self._follower, self._filler, self._drops, self._clearing, self._memory):
             step.warm_up()
         return self._projector.warm_up()
 

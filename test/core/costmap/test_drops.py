@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gemini_ros.core.costmap import SemanticCostmap
-from gemini_ros.core.costmap.drops import _edges_in_loops, _edges_in_numpy
+from gemini_ros.core.costmap.drops import _drops_in_loops, _drops_in_numpy, _edges
 from gemini_ros.core.costmap.meaning import DROP, DROP_BIN, GROUND, NOTHING
 from gemini_ros.core.costmap.points import Evidence
 from gemini_ros.core.frames import Intrinsics, Segmentation
@@ -175,8 +175,16 @@ def test_edges_are_the_drop_pixels_above_ground_over_at_most_three_holes():
     image = np.full((6, len(columns)), o, np.uint8)
     for u, column in enumerate(columns):
         image[: len(column), u] = column
-    found = [list(zip(*(a.tolist() for a in f(image)), strict=True)) for f in (_edges_in_numpy, _edges_in_loops)]
-    assert found[0] == found[1] == [(0, 1), (1, 2), (2, 4), (9 + 4, 1), (9 + 6, 1)]
+    found = list(zip(*(a.tolist() for a in _edges(image)), strict=True))
+    assert found == [(0, 1), (1, 2), (2, 4), (9 + 4, 1), (9 + 6, 1)]
+    # A camera 1 m high looks down at 45 degrees; below the edge lies the ground, and the drop far behind it.
+    depth = np.where(image == DROP, 9.0, 1.0).astype(np.float32)
+    columns, rows = np.zeros((4, 1, image.shape[1]), np.float32), np.ones((4, len(image)), np.float32)
+    rows[2] = -1
+    rest = np.zeros((2, 3, 5), np.float32), 2, np.array([0, 0, 1, 0.05], np.float32)
+    drops = [f(image, depth, columns, rows, *rest[0], *rest[1:]) for f in (_drops_in_numpy, _drops_in_loops)]
+    assert drops[0][0].tolist() == drops[1][0].tolist() == [0, 1, 2, 13, 15]
+    assert drops[0][1].T.tolist() == drops[1][1].T.tolist() == [[1, 1, 9, 9]] * 5
 
 
 def test_glass_stands_on_the_last_ground_below_it():
