@@ -341,7 +341,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "costmap.max_slope_deg",
         _COSTMAP.max_slope_deg,
-        "Ground that rises or falls less steeply than this is followed; 0 takes all ground for flat.",
+        "Ground that bends by less than this against the ground before it is followed; 0 takes all ground for flat.",
         0.0,
         20.0,
         "deg",

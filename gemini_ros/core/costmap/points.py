@@ -135,7 +135,7 @@ def require_rays(intrinsics: Intrinsics, config: CostmapConfig) -> None:
 class Surface:
     """The height of the ground over the plane, and by how much it rises with the range, both float32 (rows, columns).
 
-    One for each square of ``step`` pixels.
+    One for each square of ``step`` pixels; NaN where it is not known, which makes a pixel unknown.
     """
 
     heights_m: npt.NDArray[np.float32]

@@ -4,7 +4,8 @@ The plane is that of the robot's base at the image's stamp, since the z of odome
 the ground is followed along each image column, away from the robot, over pixels whose label says that they are
 passable. It bends by no more than ``max_slope_deg`` against the ground before it, beside 1 cm and noise, within half a
 metre: a step behind a longer gap is none. A slope goes on over a gap of up to 1.5 m, once two stretches of 30 cm in a
-row have shown it: the face of a box shows a slope in one.
+row have shown it: the face of a box shows a slope in one. Beyond 4 m the rows of the image are so far apart that a ramp
+may begin in such a gap: what a ramp could be there is neither ground nor an obstacle yet.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gemini_ros.core.frames import Segmentation
 
 _ROWS = 80
 _GAP_M, _LONG_GAP_M, _STRETCH_M = np.float32(0.5), np.float32(1.5), np.float32(0.3)
+_FAR_M = np.float32(4.0)
 _ROUGH_M = np.float32(0.01)
 
 
@@ -84,6 +86,8 @@ def _follow_in_numpy(heights, slopes, labels, confidence, depth, columns, rows, 
         limit = slope * np.minimum(way, _GAP_M)
         bend = z[row] - ground - expected
         fits = counts[row] & (np.abs(bend) <= tolerance[row] + limit)
+        may_be = counts[row] & ~fits & (ranges[row] > _FAR_M) & (way > _GAP_M)
+        may_be &= np.abs(bend) <= tolerance[row] + slope * np.minimum(way, _LONG_GAP_M)
         np.add(ground, expected + np.minimum(np.maximum(bend, -limit), limit), out=ground, where=fits)
         np.copyto(reached, ranges[row], where=fits)
         near, length = way <= _GAP_M, reached - from_range
@@ -96,7 +100,7 @@ def _follow_in_numpy(heights, slopes, labels, confidence, depth, columns, rows, 
         begins = ends | (fits & ~near)
         np.copyto(from_m, ground, where=begins)
         np.copyto(from_range, reached, where=begins)
-        heights[row], slopes[row] = ground, steep
+        heights[row], slopes[row] = np.where(may_be, np.float32(np.nan), ground), steep
 
 
 def _follow_in_loops(heights, slopes, labels, confidence, depth, columns, rows, v, u, passable, sure, numbers) -> None:
@@ -108,7 +112,7 @@ def _follow_in_loops(heights, slopes, labels, confidence, depth, columns, rows, 
         ground, reached, steep, last, from_m, from_range = zero, zero, zero, zero, zero, zero
         for row in range(len(v) - 1, -1, -1):
             y = v[row]
-            w, d = y if columns.shape[1] > 1 else 0, depth[y, x]
+            w, d, may_be = y if columns.shape[1] > 1 else 0, depth[y, x], False
             if d >= MIN_RANGE_M and d <= range_m and passable[labels[y, x]] and confidence[y, x] >= sure:
                 ray_x, ray_y = columns[0, w, x] + rows[0, y], columns[1, w, x] + rows[1, y]
                 fall = columns[2, w, x] + rows[2, y]
@@ -116,7 +120,8 @@ def _follow_in_loops(heights, slopes, labels, confidence, depth, columns, rows, 
                 way = max(far - reached, zero)
                 expected, limit = steep * min(way, _LONG_GAP_M), slope * min(way, _GAP_M)
                 bend = fall * d + above - ground - expected
-                if abs(bend) <= noise * d * d * abs(fall) + _ROUGH_M + limit:
+                tolerance = noise * d * d * abs(fall) + _ROUGH_M
+                if abs(bend) <= tolerance + limit:
                     ground += expected + min(max(bend, -limit), limit)
                     reached, length = far, far - from_range
                     ends = way <= _GAP_M and length >= _STRETCH_M
@@ -127,7 +132,9 @@ def _follow_in_loops(heights, slopes, labels, confidence, depth, columns, rows, 
                         last = rise
                     if ends or way > _GAP_M:
                         from_m, from_range = ground, far
-            heights[row, column], slopes[row, column] = ground, steep
+                elif far > _FAR_M and way > _GAP_M:
+                    may_be = abs(bend) <= tolerance + slope * min(way, _LONG_GAP_M)
+            heights[row, column], slopes[row, column] = np.float32(np.nan) if may_be else ground, steep
 
 
 @lru_cache(maxsize=1)

@@ -95,6 +95,15 @@ def test_a_ramp_is_followed_over_a_gap_of_a_metre_and_what_stands_behind_it_is_n
     assert followed([*NEAR, 4.0], [*0 * NEAR, 0.12]) == pytest.approx([0, 0])
 
 
+@pytest.mark.parametrize("height", [-0.1, 0.1])
+def test_what_a_ramp_could_be_behind_a_gap_far_away_is_not_known(height):
+    """Over a gap of 0.8 m beyond 4 m; what is higher than a ramp could be stands on the ground before it."""
+    ranges, level = [*NEAR, 3.5, 3.9, 4.7], [*0 * NEAR, 0.0, 0.0]
+    assert np.isnan(followed(ranges, [*level, height])[0])
+    assert followed(ranges, [*level, 2 * height])[0] == pytest.approx(0, abs=1e-6)
+    assert followed(ranges, [*level, 0.0])[0] == pytest.approx(0, abs=1e-6)
+
+
 def test_ground_bends_by_no_more_than_its_slope_against_the_ground_before_it():
     """A way down of ten degrees behind one of five; at once it is none."""
     bend = -RISE * np.maximum(NEAR - 1, 0) - RISE * np.maximum(NEAR - 2, 0)
