@@ -81,13 +81,15 @@ def _follow_in_numpy(heights, slopes, labels, confidence, depth, columns, rows, 
     z, ranges = np.where(counts, z, 0), np.where(counts, ranges, 0)
     ground, reached, steep, last, from_m, from_range = np.zeros((6, len(u)), np.float32)
     for row in range(len(v) - 1, -1, -1):
+        heights[row], slopes[row] = ground, steep
+        if not counts[row].any():
+            continue
         way = np.maximum(ranges[row] - reached, 0)
         expected = steep * np.minimum(way, _LONG_GAP_M)
         limit = slope * np.minimum(way, _GAP_M)
         bend = z[row] - ground - expected
         fits = counts[row] & (np.abs(bend) <= tolerance[row] + limit)
-        may_be = counts[row] & ~fits & (ranges[row] > _FAR_M) & (way > _GAP_M)
-        may_be &= np.abs(bend) <= tolerance[row] + slope * np.minimum(way, _LONG_GAP_M)
+        far = counts[row] & ~fits & (ranges[row] > _FAR_M) & (way > _GAP_M)
         np.add(ground, expected + np.minimum(np.maximum(bend, -limit), limit), out=ground, where=fits)
         np.copyto(reached, ranges[row], where=fits)
         near, length = way <= _GAP_M, reached - from_range
@@ -100,7 +102,10 @@ def _follow_in_numpy(heights, slopes, labels, confidence, depth, columns, rows, 
         begins = ends | (fits & ~near)
         np.copyto(from_m, ground, where=begins)
         np.copyto(from_range, reached, where=begins)
-        heights[row], slopes[row] = np.where(may_be, np.float32(np.nan), ground), steep
+        heights[row], slopes[row] = ground, steep
+        if far.any():
+            may_be = far & (np.abs(bend) <= tolerance[row] + slope * np.minimum(way, _LONG_GAP_M))
+            heights[row][may_be] = np.nan
 
 
 def _follow_in_loops(heights, slopes, labels, confidence, depth, columns, rows, v, u, passable, sure, numbers) -> None:
