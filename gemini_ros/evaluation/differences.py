@@ -12,6 +12,7 @@ from gemini_ros.evaluation.scores import CORRIDOR_EVENTS, FALSE_FLOOR, TallyForm
 _LOWER_IS_BETTER = ("calibration_error", "flicker", *CORRIDOR_EVENTS, *FALSE_FLOOR)
 _NEITHER = ("confidence", "map_known")
 _BEYOND_CHANCE, _DIGITS = 0.05, 6
+_NEGLIGIBLE = 0.0005  # 0.05 points: a model that is exported again differs by less, and in the same way in each bag
 
 
 def compared(first: Values, second: Values, form: TallyForm) -> dict[str, Difference]:
@@ -39,8 +40,8 @@ def scored(differences: Mapping[str, Difference]) -> dict[str, Any]:
 
 
 def _change(name: str, value: float, p: float | None) -> str | None:
-    """``better``, ``worse`` or ``other`` where there is a difference beyond chance."""
-    if p is None or p >= _BEYOND_CHANCE or not value:
+    """``better``, ``worse`` or ``other`` where there is a difference beyond chance of at least 0.05 points."""
+    if p is None or p >= _BEYOND_CHANCE or abs(value) < _NEGLIGIBLE:
         return None
     if name in _NEITHER:
         return "other"

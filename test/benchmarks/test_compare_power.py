@@ -44,7 +44,9 @@ def test_draws_are_counted(pool):
     for test in ("sign_flip", "bootstrap_t", "percentile"):
         assert found[test]["worse"]["found_worse"] == 4 and found[test]["equal"]["found_worse"] == 0
     assert found["exit_status_1"]["worse"] == 4 and found["exit_status_1"]["equal"] == 0
-    assert found["alarms_of_classes_equal"] == 0 and found["sign_flip"]["equal"]["held_the_truth"] == 4
+    assert found["told_as_changed"]["worse"]["miou"] == 4
+    assert found["told_as_changed"]["equal"] == {"miou": 0, "some_class": 0}
+    assert found["sign_flip"]["equal"]["held_the_truth"] == 4
 
 
 def test_a_changed_model_is_a_model(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from gemini_ros.cli import main
 from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.compare import compare_results
+from gemini_ros.evaluation.differences import scored
 from gemini_ros.evaluation.rules import FAIL, PASS, UNDECIDED, overall, parse_rule
 from gemini_ros.evaluation.scores import TallyForm
 from gemini_ros.evaluation.store import BagRecord
@@ -68,6 +70,12 @@ def test_the_same_is_the_same(stores, capsys):
     assert data["verdict"] == PASS and {each["change"] for each in data["scores"].values()} == {None}
     assert data["scores"]["miou"] | {"low": 0, "high": 0, "p": 1} == data["scores"]["miou"]
     assert all(frame["differing"] == 0 for frame in data["disagreement"]["frames"])
+
+
+def test_a_difference_that_is_sure_but_negligible_is_no_change():
+    differences = {"miou": Difference(0.5, 0.4996, 9, -0.0005, -0.0003, 0.004)}
+    assert scored(differences)["miou"]["change"] is None
+    assert scored({"miou": replace(differences["miou"], second=0.4994)})["miou"]["change"] == "worse"
 
 
 def test_few_bags_have_no_interval_and_one_has_blocks(stores):
