@@ -14,6 +14,7 @@ import difflib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,10 @@ def interface() -> tuple[list[Topic], list[Topic]]:
         ]
         node.close()
         node.destroy_node()
+        # The loader may still be inside a library, where the end of the process would abort it.
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join(30)
     subscriptions, publishers = (
         [topic for topic in ends if topic.name not in (*OF_RCLPY, *WHERE_INSTALLED)] for ends in found
     )
