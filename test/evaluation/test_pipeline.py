@@ -280,7 +280,7 @@ def test_outputs_are_the_nodes_under_the_original_stamps(drive, tmp_path):
             message = reader.deserialize(stored)
             assert message.header.frame_id == COLOR_FRAME
             assert np.array_equal(message.data.reshape(64, 96), labels[stamp_ns(message)])
-    with pytest.raises(ValueError, match="outputs cloud: expected some of labels, confidence, color, camera_info, costmap"):
+    with pytest.raises(ValueError, match="outputs cloud: expected some of labels, confidence, color, camera"):
         evaluate_bag(drive, RGB_DEPTH, tmp_path, write=["cloud"])
 
 
