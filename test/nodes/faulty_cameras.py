@@ -28,18 +28,19 @@ START_NS = time.time_ns()
 
 def start(node: Node, stream: str, settings: dict[str, Any]) -> None:
     """Publish one stream at its rate from the executor."""
-    late_ms = settings.get("late_ms")
-    width, height = settings.get("size", (80, 60) if late_ms is None else SIZE)
+    moves, late_s = "late_ms" in settings, settings.get("late_ms", 0) / 1e3
+    width, height = settings.get("size", SIZE if moves else (80, 60))
     encoding, kind, rest = ENCODINGS[stream]
-    still, scene = np.full((height, width, *rest), 100, kind), MovingScene()
+    still = np.full((height, width, *rest), 100, kind)
+    scene = MovingScene() if moves else None  # which takes time, and would set the timers apart
     images = node.create_publisher(Image, f"{stream}/image", SENSOR_QOS)
     infos = node.create_publisher(CameraInfo, f"{stream}/camera_info", SENSOR_QOS) if settings.get("info") else None
     ahead_ns = round(settings.get("ahead_ms", 0) * 1e6)
 
     def publish() -> None:
         now_ns, values = time.time_ns(), still
-        if late_ms is not None:
-            seen = scene.image(stream, (now_ns - START_NS) / 1e9 - late_ms / 1e3)
+        if scene is not None:
+            seen = scene.image(stream, (now_ns - START_NS) / 1e9 - late_s)
             values = seen if stream == "rgb" else (1000 * seen).astype(kind)
         images.publish(image(values, encoding, now_ns + ahead_ns))
         if infos is not None:
