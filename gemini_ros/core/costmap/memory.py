@@ -139,10 +139,15 @@ class Memory:
         through: npt.NDArray[np.uint16],
         on_ground: npt.NDArray[np.bool_],
     ) -> None:
-        """Contradict the parts ``through`` of cells, and what lies on or below the ground ``on_ground``."""
+        """Contradict the parts ``through`` of cells, and what lies on or below the ground ``on_ground``.
+
+        What moves stands on the ground: where that is measured, all of it has gone. The image may never hold the part
+        of a person that it once cut off.
+        """
         cells = rows * self._config.cells + columns
-        bits = np.where(on_ground, through | _ON_GROUND, through) & self._odds.lethal.reshape(-1)[cells]
-        self._odds.miss(cells, bits, self._dynamic.reshape(-1)[cells])
+        dynamic, lethal = self._dynamic.reshape(-1)[cells], self._odds.lethal.reshape(-1)[cells]
+        bits = np.where(on_ground, np.where(dynamic, lethal, through | _ON_GROUND), through) & lethal
+        self._odds.miss(cells, bits, dynamic)
 
     def ground(self, evidence: Evidence) -> None:
         """Remember what was said of the ground. Where something was hit, or an edge seen, it is not known."""

@@ -102,6 +102,17 @@ def test_what_is_gone_is_cleared_by_as_many_frames_as_its_class_takes(label, fra
     assert cell(drive(*there, *gone), 2.02, 0.0) == 0
 
 
+@pytest.mark.parametrize("behind", [(BACK,), ()], ids=["a wall", "nothing within range"])
+@pytest.mark.parametrize("label", [PERSON, WALL])
+def test_what_moves_has_gone_where_the_ground_is_seen_also_above_the_image(label, behind):
+    """A person of 1.8 m, cut off by the image at 1.1 m: what the image no longer holds would stand for 30 s."""
+    person = Scene(boxes=(*behind, Box((2.01, -0.3, 0.0), (2.1, 0.3, 1.8), label)))
+    there, gone = [person] * 5, [Scene(boxes=behind)] * 20
+    assert cell(drive(*there), 2.02, 0.0) == 100
+    assert cell(drive(*there, *gone), 2.02, 0.0) == (0 if label == PERSON else 100)
+    assert cell(drive(*there, *gone[:1]), 2.02, 0.0) == 100
+
+
 def test_what_is_hidden_or_not_measured_is_not_cleared():
     curtain = Scene(boxes=(BACK, Box((1.2, -2, 0.0), (1.3, 2, 1.5))))
     assert cell(drive(*[box()] * 5, *[curtain] * 20), 2.02, 0.0) == 100
