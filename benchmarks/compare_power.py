@@ -29,8 +29,8 @@ from gemini_ros.core.intervals import bootstrap_t
 from gemini_ros.core.paired import paired_differences
 from gemini_ros.core.resources import find_model
 from gemini_ros.evaluation.differences import scored
+from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.many import evaluate_many
-from gemini_ros.evaluation.pipeline import Job
 from gemini_ros.evaluation.results import label_set_of
 from gemini_ros.evaluation.scores import ScoreReader, Selection, TallyForm, Values
 from gemini_ros.evaluation.store import Store

@@ -24,7 +24,7 @@ from gemini_ros.cli.output import print_lines
 from gemini_ros.cli.results import conclude, criteria_of
 
 if TYPE_CHECKING:
-    from gemini_ros.evaluation.pipeline import Job
+    from gemini_ros.evaluation.job import Job
 
 # Options that were there before --set.
 SHORTHANDS = {
@@ -137,7 +137,7 @@ def job_of(args: argparse.Namespace) -> Job:
     """How the bags are to be evaluated."""
     from gemini_ros.core.resources import find_model
     from gemini_ros.evaluation.conditions import parse_condition
-    from gemini_ros.evaluation.pipeline import Job
+    from gemini_ros.evaluation.job import Job
     from gemini_ros.evaluation.robustness import RobustnessOptions
     from gemini_ros.evaluation.truth import read_truth_map
     from gemini_ros.inference.cpu import ONNXRUNTIME

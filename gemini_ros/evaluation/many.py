@@ -18,8 +18,9 @@ from typing import Any
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
+from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
-from gemini_ros.evaluation.pipeline import Job, examine
+from gemini_ros.evaluation.pipeline import examine
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
 from gemini_ros.inference import Segmenter
 

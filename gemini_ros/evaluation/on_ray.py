@@ -11,8 +11,8 @@ from typing import Any
 
 from gemini_ros import __version__
 from gemini_ros.core.documents import one_line
+from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.many import Done, Task, work_with
-from gemini_ros.evaluation.pipeline import Job
 from gemini_ros.evaluation.store import BagRecord
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.documents import one_line
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.evaluation.pipeline import settings_data
+from gemini_ros.evaluation.job import settings_data
 from gemini_ros.evaluation.results import Results, label_set_of
 from gemini_ros.evaluation.robustness_page import robustness_sections
 from gemini_ros.evaluation.scores import FALSE_FLOOR

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gemini_ros.cli import main
+from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.many import bag_names, evaluate_many, merge
-from gemini_ros.evaluation.pipeline import Job
 from gemini_ros.evaluation.results import read_results
 from gemini_ros.evaluation.store import STORE, Store
 from test.evaluation.drive import write_drive
