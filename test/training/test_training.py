@@ -73,7 +73,7 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
     assert set(scores["complete"]) == {"all", "day", "dark"}
     assert scores["complete"]["all"]["pixels"] == 8 * 62 * 96
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "val_miou</figcaption>" in report and report.count("<img") == 3 * 8
+    assert "val_miou</figcaption>" in report and report.count("<img") == 4 * 8
     for part in (part for by_light in scores.values() for part in by_light.values()):
         assert 0 <= part["boundary_f1"] <= 1 and 0 <= part["calibration_error"] <= 1
 
