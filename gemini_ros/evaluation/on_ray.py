@@ -6,6 +6,7 @@ whose machine leaves or whose process dies is tried once more elsewhere.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from gemini_ros.core.documents import one_line
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.many import Done, Task, work_with
 from gemini_ros.evaluation.store import BagRecord
+
+_ANSWERS_S = 5.0
 
 
 def on_ray(tasks: Sequence[Task], job: Job, address: str) -> Iterator[Done]:
@@ -47,8 +50,11 @@ def _connected(address: str) -> Any:
     except ImportError as error:
         raise ValueError("--ray: Ray is not installed: pip install 'gemini_ros[ray]', or use --workers") from error
     try:
+        if address != "auto":  # Ray itself tries for minutes where nothing answers
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=_ANSWERS_S).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         cure = "start one by `ray start --head`, and name its HOST:PORT"
         raise ValueError(f"--ray {address}: no cluster answers ({one_line(error)!s:.200}): {cure}") from error
     return ray
