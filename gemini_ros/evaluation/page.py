@@ -21,6 +21,7 @@ from gemini_ros.evaluation.results import Results, label_set_of
 from gemini_ros.evaluation.robustness_page import robustness_sections
 from gemini_ros.evaluation.scores import FALSE_FLOOR
 from gemini_ros.evaluation.store import Store
+from gemini_ros.evaluation.worst import worst_frames
 from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.report.gallery import APART_S, FILM, WORST
 from gemini_ros.report.page import (
@@ -229,18 +230,19 @@ class _Reader:
 
     def worst_frames(self) -> Section:
         title = "Worst frames"
-        found = sorted((frame for bag in self.worst_first for frame in self._worst(bag)), reverse=True)[:WORST]
+        found = [
+            (each, pictures) for each in worst_frames(self.store) if (pictures := self._pictures(each.bag, each.frame))
+        ]
         if not found:
             return Section(title, "The store has no images of these bags.")
         shots = []
-        for scored, badness, bag, frame in found:
-            pictures = self._pictures(bag, frame)
+        for each, pictures in found:
             size = sum(len(picture.data) for picture in pictures)
             if size > self.left:
                 break
             self.left -= size
-            shots.append(self._shot(bag, frame, pictures, badness if scored else None))
-        scored = found[0][0]
+            shots.append(self._shot(each.bag, each.frame, pictures, each.wrong))
+        scored = found[0][0].wrong is not None
         ranked = "with the largest share of wrong pixels" if scored else "with the lowest confidence"
         note = (
             f"The {len(shots)} frames {ranked}, at most one for each {APART_S:g} s of a bag and {WORST} in all. "
@@ -249,25 +251,6 @@ class _Reader:
         if scored:
             note += " The errors show the class that was said in its colour; what is right is grey."
         return Shots(title, note, shots=shots, legend=class_legend(self.label_set, errors=scored))
-
-    def _worst(self, bag: str) -> list[tuple[bool, float, str, int]]:
-        """Whether there is truth, the share of wrong pixels or 1 - confidence, bag and frame, for each kept frame."""
-        kinds = self.store.rows("pictures", "frame, kind", "bag = ? AND kind NOT IN (?, ?)", [bag, *FILM])
-        kept = sorted({frame for frame, _ in kinds})
-        marks = ", ".join("?" * len(kept))
-        where = f"bag = ? AND frame IN ({marks})"
-        confidence = dict(self.store.rows("frames", "frame, confidence", where, [bag, *kept]))
-        pixels = np.zeros((2, max(kept, default=0) + 1))
-        for frame, truth, predicted, count in self.store.rows(
-            "confusion", "frame, truth, predicted, pixels", where, [bag, *kept]
-        ):
-            pixels[int(truth == predicted), frame] += count
-        wrong, right = pixels
-        return [
-            (True, float(wrong[i] / (wrong[i] + right[i])), bag, i) if wrong[i] + right[i] else
-            (False, 1 - confidence[i], bag, i)
-            for i in kept
-        ]  # fmt: skip
 
     def _pictures(self, bag: str, frame: int) -> list[Picture]:
         where = "bag = ? AND frame = ? AND kind NOT IN (?, ?)"
