@@ -7,8 +7,9 @@ python -m benchmarks.encounters report courses.jsonl [--json FILE]
 are there are left out, so that it goes on where it was ended. The maps see the same images:
 
 ``fusion``: the model's labels with depth. ``geometry``: depth alone under the same rules, every pixel a candidate of
-the floor. ``rgb``: the model without depth, its labels projected onto the ground. ``baseline``: the map of the checkout
-``DIR``, an earlier version, with the labels of ``fusion``. Each has ``THRESHOLDS``, which give a curve.
+the floor for the fit, and no label strong enough to stand against what depth measures. ``rgb``: the model without depth, its labels projected onto the ground. ``baseline``: the map of the checkout
+``DIR``, an earlier version, with the labels of ``fusion``. Each has ``THRESHOLDS``, which give a curve. The mounting that
+the maps are told is off by up to ``MOST_TILT_DEG`` in pitch and in roll, drawn for each drive.
 
 An event is falsely free matter, or a drop, on the robot's way, as ``gemini_ros/evaluation/corridor.py`` has it. A
 hazard is met where the robot's way ever holds part of it. ``free recall``: of the floor seen within 3 m, the cells
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.hazards import corner_of, hit, in_window
+from benchmarks.hazards import NOT_SUREST, corner_of, hit, in_window
 from gemini_ros.bags import messages
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.files import atomic_path
@@ -40,6 +42,7 @@ from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.resources import find_model
+from gemini_ros.core.transforms import from_xyz_rpy
 from gemini_ros.evaluation.corridor import Corridor
 from gemini_ros.inference import load_segmenter
 from gemini_ros.pipeline.clock import Instant, Seen
@@ -60,7 +63,9 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "baseline": (0.03, 0.05, 0.08, 0.12),
 }
 SHIPPED = {"fusion": 0.03, "geometry": 0.03, "rgb": 0.5, "baseline": 0.05}
+MOST_TILT_DEG = 1.0
 NEAR_M, FAR_M = 3.0, 5.0
+_TILT_STREAM = 12
 DRAWS = 2000
 _MAPS = CostmapConfig()
 _COUNTS = ("floor", "floor_free", "matter", "matter_lethal", "free", "free_right")
@@ -116,7 +121,8 @@ def run_drives(args: argparse.Namespace) -> None:
         if seed in done:
             continue
         drive = plan_course(seed, duration_s=args.seconds, light=LIGHTS[seed % len(LIGHTS)])
-        moments = list(_moments(drive, (width, height), segmenter))
+        tilt_deg = np.random.default_rng([seed, _TILT_STREAM]).uniform(-MOST_TILT_DEG, MOST_TILT_DEG, 2)
+        moments = list(_moments(drive, (width, height), segmenter, tilted(*tilt_deg)))
         maps = {f"{name} {threshold:g}": _drawn(name, threshold, moments) for name in list(THRESHOLDS)[:3]
                 for threshold in THRESHOLDS[name]}  # fmt: skip
         if args.baseline:
@@ -133,7 +139,8 @@ def run_drives(args: argparse.Namespace) -> None:
 class Moment:
     """A frame of a drive with what the model says of it, with and without depth, and what is there.
 
-    ``near_floor`` and ``matter`` are x and y (n, 2) of what is seen, in odometry's frame.
+    ``base_from_camera`` is what the maps are told of the mounting. ``near_floor`` and ``matter`` are x and y (n, 2) of
+    what is seen, in odometry's frame.
     """
 
     frame: Frame
@@ -147,10 +154,18 @@ class Moment:
     matter: npt.NDArray[np.float64]
 
 
-def _moments(drive: Drive, size: tuple[int, int], segmenter: Any) -> Iterator[Moment]:
+def tilted(pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float64]:
+    """Rotation (4, 4) of a mounting in the base's axes."""
+    return from_xyz_rpy(0.0, 0.0, 0.0, math.radians(roll_deg), math.radians(pitch_deg), 0.0)
+
+
+def _moments(drive: Drive, size: tuple[int, int], segmenter: Any, tilt: npt.NDArray[np.float64]) -> Iterator[Moment]:
+    """The frames of a drive; the maps are told a mounting that is off by ``tilt``, about the camera."""
     with DriveCamera(drive, size) as camera:
         ground_truth = GroundTruth(camera.scene_model)
         floor = camera.label_set.nav_table("free")
+        told = camera.base_from_camera.copy()
+        told[:3, :3] = tilt[:3, :3] @ told[:3, :3]
         for number in range(round(drive.duration_s * RATE_HZ)):
             time_s, stamp = number / RATE_HZ, round(number * 1e9 / RATE_HZ)
             simulated, base = camera.frame(time_s), drive.base(time_s)
@@ -161,7 +176,7 @@ def _moments(drive: Drive, size: tuple[int, int], segmenter: Any) -> Iterator[Mo
             yield Moment(
                 frame,
                 base,
-                camera.base_from_camera,
+                told,
                 camera.label_set,
                 segmenter.segment(frame),
                 segmenter.segment(replace(frame, depth=None)),
@@ -203,7 +218,7 @@ def _drawn(name: str, threshold: float, moments: list[Moment]) -> list[Occupancy
 
 def _all_floor(moment: Moment) -> Segmentation:
     floor = int(np.argmax(moment.label_set.nav_table("free")))
-    return Segmentation(np.full_like(moment.said.labels, floor), np.full_like(moment.said.confidence, 255))
+    return Segmentation(np.full_like(moment.said.labels, floor), np.full_like(moment.said.confidence, NOT_SUREST))
 
 
 def _drawn_by(checkout: Path, moments: list[Moment]) -> dict[str, list[Occupancy]]:

@@ -46,14 +46,14 @@ from gemini_ros.simulation.scenes.courses import CourseOptions
 RATE_HZ = 10
 HALF_WIDTH_M = 0.3
 DEPTHS_M, DISTANCES_M = (0.1, 0.2, 0.4), (3.0, 1.5, 1.0)
-_CONFIDENCE = 215  # enough for the fit of the floor, too little for a label to stand against geometry
+NOT_SUREST = 215  # enough for the fit of the floor, too little for a label to stand against geometry
 SURFACES = {
-    "flat": (CourseOptions(()), 0.0, _CONFIDENCE),
-    "z drifts 1 m in 100 m": (CourseOptions(()), 0.01, _CONFIDENCE),
-    "ramps of 5 degrees": (CourseOptions((), ramp_deg=5.0), 0.0, _CONFIDENCE),
-    "mirror": (CourseOptions((), floor="mirror"), 0.0, _CONFIDENCE),
+    "flat": (CourseOptions(()), 0.0, NOT_SUREST),
+    "z drifts 1 m in 100 m": (CourseOptions(()), 0.01, NOT_SUREST),
+    "ramps of 5 degrees": (CourseOptions((), ramp_deg=5.0), 0.0, NOT_SUREST),
+    "mirror": (CourseOptions((), floor="mirror"), 0.0, NOT_SUREST),
     "mirror, labels certain": (CourseOptions((), floor="mirror"), 0.0, 255),
-    "black": (CourseOptions((), floor="black"), 0.0, _CONFIDENCE),
+    "black": (CourseOptions((), floor="black"), 0.0, NOT_SUREST),
 }
 _AHEAD_M = 4.0
 _LONGEST_S = 30.0
@@ -127,7 +127,7 @@ class Step:
         return (np.abs(across) <= HALF_WIDTH_M) & (along > 0.3) & (along <= _AHEAD_M)
 
 
-def steps(drive: Drive, size: tuple[int, int], z_drift: float = 0.0, confidence: int = _CONFIDENCE) -> Iterator[Step]:
+def steps(drive: Drive, size: tuple[int, int], z_drift: float = 0.0, confidence: int = NOT_SUREST) -> Iterator[Step]:
     """The map of a drive, frame by frame; z of the odometry drifts by ``z_drift`` metres a metre."""
     with DriveCamera(drive, size) as camera:
         ground_truth, names = GroundTruth(camera.scene_model), camera.label_set.names
