@@ -7,9 +7,10 @@ python -m benchmarks.encounters report courses.jsonl [--json FILE]
 are there are left out, so that it goes on where it was ended. The maps see the same images:
 
 ``fusion``: the model's labels with depth. ``geometry``: depth alone under the same rules, every pixel a candidate of
-the floor for the fit, and no label strong enough to stand against what depth measures. ``rgb``: the model without depth, its labels projected onto the ground. ``baseline``: the map of the checkout
-``DIR``, an earlier version, with the labels of ``fusion``. Each has ``THRESHOLDS``, which give a curve. The mounting that
-the maps are told is off by up to ``MOST_TILT_DEG`` in pitch and in roll, drawn for each drive.
+the floor for the fit, and no label strong enough to stand against what depth measures. ``rgb``: the model without
+depth, its labels projected onto the ground. ``baseline``: the map of the checkout ``DIR``, an earlier version, with the
+labels of ``fusion``. Each has ``THRESHOLDS``, which give a curve. The mounting that the maps are told is off by up to
+``MOST_TILT_DEG`` in pitch and in roll, drawn for each drive.
 
 An event is falsely free matter, or a drop, on the robot's way, as ``gemini_ros/evaluation/corridor.py`` has it. A
 hazard is met where the robot's way ever holds part of it. ``free recall``: of the floor seen within 3 m, the cells
