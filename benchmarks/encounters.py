@@ -22,11 +22,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,15 +42,15 @@ from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.resources import find_model
-from gemini_ros.core.transforms import from_xyz_rpy
 from gemini_ros.evaluation.corridor import Corridor
 from gemini_ros.inference import load_segmenter
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.pose import OdometryPoses
+from gemini_ros.simulation.cameras.scene_camera import SimulatedFrame
 from gemini_ros.simulation.cameras.viewpoint import Base, base_matrix
 from gemini_ros.simulation.course import plan_course
-from gemini_ros.simulation.drive import Drive, DriveCamera
+from gemini_ros.simulation.drive import Drive, DriveCamera, MountingError
 from gemini_ros.simulation.ground_truth import FREE, LOW, OCCUPIED, UNKNOWN, GroundTruth
 
 RATE_HZ = 5
@@ -89,6 +88,7 @@ for height in frames["heights"].tolist():
 np.savez_compressed(sys.argv[2], data=[m[0] for m in made], origin=[m[1] for m in made])
 """
 Cells = npt.NDArray[np.bool_]
+Change = Callable[[SimulatedFrame], Frame]
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def run_drives(args: argparse.Namespace) -> None:
             continue
         drive = plan_course(seed, duration_s=args.seconds, light=LIGHTS[seed % len(LIGHTS)])
         tilt_deg = np.random.default_rng([seed, _TILT_STREAM]).uniform(-MOST_TILT_DEG, MOST_TILT_DEG, 2)
-        moments = list(_moments(drive, (width, height), segmenter, tilted(*tilt_deg)))
+        moments = list(moments_of(drive, (width, height), segmenter, MountingError(0.0, *tilt_deg.tolist())))
         maps = {f"{name} {threshold:g}": _drawn(name, threshold, moments) for name in list(THRESHOLDS)[:3]
                 for threshold in THRESHOLDS[name]}  # fmt: skip
         if args.baseline:
@@ -155,43 +155,40 @@ class Moment:
     matter: npt.NDArray[np.float64]
 
 
-def tilted(pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float64]:
-    """Rotation (4, 4) of a mounting in the base's axes."""
-    return from_xyz_rpy(0.0, 0.0, 0.0, math.radians(roll_deg), math.radians(pitch_deg), 0.0)
-
-
-def _moments(drive: Drive, size: tuple[int, int], segmenter: Any, tilt: npt.NDArray[np.float64]) -> Iterator[Moment]:
-    """The frames of a drive; the maps are told a mounting that is off by ``tilt``, about the camera."""
-    with DriveCamera(drive, size) as camera:
+def moments_of(
+    drive: Drive, size: tuple[int, int], segmenter: Any, mounting_error: MountingError, change: Change | None = None
+) -> Iterator[Moment]:
+    """The frames of a drive, as ``change`` leaves what the cameras see."""
+    with DriveCamera(drive, size, mounting_error=mounting_error) as camera:
         ground_truth = GroundTruth(camera.scene_model)
         floor = camera.label_set.nav_table("free")
-        told = camera.base_from_camera.copy()
-        told[:3, :3] = tilt[:3, :3] @ told[:3, :3]
         for number in range(round(drive.duration_s * RATE_HZ)):
             time_s, stamp = number / RATE_HZ, round(number * 1e9 / RATE_HZ)
             simulated, base = camera.frame(time_s), drive.base(time_s)
-            rgb, depth = simulated.frame.rgb, simulated.frame.depth
-            assert rgb is not None and depth is not None
-            frame = Frame(stamp, "camera", rgb=rgb, depth=depth, intrinsics=camera.intrinsics)
-            is_floor = floor[simulated.labels]
+            seen = simulated.frame if change is None else change(simulated)
+            frame = replace(seen, stamp_ns=stamp, frame_id="camera", intrinsics=camera.intrinsics)
+            is_floor, known = floor[simulated.labels], simulated.labels != 255
             yield Moment(
                 frame,
                 base,
-                told,
+                camera.base_from_camera,
                 camera.label_set,
                 segmenter.segment(frame),
-                segmenter.segment(replace(frame, depth=None)),
+                segmenter.segment(replace(frame, depth=None, thermal=None)),
                 ground_truth.at(drive.stands(time_s), stamp),
-                _places(np.where(is_floor, depth, np.nan), camera, base, NEAR_M),
-                _places(np.where(is_floor | (simulated.labels == 255), np.nan, depth), camera, base, FAR_M),
+                _places(simulated, is_floor, camera, base, NEAR_M),
+                _places(simulated, ~is_floor & known, camera, base, FAR_M),
             )
 
 
-def _places(depth: npt.NDArray[np.float32], camera: DriveCamera, base: Base, range_m: float) -> npt.NDArray[np.float64]:
-    """x and y (n, 2) in odometry's frame of the pixels that are not NaN, up to ``range_m`` from the robot."""
-    known = np.isfinite(depth)
-    pose = base_matrix(base) @ camera.base_from_camera
-    xyz = pose[:3, :3] @ (pixel_rays(camera.intrinsics)[:, known].astype(np.float64) * depth[known]) + pose[:3, 3:]
+def _places(
+    simulated: SimulatedFrame, pixels: Cells, camera: DriveCamera, base: Base, range_m: float
+) -> npt.NDArray[np.float64]:
+    """x and y (n, 2) in odometry's frame of what is seen at ``pixels`` (H, W), up to ``range_m`` from the robot."""
+    depth = simulated.clean_depth
+    seen = pixels & np.isfinite(depth)
+    pose = base_matrix(base) @ simulated.base_from_camera
+    xyz = pose[:3, :3] @ (pixel_rays(camera.intrinsics)[:, seen].astype(np.float64) * depth[seen]) + pose[:3, 3:]
     near = np.hypot(xyz[0] - base.x, xyz[1] - base.y) <= range_m
     return np.asarray(xyz[:2, near].T, np.float64)
 
