@@ -62,6 +62,7 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "rgb": (0.3, 0.5, 0.7, 0.9),
     "baseline": (0.03, 0.05, 0.08, 0.12),
 }
+MAPS = ("fusion", "geometry", "rgb")
 SHIPPED = {"fusion": 0.03, "geometry": 0.03, "rgb": 0.5, "baseline": 0.05}
 MOST_TILT_DEG = 1.0
 NEAR_M, FAR_M = 3.0, 5.0
@@ -124,15 +125,16 @@ def run_drives(args: argparse.Namespace) -> None:
         drive = plan_course(seed, duration_s=args.seconds, light=LIGHTS[seed % len(LIGHTS)])
         tilt_deg = np.random.default_rng([seed, _TILT_STREAM]).uniform(-MOST_TILT_DEG, MOST_TILT_DEG, 2)
         moments = list(moments_of(drive, (width, height), segmenter, MountingError(0.0, *tilt_deg.tolist())))
-        maps = {f"{name} {threshold:g}": _drawn(name, threshold, moments) for name in list(THRESHOLDS)[:3]
-                for threshold in THRESHOLDS[name]}  # fmt: skip
+        maps = {
+            f"{name} {threshold:g}": drawn(name, threshold, moments) for name in MAPS for threshold in THRESHOLDS[name]
+        }
         if args.baseline:
-            maps |= _drawn_by(args.baseline, moments)
+            maps |= drawn_by(args.baseline, moments, THRESHOLDS["baseline"])
         line = {"seed": seed, "light": drive.schedule, "hazards": [h.kind for h in drive.hazards or ()]}
-        line["maps"] = {name: _scored(drive, moments, drawn) for name, drawn in maps.items()}
+        line["maps"] = {name: scored(drive, moments, made) for name, made in maps.items()}
         with args.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        events = {name: sum(scored["events"]) for name, scored in line["maps"].items()}
+        events = {name: sum(found["events"]) for name, found in line["maps"].items()}
         print(f"{seed} {line['light']}: " + ", ".join(f"{name} {n}" for name, n in events.items()), flush=True)
 
 
@@ -172,7 +174,7 @@ def moments_of(
                 frame,
                 base,
                 camera.base_from_camera,
-                camera.label_set,
+                segmenter.info.label_set,
                 segmenter.segment(frame),
                 segmenter.segment(replace(frame, depth=None, thermal=None)),
                 ground_truth.at(drive.stands(time_s), stamp),
@@ -193,13 +195,13 @@ def _places(
     return np.asarray(xyz[:2, near].T, np.float64)
 
 
-def _drawn(name: str, threshold: float, moments: list[Moment]) -> list[Occupancy]:
-    """The map after each moment."""
+def drawn(name: str, threshold: float, moments: list[Moment], without_depth: str = "unknown") -> list[Occupancy]:
+    """The map of ``MAPS`` after each moment."""
     first = moments[0]
     if name == "rgb":
         config = replace(_MAPS, min_confidence=threshold, without_depth="project")
     else:
-        config = replace(_MAPS, min_height_m=threshold)
+        config = replace(_MAPS, min_height_m=threshold, without_depth=without_depth)
     poses = OdometryPoses("odom", first.base_from_camera)
     mapper = Mapper(config, first.label_set, poses)
     mapper.warm_up()
@@ -219,9 +221,9 @@ def _all_floor(moment: Moment) -> Segmentation:
     return Segmentation(np.full_like(moment.said.labels, floor), np.full_like(moment.said.confidence, NOT_SUREST))
 
 
-def _drawn_by(checkout: Path, moments: list[Moment]) -> dict[str, list[Occupancy]]:
+def drawn_by(checkout: Path, moments: list[Moment], heights: tuple[float, ...]) -> dict[str, list[Occupancy]]:
     """The maps of an earlier version of the package, which runs in a process of its own."""
-    camera, heights = moments[0].frame.intrinsics, THRESHOLDS["baseline"]
+    camera = moments[0].frame.intrinsics
     assert camera is not None
     with tempfile.TemporaryDirectory() as folder:
         np.savez_compressed(
@@ -248,7 +250,7 @@ def _drawn_by(checkout: Path, moments: list[Moment]) -> dict[str, list[Occupancy
     return {f"baseline {height:g}": grids[i * n : (i + 1) * n] for i, height in enumerate(heights)}
 
 
-def _scored(drive: Drive, moments: list[Moment], drawn: list[Occupancy]) -> dict[str, Any]:
+def scored(drive: Drive, moments: list[Moment], drawn: list[Occupancy]) -> dict[str, Any]:
     """Events and whether it was met for each hazard, and the cells counted (``_COUNTS``)."""
     hazards, corridor = drive.hazards or (), Corridor()
     events, met, counts = [0] * len(hazards), [0] * len(hazards), np.zeros(len(_COUNTS), np.int64)
@@ -340,8 +342,8 @@ def _at_shipped(drives: list[dict], name: str, weights: npt.NDArray[np.int64]) -
         "free precision": free_right / np.maximum(free, 1),
     }
     by: dict[str, dict[str, dict[str, int]]] = {"hazard": {}, "light": {}}
-    for drive, scored in zip(drives, maps, strict=True):
-        for kind, events, met in zip(drive["hazards"], scored["events"], scored["met"], strict=True):
+    for drive, found in zip(drives, maps, strict=True):
+        for kind, events, met in zip(drive["hazards"], found["events"], found["met"], strict=True):
             for what, value in (("hazard", kind), ("light", drive["light"])):
                 into = by[what].setdefault(value, {"events": 0, "met": 0})
                 into["events"] += events
