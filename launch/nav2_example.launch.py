@@ -1,7 +1,6 @@
 """Start the segmenter and Nav2 with parameters of config/nav2: ``ros2 launch gemini_ros nav2_example.launch.py``."""
 
 import runpy
-import tempfile
 from pathlib import Path
 
 import yaml
@@ -51,24 +50,24 @@ def read(path: Path) -> dict:
     return sections
 
 
-def parameters(names: str, base: str) -> Path:
-    """A file of Nav2's parameters, those of ``names`` laid over those of the file ``base``."""
+def parameters(names: str, base: str, file: Path) -> None:
+    """Write Nav2's parameters to ``file``, those of ``names`` laid over those of the file ``base``."""
     result = read(Path(base).expanduser())
     for name in (part.strip() for part in names.split(",")):
         result = merged(result, read(SHARE / f"config/nav2/{name}.yaml" if name.isidentifier() else Path(name)))
-    with tempfile.NamedTemporaryFile("w", prefix="nav2_", suffix=".yaml", encoding="utf-8", delete=False) as file:
-        yaml.safe_dump(result, file, sort_keys=False)
-    return Path(file.name)
+    file.write_text(yaml.safe_dump(result, sort_keys=False), encoding="utf-8")
 
 
 def start(context, *_args, **_kwargs) -> list:
     """The segmenter, and Nav2's own launch file."""
     from ament_index_python.packages import get_package_share_directory
+    from launch.logging import launch_config
 
     names = ("camera", "params_file", "use_sim_time", "nav2", "nav2_params")
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
     bringup = Path(get_package_share_directory("nav2_bringup"))
-    file = parameters(given.pop("nav2"), given.pop("nav2_params") or str(bringup / "params/nav2_params.yaml"))
+    file = Path(launch_config.get_log_file_path("nav2_params.yaml"))
+    parameters(given.pop("nav2"), given.pop("nav2_params") or str(bringup / "params/nav2_params.yaml"), file)
     one = runpy.run_path(str(SHARE / "launch/segmenter.launch.py"))
     nav2 = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(bringup / "launch/navigation_launch.py")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -81,7 +81,10 @@ class StreamSeen:
 
 @dataclass(frozen=True)
 class Graph:
-    """What was seen. ``images`` are all topics with images that have a publisher; ``simulated``: there is a /clock."""
+    """What was seen. ``images`` are all topics with images that have a publisher; ``simulated``: there is a /clock.
+
+    ``maps`` is what running segmenters say of the geometry of their maps, by the name of their status.
+    """
 
     rmw: str
     domain: str
@@ -89,6 +92,7 @@ class Graph:
     images: tuple[str, ...]
     simulated: bool
     streams: Mapping[str, StreamSeen]
+    maps: Mapping[str, str] = field(default_factory=dict)
 
 
 def graph_findings(graph: Graph) -> list[Finding]:
@@ -97,6 +101,7 @@ def graph_findings(graph: Graph) -> list[Finding]:
         cure = "start the camera and the segmenter, with the same ROS_DOMAIN_ID and RMW_IMPLEMENTATION, and ask again"
         return [warn("graph", f"nobody else in domain {graph.domain} over {graph.rmw}", cure)]
     found = [ok("graph", f"domain {graph.domain}: {', '.join(graph.nodes) or 'publishers without a node'}")]
+    found += [ok(name, geometry) for name, geometry in graph.maps.items()]
     if not graph.streams:
         listed = ", ".join(graph.images) or "none"
         cure = "give the topics: --camera NAME, or a copy of config/cameras/custom.yaml"

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gemini_ros.doctor.graph import Graph, graph_findings
+from gemini_ros.nodes.observe.graph import listen_to_maps
 from gemini_ros.nodes.segmenter import label_info, speed_topic
 from gemini_ros.nodes.segmenter.label_info import LabelInfoTopic
 from test.conftest import private_domain
@@ -79,6 +81,27 @@ def test_a_frame_that_does_not_tell_is_silent(running: Robot):
     r.spin(0.2)
     assert {name: len(r.heard[name]) for name in before} == before
     r.send_until(lambda: len(r.heard["scan"]) > before["scan"], "rgb", "depth")
+
+
+def test_the_doctor_says_where_clearing_may_begin(running: Robot):
+    """As the diagnostics of the running node have it: the camera is 0.5 m high and sees 0.2 rad below the horizon."""
+    r = running
+    maps = listen_to_maps(r.node)
+    r.send_until(lambda: any("raytrace_min_range" in text for text in maps.values()), "rgb", "depth")
+    found = graph_findings(Graph("", "0", ("/segmenter",), (), False, {}, maps))
+    assert any(finding.what in maps and "raytrace_min_range" in finding.found for finding in found)
+
+
+@pytest.mark.slow
+def test_a_cut_cable_of_depth_leaves_labels_and_silence(running: Robot):
+    r = running
+    r.send_until(lambda: r.level("costmap") == 0, "rgb", "depth")
+    cut, counts = r.now(), {name: len(r.heard[name]) for name in ("labels", "scan")}
+    while r.now() < cut + 1_000_000_000:
+        r.send("rgb")
+        r.spin(0.05)
+    r.until(lambda: len(r.heard["labels"]) > counts["labels"])
+    assert all(max(stamps(r, name)) <= cut for name in ("obstacles", "ground", "scan", "points"))
 
 
 CAMERA = """

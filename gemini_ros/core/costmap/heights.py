@@ -12,7 +12,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from gemini_ros.core.costmap.grid import CostmapConfig
+from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.rays import pixel_rays
+from gemini_ros.core.transforms import Matrix
 
 FITTED_TILT_DEG = 0.5
 """The tilt that a fit of the floor leaves."""
@@ -34,3 +39,15 @@ def seen_ranges_m(
         seen = [d for d in steps if least_height(d, camera_height_m / d, tilt_deg, config) < height]
         ranges[height] = max(seen, default=0.0)
     return ranges
+
+
+def nearest_ground_m(intrinsics: Intrinsics, grid_from_camera: Matrix) -> float | None:
+    """How far from the camera, along the ground, the nearest ground lies that it sees; None where it sees none.
+
+    z = 0 of the pose (optical frame) is the ground.
+    """
+    x, y, z = np.tensordot(grid_from_camera[:3, :3], pixel_rays(intrinsics), axes=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ground = np.where(z < 0, np.hypot(x, y) * grid_from_camera[2, 3] / -z, np.inf)
+    nearest = float(np.nanmin(ground))
+    return nearest if math.isfinite(nearest) else None

@@ -14,7 +14,7 @@ from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, s
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
 from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, Occupancy, corner_around, overlap
 from gemini_ros.core.costmap.ground import GroundFiller
-from gemini_ros.core.costmap.heights import seen_ranges_m
+from gemini_ros.core.costmap.heights import nearest_ground_m, seen_ranges_m
 from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
 from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, require_rays
@@ -28,6 +28,7 @@ from gemini_ros.core.transforms import Matrix, require_rigid
 # Turning faster, the pose of an image is too uncertain to clear what is far away.
 _FAST_TURN_RADPS = 1.0
 _CLEAR_WHILE_TURNING_M = 3.0
+_CLEARS_FROM = "which makes raytrace_min_range {:.2f} in Nav2"
 
 
 class SemanticCostmap:
@@ -58,7 +59,7 @@ class SemanticCostmap:
         self._newest_stamp_ns: int | None = None
         self._evidence: Ages | None = None
         self._turned: tuple[int, Matrix] | None = None
-        self._camera_height_m: float | None = None
+        self._seen_from: tuple[Intrinsics, Matrix] | None = None
 
     def warm_up(self) -> str:
         """Compile (or load) the fast kernels, which takes seconds the first time; until then numpy does the work.
@@ -124,16 +125,25 @@ class SemanticCostmap:
             self._newest_stamp_ns = None
 
     def geometry(self) -> str:
-        """How far ahead low things stand out, and what the floor says of the mounting; empty before the first frame."""
+        """How far ahead low things stand out, what the floor says of the mounting, and where the view of it begins.
+
+        Empty before the first frame.
+        """
         with self._lock:
-            if self._camera_height_m is None or self._newest_stamp_ns is None:
+            if self._seen_from is None or self._newest_stamp_ns is None:
                 return ""
+            intrinsics, pose = self._seen_from
             tilt_deg = self.floor.tilt_deg(self._newest_stamp_ns, self.config.tilt_error_deg)
-            ranges = seen_ranges_m(self._camera_height_m, tilt_deg, self.config)
+            ranges = seen_ranges_m(float(pose[2, 3]), tilt_deg, self.config)
             seen = ", ".join(f"{100 * height:g} cm up to {range_m:.1f} m" for height, range_m in ranges.items())
             degrees = np.degrees(np.arctan(self.floor.tilt[:2]))
             corrected = f"mounting corrected by {degrees[0]:.2f} and {degrees[1]:.2f} degrees (pitch, roll)"
-            return f"seen {seen}; {corrected}; {self.floor.fault or 'the floor fits'}"
+            said = [f"seen {seen}", corrected, self.floor.fault or "the floor fits"]
+            if (nearest_m := nearest_ground_m(intrinsics, pose)) is not None:
+                said.append(
+                    f"the nearest ground in view is {nearest_m:.2f} m off, {_CLEARS_FROM.format(nearest_m + 0.1)}"
+                )
+            return "; ".join(said)
 
     def render(
         self, now_ns: int, center_xy: tuple[float, float], steady_ns: int | None = None, margin_m: float = 0.0
@@ -170,7 +180,7 @@ class SemanticCostmap:
             self.floor.take(fit_floor(depth, floor, intrinsics, pose), stamp_ns)
         tilt_deg = self.floor.tilt_deg(stamp_ns, self.config.tilt_error_deg)
         corrected = self.floor.correct(pose)
-        self._camera_height_m = float(corrected[2, 3])
+        self._seen_from = intrinsics, corrected
         return View.of(intrinsics, (corrected, pose), corner, self.config, tilt_deg)
 
     def _read(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -54,6 +55,7 @@ def observe(camera: str | None, seconds: float) -> Graph:
                 found = published_camera(published)
                 streams = read_camera(found).streams if found else published_streams(_published_types(node))
             listeners = {stream: _Listener(node, stream, topics) for stream, topics in streams.items()}
+            maps = listen_to_maps(node)
             _spin(executor, seconds if published & {topics.image for topics in streams.values()} else 0.0)
             return Graph(
                 rmw=rclpy.get_rmw_implementation_identifier(),
@@ -62,6 +64,7 @@ def observe(camera: str | None, seconds: float) -> Graph:
                 images=tuple(sorted(_published(node))),
                 simulated=node.count_publishers("/clock") > 0,
                 streams=_seen(listeners),
+                maps=maps,
             )
         finally:
             executor.remove_node(node)
@@ -139,6 +142,20 @@ class _Listener:
             self._intrinsics, self._info_fault = intrinsics_from_camera_info(message), ""
         except FrameError as reason:
             self._info_fault = str(reason)
+
+
+def listen_to_maps(node: Node) -> dict[str, str]:
+    """Filled while the node spins: what each running segmenter says of the geometry of its map."""
+    maps: dict[str, str] = {}
+
+    def take(message: DiagnosticArray) -> None:
+        for status in message.status:
+            for value in status.values:
+                if status.name.endswith(": costmap") and value.key == "geometry" and value.value:
+                    maps[status.name] = value.value
+
+    node.create_subscription(DiagnosticArray, "/diagnostics", take, 10)
+    return maps
 
 
 def _discover(node: Node, executor: SingleThreadedExecutor) -> set[str]:

@@ -6,7 +6,9 @@ from math import radians, tan
 import pytest
 
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
-from gemini_ros.core.costmap.heights import least_height, seen_ranges_m
+from gemini_ros.core.costmap.heights import least_height, nearest_ground_m, seen_ranges_m
+from gemini_ros.core.frames import Intrinsics
+from gemini_ros.core.transforms import camera_in_base
 from test.core.costmap.scene import CAMERA, CONFIG, LABELS, WALL, Box, Scene, at, cell
 
 
@@ -43,3 +45,12 @@ def test_a_low_box_stands_out_nearby_and_far_away_only_with_a_sure_tilt(x, tilt_
 def test_the_range_ends_where_noise_is_two_cells():
     assert CostmapConfig(resolution_m=0.05, depth_noise_per_m=0.01).range_m == pytest.approx(10**0.5)
     assert CostmapConfig(depth_noise_per_m=0.0).range_m == 8.0
+
+
+@pytest.mark.parametrize(("pitch_deg", "expected"), [(10, 0.5 / tan(radians(38))), (90, 0.0), (-40, None)])
+def test_the_view_of_the_ground_begins_at_the_lower_edge_of_the_image(pitch_deg, expected):
+    """28 degrees below the axis of a camera 0.5 m high; one that looks straight down sees its own foot."""
+    focal = 120 / tan(radians(28))
+    pose = camera_in_base((0.0, 0.0, 0.5, 0.0, radians(pitch_deg), 0.0))
+    found = nearest_ground_m(Intrinsics(321, 241, focal, focal, 160.0, 120.0), pose)
+    assert found == (None if expected is None else pytest.approx(expected, abs=0.005))
