@@ -29,7 +29,8 @@ from gemini_ros.simulation.cameras.handheld import render_place
 from gemini_ros.simulation.cameras.lighting import LIGHTS
 from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.simulation.cameras.scene_camera import SimulatedFrame, camera_intrinsics
-from gemini_ros.simulation.scenes.places import LABEL_SET, PLACES
+from gemini_ros.simulation.scenes.groups import LABEL_SET
+from gemini_ros.simulation.scenes.places import PLACES
 
 IMAGES = {"rgb": ".jpg", "depth": ".png", "thermal": ".png", "labels": ".png", "instances": ".png"}
 POSES = ("odom_from_base", "base_from_camera")

@@ -11,9 +11,9 @@ import numpy as np
 
 from gemini_ros.simulation.scenes.floor_hole import pit
 from gemini_ros.simulation.scenes.furniture.parts import Piece
+from gemini_ros.simulation.scenes.groups import grouped
 from gemini_ros.simulation.scenes.hazards import GROUP_OF, GROUPS, KINDS, Hazard, Shape, shape
 from gemini_ros.simulation.scenes.people import make_figure
-from gemini_ros.simulation.scenes.places import grouped
 from gemini_ros.simulation.scenes.sampler import Sampler
 from gemini_ros.simulation.scenes.scene import Footprint, Primitive, Scene, Surface, moved, profile_height, z_towards
 from gemini_ros.simulation.scenes.slalom import Slalom

@@ -1,29 +1,29 @@
-"""Homes, offices and warehouses under one set of labels: the navigation groups of ``config/labels/nav5.yaml``."""
+"""Homes, offices, warehouses and hazard courses under one set of labels (``groups``)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from gemini_ros.simulation.scenes.courses import FLOORS, CourseOptions, generate_course
+from gemini_ros.simulation.scenes.groups import grouped
 from gemini_ros.simulation.scenes.homes import generate_home
 from gemini_ros.simulation.scenes.offices import generate_office
-from gemini_ros.simulation.scenes.scene import Figure, Primitive, Scene
+from gemini_ros.simulation.scenes.scene import Scene
 from gemini_ros.simulation.scenes.warehouses import generate_scene
 
-PLACES = ("warehouse", "home", "office", "mixed")
 MIXED = {"home": 0.4, "office": 0.3, "warehouse": 0.3}
-LABEL_SET = "nav5"
-GROUPS = {"floor": "floor", "person": "person", "vehicle": "vehicle", "drop": "drop"}  # all else is an obstacle
-_GENERATORS = {"home": generate_home, "office": generate_office, "warehouse": generate_scene}
-_PLACE_STREAM = 5
+FLOOR_SHARES = (0.8, 0.1, 0.1)  # of courses with each of ``FLOORS``
+COURSE_M = (9.0, 16.0)
+FIRST_COURSE = 1_000_000
+"""Courses to learn from have seeds from here on: those that a model is judged on have smaller ones."""
+_PLACE_STREAM, _COURSE_STREAM = 5, 13
 
 
 def generate_place(place: str, seed: int, scene: int = 0) -> Scene:
     """Scene number ``scene`` of a ``seed`` at one of ``PLACES``, labelled by navigation group.
 
-    ``mixed`` draws the place by ``MIXED``. The same arguments give the same scene. Raises ``ValueError`` for an unknown
-    place.
+    ``mixed`` draws the place by ``MIXED``; ``course`` has all hazards of ``hazards.KINDS``. The same arguments give the
+    same scene. Raises ``ValueError`` for an unknown place.
     """
     if place not in PLACES:
         raise ValueError(f"place {place!r}, expected one of {', '.join(PLACES)}")
@@ -33,19 +33,11 @@ def generate_place(place: str, seed: int, scene: int = 0) -> Scene:
     return grouped(_GENERATORS[place](seed, scene))
 
 
-def grouped(scene: Scene) -> Scene:
-    """The same scene with the group of each label, of the set ``LABEL_SET``."""
-    return replace(
-        scene,
-        primitives=tuple(_group(p) for p in scene.primitives),
-        figures=tuple(_grouped_figure(figure) for figure in scene.figures),
-        label_set=LABEL_SET,
-    )
+def _course(seed: int, number: int) -> Scene:
+    rng = np.random.default_rng([seed, number, _COURSE_STREAM])
+    options = CourseOptions(floor=str(rng.choice(FLOORS, p=FLOOR_SHARES)))
+    return generate_course(int(rng.integers(FIRST_COURSE, 2**31)), float(rng.uniform(*COURSE_M)), options).scene
 
 
-def _group(primitive: Primitive) -> Primitive:
-    return replace(primitive, label=GROUPS.get(primitive.label, "obstacle"))
-
-
-def _grouped_figure(figure: Figure) -> Figure:
-    return replace(figure, links=tuple(replace(k, parts=tuple(map(_group, k.parts))) for k in figure.links))
+_GENERATORS = {"home": generate_home, "office": generate_office, "warehouse": generate_scene, "course": _course}
+PLACES = (*_GENERATORS, "mixed")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.simulation.scenes.places import PLACES, generate_place
+from gemini_ros.simulation.scenes.places import FIRST_COURSE, PLACES, generate_place
 from gemini_ros.simulation.scenes.warehouses import generate_scene
 
 NAV5 = load_label_set("nav5")
@@ -19,6 +19,12 @@ NAV5 = load_label_set("nav5")
 @pytest.fixture(scope="module")
 def scenes():
     return [generate_place(place, 4, n) for place in ("home", "office") for n in range(15)]
+
+
+def test_courses_to_learn_from_are_none_to_be_judged_on():
+    scenes = [generate_place("course", 4, n) for n in range(3)]
+    assert all(scene.seed[0] >= FIRST_COURSE for scene in scenes)
+    assert {p.label for scene in scenes for p in scene.primitives} >= {"floor", "obstacle", "drop"}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -57,6 +63,8 @@ SCENES = {
     ("warehouse", 1): "9a35a12d1377ee8b",
     ("warehouse", 2): "bc175717f6dbd858",
     ("warehouse", 5): "ffc0a8cdc8990aae",
+    ("course", 1): "d62e9e6477bd1a12",
+    ("course", 2): "a65a4a54c2285ee9",
 }
 
 
