@@ -47,11 +47,11 @@ def test_an_engine_waits_for_the_size_of_the_first_image(monkeypatch, capfd):
     with live_node() as live, robot() as r:
         r.meet()
         r.until(lambda: r.says("mode", "waiting for the first image"))
+        r.until(lambda: "the model is loaded once the first image has come" in capfd.readouterr().err)
         assert sizes == [] and r.figures("mode")["mode"] == "loading"
         r.send_until(lambda: r.heard["labels"], "rgb", "depth")
         assert sizes == [(WIDTH, HEIGHT)]
         assert live.node._pipeline is not None
-    assert "the model is loaded once the first image has come" in capfd.readouterr().err
 
 
 def test_a_node_that_waits_for_an_image_ends(monkeypatch):
