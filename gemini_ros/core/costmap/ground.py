@@ -1,8 +1,10 @@
 """Free comes only from ground: measured in the cell, or between two ground pixels one above the other in the image.
 
 Far away the rows of an image are further apart than the cells of the grid. Between two ground pixels of neighbouring
-rows there is ground, if they are no further apart than on ground that falls by ``max_slope_deg``, and differ in height
-by no more than that slope and 3 cm; a ray that passes above says nothing.
+rows there is ground, if they are no more than 1.5 times as far apart as on ground that goes on as it was followed to
+there, at most ``MOST_GAP_M``, and differ in height by no more than that slope and 3 cm, or rise by ``max_slope_deg``.
+From afar the far wall of a hole looks like ground that begins to fall: only what has fallen before may fall. A ray that
+passes above says nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import numpy.typing as npt
 from gemini_ros.core.compiled import compile_kernel
 from gemini_ros.core.costmap.grid import CostmapConfig
 from gemini_ros.core.costmap.meaning import GROUND
-from gemini_ros.core.costmap.points import Evidence, PixelReader, View, places
+from gemini_ros.core.costmap.points import Evidence, PixelReader, Surface, View, places
 from gemini_ros.core.frames import Segmentation
 
 MOST_OF_EXPECTED = np.float32(1.5)
+MOST_GAP_M = np.float32(0.35)
+"""A hole that a wheel falls into is longer."""
 _MOST_STEP_M = np.float32(0.03)
-_MOST_CELLS = np.float32(16)
 _EVERY = 2  # columns: a cell is wider than that wherever rows are further apart than cells
 
 
@@ -46,8 +49,9 @@ class GroundFiller:
         segmentation: Segmentation,
         depth: npt.NDArray[np.float32],
         view: View,
+        surface: Surface,
     ) -> None:
-        """Add to the ranks of ``evidence``."""
+        """Add to the ranks of ``evidence``; ``surface`` is the ground as it was followed."""
         table = self._reader.table
         images = segmentation.labels, segmentation.confidence, depth
         self._fill(
@@ -56,8 +60,10 @@ class GroundFiller:
             *(np.require(image, requirements=["C", "A"]) for image in images),
             view.columns,
             view.rows,
-            # The slope in metres a cell, since what lies along the ground is in cells and heights are in metres.
-            np.array([*view.start, view.heights_m[0], self._slope * view.resolution_m], np.float32),
+            surface.slopes,
+            surface.step,
+            # Slopes in metres a cell, since what lies along the ground is in cells and heights are in metres.
+            np.array([*view.start, view.heights_m[0], self._slope * view.resolution_m, view.resolution_m], np.float32),
             self._reader.thresholds,
             self._rank_of,
             table.unknown,
@@ -76,7 +82,7 @@ def _first_far_row(view: View) -> int:
 
 
 def _fill_in_numpy(
-    grid, levels, labels, confidence, depth, columns, rows, numbers, sure, rank_of, unknown, last_row
+    grid, levels, labels, confidence, depth, columns, rows, slopes, step, numbers, sure, rank_of, unknown, last_row
 ) -> None:
     is_ground = levels[: last_row + 1, ::_EVERY] == GROUND
     v, u = places(is_ground[:-1] & is_ground[1:])
@@ -102,13 +108,14 @@ def _fill_in_numpy(
         away.append(np.sqrt(ray_x * ray_x + ray_y * ray_y))
     along, across = x[0] - x[1], y[0] - y[1]
     gap = np.sqrt(along * along + across * across)
-    slope, reached = numbers[3], away[1] * depth[v + 1, u]
-    # Where ground that falls by the slope from the nearer pixel on meets the ray of the further one.
+    falling, reached = np.maximum(-slopes[(v + 1) // step, u // step], 0) * numbers[4], away[1] * depth[v + 1, u]
+    # Where ground that goes on falling from the nearer pixel on meets the ray of the further one.
     with np.errstate(divide="ignore", invalid="ignore"):
-        sight = -falls[0] / away[0] - slope
-        expected = (numbers[2] - z[1] - slope * reached) / sight - reached
-        fits = (gap > 1) & (gap <= _MOST_CELLS) & ((sight <= 0) | (gap <= MOST_OF_EXPECTED * expected))
-    fits &= np.abs(z[0] - z[1]) <= _MOST_STEP_M + slope * gap
+        sight = -falls[0] / away[0] - falling
+        expected = (numbers[2] - z[1] - falling * reached) / sight - reached
+        fits = (gap > 1) & (gap * numbers[4] <= MOST_GAP_M) & ((sight <= 0) | (gap <= MOST_OF_EXPECTED * expected))
+    rise = z[0] - z[1]
+    fits &= (rise <= _MOST_STEP_M + numbers[3] * gap) & (-rise <= _MOST_STEP_M + falling * gap)
     cells, of = line_cells((x[1][fits], y[1][fits]), (x[0][fits], y[0][fits]), len(grid))
     flat, worse = grid.reshape(-1), worse[fits][of]
     for rank in np.unique(worse):
@@ -117,10 +124,10 @@ def _fill_in_numpy(
 
 
 def _fill_in_loops(
-    grid, levels, labels, confidence, depth, columns, rows, numbers, sure, rank_of, unknown, last_row
+    grid, levels, labels, confidence, depth, columns, rows, slopes, step, numbers, sure, rank_of, unknown, last_row
 ) -> None:
     """The same for numba."""
-    zero, one, last = np.float32(0), np.float32(1), np.float32(grid.shape[0] - 1)
+    zero, one, last, cell_m = np.float32(0), np.float32(1), np.float32(grid.shape[0] - 1), numbers[4]
     lens = columns.shape[1] > 1
     for v in range(last_row):
         w, w_near = (v, v + 1) if lens else (0, 0)
@@ -142,14 +149,16 @@ def _fill_in_loops(
             near_x, near_y = columns[0, w_near, u] + rows[0, v + 1], columns[1, w_near, u] + rows[1, v + 1]
             x_near, y_near = near_x * d_near + numbers[0], near_y * d_near + numbers[1]
             gap = np.sqrt((x - x_near) * (x - x_near) + (y - y_near) * (y - y_near))
-            if not (gap > one and gap <= _MOST_CELLS):
+            if not (gap > one and gap * cell_m <= MOST_GAP_M):
                 continue
-            slope, z_near = numbers[3], (columns[2, w_near, u] + rows[2, v + 1]) * d_near + numbers[2]
+            falling = max(-slopes[(v + 1) // step, u // step], zero) * cell_m
+            z_near = (columns[2, w_near, u] + rows[2, v + 1]) * d_near + numbers[2]
             reached = np.sqrt(near_x * near_x + near_y * near_y) * d_near
-            sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) - slope
-            if sight > zero and gap > MOST_OF_EXPECTED * ((numbers[2] - z_near - slope * reached) / sight - reached):
+            sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) - falling
+            if sight > zero and gap > MOST_OF_EXPECTED * ((numbers[2] - z_near - falling * reached) / sight - reached):
                 continue
-            if abs(fall * d + numbers[2] - z_near) > _MOST_STEP_M + slope * gap:
+            rise = fall * d + numbers[2] - z_near
+            if rise > _MOST_STEP_M + numbers[3] * gap or -rise > _MOST_STEP_M + falling * gap:
                 continue
             count = np.ceil(gap)
             for number in range(1, int(count)):
@@ -170,7 +179,9 @@ def _fill_signature(types: Any) -> Any:
     grid, rows, columns = types.uint8[:, ::1], types.float32[:, ::1], types.float32[:, :, ::1]
     numbers, thresholds = types.float32[::1], types.uint8[::1]
     whole = types.int64
-    return types.void(grid, grid, image, image, depth, columns, rows, numbers, thresholds, grid, whole, whole)
+    return types.void(
+        grid, grid, image, image, depth, columns, rows, rows, whole, numbers, thresholds, grid, whole, whole
+    )
 
 
 def line_cells(

@@ -188,7 +188,7 @@ class SemanticCostmap:
     ) -> Evidence:
         """What the frame says of each cell."""
         evidence = self._projector.project(segmentation, depth, view, surface)
-        self._filler.fill(evidence, segmentation, depth, view)
+        self._filler.fill(evidence, segmentation, depth, view, surface)
         self._drops.mark(evidence, segmentation, depth, view, surface)
         if self._table.transparent.any():
             mark_glass(evidence, segmentation, depth, view, self._projector.reader)
