@@ -102,6 +102,7 @@ def main() -> None:
     run.add_argument("--seconds", type=float, default=30.0, help="of each drive")
     run.add_argument("--size", default="320x240", help="image size, WIDTHxHEIGHT")
     run.add_argument("--model", default="nav5_rgbd_nano", metavar="NAME|FILE")
+    run.add_argument("--backend", default="onnxruntime", help="that the model runs on, with one thread")
     run.add_argument("--baseline", type=Path, metavar="DIR", help="checkout of an earlier version")
     report = verbs.add_parser("report", help="curves, at equal recall, by hazard and light")
     report.set_defaults(verb=report_drives)
@@ -118,7 +119,7 @@ def run_drives(args: argparse.Namespace) -> None:
     first, last = map(int, args.seeds.split(":"))
     width, height = map(int, args.size.split("x"))
     done = {json.loads(line)["seed"] for line in args.file.read_text().splitlines()} if args.file.exists() else set()
-    segmenter = load_segmenter(find_model(args.model), backend="onnxruntime", threads=1)
+    segmenter = load_segmenter(find_model(args.model), backend=args.backend, threads=1)
     for seed in range(first, last):
         if seed in done:
             continue
