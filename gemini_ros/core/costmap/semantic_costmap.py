@@ -14,7 +14,7 @@ from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, s
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
 from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, Occupancy, corner_around, overlap
 from gemini_ros.core.costmap.ground import GroundFiller
-from gemini_ros.core.costmap.heights import nearest_ground_m, seen_ranges_m
+from gemini_ros.core.costmap.heights import seen_ranges_m, view_begins_m
 from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
 from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, require_rays
@@ -139,7 +139,7 @@ class SemanticCostmap:
             degrees = np.degrees(np.arctan(self.floor.tilt[:2]))
             corrected = f"mounting corrected by {degrees[0]:.2f} and {degrees[1]:.2f} degrees (pitch, roll)"
             said = [f"seen {seen}", corrected, self.floor.fault or "the floor fits"]
-            if (nearest_m := nearest_ground_m(intrinsics, pose)) is not None:
+            if (nearest_m := view_begins_m(intrinsics, pose)) is not None:
                 said.append(
                     f"the nearest ground in view is {nearest_m:.2f} m off, {_CLEARS_FROM.format(nearest_m + 0.1)}"
                 )

@@ -6,7 +6,7 @@ from math import radians, tan
 import pytest
 
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
-from gemini_ros.core.costmap.heights import least_height, nearest_ground_m, seen_ranges_m
+from gemini_ros.core.costmap.heights import least_height, seen_ranges_m, view_begins_m
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.transforms import camera_in_base
 from test.core.costmap.scene import CAMERA, CONFIG, LABELS, WALL, Box, Scene, at, cell
@@ -52,5 +52,5 @@ def test_the_view_of_the_ground_begins_at_the_lower_edge_of_the_image(pitch_deg,
     """28 degrees below the axis of a camera 0.5 m high; one that looks straight down sees its own foot."""
     focal = 120 / tan(radians(28))
     pose = camera_in_base((0.0, 0.0, 0.5, 0.0, radians(pitch_deg), 0.0))
-    found = nearest_ground_m(Intrinsics(321, 241, focal, focal, 160.0, 120.0), pose)
+    found = view_begins_m(Intrinsics(321, 241, focal, focal, 160.0, 120.0), pose)
     assert found == (None if expected is None else pytest.approx(expected, abs=0.005))
