@@ -17,7 +17,7 @@ from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.conditions import STREAMS
 from gemini_ros.evaluation.differences import compared, rounded, scored
 from gemini_ros.evaluation.disagreement import Pair, disagreement
-from gemini_ros.evaluation.results import TIMES, label_set_of, latencies
+from gemini_ros.evaluation.results import TIMES, label_set_of, latencies, model_classes
 from gemini_ros.evaluation.rules import PASS, Rule, judged, overall, points, require_rules
 from gemini_ros.evaluation.scores import BLOCK_S, ScoreReader, Selection, Tallies, TallyForm, Values
 from gemini_ros.evaluation.store import JSON_KEYS, STORE, Store
@@ -125,7 +125,8 @@ def _compare(a: Store, b: Store, form: TallyForm, rules: Sequence[Rule], called:
         return compared(*_units(pairs, tallies[0][selection], tallies[1][selection], form), form)
 
     every = differences(_EVERY)
-    found = disagreement(a, b, pairs, len(form.names))
+    labels = model_classes(a).names
+    found = disagreement(a, b, pairs, len(labels))
     verdicts = judged(rules, every)
     data = {
         "format": FORMAT,
@@ -153,7 +154,7 @@ def _compare(a: Store, b: Store, form: TallyForm, rules: Sequence[Rule], called:
             }
             for name, values in conditions.items()
         },
-        "disagreement": found.to_dict(form.names),
+        "disagreement": found.to_dict(labels),
         "fail_if": verdicts,
         "verdict": overall(verdicts),
     }
@@ -168,7 +169,7 @@ def _store_in(given: str | Path) -> Path:
 
 
 def _common_classes(a: Store, b: Store) -> tuple[str, ...]:
-    first, second = (label_set_of(store).names for store in (a, b))
+    first, second = (model_classes(store).names for store in (a, b))
     if first != second:
         raise ValueError(
             f"the classes differ: {a.path} has {', '.join(first)}; {b.path} has {', '.join(second)}: scores of other "
@@ -179,7 +180,7 @@ def _common_classes(a: Store, b: Store) -> tuple[str, ...]:
             f"the truth differs: --map of {a.path} {a.run.get('truth_map')!s:.200}, of {b.path} "
             f"{b.run.get('truth_map')!s:.200}: evaluate both with one --map"
         )
-    return tuple(first)
+    return tuple(label_set_of(a).names)
 
 
 def _common_frames(a: Store, b: Store) -> tuple[list[Pair], dict[str, int]]:

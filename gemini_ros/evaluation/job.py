@@ -11,6 +11,8 @@ from typing import Any
 
 from gemini_ros import __version__
 from gemini_ros.core.files import sha256_of
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.evaluation.common_classes import CommonClasses, common_classes
 from gemini_ros.evaluation.conditions import TimeRange
 from gemini_ros.evaluation.robustness import RobustnessOptions
 from gemini_ros.evaluation.store import FORMAT
@@ -48,12 +50,24 @@ class Job:
         """The topics that the user named."""
         return StreamChoice(self.camera, dict(self.topics))
 
+    def classes(self, label_set: LabelSet) -> CommonClasses:
+        """Those that are scored, of the model's. Raises ``ValueError`` for a map that does not fit them."""
+        classes = common_classes(label_set, self.truth_map.merged if self.truth_map else {})
+        if self.truth_map is not None:
+            self.truth_map.table(classes.label_set)
+        return classes
+
     def load(self) -> Segmenter:
         """The model, ready to run. Raises ``ModelError``."""
         return load_segmenter(self.model, backend=self.backend, threads=self.threads)
 
     def run(self, segmenter: Segmenter) -> dict[str, str]:
-        """What the table ``run`` of a store says: everything that scores depend on beside the bag."""
+        """What the table ``run`` of a store says: everything that scores depend on beside the bag.
+
+        Raises ``ValueError`` as ``classes`` does.
+        """
+        label_set = label_set_for(segmenter.info, self.settings)
+        scored = self.classes(label_set).label_set
         return {
             "format": str(FORMAT),
             "version": __version__,
@@ -61,7 +75,8 @@ class Job:
             "model_sha256": sha256_of(self.model),
             "licence": segmenter.info.licence,
             "commercial_use": segmenter.info.commercial_use,
-            "label_set": json.dumps(label_set_for(segmenter.info, self.settings).to_dict()),
+            "label_set": json.dumps(label_set.to_dict()),
+            **({"scored_label_set": json.dumps(scored.to_dict())} if scored is not label_set else {}),
             "parameters": json.dumps(_plain(self.settings), sort_keys=True),
             "truth_map": json.dumps(_plain(self.truth_map), sort_keys=True),
             "conditions": json.dumps(_plain(self.conditions)),

@@ -15,6 +15,7 @@ from gemini_ros.bags.true_maps import TrueMaps
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
+from gemini_ros.evaluation.common_classes import CommonClasses
 from gemini_ros.evaluation.conditions import Conditions
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.pictures import camera_cone
@@ -47,16 +48,17 @@ class Listeners:
         label_set: LabelSet,
     ) -> None:
         self._reader, self._job, self._run, self._sha256 = reader, job, run, sha256
-        self._label_set, self._backend = label_set, segmenter.backend
+        self._classes, self._backend = job.classes(label_set), segmenter.backend
+        self._label_set = self._classes.label_set
         topic = run.walk.topics.labels
         images = LabelImages(reader, topic) if topic else None
-        self._scorer = _Scorer(images, job.truth_map, label_set, job.settings.grid_size)
+        self._scorer = _Scorer(images, job.truth_map, self._classes, job.settings.grid_size)
         self._conditions, self._true_maps = Conditions(reader, job.conditions), TrueMaps(reader)
         self._recorder = FrameRecorder(
-            name, run, reader.start_ns, label_set, segmenter.info.ranges, self._conditions, self._true_maps
+            name, run, reader.start_ns, self._classes, segmenter.info.ranges, self._conditions, self._true_maps
         )
         self._spoilt = (
-            RobustnessRecorder(self._recorder.record, segmenter, label_set, sha256, job.robustness)
+            RobustnessRecorder(self._recorder.record, segmenter, self._classes, sha256, job.robustness)
             if job.robustness
             else None
         )
@@ -72,7 +74,7 @@ class Listeners:
         light = self._recorder.add(result, truth, scores)
         if self._spoilt is not None and truth is not None:
             self._spoilt.add(result.frame, truth, light)
-        moment = _moment(result, self._reader.start_ns, truth, self._run.walk.poses)
+        moment = _moment(result, self._reader.start_ns, self._classes, truth, self._run.walk.poses)
         self._gallery.add(number, moment, float(result.segmentation.confidence.mean()) / 255)
         if self._sampled.takes(result.now_ns, result.mode):
             self._moments.append(moment)
@@ -119,12 +121,12 @@ class _Scorer:
         self,
         images: LabelImages | None,
         truth_map: TruthMap | None,
-        label_set: LabelSet,
+        classes: CommonClasses,
         grid_size: tuple[int, int] | None,
     ) -> None:
-        self._images = images
-        self.truth = None if images is None else Truth(images, label_set, truth_map, grid_size)
-        self.scores = Scores(len(label_set))
+        self._images, self._classes = images, classes
+        self.truth = None if images is None else Truth(images, classes.label_set, truth_map, grid_size)
+        self.scores = Scores(len(classes.label_set))
         self.frames = 0
 
     def add(self, result: Result) -> tuple[Any, Scores | None]:
@@ -132,7 +134,8 @@ class _Scorer:
         stamp = result.frame.stamp_ns
         if self.truth is None or stamp not in self.truth:
             return None, None
-        scores = self.truth.score(stamp, result.segmentation.labels, result.segmentation.confidence)
+        labels = self._classes.labels(result.segmentation.labels)
+        scores = self.truth.score(stamp, labels, result.segmentation.confidence)
         self.scores = self.scores + scores
         self.frames += 1
         return self.truth[stamp], scores
@@ -154,12 +157,14 @@ def _notes_of(true_maps: TrueMaps, settings: Settings) -> list[str]:
     return notes
 
 
-def _moment(result: Result, start_ns: int, truth: npt.NDArray[np.uint8] | None, poses: PoseSource) -> Moment:
+def _moment(
+    result: Result, start_ns: int, classes: CommonClasses, truth: npt.NDArray[np.uint8] | None, poses: PoseSource
+) -> Moment:
     return Moment(
         seconds=(result.now_ns - start_ns) / 1e9,
         mode=result.mode,
         frame=result.frame,
-        labels=result.segmentation.labels,
+        labels=classes.labels(result.segmentation.labels),
         truth=truth,
         occupancy=result.occupancy,
         robot=result.robot,

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from gemini_ros.bags.true_maps import TrueMaps
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import below_saturation
 from gemini_ros.core.metrics import Scores
+from gemini_ros.evaluation.common_classes import FLOOR_CONFIDENCES, CommonClasses
 from gemini_ros.evaluation.conditions import Conditions, light_of, streams_of
 from gemini_ros.evaluation.corridor import Corridor
 from gemini_ros.evaluation.flicker import View, flicker
@@ -23,8 +23,6 @@ from gemini_ros.pipeline.bag_walk import BagRun, Result
 from gemini_ros.pipeline.pose import PoseUnknown
 from gemini_ros.pipeline.statistics import STAGES
 from gemini_ros.pipeline.summary import Summary
-
-FLOOR_CONFIDENCES = (0.5, 0.8, 0.95)
 
 
 class FrameRecorder:
@@ -35,7 +33,7 @@ class FrameRecorder:
         bag: str,
         run: BagRun,
         start_ns: int,
-        label_set: LabelSet,
+        classes: CommonClasses,
         ranges: Mapping[str, tuple[float, float]],
         conditions: Conditions,
         true_maps: TrueMaps,
@@ -43,7 +41,7 @@ class FrameRecorder:
         self.record = BagRecord(bag)
         self._run, self._start_ns, self._ranges, self._conditions = run, start_ns, ranges, conditions
         self._true_maps, self._corridor = true_maps, Corridor()
-        self._free = label_set.nav_table("free")
+        self._classes = classes
         self._before: View | None = None
         self._dropped: dict[tuple[str, str], int] = {}
         self._frames = 0
@@ -127,11 +125,10 @@ class FrameRecorder:
         for index, (pixels, right, confidence) in enumerate(scores.calibration.binned().T.tolist()):
             if pixels:
                 self.record.add("calibration", number, index, pixels, right, confidence)
-        not_free = (truth != UNLABELLED) & ~self._free[truth]
-        believed = result.segmentation.confidence[not_free & self._free[result.segmentation.labels]]
-        for confidence in FLOOR_CONFIDENCES:
-            falsely = int((believed >= 255 * confidence).sum())
-            self.record.add("floor", number, confidence, int(not_free.sum()), falsely)
+        said = result.segmentation
+        not_free, falsely = self._classes.falsely_free(truth, said.labels, said.confidence)
+        for confidence, pixels in zip(FLOOR_CONFIDENCES, falsely, strict=True):
+            self.record.add("floor", number, confidence, not_free, pixels)
 
     def _flicker(self, result: Result) -> tuple[int, int] | None:
         before, self._before = self._before, self._view(result)

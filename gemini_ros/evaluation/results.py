@@ -169,9 +169,18 @@ def _read(store: Store, reader: ScoreReader, criteria: Sequence[Criterion]) -> R
 
 
 def label_set_of(store: Store) -> LabelSet:
+    """The classes that a store has scores of: the model's, or those that some of them were merged to."""
+    return _label_set(store, "scored_label_set" if "scored_label_set" in store.run else "label_set")
+
+
+def model_classes(store: Store) -> LabelSet:
     """The label set of the model that a store is of."""
-    where = f"{store.path}: label_set"
-    return label_set_from_dict(parse_json(store.run.get("label_set", ""), where), where)
+    return _label_set(store, "label_set")
+
+
+def _label_set(store: Store, key: str) -> LabelSet:
+    where = f"{store.path}: {key}"
+    return label_set_from_dict(parse_json(store.run.get(key, ""), where), where)
 
 
 def _scored(reader: ScoreReader, tallies: Tallies) -> dict[str, Any]:

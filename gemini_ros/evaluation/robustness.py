@@ -23,9 +23,8 @@ from gemini_ros.core import corruptions
 from gemini_ros.core.encodings import decode_image
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.frames import UNLABELLED, Frame, Segmentation
-from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Calibration, ConfusionMatrix
-from gemini_ros.evaluation.recorder import FLOOR_CONFIDENCES
+from gemini_ros.evaluation.common_classes import FLOOR_CONFIDENCES, CommonClasses
 from gemini_ros.evaluation.store import BagRecord
 from gemini_ros.inference import Segmenter
 from gemini_ros.pipeline.streams import find_topics
@@ -145,13 +144,12 @@ class RobustnessRecorder:
         self,
         record: BagRecord,
         segmenter: Segmenter,
-        label_set: LabelSet,
+        classes: CommonClasses,
         bag_sha256: str,
         options: RobustnessOptions,
     ) -> None:
         self._record, self._segmenter, self._sha256 = record, segmenter, bag_sha256
-        self._names, self._label_set = segmenter.info.modality_names, label_set
-        self._free = label_set.nav_table("free")
+        self._names, self._classes = segmenter.info.modality_names, classes
         self._every_ns, self._last_ns = round(options.every_s * 1e9), -(1 << 62)
         self._holes = options.masks() if "depth" in self._names else None
         self._tallies: dict[tuple[str, str], _Tally] = {}
@@ -177,15 +175,15 @@ class RobustnessRecorder:
                 answer = self._segmenter.segment(spoilt)
                 if key is not None:
                     said[key] = answer
-            tally = self._tallies.setdefault((condition.name, light), _Tally(len(self._label_set)))
-            tally.add(truth, answer, self._free)
+            tally = self._tallies.setdefault((condition.name, light), _Tally(self._classes))
+            tally.add(truth, answer)
 
     def finish(self) -> None:
         """Write the rows of all frames into the record."""
         for (name, light), tally in sorted(self._tallies.items()):
             self._record.add("robustness", name, light, tally.frames)
             for row, column in np.argwhere(tally.confusion.counts):
-                predicted = UNLABELLED if column == len(self._label_set) else int(column)
+                predicted = UNLABELLED if column == len(self._classes.label_set) else int(column)
                 pixels = int(tally.confusion.counts[row, column])
                 self._record.add("robustness_confusion", name, light, int(row), predicted, pixels)
             for index, counts in enumerate(tally.calibration.binned().T.tolist()):
@@ -198,19 +196,19 @@ class RobustnessRecorder:
 class _Tally:
     """What is counted of one condition in one light."""
 
-    def __init__(self, n_classes: int) -> None:
-        self.confusion, self.calibration = ConfusionMatrix(n_classes), Calibration()
+    def __init__(self, classes: CommonClasses) -> None:
+        self._classes = classes
+        self.confusion, self.calibration = ConfusionMatrix(len(classes.label_set)), Calibration()
         self.frames, self.not_free, self.falsely_free = 0, 0, [0] * len(FLOOR_CONFIDENCES)
 
-    def add(self, truth: Labels, said: Segmentation, free: npt.NDArray[np.bool_]) -> None:
+    def add(self, truth: Labels, said: Segmentation) -> None:
+        labels = self._classes.labels(said.labels)
         self.frames += 1
-        self.confusion.update(truth, said.labels)
-        self.calibration.update(truth, said.labels, said.confidence)
-        not_free = (truth != UNLABELLED) & ~free[truth]
-        self.not_free += int(not_free.sum())
-        believed = said.confidence[not_free & free[said.labels]]
-        for i, confidence in enumerate(FLOOR_CONFIDENCES):
-            self.falsely_free[i] += int((believed >= 255 * confidence).sum())
+        self.confusion.update(truth, labels)
+        self.calibration.update(truth, labels, said.confidence)
+        not_free, falsely = self._classes.falsely_free(truth, said.labels, said.confidence)
+        self.not_free += not_free
+        self.falsely_free = [sum(pair) for pair in zip(self.falsely_free, falsely, strict=True)]
 
 
 def _missing(modalities: Sequence[str]) -> Iterator[Condition]:

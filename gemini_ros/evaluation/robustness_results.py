@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.core.documents import parse_json
+from gemini_ros.evaluation.common_classes import FLOOR_CONFIDENCES
 from gemini_ros.evaluation.differences import compared, scored
-from gemini_ros.evaluation.recorder import FLOOR_CONFIDENCES
 from gemini_ros.evaluation.robustness import COMPLETE, protocol
 from gemini_ros.evaluation.scores import BINS, FALSE_FLOOR, TallyForm, Values
 from gemini_ros.evaluation.store import Store

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.intervals import FEWEST, bootstrap_t
-from gemini_ros.evaluation.recorder import FLOOR_CONFIDENCES
+from gemini_ros.evaluation.common_classes import FLOOR_CONFIDENCES
 from gemini_ros.evaluation.store import Store
 
 Values = npt.NDArray[np.float64]

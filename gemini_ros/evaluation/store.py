@@ -5,8 +5,9 @@ counts the frames of a bag from 0. Stamps and durations are nanoseconds, shares 
 
 ``run``: what was evaluated, one text for each ``key``: ``format``, ``version``, ``model`` (its name), ``model_sha256``,
 ``licence`` and ``commercial_use`` of the model, ``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON),
-``conditions`` (JSON), ``topics`` (JSON: those that the user named), ``backend``, ``threads``, and with the protocol
-``robustness`` (JSON).
+``conditions`` (JSON), ``topics`` (JSON: those that the user named), ``backend``, ``threads``, with the protocol
+``robustness`` (JSON), and where the map merges classes of the model ``scored_label_set`` (JSON), of which all scores
+are.
 ``bags``: ``sha256``, ``start_ns``, ``duration_ns``, ``topics`` (JSON) and ``summary`` (``summary.json`` without times);
 of a bag that could not be used ``error`` says why, and the rest is empty.
 ``frames``: ``stamp_ns``, ``receipt_ns``, ``seconds`` since the start of the bag, ``frame_id``, the matcher's ``mode``,
@@ -52,7 +53,7 @@ from gemini_ros.pipeline.statistics import STAGES
 
 FORMAT = 1
 STORE = "frames.sqlite"
-JSON_KEYS = ("label_set", "parameters", "truth_map", "conditions", "topics", "robustness")
+JSON_KEYS = ("label_set", "scored_label_set", "parameters", "truth_map", "conditions", "topics", "robustness")
 """The keys of ``run`` whose text is JSON."""
 _FRAME_TABLES = {
     "frames": "stamp_ns INTEGER, receipt_ns INTEGER, seconds REAL, frame_id TEXT, mode TEXT, streams TEXT, "

@@ -14,6 +14,7 @@ import pytest
 from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.labels import label_set_from_dict
+from gemini_ros.evaluation.common_classes import common_classes
 from gemini_ros.evaluation.robustness import (
     RobustnessOptions,
     RobustnessRecorder,
@@ -109,7 +110,7 @@ class OfRgb:
 def recorded(stamps: list[int], every_s: float = 0.0) -> BagRecord:
     record = BagRecord("b")
     record.add("bags", "s", 0, 1, "{}", "{}", None)
-    recorder = RobustnessRecorder(record, OfRgb(), LABELS, "s", RobustnessOptions(every_s))  # type: ignore[arg-type]
+    recorder = RobustnessRecorder(record, OfRgb(), common_classes(LABELS, {}), "s", RobustnessOptions(every_s))  # type: ignore[arg-type]
     for stamp in stamps:
         rgb = np.zeros((*SIZE, 3), np.uint8) + np.uint8(40)
         rgb[:, 32:] = 200

@@ -13,10 +13,13 @@ from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import COLOR_FRAME, LABEL_SET_TOPIC
 from gemini_ros.bags.writer import BagWriter
+from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.evaluation.common_classes import common_classes
 from gemini_ros.evaluation.truth import Truth, TruthMap, read_truth_map
 from test.evaluation.drive import START_NS, pose_at, view, write_drive
 
+MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
 NAV5 = load_label_set("nav5")
 FLOOR, TABLE = 4, 9  # of nyudv2_13
 
@@ -109,9 +112,52 @@ def test_a_bag_that_names_its_classes_is_not_scored_in_others(tmp_path: Path):
         ),
         ("label_set: [a]\nmap: {1: floor}", "label_set \\['a'\\], expected the name or path of one"),
         ("map: [1]", "expected a class of the model, or null"),
+        (
+            "map: {1: things}\nmerge: {things: obstacle}",
+            r"merge \{'things': 'obstacle'\}, expected under each ",
+        ),
+        ("map: {1: obstacle}\nmerge: {things: [obstacle]}", r"\['obstacle'\], expected some of the model's, as merged"),
+        ("map: {1: things}\nmerge: {things: [rock, obstacle]}", "merge has rock, expected classes of the model: floor"),
+        ("map: {1: a}\nmerge: {a: [floor], b: [floor]}", "merge has floor more than once"),
+        ("map: {1: floor}\nmerge: {floor: [obstacle, person]}", "makes floor, which the model has and which is not"),
         ("classes: {1: floor}", "keys \\['classes'\\], expected exactly \\['map'\\]"),
     ],
 )
 def test_a_wrong_map_is_told(text, said, images, tmp_path: Path):
     with pytest.raises(ValueError, match=said):
-        Truth(images, NAV5, read_truth_map(write(tmp_path / "map.yaml", text)))
+        truth_map = read_truth_map(write(tmp_path / "map.yaml", text))
+        Truth(images, common_classes(NAV5, truth_map.merged).label_set, truth_map)
+
+
+def test_truth_that_tells_fewer_classes_apart_is_scored_in_common_ones():
+    warehouse = load_label_set("warehouse")
+    common = common_classes(warehouse, {"obstacle": ("pallet", "person", "box")})
+    assert common.label_set.names == ["floor", "wall", "ceiling", "rack", "obstacle", "door", "vehicle", "cone"]
+    labels = np.array([[0, 4, 5, 6, 7, 255]], np.uint8)
+    assert common.labels(labels).tolist() == [[0, 4, 4, 4, 5, 255]]
+    assert common.label_set.classes[4].nav == "lethal"
+    # Where truth may be free it is not held against a model that says so; an obstacle that is called free is.
+    ground = common_classes(NAV5, {"ground": ("floor", "person")})
+    truth, said = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 2, 0, 2]], np.uint8)
+    names = NAV5.names
+    said = np.array([[names.index(n) for n in ("floor", "person", "floor", "person")]], np.uint8)
+    assert ground.falsely_free(truth, said, np.full(truth.shape, 230, np.uint8)) == (2, [1, 1, 0])
+
+
+def test_a_coarse_bag_is_evaluated_and_compared_in_the_common_classes(tmp_path: Path, capsys):
+    """The truth has ground and things alone; the labels stay those of the model."""
+    bag = write_drive(tmp_path / "d.mcap", frames=3, streams=("rgb", "depth", "labels", "odom", "info", "tf"))
+    file = write(
+        tmp_path / "map.yaml",
+        "map: {0: floor, 4: thing}\nmerge: {thing: [rack, box, pallet, person, door, vehicle, cone]}\n",
+    )
+    options = ["--model", str(MODEL), "--map", str(file)]
+    assert main(["evaluate", str(bag), *options, "--out", str(tmp_path / "one")]) == 0
+    results = json.loads((tmp_path / "one/results.json").read_text())
+    ious = [name for name in results["scores"] if name.startswith("iou.")]
+    assert ious == ["iou.floor", "iou.wall", "iou.ceiling", "iou.thing"]
+    assert results["scored_frames"] == 3 and results["scores"]["miou"]["value"] is not None
+    assert list(json.loads((tmp_path / "one/summary.json").read_text())["iou"]) == [name[4:] for name in ious]
+    assert "thing" in (tmp_path / "one/report.html").read_text()
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "one"), "--out", str(tmp_path / "both")]) == 0
+    assert "iou.thing" in capsys.readouterr().out
