@@ -43,7 +43,8 @@ any := 3.11 3.12 3.13 3.10
 .venv-3.%/.made:          ; $(make_environment) tested demo,test 3.$*
 .venv-jetpack-6/.made:    ; $(make_environment) jetpack-6 runtime,bags,test 3.10
 .venv-ubuntu-24.04/.made: ; $(make_environment) ubuntu-24.04 runtime,bags,test 3.12
-$(tools:%=.venv-%/.made): .venv-%/.made: ; $(make_environment) tested demo,test,$* $(any)
+.venv-ray/.made:          ; $(make_environment) tested demo,sim,test,ray $(any)
+$(patsubst %,.venv-%/.made,$(filter-out ray,$(tools))): .venv-%/.made: ; $(make_environment) tested demo,test,$* $(any)
 
 # uv installs the others: the same wheels as pip in a fifth of the time, as environments share what one has unpacked.
 .venv-uv/.made: constraints/tested.txt

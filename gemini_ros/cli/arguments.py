@@ -210,6 +210,29 @@ def workers(text: str) -> int:
     return int(text)
 
 
+def add_workers(parser: argparse.ArgumentParser | argparse._ArgumentGroup, *more: str) -> None:
+    """``--workers``, also by the names ``more``."""
+    text = "processes, a thread each (default 1)"
+    parser.add_argument("--workers", *more, type=workers, default=1, metavar="N", help=text)
+
+
+def add_ray(parser: argparse.ArgumentParser | argparse._ArgumentGroup, what: str) -> None:
+    """``--ray``; ``require_one_pool`` refuses both at once."""
+    text = f"give {what} to a Ray cluster: HOST:PORT, or auto for the one that runs here"
+    parser.add_argument("--ray", metavar="ADDRESS", help=text)
+
+
+def add_shard(parser: argparse.ArgumentParser | argparse._ArgumentGroup, verb: str) -> None:
+    """``--shard``."""
+    parser.add_argument("--shard", type=shard, metavar="I/N", help=f"{verb} part I of N, for job arrays")
+
+
+def require_one_pool(args: argparse.Namespace) -> None:
+    """Raise ``ValueError`` where both processes and a cluster are to do the work."""
+    if args.ray and args.workers > 1:
+        raise ValueError("--workers and --ray: expected one of them, as the cluster knows its CPUs")
+
+
 def add_rate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="playback speed, 1 = as recorded (default 1)")
 

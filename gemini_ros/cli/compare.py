@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_model, add_verb
+from gemini_ros.cli.arguments import Subparsers, add_model, add_verb, require_one_pool
 from gemini_ros.cli.evaluate import add_evaluation, job_of
 from gemini_ros.cli.output import print_lines
 
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.comparison_page import write_comparison
     from gemini_ros.evaluation.rules import parse_rule
 
+    require_one_pool(args)
     rules, stores = tuple(map(parse_rule, args.fail_if)), []
     if is_run(args.first) and is_run(args.second):
         _require_no_bags(args)
@@ -93,4 +94,6 @@ def _results(args: argparse.Namespace, word: str, side: str) -> Path:
         raise ValueError(f"compare: {word} is a model, expected no --model beside it")
     job = job_of(argparse.Namespace(**(vars(args) | own)))
     print(f"{side.upper()}  {word}")
-    return evaluate_many(args.bags, job, args.out / side, workers=args.workers, fresh=args.fresh, say=print_lines)
+    return evaluate_many(
+        args.bags, job, args.out / side, workers=args.workers, fresh=args.fresh, ray=args.ray, say=print_lines
+    )

@@ -12,12 +12,16 @@ from gemini_ros.cli.arguments import (
     add_camera,
     add_layout,
     add_noun,
+    add_ray,
+    add_shard,
     add_size,
     add_slop,
     add_verb,
+    add_workers,
     choice_of,
     mounting_error,
     names,
+    require_one_pool,
 )
 from gemini_ros.cli.output import print_lines
 
@@ -54,7 +58,9 @@ def _add_simulate(verbs: Subparsers) -> None:
         help="what to render, through cameras of many kinds and labelled with nav5 (default: warehouses through the "
         "robot's camera, labelled with the set warehouse)",
     )
-    images.add_argument("--processes", type=int, default=1, help="scenes rendered in parallel (default 1)")
+    add_workers(images, "--processes")
+    add_ray(images, "the scenes")
+    add_shard(images, "render")
     drive = parser.add_argument_group("bag")
     drive.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of the drive (default 10)")
     drive.add_argument(
@@ -89,7 +95,10 @@ def _add_simulate(verbs: Subparsers) -> None:
 
 
 def run_simulate(args: argparse.Namespace) -> None:
+    require_one_pool(args)
     if args.bag:
+        if args.workers > 1 or args.ray or args.shard:
+            raise ValueError("--workers, --ray and --shard belong to a data set: a bag is one drive, so leave them out")
         from gemini_ros.simulation.drive import MountingError
         from gemini_ros.simulation.drive_bag import write_drive_bag
 
@@ -115,7 +124,10 @@ def run_simulate(args: argparse.Namespace) -> None:
         size=args.size,
         light=args.light,
         place=args.place,
-        processes=args.processes,
+        workers=args.workers,
+        shard=args.shard or (1, 1),
+        ray=args.ray,
+        say=print_lines,
     )
 
 

@@ -11,14 +11,16 @@ from gemini_ros.cli.arguments import (
     add_camera,
     add_criteria,
     add_model,
+    add_ray,
     add_settings,
+    add_shard,
     add_verb,
+    add_workers,
     choice_of,
     mounting,
     names,
+    require_one_pool,
     settings_of,
-    shard,
-    workers,
 )
 from gemini_ros.cli.output import print_lines
 from gemini_ros.cli.results import conclude, criteria_of
@@ -50,10 +52,7 @@ def add(nouns: Subparsers) -> None:
     )
     add_criteria(parser)
     add_evaluation(parser)
-    parser.add_argument(
-        "--ray", metavar="ADDRESS", help="give the bags to a Ray cluster: HOST:PORT, or auto for the one that runs here"
-    )
-    parser.add_argument("--shard", type=shard, metavar="I/N", help="evaluate part I of N, for job arrays")
+    add_shard(parser, "evaluate")
     parser.add_argument(
         "--write",
         type=names,
@@ -91,7 +90,8 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
         metavar="/TOPIC|NAME:START-END",
         help="tell frames apart by what a topic says, or by seconds of the bag; repeatable",
     )
-    parser.add_argument("--workers", type=workers, default=1, metavar="N", help="processes, a thread each (default 1)")
+    add_workers(parser)
+    add_ray(parser, "the bags")
     parser.add_argument("--fresh", action="store_true", help="evaluate bags again that are in the results already")
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="streams to read (default: the model's, and depth)"
@@ -112,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.pipeline import evaluate_one
 
     criteria, job = criteria_of(args), job_of(args)
-    if args.ray and args.workers > 1:
-        raise ValueError("--workers and --ray: expected one of them, as the cluster knows its CPUs")
+    require_one_pool(args)
     if len(args.bags) > 1 or args.shard or args.ray:
         store = evaluate_many(
             args.bags,

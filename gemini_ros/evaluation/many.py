@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
+from gemini_ros.core.spread import Lost, Progress, hands_text, spread
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
 from gemini_ros.evaluation.pipeline import examine
@@ -46,6 +42,15 @@ class Done:
     record: BagRecord | None
     lines: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What to say of the bag."""
+        if self.record is None:
+            return f"{self.task.name}: done before"
+        if self.record.error is not None:
+            return f"{self.task.name}: not used: {self.record.error}"
+        return f"{self.task.name}: {len(self.record.rows.get('frames', ()))} frames"
+
 
 def evaluate_many(
     bags: Sequence[str | Path],
@@ -63,7 +68,7 @@ def evaluate_many(
     Each bag has a folder of its name in ``out``, with ``summary.json`` and ``contact_sheet.png``; one that is in the
     store already, with equal content, is left as it is, unless ``fresh``. Bags that cannot be used are in the store
     with their error, and are tried again the next time. ``workers`` processes take a thread each; with ``ray``, the
-    address of a Ray cluster, it does the work (``evaluation/on_ray.py``). ``shard`` (i, n) takes part i of n, from 1.
+    address of a Ray cluster, it does the work (``core/on_ray.py``). ``shard`` (i, n) takes part i of n, from 1.
     ``say`` gets the progress. Results depend on none of the three.
 
     Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
@@ -88,15 +93,15 @@ def evaluate_many(
                     "them too, or choose another folder"
                 )
             tasks = [Task(bag, name, out / name, known.get(name)) for name, bag in part.items()]
-            progress = _Progress([task.bag for task in tasks])
-            hands = f"Ray at {ray}" if ray else f"{workers} workers"
-            say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {hands}"])
-            for done in _hands(tasks, job, segmenter, workers, ray):
+            progress = Progress({task: _bytes_of(task.bag) for task in tasks})
+            say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {hands_text(workers, ray)}"])
+            for done in _done(tasks, job, segmenter, workers, ray):
                 if done.record is not None:
                     others = (BagRecord.of(bag, *row) for bag, row in store.bags().items() if bag != done.task.name)
                     _refuse_twins([*others, done.record])
                     store.add(done.record)
-                say([*done.lines, progress.line(done)])
+                worked = done.record is not None and done.record.error is None
+                say([*done.lines, progress.line(done.task, done.text, worked=worked)])
     return out / STORE
 
 
@@ -180,34 +185,6 @@ def _is_there(task: Task, job: Job) -> bool:
         return {topic_of(name) for name in job.write} <= set(reader.topics)
 
 
-class _Progress:
-    """How far a run is, and how much longer it will take by the bytes of the bags that are left."""
-
-    def __init__(self, bags: Sequence[Path]) -> None:
-        self._bytes = {bag: _bytes_of(bag) for bag in bags}
-        self._left, self._worked = sum(self._bytes.values()), 0
-        self._count, self._done = len(bags), 0
-        self._start_s = time.monotonic()
-
-    def line(self, done: Done) -> str:
-        """What to say of a bag that is done."""
-        self._done += 1
-        size = self._bytes[done.task.bag]
-        self._left -= size
-        elapsed_s = time.monotonic() - self._start_s
-        record = done.record
-        if record is None:
-            what = "done before"
-        elif record.error is not None:
-            what = f"not used: {record.error}"
-        else:
-            self._worked += size
-            what = f"{len(record.rows.get('frames', ()))} frames"
-        left_s = elapsed_s * self._left / self._worked if self._worked else None
-        ahead = f", about {_duration(left_s)} left" if left_s else ""
-        return f"{self._done}/{self._count}  {done.task.name}: {what}{ahead}"
-
-
 def _refuse_twins(records: Iterable[BagRecord]) -> None:
     names: dict[str, str] = {}
     for record in records:
@@ -217,75 +194,18 @@ def _refuse_twins(records: Iterable[BagRecord]) -> None:
             )
 
 
-def _hands(tasks: Sequence[Task], job: Job, segmenter: Segmenter, workers: int, ray: str | None) -> Iterator[Done]:
-    """Who does the tasks."""
-    if ray is not None:
-        from gemini_ros.evaluation.on_ray import on_ray
-
-        return on_ray(tasks, job, ray)
-    return _in_processes(tasks, job, workers) if workers > 1 else _one_by_one(tasks, job, segmenter)
-
-
-def _one_by_one(tasks: Sequence[Task], job: Job, segmenter: Segmenter) -> Iterator[Done]:
-    for task in tasks:
-        yield work(task, job, segmenter)
-
-
-def _in_processes(tasks: Sequence[Task], job: Job, workers: int) -> Iterator[Done]:
-    """Each task in one of some processes. Those in hand when a process dies are tried once more, each by itself."""
-    left = list(tasks)
-    while left:
-        hands = min(workers, len(left))
-        in_hand: dict[Future[Done], Task] = {}
-        with _pool(job, hands) as pool:
-            try:
-                while left or in_hand:
-                    while left and len(in_hand) < hands:
-                        in_hand[pool.submit(_work_here, left[0])] = task = left[0]
-                        left.remove(task)
-                    for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
-                        done = future.result()
-                        del in_hand[future]
-                        yield done
-            except BrokenProcessPool:
-                suspects = list(in_hand.values())
-            else:
-                return
-        for task in suspects:
-            yield _alone(task, job)
-
-
-def _alone(task: Task, job: Job) -> Done:
-    with _pool(job, 1) as pool:
-        try:
-            return pool.submit(_work_here, task).result()
-        except BrokenProcessPool:
-            text = "the process that evaluated it was killed twice: is there enough memory?"
-            return Done(task, BagRecord.of(task.name, "", text))
-
-
-def _pool(job: Job, workers: int) -> ProcessPoolExecutor:
-    # Not forked: the parent has threads of the network's runtime, which a fork would leave without their locks.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(job,))
+def _done(tasks: Sequence[Task], job: Job, segmenter: Segmenter, workers: int, ray: str | None) -> Iterator[Done]:
+    """What comes of each task."""
+    elsewhere = workers > 1 or ray is not None
+    do = partial(_work_with, job=job) if elsewhere else partial(work, job=job, segmenter=segmenter)
+    for task, result in spread(tasks, do, workers=workers, ray=ray):
+        yield Done(task, BagRecord.of(task.name, "", result.text)) if isinstance(result, Lost) else result
 
 
 _own: dict[str, Any] = {}
 
 
-def _begin(job: Job) -> None:
-    """Begin a worker: it ends with its parent, whatever ends that one."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    _own.update(job=job)
-
-
-def _work_here(task: Task) -> Done:
-    return work_with(task, _own["job"])
-
-
-def work_with(task: Task, job: Job) -> Done:
+def _work_with(task: Task, job: Job) -> Done:
     """Evaluate the bag of a task in a process that keeps its model for the next one."""
     if _own.get("loaded") != job:
         _own.update(loaded=job, segmenter=job.load())
@@ -295,9 +215,3 @@ def work_with(task: Task, job: Job) -> Done:
 def _bytes_of(bag: Path) -> int:
     files = [file for file in bag.iterdir() if file.is_file()] if bag.is_dir() else [bag]
     return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,10 @@ import numpy.typing as npt
 import yaml
 
 from gemini_ros.core.documents import read_csv, read_yaml
-from gemini_ros.core.files import atomic_path
+from gemini_ros.core.files import atomic_path, locked
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.spread import Lost, Progress, hands_text, spread
 from gemini_ros.simulation.cameras.handheld import render_place
 from gemini_ros.simulation.cameras.lighting import LIGHTS
 from gemini_ros.simulation.cameras.render import render_scene
@@ -42,8 +41,8 @@ COLUMNS = (
 )
 JPEG_QUALITY = 95
 UNITS = {"depth": "uint16 mm, 0 = no measurement", "thermal": "uint16 centi-Kelvin, 0 = no measurement"}
-
-_log = logging.getLogger(__name__)
+_DESCRIPTION = "dataset.yaml"
+_INDEX_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,10 @@ def write_dataset(
     size: tuple[int, int] = (320, 240),
     light: str | None = None,
     place: str | None = None,
-    processes: int = 1,
+    workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    ray: str | None = None,
+    say: Callable[[list[str]], None] = lambda _: None,
 ) -> Path:
     """Write or complete a dataset in the folder ``out`` and return it.
 
@@ -82,40 +84,48 @@ def write_dataset(
     ``SSSSSS_FFF``; ``frames.csv`` lists the frames of finished scenes and grows while scenes finish; ``dataset.yaml``
     holds label set, units, plan, and intrinsics where all frames have the same. Without a ``place`` they are what a
     robot's camera sees in warehouses; with one (``scenes.places.PLACES``), what cameras of all kinds see there,
-    labelled with the set ``nav5``. Finished scenes are kept, more scenes may be added. Raises ``ValueError`` if the
-    folder holds a dataset of another plan.
+    labelled with the set ``nav5``. Finished scenes are kept, more scenes may be added.
+
+    ``workers`` processes render; with ``ray``, the address of a Ray cluster, its machines do. ``shard`` (i, n) is part
+    i of n of the scenes, from 1; several parts may be written into one folder at once. What is in the folder depends on
+    none of the three. ``say`` gets the progress. Raises ``ValueError`` if the folder holds a dataset of another plan
+    and for scenes whose process died twice, ``OSError`` where nothing more can be written.
     """
     plan, folder = DatasetPlan(seed, frames_per_scene, size, light, place), Path(out)
+    if shard[1] > scenes:
+        raise ValueError(f"shard {shard[0]}/{shard[1]}: {scenes} scenes, expected at most as many parts")
     _open_folder(folder, plan)
-    missing = [scene for scene in range(scenes) if not _scene_index(folder, scene).exists()]
-    done = scenes - len(missing)
-    _write_index(folder)
-    for scene in _write_scenes(folder, plan, missing, processes):
-        done += 1
+    part = range(shard[0] - 1, scenes, shard[1])
+    missing = [scene for scene in part if not _scene_index(folder, scene).exists()]
+    lost = {}
+    say([f"{len(part)} of {scenes} scenes, {len(part) - len(missing)} done before, {hands_text(workers, ray)}"])
+    progress, indexed_s = Progress(dict.fromkeys(missing, 1)), time.monotonic()
+    write = partial(_write_scene, folder, plan, alone=workers == 1 and ray is None)
+    try:
+        for scene, result in spread(missing, write, workers=workers, ray=ray):
+            if isinstance(result, Lost):
+                lost[scene] = result.text
+            say([progress.line(scene, f"scene {scene}: {result.text if isinstance(result, Lost) else 'written'}")])
+            if time.monotonic() - indexed_s > _INDEX_EVERY_S:
+                _write_index(folder)
+                indexed_s = time.monotonic()
+    finally:
         _write_index(folder)
-        _log.info("scene %d written, %d of %d", scene, done, scenes)
+    if lost:
+        some = ", ".join(map(str, sorted(lost)))
+        raise ValueError(
+            f"scenes {some!s:.200} are not written: {min(lost.values())} The same command tries them again"
+        )
     return folder
 
 
-def _write_scenes(folder: Path, plan: DatasetPlan, scenes: Sequence[int], processes: int):
-    if processes <= 1:
-        for scene in scenes:
-            yield _write_scene(folder, plan, scene)
-        return
-    # spawn: a forked child would inherit the parent's graphics context, which is not valid in it
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_one_thread) as pool:
-        for future in as_completed([pool.submit(_write_scene, folder, plan, scene) for scene in scenes]):
-            yield future.result()
-
-
-def _one_thread() -> None:
-    """Parallel over scenes only: threads inside a worker would take the other workers' cores."""
-    cv2.setNumThreads(1)
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # software OpenGL (llvmpipe), read when the first context is made
-
-
-def _write_scene(folder: Path, plan: DatasetPlan, scene: int) -> int:
+def _write_scene(folder: Path, plan: DatasetPlan, scene: int, *, alone: bool) -> None:
     """All images, then the scene's index: a scene whose index is there is complete."""
+    if not alone:  # threads would take other scenes' cores
+        cv2.setNumThreads(1)
+        os.environ.setdefault("LP_NUM_THREADS", "1")  # software OpenGL (llvmpipe), read when the first context is made
+    for left in folder.glob(f".{scene:06d}_*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix=f".{scene:06d}_", dir=folder) as scratch:
         render = partial(render_place, plan.place) if plan.place else render_scene
@@ -129,7 +139,6 @@ def _write_scene(folder: Path, plan: DatasetPlan, scene: int) -> int:
             name, _, image = file.name.partition("@")
             shutil.move(file, folder / name / image)
     _write_csv(_scene_index(folder, scene), rows)
-    return scene
 
 
 def encode_images(frame: SimulatedFrame) -> dict[str, bytes]:
@@ -165,7 +174,7 @@ def _pose_columns(frame: SimulatedFrame) -> list[str]:
 
 def _open_folder(folder: Path, plan: DatasetPlan) -> None:
     described = _describe(plan)
-    file = folder / "dataset.yaml"
+    file = folder / _DESCRIPTION
     if file.exists():
         found = read_yaml(file)
         there = found.get("plan") if isinstance(found, dict) else None
@@ -197,10 +206,12 @@ def _scene_index(folder: Path, scene: int) -> Path:
 
 
 def _write_index(folder: Path) -> None:
-    rows = []
-    for part in sorted((folder / "scenes").glob("*.csv")):
-        rows += [list(row.values()) for row in read_csv(part)]
-    _write_csv(folder / "frames.csv", rows)
+    """List the frames of all scenes that are there, of one process at a time: the last one must not list the least."""
+    with locked(folder / _DESCRIPTION):
+        rows = []
+        for part in sorted((folder / "scenes").glob("*.csv")):
+            rows += [list(row.values()) for row in read_csv(part)]
+        _write_csv(folder / "frames.csv", rows)
 
 
 def _write_csv(file: Path, rows: Sequence[Sequence[object]]) -> None:

@@ -65,6 +65,30 @@ def test_a_node_that_leaves_costs_nothing(
     assert (tmp_path / "ray/results.json").read_bytes() == (tmp_path / "one/results.json").read_bytes()
 
 
+def test_compare_and_files_named_from_here(
+    cluster: Any, bags: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers of a cluster have another working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.onnx").write_bytes(MODEL.read_bytes())
+    command = ["compare", "mine.onnx", "mine.onnx", "--bags", *map(str, bags[1:3])]
+    assert main([*command, "--out", "ray", "--ray", cluster.address]) == 0
+    assert main([*command, "--out", "one"]) == 0
+    assert Path("ray/compare.json").read_bytes() == Path("one/compare.json").read_bytes()
+
+
+def test_scenes_that_a_cluster_renders_have_the_same_bytes(cluster: Any, tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    cluster.add_node(**_NODE)
+    command = ["dataset", "simulate", "--scenes", "3", "--frames-per-scene", "1", "--size", "80x60", "--out"]
+    assert main([*command, str(tmp_path / "ray"), "--ray", cluster.address]) == 0
+    assert main([*command, str(tmp_path / "one")]) == 0
+    found = [
+        {str(f.relative_to(d)): f.read_bytes() for f in d.rglob("*.*")} for d in map(tmp_path.joinpath, ("ray", "one"))
+    ]
+    assert found[0] == found[1] and len(found[0]) > 15
+
+
 def test_no_cluster_is_told(bags: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(bags, tmp_path, "--ray", "127.0.0.1:1") == 2
     assert "--ray 127.0.0.1:1: no cluster answers" in capsys.readouterr().err

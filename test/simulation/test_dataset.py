@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import os
+import signal
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
+from gemini_ros.cli import main
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.labels import label_set_from_dict, load_label_set
 from gemini_ros.simulation.cameras.render import render_scene
@@ -57,7 +61,42 @@ def test_index_and_description(dataset):
 
 
 def test_a_scene_is_the_same_in_any_process(dataset, tmp_path):
-    assert contents(write(tmp_path / "two", processes=2)) == contents(dataset)
+    said = []
+    assert contents(write(tmp_path / "two", workers=2, say=said.extend)) == contents(dataset)
+    assert said[0] == "2 of 2 scenes, 0 done before, 2 workers"
+    assert said[1].startswith("1/2  scene ") and " left" in said[1] and said[2].startswith("2/2  scene ")
+
+
+def test_shards_in_one_folder_are_the_whole(dataset, tmp_path, capsys):
+    command = ["dataset", "simulate", "--out", str(tmp_path / "data"), "--seed", "8", "--scenes", "2"]
+    command += ["--frames-per-scene", "2", "--size", "80x60"]
+    assert main([*command, "--shard", "2/2"]) == 0
+    assert [row["scene"] for row in rows(tmp_path / "data")] == ["1", "1"]
+    (tmp_path / "data/.000000_left").mkdir()  # by a run that was killed
+    assert main([*command, "--shard", "1/2"]) == 0
+    assert contents(tmp_path / "data") == contents(dataset) and not list((tmp_path / "data").glob(".*"))
+    assert main(command) == 0
+    assert "2 of 2 scenes, 2 done before, 1 worker" in capsys.readouterr().out
+    assert main([*command, "--shard", "3/3"]) == 2
+    assert main([*command, "--ray", "auto", "--workers", "2"]) == 2
+    assert main(["dataset", "simulate", "--bag", str(tmp_path / "a.mcap"), "--shard", "1/2"]) == 2
+    said = capsys.readouterr().err
+    assert "shard 3/3: 2 scenes, expected at most as many parts" in said
+    assert "--workers and --ray: expected one of them" in said
+    assert "--workers, --ray and --shard belong to a data set" in said
+
+
+@pytest.mark.slow
+def test_a_renderer_that_is_killed_costs_time_alone(dataset, tmp_path):
+    killed = []
+
+    def kill_all(lines):
+        for child in multiprocessing.active_children() if not killed else ():
+            killed.append(child.pid)
+            os.kill(child.pid, signal.SIGKILL)
+
+    write(tmp_path / "more", scenes=4, workers=2, say=lambda lines: kill_all(lines) if lines[0][:2] == "1/" else None)
+    assert killed and contents(tmp_path / "more") == contents(write(tmp_path / "one", scenes=4))
 
 
 def test_an_interrupted_scene_is_written_again_and_finished_ones_are_kept(dataset, tmp_path):

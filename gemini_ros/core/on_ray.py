@@ -1,45 +1,46 @@
-"""Bags on the machines of a Ray cluster that is there already: each bag is a task of one CPU.
+"""Tasks on the machines of a Ray cluster that is there already, a CPU for each.
 
-Bags, model and output folder must be under the same paths on every machine, and the package of the same version. A task
+What the tasks read and write must be under the same paths on every machine, and the package of the same version. A task
 whose machine leaves or whose process dies is tried once more elsewhere.
 """
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from gemini_ros import __version__
 from gemini_ros.core.documents import one_line
-from gemini_ros.evaluation.job import Job
-from gemini_ros.evaluation.many import Done, Task, work_with
-from gemini_ros.evaluation.store import BagRecord
+from gemini_ros.core.spread import Lost, Result, Task
 
 _ANSWERS_S = 5.0
 
 
-def on_ray(tasks: Sequence[Task], job: Job, address: str) -> Iterator[Done]:
-    """Each task as it is done, in no order.
+def spread_on_ray(
+    tasks: Sequence[Task], work: Callable[[Task], Result], address: str
+) -> Iterator[tuple[Task, Result | Lost]]:
+    """Each task with its result as it is done, in no order.
 
     ``address`` is that of the cluster (``HOST:PORT``), or ``auto`` for the one that runs here. Raises ``ValueError``
     where Ray is not installed, or no cluster answers.
     """
     ray = _connected(address)
     try:
-        evaluate = ray.remote(num_cpus=1, max_retries=1)(_evaluate)
-        shared = ray.put(job)
-        in_hand = {evaluate.remote(task, shared, __version__): task for task in tasks}
+        there = ray.remote(num_cpus=1, max_retries=1)(_there)
+        shared, folder = ray.put(work), Path.cwd()
+        in_hand = {there.remote(task, shared, folder, __version__): task for task in tasks}
         while in_hand:
             (ready,), _ = ray.wait([*in_hand], num_returns=1)
             task = in_hand.pop(ready)
             try:
-                yield ray.get(ready)
+                yield task, ray.get(ready)
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             except ray.exceptions.RayError as error:
-                text = f"the process or machine that evaluated it was lost twice ({one_line(error)!s:.120})"
-                yield Done(task, BagRecord.of(task.name, "", text))
+                yield task, Lost(f"the process or machine that worked on it was lost twice ({one_line(error)!s:.120})")
     finally:
         ray.shutdown()
 
@@ -60,8 +61,9 @@ def _connected(address: str) -> Any:
     return ray
 
 
-def _evaluate(task: Task, job: Job, version: str) -> Done:
-    """A task on a machine of the cluster."""
+def _there(task: Task, work: Callable[[Task], Result], folder: Path, version: str) -> Result:
+    """A task on a machine of the cluster, in the working folder of here: a user may have named files from it."""
     if version != __version__:
         raise ValueError(f"gemini_ros {__version__} on a machine of the cluster, expected {version} as here")
-    return work_with(task, job)
+    os.chdir(folder)
+    return work(task)
