@@ -15,7 +15,7 @@ from gemini_ros.core.files import atomic_path
 from gemini_ros.core.intervals import FEWEST
 from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.conditions import STREAMS
-from gemini_ros.evaluation.differences import compared, rounded, scored
+from gemini_ros.evaluation.differences import change_sentences, compared, rounded, scored
 from gemini_ros.evaluation.disagreement import Pair, disagreement
 from gemini_ros.evaluation.results import TIMES, label_set_of, latencies, model_classes
 from gemini_ros.evaluation.rules import PASS, Rule, judged, overall, points, require_rules
@@ -56,6 +56,7 @@ class Comparison:
         width = max(map(len, data["scores"]), default=5)
         lines += ["", f"{'':{width}s}        A        B   points      95 % interval         p"]
         lines += [_row(name, found, width) for name, found in data["scores"].items() if found["a"] is not None]
+        lines += ["", *change_sentences(data["scores"])]
         for name, values in data["conditions"].items():
             lines += ["", f"mIoU by {name}"]
             lines += [_row(value, found["scores"]["miou"], width) for value, found in values.items()]

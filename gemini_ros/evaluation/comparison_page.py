@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gemini_ros.evaluation.differences import change_sentences
 from gemini_ros.evaluation.results import label_set_of
 from gemini_ros.evaluation.rules import COUNTED
 from gemini_ros.evaluation.store import STORE, Store
@@ -58,7 +59,7 @@ def comparison_page(data: Mapping[str, Any], times: Mapping[str, Any], stores: S
         [
             _headline(data["scores"]),
             f"{frames['both']} frames in both{alone}; {frames['scored']} with truth.",
-            *_changes(data),
+            *change_sentences(data["scores"]),
         ],
         [
             *_verdicts(verdicts),
@@ -90,18 +91,6 @@ def _headline(scores: Mapping[str, Any]) -> str:
     lost = min(classes, key=lambda name: classes[name]["difference"])
     what = "loses most" if classes[lost]["difference"] < 0 else "gains least"
     return f"{text}; {lost} {what}, {_points(classes[lost])}"
-
-
-def _changes(data: Mapping[str, Any]) -> Iterator[str]:
-    """Which scores differ beyond chance."""
-    for change in ("worse", "better"):
-        names = [name for name, found in data["scores"].items() if found["change"] == change]
-        if names:
-            yield f"Beyond chance {change}: {', '.join(names)}."
-    if all(found["p"] is None for found in data["scores"].values()):
-        yield "There are too few bags, or blocks of the one bag, to tell a difference from chance."
-    elif not any(found["change"] for found in data["scores"].values()):
-        yield "No score differs beyond chance."
 
 
 def _differences(scores: Mapping[str, Any]) -> Iterator[Section]:

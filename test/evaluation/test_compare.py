@@ -12,7 +12,7 @@ import pytest
 from gemini_ros.cli import main
 from gemini_ros.core.paired import Difference
 from gemini_ros.evaluation.compare import compare_results
-from gemini_ros.evaluation.differences import scored
+from gemini_ros.evaluation.differences import change_sentences, scored
 from gemini_ros.evaluation.rules import FAIL, PASS, UNDECIDED, overall, parse_rule
 from gemini_ros.evaluation.scores import TallyForm
 from gemini_ros.evaluation.store import BagRecord
@@ -72,10 +72,23 @@ def test_the_same_is_the_same(stores, capsys):
     assert all(frame["differing"] == 0 for frame in data["disagreement"]["frames"])
 
 
-def test_a_difference_that_is_sure_but_negligible_is_no_change():
-    differences = {"miou": Difference(0.5, 0.4996, 9, -0.0005, -0.0003, 0.004)}
-    assert scored(differences)["miou"]["change"] is None
-    assert scored({"miou": replace(differences["miou"], second=0.4994)})["miou"]["change"] == "worse"
+def test_a_difference_is_a_change_where_all_of_its_interval_matters():
+    """Of a model exported again a rare class moves by less than 0.1 points, but so in each bag."""
+    sure = Difference(0.2276, 0.2281, 20, 0.0002, 0.0009, 0.0003)
+    far = replace(sure, second=0.2206, low=-0.009, high=-0.0051)
+    found = scored({"iou.pallet": sure, "iou.cone": far, "miou": replace(far, high=-0.0009)})
+    assert [found[name]["change"] for name in found] == [None, "worse", None]
+    assert list(change_sentences(found)) == [
+        "Surely worse by more than 0.1 points: iou.cone -0.70.",
+        "Beyond chance, but perhaps by less: iou.pallet +0.05, miou -0.70.",
+    ]
+    assert list(change_sentences(scored({"iou.pallet": sure}))) == [
+        "No score surely differs by more than 0.1 points.",
+        "Beyond chance, but perhaps by less: iou.pallet +0.05.",
+    ]
+    rise = replace(sure, second=0.24, low=0.011, high=0.013)
+    told = scored({"false_floor_80": rise, "corridor_false_free": replace(rise, second=3.0, low=0.2, high=5.0)})
+    assert {each["change"] for each in told.values()} == {"worse"}
 
 
 def test_few_bags_have_no_interval_and_one_has_blocks(stores):

@@ -78,7 +78,7 @@ def test_the_page_says_what_changed_and_what_the_rules_say():
     text = text_of(comparison_page(comparison(), TIMES))
     assert "mIoU 0.620 to 0.608, -1.20 points from A to B; rgb loses most, -5.00" in text
     assert "96 frames in both, 2 in B alone; 90 with truth." in text
-    assert "Beyond chance worse: miou, iou.rgb." in text and "Beyond chance better: flicker." in text
+    assert "Surely worse by more than 0.1 points: miou -1.20, iou.rgb -5.00. Surely better" in text
     assert "Failed. miou<-0.5: the interval says so" in text
     assert "3.40 % of all pixels differ." in text and "slop: 1 / 2" in text and "31.5" in text
     undecided = text_of(comparison_page(comparison(verdict="undecided"), TIMES))
