@@ -45,13 +45,15 @@ def conclude(
 
     ``bags`` says where each bag lies, by its name; ``command`` stands in ``report.html``.
     """
+    from gemini_ros.core.spread import telling_what_is_kept
     from gemini_ros.evaluation.criteria import write_junit
     from gemini_ros.evaluation.page import write_report
     from gemini_ros.evaluation.results import read_results
     from gemini_ros.evaluation.store import Store
     from gemini_ros.evaluation.worst import WORST_FILE, worst_frames, write_worst
 
-    with Store(store_path) as store:
+    kept = f"all bags are evaluated and kept in {store_path.parent}"
+    with telling_what_is_kept(lambda: kept), Store(store_path) as store:
         results = read_results(store, criteria)
         results.write(args.out)
         write_worst(args.out / WORST_FILE, worst_frames(store))

@@ -29,7 +29,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A new, empty file beside ``path``, of the same suffix; it takes the place of ``path`` if the block ends well.
 
     After an exception what was written is removed and ``path`` is as it was. Makes the folder. A link at ``path`` is
-    replaced, and what it points to stays as it is.
+    replaced, and what it points to stays as it is. An ``OSError`` that names no file, as that of a full disk, gets
+    ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+
+from gemini_ros.core.documents import one_line
 
 Task = TypeVar("Task", bound=Hashable)
 Result = TypeVar("Result")
@@ -43,6 +46,16 @@ def spread(
     else:
         for task in tasks:
             yield task, work(task)
+
+
+@contextmanager
+def telling_what_is_kept(told: Callable[[], str]) -> Iterator[None]:
+    """Add to an ``OSError``, such as that of a full disk, what of a run is done: ``told`` says it."""
+    try:
+        yield
+    except OSError as error:
+        text = one_line(error)
+        raise OSError(f"{text}: {told()}; the same command goes on from there") from error
 
 
 def hands_text(workers: int, ray: str | None) -> str:

@@ -187,7 +187,10 @@ def _common_classes(a: Store, b: Store) -> tuple[str, ...]:
 def _common_frames(a: Store, b: Store) -> tuple[list[Pair], dict[str, int]]:
     """The bags, which must be the same by their content, with the stamps in both, and how many frames those are."""
     by_sum = [{sha256: name for name, (sha256, error) in store.bags().items() if error is None} for store in (a, b)]
-    if by_sum[0].keys() != by_sum[1].keys() or not by_sum[0]:
+    if not by_sum[0] and not by_sum[1]:
+        errors = [f"{bag}: {error}" for bag, (_, error) in a.bags().items()]
+        raise ValueError(f"no bag could be used, expected one at least: {'; '.join(errors)!s:.400}")
+    if by_sum[0].keys() != by_sum[1].keys():
         alone = [
             f"{store.path} alone has {', '.join(sorted(own[s] for s in own.keys() - others.keys())) or 'none'}"
             for store, own, others in ((a, by_sum[0], by_sum[1]), (b, by_sum[1], by_sum[0]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.files import sha256_of
-from gemini_ros.core.spread import Lost, Progress, hands_text, spread
+from gemini_ros.core.spread import Lost, Progress, hands_text, spread, telling_what_is_kept
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
 from gemini_ros.evaluation.pipeline import examine
@@ -21,7 +21,7 @@ from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, wr
 from gemini_ros.inference import Segmenter
 
 Say = Callable[[list[str]], None]
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def evaluate_many(
         if fresh:
             (out / STORE).unlink(missing_ok=True)
         part = dict(list(named.items())[shard[0] - 1 :: shard[1]])
-        with Store(out / STORE, run) as store:
+        with Store(out / STORE, run) as store, telling_what_is_kept(lambda: _kept(store, named)):
             known = {name: sha256 for name, (sha256, error) in store.bags().items() if error is None}
             if strange := sorted(set(store.bags()) - set(named)):
                 raise ValueError(
@@ -103,6 +103,11 @@ def evaluate_many(
                 worked = done.record is not None and done.record.error is None
                 say([*done.lines, progress.line(done.task, done.text, worked=worked)])
     return out / STORE
+
+
+def _kept(store: Store, named: Mapping[str, Path]) -> str:
+    done = sum(error is None for _, error in store.bags().values())
+    return f"{done} of {len(named)} bags are evaluated and kept in {store.path.parent}"
 
 
 def merge(stores: Sequence[str | Path], out: str | Path) -> Path:

@@ -130,7 +130,7 @@ class Store:
         self.path = Path(path)
         if run is not None and not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.path) as part, closing(sqlite3.connect(part)) as new, new:
+            with self._explained(), atomic_path(self.path) as part, closing(sqlite3.connect(part)) as new, new:
                 _create(new, run)
         elif not self.path.is_file():
             raise ValueError(f"{self.path}: no such file, expected the {STORE} of `gemini-ros evaluate`")

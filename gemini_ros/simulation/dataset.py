@@ -23,7 +23,7 @@ from gemini_ros.core.documents import read_csv, read_yaml
 from gemini_ros.core.files import atomic_path, locked
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.spread import Lost, Progress, hands_text, spread
+from gemini_ros.core.spread import Lost, Progress, hands_text, spread, telling_what_is_kept
 from gemini_ros.simulation.cameras.handheld import render_place
 from gemini_ros.simulation.cameras.lighting import LIGHTS
 from gemini_ros.simulation.cameras.render import render_scene
@@ -101,22 +101,28 @@ def write_dataset(
     say([f"{len(part)} of {scenes} scenes, {len(part) - len(missing)} done before, {hands_text(workers, ray)}"])
     progress, indexed_s = Progress(dict.fromkeys(missing, 1)), time.monotonic()
     write = partial(_write_scene, folder, plan, alone=workers == 1 and ray is None)
-    try:
-        for scene, result in spread(missing, write, workers=workers, ray=ray):
-            if isinstance(result, Lost):
-                lost[scene] = result.text
-            say([progress.line(scene, f"scene {scene}: {result.text if isinstance(result, Lost) else 'written'}")])
-            if time.monotonic() - indexed_s > _INDEX_EVERY_S:
-                _write_index(folder)
-                indexed_s = time.monotonic()
-    finally:
-        _write_index(folder)
+    with telling_what_is_kept(lambda: _kept(folder, part)):
+        try:
+            for scene, result in spread(missing, write, workers=workers, ray=ray):
+                if isinstance(result, Lost):
+                    lost[scene] = result.text
+                say([progress.line(scene, f"scene {scene}: {result.text if isinstance(result, Lost) else 'written'}")])
+                if time.monotonic() - indexed_s > _INDEX_EVERY_S:
+                    _write_index(folder)
+                    indexed_s = time.monotonic()
+        finally:
+            _write_index(folder)
     if lost:
         some = ", ".join(map(str, sorted(lost)))
         raise ValueError(
             f"scenes {some!s:.200} are not written: {min(lost.values())} The same command tries them again"
         )
     return folder
+
+
+def _kept(folder: Path, part: Sequence[int]) -> str:
+    done = sum(_scene_index(folder, scene).exists() for scene in part)
+    return f"{done} of {len(part)} scenes are written and kept in {folder}"
 
 
 def _write_scene(folder: Path, plan: DatasetPlan, scene: int, *, alone: bool) -> None:

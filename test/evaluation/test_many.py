@@ -18,6 +18,7 @@ from gemini_ros.evaluation.many import bag_names, evaluate_many, merge
 from gemini_ros.evaluation.results import read_results
 from gemini_ros.evaluation.store import STORE, Store
 from test.evaluation.drive import write_drive
+from test.small_disk import small_disk
 
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
 
@@ -167,3 +168,49 @@ def test_a_run_that_is_killed_goes_on_where_it_was(whole: Path, bags, tmp_path: 
     assert main(command(bags, tmp_path / "out")) == 0
     assert capsys.readouterr().out.count("done before") == done
     assert results(tmp_path / "out") == results(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.95])
+def test_a_full_disk_costs_the_bag_in_hand(share: float, whole: Path, bags, tmp_path: Path, capsys):
+    needed = sum(file.stat().st_size for file in whole.rglob("*") if file.is_file())
+    with small_disk(tmp_path / "disk", int(share * needed) >> 10, int(share * needed) >> 2) as grow:
+        out = tmp_path / "disk/out"
+        assert main(command(bags, out)) == 2
+        said, failed = capsys.readouterr()
+        told = [line for line in said.splitlines() if line[:2] in ("1/", "2/", "3/")]
+        assert str(out) in failed and "not used" not in said
+        assert any(word in failed.lower() for word in ("no space left", "is full", "too large", "i/o error"))
+        if (out / STORE).is_file():
+            with Store(out / STORE) as store:
+                assert len(store.bags()) == len(told)
+            assert "evaluated and kept in" in failed and "the same command goes on from there" in failed
+        grow()
+        assert main(command(bags, out)) == 0
+        assert capsys.readouterr().out.count("done before") == len(told)
+        assert results(out) == results(whole)
+
+
+@pytest.mark.slow
+def test_compare_goes_on_after_a_kill_and_tells_a_bag_that_breaks_off(bags, tmp_path: Path, capsys):
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(bags[2].read_bytes()[:-3000])
+    other = tmp_path / "other.onnx"
+    other.write_bytes(MODEL.read_bytes())
+
+    def words(out: str) -> list[str]:
+        given = [*map(str, (bags[0], bags[1], broken)), "--out", str(tmp_path / out)]
+        return ["compare", str(MODEL), str(other), "--bags", *given]
+
+    run = [sys.executable, "-u", "-m", "gemini_ros.cli", *words("killed"), "--workers", "2"]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("2/3") for line in process.stdout)
+        process.kill()
+    assert main(words("killed")) == 2  # for the broken bag
+    again = capsys.readouterr().out
+    assert "done before" in again and "not used: broken: " in again and "7 frames in both" in again
+    assert main(words("one")) == 2
+    assert (tmp_path / "killed/compare.json").read_bytes() == (tmp_path / "one/compare.json").read_bytes()
+    assert main(["compare", str(MODEL), str(other), "--bags", str(broken), "--out", str(tmp_path / "none")]) == 2
+    assert "no bag could be used, expected one at least: broken: " in capsys.readouterr().err

@@ -15,6 +15,7 @@ from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.labels import label_set_from_dict, load_label_set
 from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.simulation.dataset import IMAGES, to_centikelvin, to_millimetres, write_dataset
+from test.small_disk import small_disk
 
 PLAN = {"seed": 8, "frames_per_scene": 2, "size": (80, 60)}
 
@@ -135,3 +136,15 @@ def test_missing_measurements_are_zero():
     values = np.array([[np.nan, 1.2345, 70.0]], np.float32)
     assert to_millimetres(values).tolist() == [[0, 1234, 65535]]
     assert to_centikelvin(values).tolist() == [[0, 27438, 34315]]
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_the_scene_in_hand(dataset, tmp_path):
+    pages = sum(1 + (file.stat().st_size - 1) // 4096 for file in dataset.rglob("*.*"))
+    with small_disk(tmp_path / "disk", pages * 4 * 2 // 3, 3000) as grow:
+        said = []
+        with pytest.raises(OSError, match="of 2 scenes are written and kept in "):
+            write(tmp_path / "disk/data", say=said.extend)
+        assert len(said) < 3
+        grow()
+        assert contents(write(tmp_path / "disk/data")) == contents(dataset)
