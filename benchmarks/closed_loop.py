@@ -69,6 +69,7 @@ _BEHIND_M = 0.3  # a start is this far behind the hazard before
 _CANDIDATE = 215  # confidence 0.84: enough for the fit of the floor, too little to stand against geometry
 _COLOR, _DEPTH, _PLACE = 21, 22, 23  # streams of random numbers
 _DIRECTIONS = 720
+_ENDS = ("collides", "arrives", "over_low")
 _MAPS = CostmapConfig()
 
 
@@ -260,7 +261,8 @@ class Place:
 def _all_floor(frame: Frame, label_set: LabelSet) -> Segmentation:
     assert frame.depth is not None
     floor = int(np.argmax(label_set.nav_table("free")))
-    return Segmentation(*(np.full(frame.depth.shape, value, np.uint8) for value in (floor, _CANDIDATE)))
+    size = frame.depth.shape
+    return Segmentation(np.full(size, floor, np.uint8), np.full(size, _CANDIDATE, np.uint8))
 
 
 # --- Telling ----------------------------------------------------------------------------------------------------------
@@ -272,21 +274,20 @@ def report_encounters(args: argparse.Namespace) -> None:
         raise SystemExit(f"{args.file}: no encounters, expected those that `run` adds")
     names, places = [*lines[0]["maps"]], np.unique([line["seed"] for line in lines], return_inverse=True)[1]
     ends = {
-        (name, what): np.array([line["maps"][name][what] for line in lines], int)
-        for name in names
-        for what in ("collides", "arrives", "over_low")
+        (name, what): np.array([line["maps"][name][what] for line in lines], int) for name in names for what in _ENDS
     }
     result: dict[str, Any] = {"encounters": len(lines), "places": int(places.max()) + 1, "maps": {}, "against": {}}
     print(f"{len(lines)} paired encounters at {result['places']} places; shares with 95 % intervals")
     for name in names:
-        found = result["maps"][name] = {
+        shares = {
             what: {"count": int(ends[name, what].sum()), "share": clustered_interval(ends[name, what], places)}
-            for what in ("collides", "arrives", "over_low")
+            for what in _ENDS
         }
         arrived = [line["maps"][name]["seconds"] for line in lines if line["maps"][name]["arrives"]]
-        found["median_s"] = float(np.median(arrived)) if arrived else None
-        told = [f"{what} {f['count']} = {_told(f['share'])}" for what, f in found.items() if what != "median_s"]
-        print(f"  {name:9s} " + "   ".join(told) + f"   arrives after {found['median_s']} s")
+        median_s = float(np.median(arrived)) if arrived else None
+        result["maps"][name] = {**shares, "median_s": median_s}
+        told = "   ".join(f"{what} {found['count']} = {_told(found['share'])}" for what, found in shares.items())
+        print(f"  {name:9s} {told}   median {median_s} s")
     print("fusion against: only fusion, only the other; McNemar's exact p, and p by places")
     for name in names:
         if name in ("truth", "fusion") or "fusion" not in names:
