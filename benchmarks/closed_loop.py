@@ -293,7 +293,7 @@ def report_encounters(args: argparse.Namespace) -> None:
         if name in ("truth", "fusion") or "fusion" not in names:
             continue
         found = result["against"][name] = {
-            what: _compared(ends["fusion", what], ends[name, what], places) for what in ("collides", "arrives")
+            what: _compared(ends["fusion", what], ends[name, what], places) for what in _ENDS
         }
         for what, f in found.items():
             told = f"{f['only_fusion']}, {f['only_other']}; p {f['mcnemar_p']:.3g}, {f['places_p']:.3g}"
