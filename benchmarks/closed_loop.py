@@ -284,7 +284,7 @@ def report_encounters(args: argparse.Namespace) -> None:
             for what in _ENDS
         }
         arrived = [line["maps"][name]["seconds"] for line in lines if line["maps"][name]["arrives"]]
-        median_s = float(np.median(arrived)) if arrived else None
+        median_s = round(float(np.median(arrived)), 2) if arrived else None
         result["maps"][name] = {**shares, "median_s": median_s}
         told = "   ".join(f"{what} {found['count']} = {_told(found['share'])}" for what, found in shares.items())
         print(f"  {name:9s} {told}   median {median_s} s")
