@@ -33,6 +33,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.encounters import MOST_TILT_DEG
+from benchmarks.hazards import NOT_SUREST
 from benchmarks.plain_planner import NO_WAY, RADIUS_M, SPEED_M_S, Pose, follow, plan
 from gemini_ros.bags import messages
 from gemini_ros.core.costmap import CostmapConfig, Occupancy
@@ -61,12 +63,10 @@ LATENCY_S, PLANS_EVERY_S, STEP_S = 0.15, 0.2, 0.05
 LONGEST_S = 20.0
 GIVES_UP_S, PROGRESS_M = 8.0, 0.5
 GOAL_M = 0.6
-MOST_TILT_DEG = 1.0
 CROSSES_BEFORE_M = (1.2, 1.8)  # how far before an unhindered robot a person is in the middle of its way
 SHADOWS = 1  # each costs as much as the picture itself
 _DRIVE_S = 20.5  # so long is the course, at its own speed, that there are ENCOUNTERS hazards
 _BEHIND_M = 0.3  # a start is this far behind the hazard before
-_CANDIDATE = 215  # confidence 0.84: enough for the fit of the floor, too little to stand against geometry
 _COLOR, _DEPTH, _PLACE = 21, 22, 23  # streams of random numbers
 _DIRECTIONS = 720
 _ENDS = ("collides", "arrives", "over_low")
@@ -262,7 +262,7 @@ def _all_floor(frame: Frame, label_set: LabelSet) -> Segmentation:
     assert frame.depth is not None
     floor = int(np.argmax(label_set.nav_table("free")))
     size = frame.depth.shape
-    return Segmentation(np.full(size, floor, np.uint8), np.full(size, _CANDIDATE, np.uint8))
+    return Segmentation(np.full(size, floor, np.uint8), np.full(size, NOT_SUREST, np.uint8))
 
 
 # --- Telling ----------------------------------------------------------------------------------------------------------
