@@ -17,13 +17,13 @@ class MlpDecoder(nn.Module):
     resolution: the same numbers as concatenating at 1/4 resolution, for a fraction of the work.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int, dropout: float = 0.1) -> None:
+    def __init__(self, widths: Sequence[int], classes: int, dropout: float = 0.1, width: int = WIDTH) -> None:
         super().__init__()
-        self.linear = nn.ModuleList(nn.Linear(width, WIDTH) for width in widths)
-        self.fuse = nn.Conv2d(WIDTH * len(widths), WIDTH, 1, bias=False)
-        self.norm = nn.BatchNorm2d(WIDTH)
+        self.linear = nn.ModuleList(nn.Linear(inputs, width) for inputs in widths)
+        self.fuse = nn.Conv2d(width * len(widths), width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
         self.dropout = nn.Dropout2d(dropout)
-        self.predict = nn.Conv2d(WIDTH, classes, 1)
+        self.predict = nn.Conv2d(width, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         size = features[0].shape[2:]

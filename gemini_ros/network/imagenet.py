@@ -55,7 +55,7 @@ def _sources(encoder: nn.Module, swin: bool) -> dict[str, str]:
     published = _swin_name if swin else _mit_name
     sources = {}
     for name, _ in encoder.named_parameters():
-        if ".fusion." in name or (swin and _SWIN_STAGE_NORMS.match(name)):
+        if ".fusion." in name or ".scores." in name or (swin and _SWIN_STAGE_NORMS.match(name)):
             continue
         head, _, last = name.rpartition(".")
         norm = head.rpartition(".")[0]

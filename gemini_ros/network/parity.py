@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from gemini_ros.core.documents import read_npz
-from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.network.official import load_official, read_architecture
+from gemini_ros.core.model_info import MOST_MODALITIES
+from gemini_ros.network.official import official_network
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,32 @@ class ParityCheck:
 def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
     """Compare the network with every recorded output of a reference file.
 
-    The file holds ``weights/<official name>``, ``input/<modality>`` (B, 3, H, W), already normalised, and
-    ``output/feat<stream>_stage<n>``, ``output/out_<modality>``, ``output/out_ens``. Raises ``ValueError`` if not.
+    The file holds ``weights/<official name>``, two to four ``input/<modality>`` (B, 3, H, W), already normalised and in
+    the network's order (``rgb`` is the first wherever it stands), and ``output/feat<stream>_stage<n>``,
+    ``output/out_<modality>`` (``output/out_x`` of a stream that is of several) and ``output/out_ens``. Raises
+    ``ValueError`` if not.
     """
     arrays = read_npz(path)
-    weights = {name.partition("/")[2]: torch.from_numpy(a) for name, a in arrays.items() if name.startswith("weights/")}
-    inputs = {
-        name.partition("/")[2]: torch.from_numpy(a.astype(np.float32))
-        for name, a in arrays.items()
-        if name.startswith("input/")
-    }
-    outputs = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith("output/")}
-    if not weights or len(inputs) != 2 or not outputs:
-        raise ValueError(f"{path}: expected weights/, two input/ and output/ arrays")
-    config, classes = read_architecture(weights)
-    model = FusionSegmenter(config, tuple(inputs), classes).eval()
-    load_official(model, weights)
+    weights, inputs, outputs = (_under(part, arrays) for part in ("weights", "input", "output"))
+    if not weights or not 2 <= len(inputs) <= MOST_MODALITIES or not outputs:
+        raise ValueError(f"{path}: expected weights/, two to {MOST_MODALITIES} input/ and output/ arrays")
+    names = sorted(inputs, key=lambda name: name != "rgb")  # RGB is the first stream of every official network
+    model = official_network({name: torch.from_numpy(a) for name, a in weights.items()}, names)
     with torch.inference_mode():
-        images = list(inputs.values())
+        images = [torch.from_numpy(inputs[name].astype(np.float32)) for name in names]
         features = model.features(images)
         prediction = model(images)
-    found = {f"out_{name}": logits for name, logits in zip(inputs, prediction.streams, strict=True)}
-    found["out_ens"] = prediction.ensemble
+    first, second = prediction.streams
+    found = {f"out_{names[0]}": first, f"out_{names[1]}" if len(names) == 2 else "out_x": second}
+    found |= {"out_ens": prediction.ensemble}
     for stream, maps in enumerate(features):
         found |= {f"feat{stream}_stage{stage}": m for stage, m in enumerate(maps, start=1)}
     if unknown := set(outputs) - set(found):
         raise ValueError(f"{path}: output/{min(unknown)} is none of {sorted(found)}")
     differences = {name: float(np.abs(found[name].numpy() - a).max()) for name, a in sorted(outputs.items())}
     return ParityCheck(differences, tolerance)
+
+
+def _under(part: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with ``part``/, in the order of the file."""
+    return {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{part}/")}

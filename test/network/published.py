@@ -36,6 +36,24 @@ def official_shapes(config: MiTConfig | SwinConfig, classes: int) -> Shapes:
     return shapes | {"decoder.linear_pred.weight": (classes, 256, 1, 1), "decoder.linear_pred.bias": (classes,)}
 
 
+def deliver_shapes(config: MiTConfig, classes: int, modalities: int, width: int = 512) -> Shapes:
+    """A state dict of the branch for DeLiVER: patches have a norm, and with more than two a score net, for each."""
+    shapes: Shapes = {}
+    for name, shape in official_shapes(config, classes).items():
+        name = name.replace("encoder.", "backbone.", 1).replace("decoder.", "decode_head.", 1)
+        if name.startswith("decode_head."):
+            shape = tuple({256: width, 1024: 4 * width}.get(n, n) for n in shape[:2]) + shape[2:]
+        shapes[name] = shape
+        if "patch_embed" in name and "ln_1" in name:
+            shapes |= {name.replace("ln_1", f"ln_{m}"): shape for m in range(2, modalities)}
+    for stage, channels in enumerate(config.widths):
+        for i in range(modalities if modalities > 2 else 0):
+            net = f"backbone.extra_score_predictor.{stage}.score_nets.{i}"
+            shapes |= {f"{net}.0.weight": (channels, 1, 3, 3), f"{net}.0.bias": (channels,)}
+            shapes |= {f"{net}.1.weight": (1, channels, 1, 1), f"{net}.1.bias": (1,)}
+    return shapes
+
+
 def nvlabs_shapes(config: MiTConfig) -> Shapes:
     """``mit_b*.pth``: an ImageNet classifier."""
     shapes: Shapes = {}

@@ -106,7 +106,13 @@ def test_ensemble_weighs_what_is_present_and_trains_alpha_alone():
     [
         (("b9", ("rgb", "depth"), 5), "encoder 'b9', expected one of"),
         (("nano", ("rgb", "depth"), 5, "magic"), "fusion 'magic', expected one of"),
-        (("nano", ("rgb", "depth", "thermal"), 5), "expected one or two"),
+        (
+            ("nano", ("rgb", "depth", "thermal", "event", "lidar"), 5),
+            "modalities .*'lidar'.*, expected 1 to 4, each once",
+        ),
+        (("nano", ("rgb", "depth", "depth"), 5), "modalities .*, expected 1 to 4, each once"),
+        (("nano", (), 5), r"modalities \(\), expected 1 to 4"),
+        (("swin_tiny", ("rgb", "depth", "thermal"), 5), "a Swin encoder with 3 modalities, expected one or two"),
     ],
 )
 def test_unknown_configurations_are_named(arguments, message):

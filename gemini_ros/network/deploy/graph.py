@@ -13,6 +13,7 @@ from gemini_ros.network.deploy.mit import DeployedMit
 from gemini_ros.network.deploy.stacked import StackedMit
 from gemini_ros.network.deploy.swin import DeployedSwin
 from gemini_ros.network.encoders.mit import MixTransformer
+from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.encoders.swin import SwinTransformer
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.normalise import EPS, normalise
@@ -72,8 +73,8 @@ class DeployedSegmenter(nn.Module):
         self.register_buffer("alpha", model.alpha.detach().softmax(0))
 
     def forward(self, images: list[Tensor], present: Tensor) -> Tensor:
-        features = self.encoder(images)
-        weights = self.alpha * present
+        features = self.encoder(images, present)
+        weights = self.alpha * stream_presence(present)
         weights = weights / weights.sum().clamp_min(EPS)
         logits = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]
         return sum(logits[1:], start=logits[0]) + self.decoder.bias

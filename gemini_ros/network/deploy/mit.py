@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
 from gemini_ros.network.deploy.layers import image, join_heads, linear, pointwise, split_heads, tokens
 from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
+from gemini_ros.network.encoders.scored_maximum import further_there, maximum_of_those_there
 from gemini_ros.network.fusion.gemini import GeminiFusion
 
 # By the reduction of the keys: into how many pieces the queries go, one after the other, so that the scores of a piece
@@ -17,17 +18,18 @@ QUERY_PIECES = {8: 16, 4: 8, 2: 2, 1: 1}
 
 
 class DeployedMit(nn.Module):
-    """Normalised images (1, 3, H, W) per stream -> four maps per stream."""
+    """Normalised images (1, 3, H, W) per modality -> four maps per stream; ``present`` float32 (modalities,)."""
 
     def __init__(self, encoder: MixTransformer) -> None:
         super().__init__()
         self.stages = nn.ModuleList(DeployedStage(stage) for stage in encoder.stages)
 
-    def forward(self, images: list[Tensor]) -> list[list[Tensor]]:
-        features: list[list[Tensor]] = [[] for _ in images]
+    def forward(self, images: list[Tensor], present: Tensor) -> list[list[Tensor]]:
+        there = further_there(present[None]) if len(images) > 2 else None
+        features: list[list[Tensor]] = [[] for _ in images[:2]]
         for stage in self.stages:
-            images = stage(images)
-            for maps, x in zip(features, images, strict=True):
+            outputs, images = stage(images, there)
+            for maps, x in zip(features, outputs, strict=True):
                 maps.append(x)
         return features
 
@@ -38,16 +40,26 @@ class DeployedStage(nn.Module):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.embed = stage.embed
+        # As they are: folded into one convolution with a single output, a score takes ONNX Runtime twice the time.
+        self.scores = stage.scores
         self.blocks = nn.ModuleList(DeployedBlock(block) for block in stage.blocks)
         self.norm = stage.norm
 
-    def forward(self, images: list[Tensor]) -> list[Tensor]:
+    def forward(self, images: list[Tensor], there: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+        """Images per modality -> maps per stream, and the next stage's images."""
         maps = [self.embed.proj(image) for image in images]
         height, width = maps[0].shape[2:]
         xs = [self.embed.norm[m](tokens(x)) for m, x in enumerate(maps)]
+        scored: list[Tensor] = []
+        if self.scores is not None and there is not None:
+            scores = [net(image(x, height, width)).sigmoid() for net, x in zip(self.scores, xs[1:], strict=True)]
+            scored = [x * (1 + tokens(score)) for x, score in zip(xs[1:], scores, strict=True)]
+            xs = [xs[0], maximum_of_those_there(scored, there)]
         for block in self.blocks:
             xs = block(xs, height, width)
-        return [image(self.norm[m](x), height, width) for m, x in enumerate(xs)]
+        normed = [self.norm[m](x) for m, x in enumerate(xs)]
+        outputs = [image(x, height, width) for x in normed]
+        return outputs, [outputs[0], *(image(x + normed[1], height, width) for x in scored)] if scored else outputs
 
 
 class DeployedBlock(nn.Module):

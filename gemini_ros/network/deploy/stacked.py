@@ -1,4 +1,4 @@
-"""MiT with GeminiFusion for a GPU: both streams in one tensor, all projections of a token in one product.
+"""MiT with GeminiFusion for a GPU: the streams in one tensor, all projections of a token in one product.
 
 Fewer and larger kernels than the plain form, for the same arithmetic. Not yet run on a GPU. The split after the merged
 product and the exchange between the streams are copies, which a CPU pays for.
@@ -13,26 +13,28 @@ from torch.nn import functional as F
 from gemini_ros.network.deploy.fusion import FusedProjection
 from gemini_ros.network.deploy.layers import linear, pointwise
 from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
+from gemini_ros.network.encoders.scored_maximum import further_there
 from gemini_ros.network.fusion.gemini import GeminiFusion
 from gemini_ros.network.layers import ModalityNorm, image_from_tokens, tokens_from_image
 
 
 class StackedMit(nn.Module):
-    """Normalised images (1, 3, H, W) of two streams -> four maps per stream; inside, tokens are (2, N, C).
+    """Normalised images (1, 3, H, W) per modality -> four maps of both streams; inside, tokens are (2, N, C).
 
-    Raises ``ValueError`` for another fusion than ``gemini`` between two streams.
+    ``present`` is float32 (modalities,). Raises ``ValueError`` for another fusion than ``gemini``, or one modality.
     """
 
     def __init__(self, encoder: MixTransformer) -> None:
         super().__init__()
         self.stages = nn.ModuleList(StackedStage(stage) for stage in encoder.stages)
 
-    def forward(self, images: list[Tensor]) -> list[list[Tensor]]:
+    def forward(self, images: list[Tensor], present: Tensor) -> list[list[Tensor]]:
+        there = further_there(present[None]) if len(images) > 2 else None
         x = torch.cat(images)
-        features: list[list[Tensor]] = [[] for _ in images]
+        features: list[list[Tensor]] = [[], []]
         for stage in self.stages:
-            x = stage(x)
-            for maps, image in zip(features, x.split(1), strict=True):
+            outputs, x = stage(x, there)
+            for maps, image in zip(features, outputs.split(1), strict=True):
                 maps.append(image)
         return features
 
@@ -42,21 +44,28 @@ class StackedStage(nn.Module):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__()
-        self.project = stage.embed.proj
+        self.project, self.scores = stage.embed.proj, stage.scores
         self.first_norm, self.last_norm = StackedNorm(stage.embed.norm), StackedNorm(stage.norm)
         self.blocks = nn.ModuleList(StackedBlock(block) for block in stage.blocks)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Images (modalities, C', H, W) -> maps (2, C, h, w), and the next stage's images."""
         images = self.project(images)
         height, width = images.shape[2:]
         x = self.first_norm(tokens_from_image(images))
+        scored: list[Tensor] = []
+        if self.scores is not None and there is not None:
+            first, *further = image_from_tokens(x, height, width).split(1)
+            second, scored = self.scores(further, there)
+            x = tokens_from_image(torch.cat([first, second]))
         for block in self.blocks:
             x = block(x, height, width)
-        return image_from_tokens(self.last_norm(x), height, width)
+        maps = image_from_tokens(self.last_norm(x), height, width)
+        return maps, torch.cat([maps[:1], *(image + maps[1:] for image in scored)]) if scored else maps
 
 
 class StackedNorm(nn.Module):
-    """The LayerNorms of both streams as one, with a gain and a shift for each."""
+    """The LayerNorms of all modalities or streams as one, with a gain and a shift for each."""
 
     gain: Tensor
     shift: Tensor

@@ -20,7 +20,7 @@ class DeployedSwin(nn.Module):
         self.stages = nn.ModuleList(DeployedSwinStage(stage) for stage in encoder.layers)
         self.norms = encoder.norms
 
-    def forward(self, images: list[Tensor]) -> list[list[Tensor]]:
+    def forward(self, images: list[Tensor], _present: Tensor) -> list[list[Tensor]]:
         maps = [self.patch_embed["proj"](x) for x in images]
         height, width = maps[0].shape[2:]
         xs = [self.patch_embed["norm"][m](tokens(x)) for m, x in enumerate(maps)]

@@ -1,7 +1,8 @@
 """Mix Transformer (SegFormer, arXiv:2105.15203) for one or several modalities with shared weights.
 
-Every convolution and linear layer is shared by the modalities, LayerNorms are not (arXiv:2406.01210). With two
-modalities a fusion operator sits in every block, between the attention's heads and its output projection.
+Every convolution and linear layer is shared by the modalities, LayerNorms are not (arXiv:2406.01210). With several
+modalities a fusion operator sits in every block, between the attention's heads and its output projection. It joins two
+streams: of three or four modalities the first is one, the others together are the second (``scored_maximum``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gemini_ros.network.encoders.scored_maximum import ScoredMaximum, further_there
 from gemini_ros.network.fusion import FusionOperator, Site, StageFusions
 from gemini_ros.network.fusion.operator import BlockState
 from gemini_ros.network.layers import DropPath, ModalityNorm, image_from_tokens, tokens_from_image
@@ -46,15 +48,15 @@ MIT_SIZES = {
 class PatchEmbedding(nn.Module):
     """Overlapping patches: a strided convolution, then a LayerNorm per modality."""
 
-    def __init__(self, streams: int, inputs: int, width: int, kernel: int, stride: int) -> None:
+    def __init__(self, modalities: int, inputs: int, width: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(inputs, width, kernel, stride, kernel // 2)
-        self.norm = ModalityNorm(streams, width, EPS)
+        self.norm = ModalityNorm(modalities, width, EPS)
 
-    def forward(self, image: Tensor, stream: int) -> tuple[Tensor, int, int]:
+    def forward(self, image: Tensor, modality: int) -> tuple[Tensor, int, int]:
         """(B, C', H, W) -> tokens (B, N, C) and their grid's height and width."""
         x = self.proj(image)
-        return self.norm(tokens_from_image(x), stream), x.shape[2], x.shape[3]
+        return self.norm(tokens_from_image(x), modality), x.shape[2], x.shape[3]
 
 
 class ReducedAttention(nn.Module):
@@ -137,11 +139,11 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Patch embedding, blocks and the closing norm of one resolution."""
+    """Patch embedding, blocks and the closing norm of one resolution; with more than two modalities, their scores."""
 
     def __init__(
         self,
-        streams: int,
+        modalities: int,
         inputs: int,
         width: int,
         index: int,
@@ -152,30 +154,44 @@ class Stage(nn.Module):
         site = Site(width, HEADS[index], REDUCTIONS[index])
         operators = fusion(site, len(drop_paths)) if fusion else [None] * len(drop_paths)
         kernel, stride = (7, 4) if index == 0 else (3, 2)
-        self.embed = PatchEmbedding(streams, inputs, width, kernel, stride)
+        streams = min(modalities, 2)
+        self.embed = PatchEmbedding(modalities, inputs, width, kernel, stride)
+        self.scores = ScoredMaximum(modalities - 1, width) if modalities > streams else None
         self.blocks = nn.ModuleList(
             Block(streams, width, site.heads, site.key_reduction, operator, rate)
             for operator, rate in zip(operators, drop_paths, strict=True)
         )
         self.norm = ModalityNorm(streams, width, EPS)
 
-    def forward(self, images: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, images: list[Tensor], there: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Images (B, C', H, W) per modality -> maps (B, C, h, w) per stream, the next stage's images, losses.
+
+        ``there`` is ``further_there`` of the modalities that are present.
+        """
         embedded = [self.embed(image, m) for m, image in enumerate(images)]
         xs = [tokens for tokens, _, _ in embedded]
         _, height, width = embedded[0]
+        scored: list[Tensor] = []
+        if self.scores is not None:
+            further, scored = self.scores([image_from_tokens(x, height, width) for x in xs[1:]], there)
+            xs = [xs[0], tokens_from_image(further)]
         losses = []
         for block in self.blocks:
             xs, loss = block(xs, height, width)
             if loss is not None:
                 losses.append(loss)
-        return [image_from_tokens(self.norm(x, m), height, width) for m, x in enumerate(xs)], losses
+        maps = [image_from_tokens(self.norm(x, m), height, width) for m, x in enumerate(xs)]
+        return maps, [maps[0], *(x + maps[1] for x in scored)] if scored else maps, losses
 
 
 class MixTransformer(nn.Module):
-    """Encoder of ``streams`` images (B, 3, H, W) -> per stream four maps (B, C_i, H/2^(i+1), W/2^(i+1)), i = 1..4."""
+    """Encoder of images (B, 3, H, W), one for each of ``modalities``, into one or two streams.
+
+    A stream has four maps (B, C_i, H/2^(i+1), W/2^(i+1)), i = 1..4.
+    """
 
     def __init__(
-        self, config: MiTConfig, streams: int, fusion: StageFusions | None = None, drop_path: float = 0.0
+        self, config: MiTConfig, modalities: int, fusion: StageFusions | None = None, drop_path: float = 0.0
     ) -> None:
         super().__init__()
         self.config = config
@@ -184,21 +200,31 @@ class MixTransformer(nn.Module):
         self.stages = nn.ModuleList()
         for index, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
             first = sum(config.depths[:index])
-            self.stages.append(Stage(streams, inputs[index], width, index, fusion, rates[first : first + depth]))
+            self.stages.append(Stage(modalities, inputs[index], width, index, fusion, rates[first : first + depth]))
         self.apply(_initialise)
         # Zeros, which stand for an absent modality, become tokens that vary: LayerNorm would multiply the gradients of
         # constant ones by 1000.
         first = self.stages[0].embed.proj
         first.bias.data = torch.linspace(-0.2, 0.2, len(first.bias))
+        for stage in self.stages:
+            if stage.scores is not None:
+                stage.scores.initialise()
 
-    def forward(self, images: list[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]]:
-        """Maps per stream and stage, and the auxiliary losses of the fusion operators."""
-        features: list[list[Tensor]] = [[] for _ in images]
+    def forward(self, images: list[Tensor], present: Tensor | None = None) -> tuple[list[list[Tensor]], list[Tensor]]:
+        """Maps per stream and stage, and the auxiliary losses of the fusion operators.
+
+        ``present`` (B, modalities) of 0 and 1 says which of more than two images the second stream is made of; all, if
+        omitted. With up to two it changes nothing.
+        """
+        if present is None:
+            present = images[0].new_ones(images[0].shape[0], len(images))
+        there = further_there(present) if len(images) > 2 else present
+        features: list[list[Tensor]] = [[] for _ in images[:2]]
         losses: list[Tensor] = []
         for stage in self.stages:
-            images, stage_losses = stage(images)
+            outputs, images, stage_losses = stage(images, there)
             losses += stage_losses
-            for maps, image in zip(features, images, strict=True):
+            for maps, image in zip(features, outputs, strict=True):
                 maps.append(image)
         return features, losses
 

@@ -180,12 +180,17 @@ class SwinStage(nn.Module):
 
 
 class SwinTransformer(nn.Module):
-    """Encoder of ``streams`` images (B, 3, H, W) -> per stream four maps, strides 4 to 32; H, W multiples of 4."""
+    """Encoder of ``streams`` images (B, 3, H, W) -> per stream four maps, strides 4 to 32; H, W multiples of 4.
+
+    Raises ``ValueError`` for more than two: the others would be joined where a stage embeds patches, as MiT's do.
+    """
 
     def __init__(
         self, config: SwinConfig, streams: int, fusion: StageFusions | None = None, drop_path: float = 0.0
     ) -> None:
         super().__init__()
+        if streams > 2:
+            raise ValueError(f"a Swin encoder with {streams} modalities, expected one or two: three and four need MiT")
         self.config = config
         rates = np.linspace(0, drop_path, sum(config.depths)).tolist()
         self.patch_embed = nn.ModuleDict(
@@ -203,7 +208,7 @@ class SwinTransformer(nn.Module):
             self.norms.append(ModalityNorm(streams, width, STREAM_EPS))
         self.apply(_initialise)
 
-    def forward(self, images: list[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]]:
+    def forward(self, images: list[Tensor], _present: Tensor | None = None) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Maps per stream and stage, and the auxiliary losses of the fusion operators."""
         maps = [self.patch_embed["proj"](image) for image in images]
         height, width = maps[0].shape[2:]
