@@ -1,7 +1,7 @@
 """Start an encoder from weights trained on ImageNet, as their authors publish them.
 
-MiT: NVlabs ``mit_b*.pth``. Swin: Microsoft ``swin_*.pth``. Each LayerNorm is copied to every modality; fusion, decoder
-and what a classifier does not have keep their initialisation.
+MiT: NVlabs ``mit_b*.pth``. Swin: Microsoft ``swin_*.pth``. Each LayerNorm is copied to every modality; fusion, scores,
+decoder and what a classifier does not have keep their initialisation.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.encoders.swin import SwinConfig
 from gemini_ros.network.model import FusionSegmenter
 
+PREFIX = "module."  # of every name in a checkpoint of the main branch
 DELIVER = "backbone."  # begins the names of the encoder's weights in checkpoints of the branch for DeLiVER
 _STREAM = r"\.ln_(\d)\."
 _SCORES = r"backbone\.extra_score_predictor"
@@ -98,7 +99,7 @@ def _prefixes(weights: Mapping[str, Tensor]) -> tuple[str, str]:
 
 def is_deliver(weights: Mapping[str, object]) -> bool:
     """Whether these are weights of the branch for DeLiVER."""
-    return any(str(name).startswith(DELIVER) for name in weights)
+    return any(str(name).removeprefix(PREFIX).startswith(DELIVER) for name in weights)
 
 
 def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:

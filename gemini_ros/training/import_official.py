@@ -7,6 +7,7 @@ checkpoint does not say which. So the user states how metres became pixels, and 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,11 +21,10 @@ from gemini_ros.core.model_info import METRES, Modality, ModelInfo
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
-from gemini_ros.network.official import load_official, read_architecture
+from gemini_ros.network.official import PREFIX, is_deliver, official_network, read_architecture
 from gemini_ros.training.export import GOLDEN_FRAMES, golden_frames, write_checked
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
 
-PREFIX = "module."
 DATA_REACH_M = 10.0  # of NYU Depth v2 and SUN RGB-D
 MAX_8_BIT, MAX_16_BIT = 255.0, 65535.0
 _CODE = "code of GeminiFusion: MIT"
@@ -143,9 +143,15 @@ def import_official(
 def load_checkpoint(path: Path, label_set: LabelSet) -> tuple[str, FusionSegmenter]:
     """Name of the encoder and the network, in evaluation mode, of an official checkpoint.
 
-    Layout: ``{"segmenter": state_dict, ...}`` with ``module.`` in front of each name. Raises ``ValueError``.
+    Layout: ``{"segmenter": state_dict, ...}`` with ``module.`` in front of each name. Raises ``ValueError``, also for a
+    checkpoint of the branch for DeLiVER.
     """
     data = read_checkpoint(path)
+    if any(is_deliver(found) for found in (data, *data.values()) if isinstance(found, Mapping)):
+        raise ValueError(
+            f"{path}: a checkpoint for DeLiVER, whose depth (HHA) and other images have three channels, expected one "
+            "of RGB and depth of one channel, as a model file takes it: use it for `gemini-ros model parity` only"
+        )
     if "segmenter" not in data:
         raise ValueError(f"{path}: keys {sorted(map(str, data))[:5]}, expected 'segmenter', an official checkpoint")
     weights = require_state_dict(data["segmenter"], f"{path}: segmenter")
@@ -157,11 +163,10 @@ def load_checkpoint(path: Path, label_set: LabelSet) -> tuple[str, FusionSegment
             raise ValueError(f"{config}: expected the size of one of {', '.join(ENCODERS)}")
         if classes != len(label_set):
             raise ValueError(f"{classes} classes, label set {label_set.name} has {len(label_set)}: give the right one")
-        network = FusionSegmenter(encoder, ("rgb", "depth"), classes)
-        load_official(network, weights)
+        network = official_network(weights, ("rgb", "depth"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return encoder, network.eval()
+    return encoder, network
 
 
 def _made_up_frames(size: tuple[int, int]) -> list[Frame]:

@@ -21,6 +21,8 @@ LINEAR_THERMAL = Modality("thermal", "linear", (-1e5, 1e5), (0.0,), (1.0,), ("st
 
 
 def described(names: Sequence[str], thermal_kind: ThermalKind = "radiometric") -> tuple[Modality, ...]:
-    """The modalities ``names`` as a model trained here takes them."""
-    linear = {"thermal": LINEAR_THERMAL} if thermal_kind == "linear" else {}
-    return tuple((MODALITY_DEFAULTS | linear)[name] for name in names)
+    """The modalities ``names`` as a model trained here takes them. Raises ``ValueError`` for one that is not known."""
+    known = MODALITY_DEFAULTS | ({"thermal": LINEAR_THERMAL} if thermal_kind == "linear" else {})
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"modality {unknown[0]!r:.80}, expected one of {', '.join(known)}: training knows no other")
+    return tuple(known[name] for name in names)

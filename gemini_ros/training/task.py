@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
@@ -34,7 +35,7 @@ from gemini_ros.training.weights import load_weights
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
-    The loss is taken at 1/4 resolution. A stream whose modality was taken away from a sample is not asked for that
+    The loss is taken at 1/4 resolution. A stream whose modalities were taken away from a sample is not asked for that
     sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` is a checkpoint to start from, of
     the same configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet
     weights for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
@@ -97,7 +98,7 @@ class SegmentationTask(lightning.LightningModule):
     def training_step(self, sample: Sample, _index: int) -> Tensor:
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
-        present = sample["present"]
+        present = stream_presence(sample["present"])
         if self.single_output:
             together = ensemble(prediction.streams, self.network.alpha, present, detach=False)
             loss = self.loss(together, truth, present.amax(1))

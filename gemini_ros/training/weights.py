@@ -10,6 +10,7 @@ import lightning
 from torch import Tensor
 
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
+from gemini_ros.network.encoders.scored_maximum import ScoredMaximum
 from gemini_ros.network.fusion import FusionOperator
 from gemini_ros.network.layers import ModalityNorm
 from gemini_ros.training.options import network_options
@@ -62,8 +63,9 @@ def require_fitting(state: Mapping[str, Tensor], own: Mapping[str, Tensor], wher
 def load_weights(task: lightning.LightningModule, path: Path) -> None:
     """Give ``task`` the network weights of a checkpoint, of the same configuration or of one modality alone.
 
-    A network of one modality is spread over a task of two: every stream gets its weights, which the streams share, and
-    its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. A network
+    A network of one modality is spread over a task of several: every stream gets its weights, which the streams share,
+    and its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. The
+    scores of a second stream that is of several modalities are new, and it starts near the old network only. A network
     of other labels lends all but its classifier. Raises ``ValueError`` naming the first weight that is missing or has
     another shape.
     """
@@ -83,16 +85,16 @@ def load_weights(task: lightning.LightningModule, path: Path) -> None:
 def _spread(task: lightning.LightningModule, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of one modality's network under the names of a network of several."""
     norms = {name for name, module in task.named_modules() if isinstance(module, ModalityNorm)}
-    operators = [(name, module) for name, module in task.named_modules() if isinstance(module, FusionOperator)]
-    for _, operator in operators:
-        operator.make_neutral()
+    new = {name: module for name, module in task.named_modules() if isinstance(module, (FusionOperator, ScoredMaximum))}
+    for module in new.values():
+        if isinstance(module, FusionOperator):
+            module.make_neutral()
     spread = {}
     for name, value in task.state_dict().items():
         head, _, last = name.rpartition(".")
         norm = head.rpartition(".")[0]
-        fused = name == "network.alpha" or any(name.startswith(f"{prefix}.") for prefix, _ in operators)
         source = f"{norm}.0.{last}" if norm in norms else name
-        if fused:
+        if name == "network.alpha" or any(name.startswith(f"{prefix}.") for prefix in new):
             spread[name] = value
         elif source in state:
             spread[name] = state[source]

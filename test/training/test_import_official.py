@@ -14,7 +14,7 @@ from gemini_ros.network.official import load_official
 from gemini_ros.training.export import golden_frames
 from gemini_ros.training.import_official import DepthPixel, load_checkpoint, parse_depth_pixel
 from test.datasets.trees import METRES, write_tree
-from test.network.published import official_shapes, random_weights
+from test.network.published import deliver_shapes, official_shapes, random_weights
 
 pytestmark = pytest.mark.torch
 CLASSES = 40
@@ -177,9 +177,26 @@ def huge(path, weights):
     save(path, weights | {"encoder.block4.99999999.norm1.ln_0.bias": torch.zeros(128)})
 
 
+def for_deliver(modalities, **layout):
+    def write(path, weights):
+        state = random_weights(deliver_shapes(ENCODERS["nano"], CLASSES, modalities))
+        torch.save({key: state for key in layout} or state, path)
+
+    return write
+
+
+DELIVER = (
+    "a checkpoint for DeLiVER, whose depth (HHA) and other images have three channels, expected one of RGB and depth"
+)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (for_deliver(2), DELIVER),
+        (for_deliver(4), DELIVER),
+        (for_deliver(3, segmenter=True), DELIVER),
+        (for_deliver(4, model_state_dict=True), DELIVER),
         (other_classes, "37 classes, label set nyudv2_40 has 40"),
         (other_shape, "encoder.block1.0.norm1.ln_1.bias: shape (17,), expected (16,)"),
         (other_size, "depths=(2, 2, 3, 2)): expected the size of one of nano, b0"),
