@@ -1,6 +1,7 @@
 """What the network costs: parameters, GFLOP, latency and memory, and the deploy form against the straightforward one.
 
     python -m benchmarks.network compare b0 b3 --json compare.json
+    python -m benchmarks.network compare b0 --modalities 3 --backends onnxruntime
     python -m benchmarks.network profile b0
     python -m benchmarks.network forms b0 b3
     python -m benchmarks.network table --sizes nano b0 --operators gemini none --json table.json
@@ -44,43 +45,45 @@ from gemini_ros.network.fusion import FUSIONS
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 40
+MODALITIES, INPUTS = ("rgb", "depth", "thermal", "event"), "abcd"
 MATMUL = 2048
 # What there is to multiply once nothing is computed twice; further products that save time count as time.
 FLOOR_GFLOP = {"b0": 23.2, "b3": 276.5}
 Run = Callable[[], object]
 
 
-class DeployedPair(nn.Module):
-    """The deploy form as a function of two images, both present."""
+class DeployedEnsemble(nn.Module):
+    """The deploy form as a function of its images, all present."""
 
     def __init__(self, model: FusionSegmenter, stacked: bool = False) -> None:
         super().__init__()
         self.network = DeployedSegmenter(model, stacked)
-        self.register_buffer("present", torch.ones(2))
+        self.register_buffer("present", torch.ones(len(model.modalities)))
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.network([first, second], self.present)
+    def forward(self, *images: Tensor) -> Tensor:
+        return self.network(list(images), self.present)
 
 
 class StraightforwardEnsemble(nn.Module):
     """The straightforward form, its ensemble alone."""
 
-    def __init__(self, size: str) -> None:
+    def __init__(self, size: str, modalities: int) -> None:
         super().__init__()
-        self.network = StraightforwardSegmenter(MIT_SIZES[size], CLASSES)
+        self.network = StraightforwardSegmenter(MIT_SIZES[size], CLASSES, modalities)
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.network(first, second)[2]
+    def forward(self, *images: Tensor) -> Tensor:
+        return self.network(*images)[2]
 
 
-def deployed(size: str, operator: str = "gemini", stacked: bool = False) -> nn.Module:
+def deployed(size: str, operator: str = "gemini", stacked: bool = False, modalities: int = 2) -> nn.Module:
     torch.manual_seed(0)
-    return DeployedPair(as_trained(FusionSegmenter(size, ("rgb", "depth"), CLASSES, operator)), stacked).eval()
+    model = as_trained(FusionSegmenter(size, MODALITIES[:modalities], CLASSES, operator))
+    return DeployedEnsemble(model, stacked).eval()
 
 
-def straightforward(size: str) -> nn.Module:
+def straightforward(size: str, modalities: int = 2) -> nn.Module:
     torch.manual_seed(0)
-    return as_trained(StraightforwardEnsemble(size))
+    return as_trained(StraightforwardEnsemble(size, modalities))
 
 
 def as_trained(module: nn.Module) -> nn.Module:
@@ -91,19 +94,27 @@ def as_trained(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def images() -> list[Tensor]:
+def images(modalities: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(1, 3, HEIGHT, WIDTH, generator=generator) for _ in range(2)]
+    return [torch.randn(1, 3, HEIGHT, WIDTH, generator=generator) for _ in range(modalities)]
 
 
-def gflop(make: Callable[[], nn.Module]) -> float:
+def gflop(make: Callable[[], nn.Module], modalities: int = 2) -> float:
     """2 x multiply-accumulate, counted on shapes alone."""
     with torch.device("meta"):
         module = make().eval()
         x = torch.zeros(1, 3, HEIGHT, WIDTH)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            module(x, x)
+            module(*[x] * modalities)
     return counter.get_total_flops() / 1e9
+
+
+def floor_gflop(size: str, modalities: int) -> float:
+    """The floor of two modalities, and what the deploy form multiplies for the others."""
+    if modalities == 2:
+        return FLOOR_GFLOP[size]
+    two, all_of_them = (gflop(lambda n=n: deployed(size, modalities=n), n) for n in (2, modalities))
+    return FLOOR_GFLOP[size] + all_of_them - two
 
 
 class Kernels(TorchDispatchMode):
@@ -143,17 +154,19 @@ def forms(size: str) -> dict[str, dict[str, float]]:
     return results
 
 
-def onnx_file(module: nn.Module, folder: Path, name: str) -> Path:
+def onnx_file(module: nn.Module, folder: Path, name: str, modalities: int = 2) -> Path:
     """Where the exported graph is; made unless it is there."""
-    path = folder / f"{name}.onnx"
+    path = folder / f"{name}{'' if modalities == 2 else f'-{modalities}'}.onnx"
     if not path.exists():
-        path.write_bytes(to_onnx(module, images(), ["a", "b"], ["logits"]).SerializeToString())
+        path.write_bytes(
+            to_onnx(module, images(modalities), INPUTS[:modalities], ["logits"]).SerializeToString(),
+        )
     return path
 
 
-def in_torch(module: nn.Module, _path: Path, threads: int) -> Run:
+def in_torch(module: nn.Module, _path: Path, threads: int, modalities: int) -> Run:
     torch.set_num_threads(threads)
-    inputs = images()
+    inputs = images(modalities)
 
     def run() -> object:
         with torch.inference_mode():
@@ -162,18 +175,18 @@ def in_torch(module: nn.Module, _path: Path, threads: int) -> Run:
     return run
 
 
-def in_onnxruntime(_module: nn.Module, path: Path, threads: int) -> Run:
+def in_onnxruntime(_module: nn.Module, path: Path, threads: int, modalities: int) -> Run:
     loaded = session(str(path), threads)
-    inputs = dict(zip(("a", "b"), (x.numpy() for x in images()), strict=True))
+    inputs = dict(zip(INPUTS, (x.numpy() for x in images(modalities)), strict=False))
     return lambda: loaded.run(None, inputs)
 
 
-def in_openvino(_module: nn.Module, path: Path, threads: int) -> Run:
+def in_openvino(_module: nn.Module, path: Path, threads: int, modalities: int) -> Run:
     import openvino
 
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     compiled = openvino.Core().compile_model(str(path), "CPU", options)
-    inputs = [x.numpy() for x in images()]
+    inputs = [x.numpy() for x in images(modalities)]
     return lambda: compiled(inputs)
 
 
@@ -181,17 +194,20 @@ BACKENDS = {"torch": in_torch, "onnxruntime": in_onnxruntime, "openvino": in_ope
 
 
 def compare(
-    size: str, backends: list[str], threads: int, alternations: int, folder: Path
+    size: str, backends: list[str], threads: int, alternations: int, folder: Path, modalities: int = 2
 ) -> dict[str, dict[str, float]]:
     """Median milliseconds of both formulations, alternating, their ratio, and the deploy form's over the floor."""
-    forms = {"gemini": deployed(size), "straightforward": straightforward(size)}
-    paths = {name: onnx_file(module, folder, f"{size}-{name}") for name, module in forms.items()}
+    forms = {
+        "gemini": deployed(size, modalities=modalities),
+        "straightforward": straightforward(size, modalities),
+    }
+    paths = {name: onnx_file(module, folder, f"{size}-{name}", modalities) for name, module in forms.items()}
     results = {}
     for backend in backends:
-        runs = [BACKENDS[backend](module, paths[name], threads) for name, module in forms.items()]
+        runs = [BACKENDS[backend](module, paths[name], threads, modalities) for name, module in forms.items()]
         fast, slow, matmul = medians([*runs, matmul_run(threads)], alternations)
         rate = 2 * MATMUL**3 / 1e6 / matmul
-        floor = FLOOR_GFLOP[size] / rate * 1e3
+        floor = floor_gflop(size, modalities) / rate * 1e3
         results[backend] = {
             "deploy_ms": fast,
             "straightforward_ms": slow,
@@ -214,7 +230,7 @@ def profile(size: str, runs: int, folder: Path) -> dict[str, dict[str, float]]:
     options.profile_file_prefix = str(folder / "profile")
     path = onnx_file(deployed(size), folder, f"{size}-gemini")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    inputs = dict(zip(("a", "b"), (x.numpy() for x in images()), strict=True))
+    inputs = dict(zip(INPUTS, (x.numpy() for x in images(2)), strict=False))
     for _ in range(runs):
         session.run(None, inputs)
     trace = Path(session.end_profiling())
@@ -303,7 +319,7 @@ def table_row(
 def _measure(backend: str, size: str, operator: str, path: Path, threads: int, runs: int) -> dict[str, float]:
     before = _peak_kilobytes()
     module = deployed(size, operator) if backend == "torch" else nn.Identity()
-    (milliseconds,) = medians([BACKENDS[backend](module, path, threads)], runs)
+    (milliseconds,) = medians([BACKENDS[backend](module, path, threads, 2)], runs)
     return {"ms": milliseconds, "peak_mb": (_peak_kilobytes() - before) / 1024}
 
 
@@ -326,6 +342,8 @@ def main() -> None:
             mode.add_argument("--operators", nargs="+", choices=FUSIONS, default=list(FUSIONS))
         else:
             mode.add_argument("sizes", nargs="+", choices=FLOOR_GFLOP)
+        if name == "compare":
+            mode.add_argument("--modalities", type=int, choices=(2, 3, 4), default=2)
         if name in ("compare", "table"):
             mode.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
             mode.add_argument("--threads", type=int, default=1)
@@ -340,7 +358,8 @@ def main() -> None:
 
 def _results(args: argparse.Namespace, folder: Path) -> object:
     if args.mode == "compare":
-        return {size: compare(size, args.backends, args.threads, args.runs, folder) for size in args.sizes}
+        options = args.backends, args.threads, args.runs, folder, args.modalities
+        return {size: compare(size, *options) for size in args.sizes}
     if args.mode == "profile":
         return {size: profile(size, args.runs, folder) for size in args.sizes}
     if args.mode == "forms":

@@ -1,10 +1,13 @@
 """GeminiFusion on MiT written down straight from the paper: what the package's own form is measured against.
 
 Multi-head attention with the tokens as its batch and two keys each, concatenations where the paper writes them, the
-decoder at 1/4 resolution. Module names are those of the official checkpoints, so weights load by name.
+decoder at 1/4 resolution. Three and four modalities are those of the authors' branch for DeLiVER. Module names are those
+of the official checkpoints of the main branch, so weights load by name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,7 @@ DECODER_WIDTH = 256
 
 
 class Shared(nn.Module):
-    """One module for both streams."""
+    """One module for all streams or modalities."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -28,14 +31,15 @@ class Shared(nn.Module):
 
 
 class Norms(nn.Module):
-    """A LayerNorm for each stream."""
+    """A LayerNorm for each stream or modality."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, count: int = 2) -> None:
         super().__init__()
-        self.ln_0, self.ln_1 = (nn.LayerNorm(width, eps=EPS) for _ in range(2))
+        for i in range(count):
+            setattr(self, f"ln_{i}", nn.LayerNorm(width, eps=EPS))
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        return [self.ln_0(xs[0]), self.ln_1(xs[1])]
+        return [getattr(self, f"ln_{i}")(x) for i, x in enumerate(xs)]
 
 
 class Relation(nn.Module):
@@ -129,10 +133,10 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    def __init__(self, inputs: int, width: int, kernel: int, stride: int) -> None:
+    def __init__(self, modalities: int, inputs: int, width: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.proj = Shared(nn.Conv2d(inputs, width, kernel, stride, kernel // 2))
-        self.norm = Norms(width)
+        self.norm = Norms(width, modalities)
 
     def forward(self, xs: list[Tensor]) -> tuple[list[Tensor], int, int]:
         xs = self.proj(xs)
@@ -140,28 +144,54 @@ class PatchEmbed(nn.Module):
         return self.norm([x.flatten(2).transpose(1, 2) for x in xs]), height, width
 
 
+class Scores(nn.Module):
+    """The embeddings behind the first (B, C, H, W), each weighted by 1 + its score."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.score_nets = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, 1, 1))
+            for _ in range(count)
+        )
+
+    def forward(self, images: list[Tensor]) -> list[Tensor]:
+        scores = [net(x).sigmoid() for net, x in zip(self.score_nets, images, strict=True)]
+        return [score * x + x for score, x in zip(scores, images, strict=True)]
+
+
 class Encoder(nn.Module):
-    def __init__(self, config: MiTConfig) -> None:
+    def __init__(self, config: MiTConfig, modalities: int) -> None:
         super().__init__()
         inputs = (3, *config.widths)
         for i, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
             kernel, stride = (7, 4) if i == 0 else (3, 2)
-            setattr(self, f"patch_embed{i + 1}", PatchEmbed(inputs[i], width, kernel, stride))
+            setattr(self, f"patch_embed{i + 1}", PatchEmbed(modalities, inputs[i], width, kernel, stride))
             blocks = nn.ModuleList(Block(width, HEADS[i], REDUCTIONS[i]) for _ in range(depth))
             setattr(self, f"block{i + 1}", blocks)
             setattr(self, f"norm{i + 1}", Norms(width))
+        further = modalities - 1 if modalities > 2 else 0
+        self.extra_score_predictor = nn.ModuleList(Scores(width, further) for width in config.widths)
 
-    def forward(self, xs: list[Tensor]) -> list[list[Tensor]]:
+    def forward(self, images: list[Tensor], present: Sequence[bool]) -> list[list[Tensor]]:
         features: list[list[Tensor]] = [[], []]
         for stage in (1, 2, 3, 4):
-            xs, height, width = getattr(self, f"patch_embed{stage}")(xs)
+            xs, height, width = getattr(self, f"patch_embed{stage}")(images)
+            scored: list[Tensor] = []
+            if len(images) > 2:
+                scored = self.extra_score_predictor[stage - 1]([_image(x, height, width) for x in xs[1:]])
+                chosen = [x for x, there in zip(scored, present[1:], strict=True) if there] or scored
+                xs = [xs[0], torch.stack(chosen).amax(0).flatten(2).transpose(1, 2)]
             for block in getattr(self, f"block{stage}"):
                 xs = block(xs, height, width)
-            normed = getattr(self, f"norm{stage}")(xs)
-            xs = [x.transpose(1, 2).reshape(x.shape[0], x.shape[2], height, width).contiguous() for x in normed]
-            for maps, x in zip(features, xs, strict=True):
-                maps.append(x)
+            maps = [_image(x, height, width) for x in getattr(self, f"norm{stage}")(xs)]
+            for outputs, x in zip(features, maps, strict=True):
+                outputs.append(x)
+            images = [maps[0], *(x + maps[1] for x in scored)] if scored else maps
         return features
+
+
+def _image(x: Tensor, height: int, width: int) -> Tensor:
+    return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], height, width).contiguous()
 
 
 class Projection(nn.Module):
@@ -198,15 +228,19 @@ class Decoder(nn.Module):
 
 
 class StraightforwardSegmenter(nn.Module):
-    """Normalised images (B, 3, H, W) of two streams -> the logits of each and of their ensemble."""
+    """Normalised images (B, 3, H, W) of two to four modalities -> the logits of both streams and of their ensemble."""
 
-    def __init__(self, config: MiTConfig, classes: int) -> None:
+    def __init__(self, config: MiTConfig, classes: int, modalities: int = 2) -> None:
         super().__init__()
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config, modalities)
         self.decoder = Decoder(config, classes)
         self.alpha = nn.Parameter(torch.ones(2))
 
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits = [self.decoder(maps) for maps in self.encoder([first, second])]
+    def forward(self, *images: Tensor, present: Sequence[bool] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """``present`` says which modalities of all samples are there; by default all. The image of another is zero."""
+        present = [True] * len(images) if present is None else present
+        logits = [self.decoder(maps) for maps in self.encoder(list(images), present)]
         weights = self.alpha.softmax(0)
+        if not present[0] or not any(present[1:]):
+            weights = weights.new_tensor([0.0, 1.0] if not present[0] else [1.0, 0.0])
         return logits[0], logits[1], weights[0] * logits[0] + weights[1] * logits[1]
