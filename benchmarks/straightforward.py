@@ -1,8 +1,8 @@
 """GeminiFusion on MiT written down straight from the paper: what the package's own form is measured against.
 
 Multi-head attention with the tokens as its batch and two keys each, concatenations where the paper writes them, the
-decoder at 1/4 resolution. Three and four modalities are those of the authors' branch for DeLiVER. Module names are those
-of the official checkpoints of the main branch, so weights load by name.
+decoder at 1/4 resolution. Three and four modalities are those of the authors' branch for DeLiVER. Module names are the
+ones of the official checkpoints of the main branch, so weights load by name.
 """
 
 from __future__ import annotations

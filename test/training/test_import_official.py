@@ -7,7 +7,7 @@ import torch
 from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.inference import load_segmenter
-from gemini_ros.network.encoders.mit import MiTConfig
+from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig
 from gemini_ros.network.model import ENCODERS, FusionSegmenter
 from gemini_ros.network.normalise import normalise
 from gemini_ros.network.official import load_official
@@ -179,7 +179,7 @@ def huge(path, weights):
 
 def for_deliver(modalities, **layout):
     def write(path, weights):
-        state = random_weights(deliver_shapes(ENCODERS["nano"], CLASSES, modalities))
+        state = random_weights(deliver_shapes(MIT_SIZES["nano"], CLASSES, modalities))
         torch.save({key: state for key in layout} or state, path)
 
     return write
