@@ -115,13 +115,13 @@ def test_two_steps_make_a_file_that_each_precision_and_its_gate_take(tmp_path, c
 
 
 def make_certain(checkpoint, folder):
-    """Scale the logits until some labels have a confidence that a gate judges by; two steps make a network sure of none."""
+    """Scale the logits until some labels are certain enough for a gate to judge by; after two steps none is."""
     sample = {name: value[None] for name, value in ImageFolder(folder, NAMES)[2].items()}
     with torch.inference_mode():
         logits = load_task(checkpoint)(sample).ensemble
-    factor = next(
-        f for f in (1.4**n for n in range(40)) if ((f * logits).softmax(1).amax(1) > 0.6).float().mean() > 0.3
-    )
+    factor = 1.0
+    while ((factor * logits).softmax(1).amax(1) > 0.6).float().mean() < 0.3:
+        factor *= 1.4
     data = torch.load(checkpoint, weights_only=True)
     for name in ("weight", "bias"):
         data["state_dict"][f"network.decoder.predict.{name}"] *= factor
