@@ -41,8 +41,8 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
 
     The file holds ``weights/<official name>``, two to four ``input/<modality>`` (B, 3, H, W), already normalised and in
     the network's order (``rgb`` is the first wherever it stands), and ``output/feat<stream>_stage<n>``,
-    ``output/out_<modality>`` (``output/out_x`` of a stream that is of several) and ``output/out_ens``. Raises
-    ``ValueError`` if not.
+    ``output/out_<modality>`` (of the streams also ``output/out_rgb`` and ``output/out_x``) and ``output/out_ens``.
+    Raises ``ValueError`` if not.
     """
     arrays = read_npz(path)
     weights, inputs, outputs = (_under(part, arrays) for part in ("weights", "input", "output"))
@@ -55,8 +55,9 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
         features = model.features(images)
         prediction = model(images)
     first, second = prediction.streams
-    found = {f"out_{names[0]}": first, f"out_{names[1]}" if len(names) == 2 else "out_x": second}
-    found |= {"out_ens": prediction.ensemble}
+    found = {"out_rgb": first, f"out_{names[0]}": first, "out_x": second, "out_ens": prediction.ensemble}
+    if len(names) == 2:
+        found[f"out_{names[1]}"] = second
     for stream, maps in enumerate(features):
         found |= {f"feat{stream}_stage{stage}": m for stage, m in enumerate(maps, start=1)}
     if unknown := set(outputs) - set(found):

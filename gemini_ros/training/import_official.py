@@ -150,7 +150,7 @@ def load_checkpoint(path: Path, label_set: LabelSet) -> tuple[str, FusionSegment
     if any(is_deliver(found) for found in (data, *data.values()) if isinstance(found, Mapping)):
         raise ValueError(
             f"{path}: a checkpoint for DeLiVER, whose depth (HHA) and other images have three channels, expected one "
-            "of RGB and depth of one channel, as a model file takes it: use it for `gemini-ros model parity` only"
+            "of RGB and depth in one channel: a model file takes images of one channel beside RGB"
         )
     if "segmenter" not in data:
         raise ValueError(f"{path}: keys {sorted(map(str, data))[:5]}, expected 'segmenter', an official checkpoint")

@@ -10,11 +10,12 @@ from torch import nn
 from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
 from gemini_ros.network.encoders.mit import MIT_SIZES, MiTConfig
 from gemini_ros.network.encoders.scored_maximum import ScoredMaximum, further_there
+from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.official import count_modalities, official_network, read_architecture
 from gemini_ros.network.parity import check_parity
 from gemini_ros.training.modalities import described
-from test.network.published import deliver_shapes, random_weights
+from test.network.published import deliver_shapes, nvlabs_shapes, random_weights
 from test.network.test_deploy import random_model
 
 pytestmark = pytest.mark.torch
@@ -214,14 +215,15 @@ def parity_file(path, modalities, width=32, stored=None, first="rgb"):
 
 
 def test_parity_takes_names_and_number_from_the_file(tmp_path):
-    for case, (names, stored) in enumerate(
+    for case, (names, stored, first) in enumerate(
         (
-            (("rgb", "hha", "event", "lidar"), None),
-            (("rgb", "b", "a"), ("b", "rgb", "a")),
-            (("left", "right", "up"), None),
+            (("rgb", "hha", "event", "lidar"), None, "rgb"),
+            (("rgb", "b", "a"), ("b", "rgb", "a"), "rgb"),
+            (("left", "right", "up"), None, "left"),
+            (("camera", "near_ir"), None, "rgb"),
         )
     ):
-        path = parity_file(tmp_path / f"{case}.npz", names, stored=stored, first=names[0])
+        path = parity_file(tmp_path / f"{case}.npz", names, stored=stored, first=first)
         assert check_parity(path).worst < 1e-5
     with np.load(tmp_path / "0.npz") as archive:
         arrays = dict(archive)
@@ -232,3 +234,15 @@ def test_parity_takes_names_and_number_from_the_file(tmp_path):
     np.savez(tmp_path / "fewer.npz", **arrays)
     with pytest.raises(ValueError, match="weights of 4 modalities, expected those of 3: rgb, hha, event"):
         check_parity(tmp_path / "fewer.npz")
+
+
+def test_imagenet_weights_reach_the_norm_of_every_modality_and_leave_the_scores(tmp_path):
+    weights = random_weights(nvlabs_shapes(TINY))
+    torch.save(weights, tmp_path / "mit.pth")
+    model = FusionSegmenter(TINY, FOUR, 5)
+    before = {name: value.clone() for name, value in model.state_dict().items() if ".scores." in name}
+    load_imagenet(model, tmp_path / "mit.pth")
+    found = model.state_dict()
+    for modality in range(4):
+        assert torch.equal(found[f"encoder.stages.1.embed.norm.{modality}.weight"], weights["patch_embed2.norm.weight"])
+    assert len(before) == 4 * 3 * 4 and all(torch.equal(found[name], value) for name, value in before.items())
