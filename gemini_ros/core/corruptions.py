@@ -23,6 +23,9 @@ _AIRLIGHT = 200.0  # what fog looks like, of 255
 _CONTRAST = 0.02  # what is left of it at the distance that is called the visibility (Koschmieder, 1924)
 _SPOT = 0.0625  # size of a spot as a share of the width
 
+HELD_OUT = ("rain", "banding", "exposure steps", "holes of a sensor", "lens dirt")
+"""Families that models are tested on and that no training takes, by the names of their conditions."""
+
 
 def spots(shape: tuple[int, ...], cell: int, rng: np.random.Generator) -> Image:
     """A smooth random image (H, W) whose values are spread evenly over 0 to 1; spots are ``cell`` pixels wide."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 
 import cv2
@@ -14,23 +15,31 @@ import albumentations
 from gemini_ros.core.corruptions import shifted
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.training.options import AugmentationOptions
+from gemini_ros.training.spoiling import require_families, spoil, subset_probabilities
 
 Images = dict[str, np.ndarray]
+BEFORE = "before "  # begins the names of a spoilt frame's images as they were
 
 
 class Augmentation:
-    """A random crop after scaling, a flip, sensor faults, and at most one modality taken away.
+    """A random crop after scaling, a flip, sensor faults, spoilt images, and modalities taken away.
 
     Depth noise grows as a stereo camera's does. Thermal counts, of the kind ``linear``, are made of degrees, with a
     gain and an offset of their own in every image. Random numbers come from torch's generator, so that a seed and a
-    worker are enough to repeat a run.
+    worker are enough to repeat a run. Raises ``ValueError`` for options out of range and, with ``modalities``, for
+    those that do not fit them.
     """
 
-    def __init__(self, options: AugmentationOptions) -> None:
+    def __init__(self, options: AugmentationOptions, modalities: tuple[str, ...] = ()) -> None:
         dropout = options.modality_dropout
         if min(dropout, default=0) < 0 or sum(dropout) >= 1:
             raise ValueError(f"modality_dropout {list(dropout)}, expected probabilities with a sum below 1")
+        if dropout and options.modality_subsets:
+            raise ValueError("modality_dropout and modality_subsets: give one of them, both take modalities away")
         self.options = options
+        self._subsets: dict[tuple[str, ...], dict[tuple[str, ...], float]] = {}
+        if modalities:
+            self._prepare(tuple(modalities))
         width, height = options.crop_size
         low, high = options.scale_range
         self.geometry = albumentations.Compose(
@@ -43,7 +52,11 @@ class Augmentation:
         )
 
     def __call__(self, images: Images, modalities: tuple[str, ...]) -> tuple[Images, np.ndarray]:
-        """Augment one sample (arrays as in ``ImageFolder``); returns it with ``present`` (modalities,) float32."""
+        """Augment one sample (arrays as in ``ImageFolder``); returns it with ``present`` (modalities,) float32.
+
+        Where frames are spoilt, the images before that are in it too, as ``before rgb`` and so on.
+        """
+        self._prepare(tuple(modalities))
         random = np.random.default_rng(_torch_seed())
         self.geometry.set_random_seed(int(random.integers(2**31)))
         # The image target decides the size of the crop; a set without RGB lends its first modality.
@@ -51,20 +64,49 @@ class Augmentation:
         moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"})
         result = {k: moved["image"] if k == "rgb" else moved[k] for k in images}
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
-        options = self.options
         for name in modalities:
             result[name] = faults[name](result[name], random)
-            if name == "depth" and options.depth_noise:
-                result[name] = _noisy(result[name], options.depth_noise, random)
+            if name == "depth" and self.options.depth_noise:
+                result[name] = _noisy(result[name], self.options.depth_noise, random)
+        if families := self.options.corruptions:
+            seen = {name: result[name] for name in modalities}
+            before = self._read(seen, copy.deepcopy(random))
+            spoilt = self._read(spoil(seen, families, np.random.default_rng(_torch_seed())), random)
+            result |= spoilt | {BEFORE + name: image for name, image in before.items()}
+        else:
+            result |= self._read({name: result[name] for name in modalities}, random)
+        return result, self._present(modalities, random)
+
+    def _prepare(self, modalities: tuple[str, ...]) -> None:
+        """Raise ``ValueError`` for options that do not fit the modalities."""
+        if modalities not in self._subsets:
+            require_families(self.options.corruptions, modalities)
+            self._subsets[modalities] = subset_probabilities(self.options.modality_subsets, modalities)
+
+    def _read(self, images: Images, random: np.random.Generator) -> Images:
+        """What the driver makes of the sensors' images: counts, and depth or thermal not quite on RGB's grid."""
+        options, result = self.options, dict(images)
+        for name in images:
             if name == "thermal" and options.thermal_kind == "linear":
                 result[name] = _counts(result[name], random)
             if name != "rgb" and options.misregistration and random.random() < options.misregistration:
                 result[name] = _shifted(result[name], max(1, result[name].shape[1] // 100), random)
+        return result
+
+    def _present(self, modalities: tuple[str, ...], random: np.random.Generator) -> np.ndarray:
+        """1 for each modality that remains, float32 (modalities,)."""
         present = np.ones(len(modalities), np.float32)
-        lost = np.searchsorted(np.cumsum(options.modality_dropout), random.random(), side="right")
-        if lost < len(options.modality_dropout):
+        dropout, subsets = self.options.modality_dropout, self._subsets[tuple(modalities)]
+        if self.options.modality_subsets:
+            chosen = np.searchsorted(np.cumsum(list(subsets.values())), random.random(), side="right")
+            if chosen < len(subsets):
+                kept = list(subsets)[chosen]
+                present[[name not in kept for name in modalities]] = 0
+            return present
+        lost = np.searchsorted(np.cumsum(dropout), random.random(), side="right")
+        if lost < len(dropout):
             present[lost] = 0
-        return result, present
+        return present
 
 
 def _torch_seed() -> int:

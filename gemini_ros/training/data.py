@@ -88,7 +88,7 @@ class SegmentationData(lightning.LightningDataModule):
         """Open the folders."""
         layout = load_layout(self.folders.layout)
         if stage == "fit":
-            augmentation = Augmentation(self.augmentation)
+            augmentation = Augmentation(self.augmentation, self.modalities)
             self.train = self._simulated(augmentation) if self.simulation else self._folders(layout, augmentation)
         if stage == "fit" and self.trainer and not self.trainer.limit_val_batches:
             return  # nothing will be validated

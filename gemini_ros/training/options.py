@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -119,6 +119,11 @@ class AugmentationOptions:
     how often it alone is taken away; empty, none is. Depth gets noise of up to ``depth_noise`` x z^2 metres (z in
     metres). With the probability ``misregistration`` depth or thermal is shifted against the labels, by up to 1 % of
     the width. ``thermal_kind`` is the network's.
+
+    ``modality_subsets``, in place of ``modality_dropout``, says how often what remains of a frame is a subset of its
+    modalities: ``{rgb: 0.1, rgb+depth: 0.05}``, or ``{each: 0.1}`` for every one. ``corruptions`` says how often a
+    family spoils a frame (``training.spoiling``): noise, misregistration, clock offset, darkness, motion blur, fog,
+    JPEG.
     """
 
     crop_size: tuple[int, int] = (160, 120)
@@ -127,6 +132,8 @@ class AugmentationOptions:
     depth_noise: float = 0.0
     misregistration: float = 0.0
     thermal_kind: ThermalKind = "radiometric"
+    modality_subsets: dict[str, float] = field(default_factory=dict)
+    corruptions: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
