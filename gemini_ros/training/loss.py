@@ -56,6 +56,16 @@ class SegmentationLoss(nn.Module):
         return (per_pixel >= least.clamp(max=-math.log(self.ohem_threshold))).to(weight.dtype)
 
 
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the answer from the teacher's, mean over samples and pixels (arXiv:1503.02531).
+
+    Both are logits (B, classes, H, W), divided by ``temperature`` first; times its square, so that the gradient stays
+    of the size of the cross entropy's.
+    """
+    own, asked = ((x / temperature).log_softmax(1) for x in (logits, teacher))
+    return temperature**2 * F.kl_div(own, asked, reduction="none", log_target=True).sum(1).mean()
+
+
 def dice_loss(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """1 - Dice coefficient (arXiv:1606.04797), mean over the classes that the batch holds.
 

@@ -54,6 +54,30 @@ class LossOptions:
 
 
 @dataclass(frozen=True)
+class RobustOptions:
+    """What a training does so that a network of several modalities does without one of them, or with a bad one.
+
+    ``distillation``: weight of what a frame that is spoilt or lacks a modality is to answer as the same network does,
+    without a gradient, for the frame as it was before: the divergence of the two answers, at logits over
+    ``distillation_temperature``. ``single_every``: every so many steps one modality alone is learnt from, each in turn;
+    0 is never.
+    """
+
+    distillation: float = 0.0
+    distillation_temperature: float = 2.0
+    single_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name, good, expected in (
+            ("distillation", self.distillation >= 0, "a weight of at least 0"),
+            ("distillation_temperature", self.distillation_temperature > 0, "a number above 0"),
+            ("single_every", self.single_every >= 0, "a number of steps, or 0"),
+        ):
+            if not good:
+                raise ValueError(f"{name} {getattr(self, name)}, expected {expected}")
+
+
+@dataclass(frozen=True)
 class OptimizerOptions:
     """AdamW (``training.optimizer``).
 

@@ -15,13 +15,15 @@ from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
-from gemini_ros.training.loss import SegmentationLoss
+from gemini_ros.training.degraded import complete_frames, presence_of_streams, single_modality
+from gemini_ros.training.loss import SegmentationLoss, distillation_loss
 from gemini_ros.training.modalities import described
 from gemini_ros.training.optimizer import adamw, parameter_groups
 from gemini_ros.training.options import (
     LossOptions,
     NetworkOptions,
     OptimizerOptions,
+    RobustOptions,
     ScheduleOptions,
     ScoringOptions,
     plain,
@@ -49,13 +51,15 @@ class SegmentationTask(lightning.LightningModule):
         optimizer: OptimizerOptions = OptimizerOptions(),
         schedule: ScheduleOptions = ScheduleOptions(),
         scoring: ScoringOptions = ScoringOptions(),
+        robust: RobustOptions = RobustOptions(),
         weights: Path | None = None,
         imagenet: Path | None = None,
     ) -> None:
         super().__init__()
         if weights is not None and imagenet is not None:
             raise ValueError("weights and imagenet: give one of them, a checkpoint replaces the whole encoder")
-        groups = {"network": network, "loss": loss, "optimizer": optimizer, "schedule": schedule, "scoring": scoring}
+        groups: dict[str, Any] = {"network": network, "loss": loss, "optimizer": optimizer, "schedule": schedule}
+        groups |= {"scoring": scoring, "robust": robust}
         self.save_hyperparameters({name: plain(options) for name, options in groups.items()})
         self.labels = load_label_set(network.label_set)
         self.network = FusionSegmenter(
@@ -64,7 +68,7 @@ class SegmentationTask(lightning.LightningModule):
         self.modalities = described(network.modalities, network.thermal_kind)
         self.normalise = Normaliser(self.modalities)
         self.loss = SegmentationLoss(len(self.labels), loss)
-        self.single_output = loss.single_output
+        self.single_output, self.robust = loss.single_output, robust
         self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
         self.sources: list[str] = []
@@ -96,6 +100,7 @@ class SegmentationTask(lightning.LightningModule):
         self.sources += [s for s in (data.sources() if data else ["unknown"]) if s not in self.sources]
 
     def training_step(self, sample: Sample, _index: int) -> Tensor:
+        sample = single_modality(sample, self.global_step, self.robust.single_every)
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
         present = stream_presence(sample["present"])
@@ -108,8 +113,24 @@ class SegmentationTask(lightning.LightningModule):
                 loss = loss + self.loss(logits, truth, present[:, stream])
         for auxiliary in prediction.auxiliary:
             loss = loss + auxiliary
+        if self.robust.distillation:
+            loss = loss + self.robust.distillation * self._distillation(sample, prediction)
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def _distillation(self, sample: Sample, prediction: Prediction) -> Tensor:
+        """How far the answers to degraded frames are from those to the same frames before; 0 if there is none."""
+        complete, degraded = complete_frames(sample)
+        if not degraded.any():
+            return torch.zeros((), device=self.device)
+        self.network.eval()  # without dropout, and no statistics are taken
+        with torch.no_grad():
+            teacher = self(complete).ensemble
+        self.network.train()
+        present = presence_of_streams(sample["present"][degraded], len(prediction.streams))
+        own = [logits[degraded] for logits in prediction.streams]
+        together = ensemble(own, self.network.alpha, present, detach=False)
+        return distillation_loss(together, teacher, self.robust.distillation_temperature)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

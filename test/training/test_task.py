@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from gemini_ros.network.fusion.channel_exchange import exchanged_share
-from gemini_ros.training.loss import SegmentationLoss, dice_loss
-from gemini_ros.training.options import LossOptions, NetworkOptions, OptimizerOptions, ScheduleOptions
+from gemini_ros.training.augmentation import BEFORE
+from gemini_ros.training.degraded import complete_frames, single_modality
+from gemini_ros.training.loss import SegmentationLoss, dice_loss, distillation_loss
+from gemini_ros.training.options import LossOptions, NetworkOptions, OptimizerOptions, RobustOptions, ScheduleOptions
 from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.task import SegmentationTask
 from test.training.toy import nano, save_checkpoint, toy_sample
@@ -110,6 +112,72 @@ def test_single_output_teaches_the_streams_through_the_ensemble():
     assert task.network.alpha.grad is not None and task.network.alpha.grad.abs().max() < 1e-7
     last_norm = task.network.encoder.stages[3].norm
     assert not last_norm[1].weight.grad.any() and last_norm[0].weight.grad.any()
+
+
+def test_the_divergence_against_loops_and_its_gradient_at_any_temperature():
+    torch.manual_seed(0)
+    own, teacher = (torch.randn(2, 4, 3, 5, dtype=torch.double) for _ in range(2))
+    p, q = ((x / 2).softmax(1) for x in (teacher, own))
+    expected = 4 * sum(float((p[b, :, y, x] * (p / q)[b, :, y, x].log()).sum()) for b, y, x in np.ndindex(2, 3, 5)) / 30
+    assert distillation_loss(own, teacher, 2.0).item() == pytest.approx(expected, rel=1e-12)
+    assert distillation_loss(own, own, 3.0).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_degraded_frame_is_told_what_the_network_says_of_the_frame_before():
+    """The teacher sees the degraded frames alone, as they were; it has no gradient and leaves no trace in the norms."""
+    torch.manual_seed(0)
+    task = SegmentationTask(nano("rgb", "depth"), robust=RobustOptions(distillation=1.0))
+    task.log = lambda *_args, **_kwargs: None
+    sample = toy_sample()  # the second frame has no depth
+    complete, degraded = complete_frames(sample)
+    assert degraded.tolist() == [False, True] and complete["present"].tolist() == [[1, 1]]
+    holes = sample["depth"].clone()
+    holes[0, 5:9] = torch.nan
+    spoilt = sample | {"depth": holes, BEFORE + "rgb": sample["rgb"], BEFORE + "depth": sample["depth"]}
+    complete, degraded = complete_frames(spoilt)
+    assert degraded.tolist() == [True, True] and torch.equal(complete["depth"], sample["depth"])
+    same = spoilt | {BEFORE + "depth": holes, "present": torch.ones(2, 2)}
+    assert not complete_frames(same)[1].any()
+
+    prediction = task(sample)
+    statistics = task.network.decoder.norm.running_mean.clone()
+    loss = task._distillation(sample, prediction)
+    task.network.eval()
+    with torch.no_grad():
+        teacher = task({name: value[1:] for name, value in sample.items()} | {"present": torch.ones(1, 2)}).ensemble
+    expected = distillation_loss(prediction.streams[0][1:], teacher, 2.0)  # depth is gone, RGB answers alone
+    torch.testing.assert_close(loss, expected)
+    assert torch.equal(task.network.decoder.norm.running_mean, statistics) and not task._distillation(same, prediction)
+    loss.backward()
+    assert task.network.decoder.predict.weight.grad.abs().max() > 0
+
+
+def test_distillation_is_added_to_the_loss_by_its_weight(monkeypatch):
+    losses = []
+    for weight in (0.0, 0.5):
+        torch.manual_seed(0)
+        task = SegmentationTask(nano("rgb", "depth"), robust=RobustOptions(distillation=weight))
+        task.log = lambda *_args, **_kwargs: None
+        monkeypatch.setattr(task, "_distillation", lambda *_: torch.tensor(3.0))
+        losses.append(task.training_step(toy_sample(), 0).item())
+    assert losses[1] - losses[0] == pytest.approx(1.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("streams", [2, 3])
+def test_one_modality_alone_in_turn(streams):
+    sample = {"present": torch.ones(2, streams)}
+    found = [single_modality(sample, step, 3)["present"] for step in range(9)]
+    alone = {2: 0, 5: 1, 8: 2 % streams}
+    for step, present in enumerate(found):
+        expected = torch.eye(streams)[alone[step]].expand(2, -1) if step in alone else torch.ones(2, streams)
+        assert torch.equal(present, expected), step
+    assert single_modality(sample, 5, 0) is sample and single_modality({"present": torch.ones(2, 1)}, 2, 3)
+
+
+@pytest.mark.parametrize("options", [{"distillation": -1.0}, {"distillation_temperature": 0.0}, {"single_every": -1}])
+def test_robust_options_out_of_range_are_refused(options):
+    with pytest.raises(ValueError, match=rf"{next(iter(options))} .*, expected"):
+        RobustOptions(**options)
 
 
 @pytest.fixture
