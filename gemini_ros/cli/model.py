@@ -58,6 +58,12 @@ def _add_export(verbs: Subparsers) -> None:
         "--scores", type=Path, metavar="JSON", help="output of `gemini-ros train test`, stored in the metadata"
     )
     parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="JSON",
+        help="calibration.json of `gemini-ros train test`: its temperature becomes that of the confidence",
+    )
+    parser.add_argument(
         "--frames",
         type=Path,
         required=True,
@@ -75,6 +81,7 @@ def run_export(args: argparse.Namespace) -> None:
         frames=args.frames,
         size=args.size,
         scores=args.scores,
+        calibration=args.calibration,
         stacked=args.form == "stacked",
     )
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from gemini_ros.core.documents import one_line, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
-from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.model_info import Calibration, ModelInfo
 from gemini_ros.datasets.examples import Source, read_examples
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
@@ -25,6 +25,7 @@ from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.temperature import read_temperature
 from gemini_ros.training.weights import load_weights, read_trained
 
 GOLDEN_FRAMES = 4
@@ -47,14 +48,17 @@ def export_checkpoint(
     frames: Path,
     size: tuple[int, int] | None = None,
     scores: Path | None = None,
+    calibration: Path | None = None,
     stacked: bool = False,
 ) -> None:
     """Write ``out`` and ``out``'s golden file (four frames of ``frames`` with their outputs).
 
     ``frames`` is a folder of the layout that was trained on, or a bag. ``size`` is the network's (width, height), by
-    default that of the frames; ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the
-    file and the checkpoint do not agree (``write_checked``).
+    default that of the frames; ``calibration`` holds the temperature of the file's confidence; ``stacked`` takes the
+    form for a GPU. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree
+    (``write_checked``).
     """
+    temperature, errors = read_temperature(calibration) if calibration else (None, {})
     task = load_task(checkpoint)
     layout = layout_of(checkpoint)
     golden = golden_frames(frames, task.network.modalities, layout)
@@ -72,9 +76,10 @@ def export_checkpoint(
             **({"form": "stacked"} if stacked else {}),
         },
         training_data="; ".join(sources),
-        scores=_short_scores(scores),
+        scores=_short_scores(scores) | ({"calibration error": errors} if calibration else {}),
         licence=licence,
         commercial_use=commercial_use,
+        calibration=None if temperature is None else Calibration(temperature),
     )
     write_checked(task.network, info, out, golden, stacked)
 

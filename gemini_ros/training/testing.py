@@ -21,6 +21,7 @@ from gemini_ros.training.options import ScoringOptions
 from gemini_ros.training.report import Panel, panel, shown_frames, write_report
 from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.scoring import Merging, Tally, load_merging
+from gemini_ros.training.temperature import TemperatureFit
 
 Images = npt.NDArray[np.uint8]
 
@@ -44,6 +45,8 @@ class Scorer:
         self._merging = load_merging(options.merged, labels) if options.merged else None
         self._merged_tally = Tally(self._merging.label_set) if self._merging else None
         self._panels: list[Panel] = []
+        # A temperature is of the network's own logits: several views are not what a model file answers.
+        self._fit = None if options.flip or len(options.scales) > 1 else TemperatureFit()
 
     def add(self, sample: Sample) -> None:
         """Score a batch in every condition; all frames together and by light level."""
@@ -61,11 +64,15 @@ class Scorer:
         """Write ``scores.json``, ``report.html`` and, of merged classes, ``scores_NAME.json`` into ``folder``.
 
         Beside each file of scores, ``frames.npz`` (``frames_NAME.npz``) holds the confusion matrix of every frame, for
-        ``gemini-ros compare``. Returns every mIoU by the name it is logged under.
+        ``gemini-ros compare``. With one view, ``calibration.json`` holds the temperature at which confidence is right,
+        for ``model export``. Returns every mIoU by the name it is logged under.
         """
         found = _write_scores(folder, "", self._tally)
         if self._merged_tally:
             found |= _write_scores(folder, f"_{self._merged_tally.label_set.name}", self._merged_tally)
+        if self._fit:
+            with atomic_path(folder / "calibration.json") as part:
+                part.write_text(json.dumps(self._fit.to_dict(), indent=1))
         label_set, scores = self._tally.label_set, self._tally.to_dict()
         write_report(folder, label_set, scores, self._tally.counts(), self._panels)
         return found
@@ -79,6 +86,8 @@ class Scorer:
         for i, index in enumerate(sample["index"].tolist()):
             light = self._records[index].get("light", "any")
             self._tally.add(condition, light, truth[i], labels[i], confidence[i])
+            if self._fit:
+                self._fit.add(condition, light, index, logits[i], truth[i])
             if merged and self._merging and self._merged_tally:
                 self._merged_tally.add(condition, light, self._merging.truth(truth[i]), merged[0][i], merged[1][i])
         return labels

@@ -79,12 +79,17 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
 
     out = tmp_path / "toy.onnx"
     export = ["model", "export", str(checkpoint), "--frames", str(folder), "--out", str(out)]
+    calibration = tmp_path / "calibration.json"
+    fitted = json.loads(calibration.read_text())
+    assert set(fitted["calibration_error"]) == set(scores) and fitted["frames"] == 8
+    calibration.write_text(json.dumps(fitted | {"temperature": 2.0}))
     closed = []
     with monkeypatch.context() as patch:
         patch.setattr(OnnxSegmenter, "close", lambda self: closed.append(self))
-        assert main([*export, "--scores", str(tmp_path / "scores.json")]) == 0
+        assert main([*export, "--scores", str(tmp_path / "scores.json"), "--calibration", str(calibration)]) == 0
     assert len(closed) == 1
     segmenter = load_segmenter(out, backend="onnxruntime")
+    assert segmenter.info.temperature == 2 and segmenter.info.scores["calibration error"].keys() == {"before", "after"}
     assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
     with np.load(tmp_path / "toy.golden.npz") as golden:
         assert {name.partition("/")[0] for name in golden.files} == {
