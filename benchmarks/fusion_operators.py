@@ -2,6 +2,7 @@
 
     python -m benchmarks.fusion_operators all --dir runs/operators --weights RGB_CHECKPOINT
     python -m benchmarks.fusion_operators table --dir runs/operators --latency
+    python -m benchmarks.fusion_operators ingredients --dir runs/ingredients --weights RGB_CHECKPOINT --dry-run
     python -m benchmarks.fusion_operators run --operator gemini --modalities rgb depth --seed 1 \\
         --weights RGB_CHECKPOINT --json one.json
 
@@ -10,6 +11,7 @@ operator can be, and trains nano on frames of 160x120 for the same number of ste
 from it too, and once more train for as long as ``gemini`` of the same seed took on a processor. Scores are taken at
 half size against labels at full size, on evenly spread frames. A seed gives the same numbers on the same machine.
 ``all`` makes the runs whose file is missing, each in a process of its own, and may run several times side by side.
+``ingredients`` makes the table of what keeps a network right when a modality fails (``benchmarks.ingredients``).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import ingredients
 from benchmarks.network import as_trained, medians, session
 from gemini_ros.core.conditions import COMPLETE, conditions
 from gemini_ros.core.files import atomic_path
@@ -305,16 +308,22 @@ def locked(path: Path) -> Iterator[bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     modes = parser.add_subparsers(dest="mode", required=True)
-    for name in ("run", "all"):
+    for name in ("run", "all", "ingredients"):
         mode = modes.add_parser(name)
         mode.add_argument("--weights", type=Path, required=True, help="checkpoint of nano on RGB alone")
         mode.add_argument("--train", type=Path, default=Path("data/warehouse_train"))
         mode.add_argument("--val", type=Path, default=Path("data/warehouse_val"))
-        mode.add_argument("--frames", type=int, default=120, help="scored, evenly spread over --val")
-        mode.add_argument("--steps", type=int, default=STEPS)
-        if name == "all":
+        frames = 60 if name == "ingredients" else 120
+        mode.add_argument("--frames", type=int, default=frames, help="scored, evenly spread over --val")
+        default = None if name == "ingredients" else STEPS
+        mode.add_argument("--steps", type=int, default=default, help="default: 200, of ingredients by the budget")
+        if name != "run":
             mode.add_argument("--dir", type=Path, required=True)
             mode.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+        if name == "ingredients":
+            mode.add_argument("--core-hours", type=float, default=0.15, help="of training, for each run")
+            mode.add_argument("--dry-run", action="store_true", help="list the runs and what they cost")
+        if name != "run":
             continue
         mode.add_argument("--operator", choices=OPERATORS, default="gemini")
         mode.add_argument("--modalities", nargs="+", choices=("rgb", *SECOND), required=True)
@@ -328,6 +337,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.mode == "all":
         make_all(args)
+    elif args.mode == "ingredients" and args.dry_run:
+        print(*ingredients.plan(args), sep="\n")
+    elif args.mode == "ingredients":
+        ingredients.make_all(args, locked)
     elif args.mode == "table":
         print_table(args)
     else:
