@@ -9,6 +9,7 @@ from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.encoders.swin import SwinConfig
 from gemini_ros.network.fusion import FUSIONS, Site
 from gemini_ros.network.fusion.channel_exchange import shrink
+from gemini_ros.network.fusion.gemini import HEADS, shares_of_tokens, valid_shares
 from gemini_ros.network.fusion.operator import BlockState
 from gemini_ros.network.layers import ModalityNorm
 from gemini_ros.network.model import FusionSegmenter
@@ -76,6 +77,67 @@ def test_cross_attention_attends_to_the_other_streams_keys(key_reduction):
                 weights = torch.stack([q[n, part] @ key[part] for key in k]).div(head**0.5).softmax(0)
                 mixed.append(sum(w * value[part] for w, value in zip(weights, v, strict=True)))
             torch.testing.assert_close(found[i][0, n], x[0, n] + fusion.out[i](torch.cat(mixed)))
+
+
+def test_the_gated_operator_adds_what_is_not_valid_to_relation_and_score():
+    """Against its definition with both keys and a softmax, token by token; the second image has holes."""
+    a, b = tokens()
+    fusion = operator("gemini_gated")
+    images = list(torch.randn(2, 2, 3, 4 * HEIGHT, 4 * WIDTH, dtype=torch.double))
+    images[1][:, :, :10, :7] = 0
+    holes = (images[1][0, 0] == 0).double().reshape(HEIGHT, 4, WIDTH, 4).mean((1, 3)).flatten()
+    invalid = torch.stack([torch.zeros_like(holes), holes])
+    assert len(holes.unique()) == 5
+    found = valid_shares(lambda _encoder, _images: run(fusion, a, b))(None, images)
+    head = CHANNELS // HEADS
+    for i, (x, y) in enumerate(((a[0], b[0]), (b[0], a[0]))):
+        attention = fusion.attention[i]
+        w_q, w_k, w_v = attention.in_proj_weight.chunk(3)
+        b_q, b_k, b_v = attention.in_proj_bias.chunk(3)
+        for n in range(HEIGHT * WIDTH):
+            hidden = fusion.fc1(torch.cat([x[n], y[n]]))
+            hidden = (
+                hidden + invalid[i, n] * fusion.relation_invalid[0] + invalid[1 - i, n] * fusion.relation_invalid[1]
+            )
+            relation = fusion.fc2(nn.functional.gelu(hidden)).softmax(0)
+            q = w_q @ x[n] + b_q
+            keys = [w_k @ key + b_k for key in (x[n] + fusion.k_noise[i], x[n] * relation)]
+            values = [w_v @ value + b_v for value in (x[n] + fusion.v_noise[i], y[n])]
+            mixed = []
+            for h in range(HEADS):
+                part = slice(h * head, (h + 1) * head)
+                scores = torch.stack([q[part] @ key[part] / head**0.5 for key in keys])
+                scores = scores + torch.stack([10 * fusion.doubt[i, h] * invalid[1 - i, n], torch.zeros(())])
+                weights = scores.softmax(0)
+                mixed.append(weights[0] * values[0][part] + weights[1] * values[1][part])
+            torch.testing.assert_close(found[i][0, n], x[n] + attention.out_proj(torch.cat(mixed)))
+
+
+def test_without_holes_the_gated_operator_is_the_papers():
+    a, b = tokens()
+    gated, paper = operator("gemini_gated"), operator("gemini")
+    paper.load_state_dict({name: value for name, value in gated.state_dict().items() if name in paper.state_dict()})
+    images = list(torch.randn(2, 2, 3, 5 * HEIGHT, 4 * WIDTH, dtype=torch.double))
+    found = valid_shares(lambda _encoder, _images: run(gated, a, b))(None, images)
+    for own, expected in zip(found[:2], run(paper, a, b)[:2], strict=True):
+        torch.testing.assert_close(own, expected)
+    with pytest.raises(RuntimeError, match="outside an encoder"):
+        run(gated, a, b)
+
+
+@pytest.mark.parametrize(("size", "grid"), [((64, 96), (16, 24)), ((76, 100), (10, 13)), ((33, 66), (2, 3))])
+def test_shares_of_tokens_at_any_size(size, grid):
+    """Of three images the second and third are one stream; a token at the edge counts the pixels that there are."""
+    images = [torch.randn(1, 3, *size) for _ in range(3)]
+    images[1][:] = 0
+    images[2][..., size[1] // 2 :] = 0
+    first, further = valid_shares(lambda _encoder, _images: shares_of_tokens(*grid))(None, images)
+    assert first.shape == further.shape == (1, grid[0] * grid[1], 1) and bool((first == 1).all())
+    kernel = -(-size[1] // grid[1])
+    for column in range(grid[1]):
+        pixels = range(column * kernel, min((column + 1) * kernel, size[1]))
+        expected = sum(x < size[1] // 2 for x in pixels) / len(pixels)
+        assert further[0, column, 0].item() == pytest.approx(expected)
 
 
 def test_token_exchange_replaces_tokens_of_low_score():

@@ -69,12 +69,15 @@ def test_what_must_hold_is_told_in_points_seed_by_seed():
 
 @pytest.mark.slow
 def test_the_table_at_toy_size_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    """All runs of one seed; one that was cut off goes on from its checkpoint, a second call makes none again."""
+    """Runs of one seed; one that was cut off goes on from its checkpoint, a second call makes none again."""
+    kinds = ("alone", "after", f"without {NOISE}")
+    some = [run for run in runs((1,)) if run.kind in kinds and run.operator != "concat"]
+    monkeypatch.setattr(ingredients, "runs", lambda seeds: some)
     folder = write_folder(tmp_path / "set", frames=16)
     weights = save_checkpoint(SegmentationTask(nano("rgb")), tmp_path / "rgb.ckpt")
     out = tmp_path / "out"
     arguments = [f"--dir={out}", f"--weights={weights}", f"--train={folder}", f"--val={folder}", "--seeds", "1"]
-    monkeypatch.setattr("sys.argv", ["x", "ingredients", *arguments, "--frames=2", "--steps=2"])
+    monkeypatch.setattr("sys.argv", ["x", "ingredients", *arguments, "--frames=1", "--steps=2"])
     monkeypatch.setattr(ingredients, "CHECKPOINT_EVERY", timedelta(0))
     taken, given = [], SegmentationTask.training_step
 
@@ -85,12 +88,12 @@ def test_the_table_at_toy_size_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     monkeypatch.setattr(SegmentationTask, "training_step", cut_off_once)
     with pytest.raises(ZeroDivisionError):
         main()
-    assert not list(out.glob("*.json")) and list((out / "checkpoints" / runs((1,))[0].name).glob("*.ckpt"))
+    assert not list(out.glob("*.json")) and list((out / "checkpoints" / some[0].name).glob("*.ckpt"))
     main()
     assert taken[:4] == [0, 1, 1, 0]  # the first run goes on with its second step
     data = json.loads((out / "results.json").read_text())
-    assert {run["kind"] for run in data["runs"]} == {run.kind for run in runs((1,))}
-    assert len(data["runs"]) == len(runs((1,))) and not list((out / "checkpoints").iterdir())
+    assert [run["kind"] for run in data["runs"]] == [run.kind for run in some]
+    assert len(some) == 5 and not list((out / "checkpoints").iterdir())
     for run in data["runs"]:
         names = {"complete", "noise low", HELD_OUT} if "rgb" in run["modalities"] else {"complete", "noise low"}
         assert names <= set(run["scores"]) and run["core_seconds"] > 0 and run["steps"] == 2

@@ -193,7 +193,7 @@ def alone(tmp_path):
 @pytest.mark.parametrize(
     ("fusion", "tolerance"),
     [
-        *((name, 1e-5) for name in ("gemini", "none", "concat", "cross_attention", "channel_exchange")),
+        *((name, 1e-5) for name in ("gemini", "gemini_gated", "none", "concat", "cross_attention", "channel_exchange")),
         ("token_exchange", 3e-2),  # its scores are nearly 1
     ],
 )

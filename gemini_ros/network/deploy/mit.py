@@ -10,7 +10,7 @@ from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
 from gemini_ros.network.deploy.layers import image, join_heads, linear, pointwise, split_heads, tokens
 from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
 from gemini_ros.network.encoders.scored_maximum import further_there, maximum_of_those_there
-from gemini_ros.network.fusion.gemini import GeminiFusion
+from gemini_ros.network.fusion.gemini import GeminiFusion, valid_shares
 
 # By the reduction of the keys: into how many pieces the queries go, one after the other, so that the scores of a piece
 # (all of stage 1 at 480x640: 19200 x 300) are still in the cache when they are used. Fixed: no graph depends on tokens.
@@ -24,6 +24,7 @@ class DeployedMit(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList(DeployedStage(stage) for stage in encoder.stages)
 
+    @valid_shares
     def forward(self, images: list[Tensor], present: Tensor) -> list[list[Tensor]]:
         there = further_there(present[None]) if len(images) > 2 else None
         features: list[list[Tensor]] = [[] for _ in images[:2]]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
 from gemini_ros.network.deploy.layers import image, linear, tokens
 from gemini_ros.network.encoders.swin import PatchMerging, SwinBlock, SwinStage, SwinTransformer, shift_mask
-from gemini_ros.network.fusion.gemini import GeminiFusion
+from gemini_ros.network.fusion.gemini import GeminiFusion, valid_shares
 
 
 class DeployedSwin(nn.Module):
@@ -20,6 +20,7 @@ class DeployedSwin(nn.Module):
         self.stages = nn.ModuleList(DeployedSwinStage(stage) for stage in encoder.layers)
         self.norms = encoder.norms
 
+    @valid_shares
     def forward(self, images: list[Tensor], _present: Tensor) -> list[list[Tensor]]:
         maps = [self.patch_embed["proj"](x) for x in images]
         height, width = maps[0].shape[2:]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from gemini_ros.network.encoders.scored_maximum import ScoredMaximum, further_there
 from gemini_ros.network.fusion import FusionOperator, Site, StageFusions
+from gemini_ros.network.fusion.gemini import valid_shares
 from gemini_ros.network.fusion.operator import BlockState
 from gemini_ros.network.layers import DropPath, ModalityNorm, image_from_tokens, tokens_from_image
 
@@ -210,6 +211,7 @@ class MixTransformer(nn.Module):
             if stage.scores is not None:
                 stage.scores.initialise()
 
+    @valid_shares
     def forward(self, images: list[Tensor], present: Tensor | None = None) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Maps per stream and stage, and the auxiliary losses of the fusion operators.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gemini_ros.network.fusion import FusionOperator, Site, StageFusions
+from gemini_ros.network.fusion.gemini import valid_shares
 from gemini_ros.network.fusion.operator import BlockState, require_private_norm
 from gemini_ros.network.layers import DropPath, ModalityNorm, image_from_tokens, tokens_from_image
 
@@ -208,6 +209,7 @@ class SwinTransformer(nn.Module):
             self.norms.append(ModalityNorm(streams, width, STREAM_EPS))
         self.apply(_initialise)
 
+    @valid_shares
     def forward(self, images: list[Tensor], _present: Tensor | None = None) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Maps per stream and stage, and the auxiliary losses of the fusion operators."""
         maps = [self.patch_embed["proj"](image) for image in images]

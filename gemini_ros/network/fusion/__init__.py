@@ -8,7 +8,7 @@ from typing import Any
 
 from gemini_ros.network.fusion.channel_exchange import ChannelExchange
 from gemini_ros.network.fusion.cross_attention import CrossAttention
-from gemini_ros.network.fusion.gemini import GeminiFusion
+from gemini_ros.network.fusion.gemini import GatedGemini, GeminiFusion
 from gemini_ros.network.fusion.operator import FusionOperator, Site
 from gemini_ros.network.fusion.simple import Concat, NoFusion, Sum, Swap
 from gemini_ros.network.fusion.token_exchange import make_token_exchange
@@ -26,6 +26,7 @@ def _each_its_own(operator: Callable[..., FusionOperator]) -> Callable[..., list
 FUSIONS: Mapping[str, Callable[..., list[FusionOperator]]] = MappingProxyType(
     {
         "gemini": _each_its_own(GeminiFusion),
+        "gemini_gated": _each_its_own(GatedGemini),
         "cross_attention": _each_its_own(CrossAttention),
         "token_exchange": make_token_exchange,
         "channel_exchange": _each_its_own(ChannelExchange),
