@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def read_temperature(path: Path) -> tuple[float, dict[str, float | None]]:
         temperature, errors = data["temperature"], data["calibration_error"][COMPLETE]["all"]
         found = {name: errors[name] for name in ("before", "after")}
     except (LookupError, TypeError):
-        temperature, found = None, {}
-    if type(temperature) not in (int, float) or not all(v is None or type(v) in (int, float) for v in found.values()):
+        temperature, found = math.nan, {}
+    numbers = [temperature, *(value for value in found.values() if value is not None)]
+    if not found or not all(type(number) in (int, float) for number in numbers):
         raise ValueError(f"{path}: no temperature, expected the calibration.json of `gemini-ros train test`")
     return float(temperature), found

@@ -1,8 +1,8 @@
 """The table of ingredients: which runs there are, what must hold, and all of it at toy size."""
 
 import json
+from argparse import Namespace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_every_operator_before_and_after_each_ingredient_left_out_and_the_rivals
 
 
 def test_the_plan_lists_what_is_done_and_what_it_costs(tmp_path):
-    args = SimpleNamespace(dir=tmp_path, seeds=(1,), core_hours=0.15)
+    args = Namespace(dir=tmp_path, seeds=(1,), core_hours=0.15)
     first = runs((1,))[0]
     (tmp_path / f"{first.name}.json").write_text("{}")
     *listed, total = plan(args)
