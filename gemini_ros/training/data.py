@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import lightning
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
@@ -19,9 +21,17 @@ from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.datasets.unpacked import UnpackedFrames
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.bags import frames_of_bag
-from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, plain
+from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, SourceOptions, plain
 from gemini_ros.training.samples import Sample, to_sample
 from gemini_ros.training.simulation import SimulatedFrames, Simulation, one_thread
+from gemini_ros.training.sources import (
+    JoinedFrames,
+    class_map,
+    held_back,
+    require_source,
+    source_labels,
+    weighted_sampler,
+)
 
 
 class ImageFolder(Dataset):
@@ -29,7 +39,8 @@ class ImageFolder(Dataset):
     layout ``recorded``.
 
     Images of a layout that says so are unpacked once into plain arrays beside them (``datasets.unpacked``), which all
-    training processes share; others are read each time. Raises ``ValueError`` as ``FolderFrames`` does.
+    training processes share; others are read each time. ``classes``, uint8 (256,), says which class of the model each
+    class of ``label_set`` is. Raises ``ValueError`` as ``FolderFrames`` does.
     """
 
     def __init__(
@@ -41,7 +52,9 @@ class ImageFolder(Dataset):
         layout: Layout | str | Path = SIMULATED,
         split: str | None = None,
         label_set: LabelSet | None = None,
+        classes: npt.NDArray[np.uint8] | None = None,
     ) -> None:
+        self._classes = classes
         self.layout = layout if isinstance(layout, Layout) else load_layout(layout)
         self.augmentation = augmentation
         kind = UnpackedFrames if self.layout.unpack else FolderFrames
@@ -57,14 +70,18 @@ class ImageFolder(Dataset):
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
-        return to_sample(self._frames.images(index), self._frames.modalities, self.augmentation, index)
+        images = self._frames.images(index)
+        if self._classes is not None:
+            images["labels"] = self._classes[images["labels"]]
+        return to_sample(images, self._frames.modalities, self.augmentation, index)
 
 
 class SegmentationData(lightning.LightningDataModule):
     """Folders to train on, and one for validation: crops in training, whole frames in validation.
 
     With ``simulation`` (``training.simulation``) frames are rendered while training, and no folder is needed for that.
-    Images that differ in size are validated one at a time, at their own size. ``label_set`` is the model's; a layout of
+    With ``sources`` (``training.sources``) there are several data sets, and no folders to train on; what they hold back
+    is validated, or ``folders.val`` where they hold nothing back. Images that differ in size are validated one at a time, at their own size. ``label_set`` is the model's; a layout of
     another one is refused.
     """
 
@@ -76,18 +93,24 @@ class SegmentationData(lightning.LightningDataModule):
         augmentation: AugmentationOptions = AugmentationOptions(),
         loading: LoadingOptions = LoadingOptions(),
         simulation: Simulation | None = None,
+        sources: tuple[SourceOptions, ...] = (),
     ) -> None:
         super().__init__()
         groups = {"folders": folders, "augmentation": augmentation, "loading": loading}
-        self.save_hyperparameters({name: plain(options) for name, options in groups.items()})
+        self.save_hyperparameters(
+            {name: plain(options) for name, options in groups.items()} | {"sources": [plain(one) for one in sources]}
+        )
         self.modalities = tuple(modalities)
         self.labels = load_label_set(label_set) if label_set else None
         self.folders, self.augmentation, self.loading, self.simulation = folders, augmentation, loading, simulation
+        self.mixture = tuple(sources)
 
     def setup(self, stage: str) -> None:
         """Open the folders."""
         layout = load_layout(self.folders.layout)
-        if stage == "fit":
+        if self.mixture and not self._open_sources(stage):
+            return
+        if stage == "fit" and not self.mixture:
             augmentation = Augmentation(self.augmentation, self.modalities)
             self.train = self._simulated(augmentation) if self.simulation else self._folders(layout, augmentation)
         if stage == "fit" and self.trainer and not self.trainer.limit_val_batches:
@@ -101,8 +124,54 @@ class SegmentationData(lightning.LightningDataModule):
         """Whose images are learnt from, for the licence of the model."""
         if self.simulation:
             return [load_layout(SIMULATED).source]
+        if self.mixture:
+            named = ((one.dir, load_layout(one.layout)) for one in self.mixture if one.val_share < 1)
+            return list(dict.fromkeys(source_of(folder, layout) for folder, layout in named))
         layout = load_layout(self.folders.layout)
         return list(dict.fromkeys(source_of(Path(folder), layout) for folder in self._train_folders()))
+
+    def _open_sources(self, stage: str) -> bool:
+        """Open ``data.sources``; returns whether validation is left to ``data.folders``."""
+        if self._train_folders() or self.simulation:
+            raise ValueError("data.sources, and folders or simulation to train on: expected one of them")
+        learnt, validated, weights = [], [], []
+        for source in self.mixture:
+            require_source(source)
+            whole = self._source(source, None)
+            train, val = held_back(source, whole.records)
+            if train:
+                augmented = self._source(source, Augmentation(self.augmentation)) if stage == "fit" else whole
+                learnt.append((augmented, whole.records, train))
+                weights.append(source.weight)
+            validated.append((whole, whole.records, val))
+        if stage == "fit":
+            if not learnt:
+                raise ValueError("data.sources: all of them are held back, expected one with val_share below 1")
+            self.train, self._weights = JoinedFrames(learnt), weights
+            self._counts = [len(chosen) for _, _, chosen in learnt]
+        self.val = JoinedFrames(validated)
+        return not len(self.val)
+
+    def _source(self, source: SourceOptions, augmentation: Augmentation | None) -> ImageFolder:
+        """One of ``data.sources``, its labels as the model's classes."""
+        layout = load_layout(source.layout)
+        own = source_labels(source, layout, self.labels)
+        classes = class_map(source, own, self.labels) if self.labels else None
+        try:
+            if layout.has_splits and source.split is None:
+                found = ", ".join(find_splits(source.dir, layout)) or "none"
+                raise ValueError(f"layout {layout.name} finds splits {found}: give split")
+            return ImageFolder(
+                source.dir,
+                self.modalities,
+                augmentation,
+                layout=layout,
+                split=source.split,
+                label_set=own,
+                classes=classes,
+            )
+        except ValueError as error:
+            raise ValueError(f"data.sources: {source.dir}: {error}") from error
 
     def _train_folders(self) -> tuple[Path, ...]:
         return (self.folders.root,) if self.folders.root else self.folders.train
@@ -143,6 +212,9 @@ class SegmentationData(lightning.LightningDataModule):
         if isinstance(self.train, SimulatedFrames):
             spawn = {"multiprocessing_context": "spawn", "worker_init_fn": one_thread} if workers else {}
             return DataLoader(self.train, size, num_workers=workers, **spawn)
+        if self.mixture:
+            sampler = weighted_sampler(self._counts, self._weights)
+            return DataLoader(self.train, size, sampler=sampler, drop_last=True, num_workers=workers)
         return DataLoader(self.train, size, shuffle=True, drop_last=True, num_workers=workers)
 
     def val_dataloader(self) -> DataLoader:
@@ -155,7 +227,8 @@ class SegmentationData(lightning.LightningDataModule):
 
     @property
     def _val_batch_size(self) -> int:
-        return self.loading.val_batch_size if self.val.layout.one_size else 1
+        one_size = isinstance(self.val, ImageFolder) and self.val.layout.one_size
+        return self.loading.val_batch_size if one_size else 1
 
 
 def _folder(root: Path, layout: Layout) -> Path:

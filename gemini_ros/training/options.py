@@ -136,6 +136,27 @@ class FolderOptions:
 
 
 @dataclass(frozen=True)
+class SourceOptions:
+    """One of several data sets to learn from (``training.sources``): a folder ``dir`` of a ``layout``, or a bag.
+
+    ``map`` says what each class of its label set is in the model's: a class, or null for unlabelled; it may be left out
+    where both have the same classes. ``label_set`` names the folder's classes where neither the layout nor its
+    ``dataset.yaml`` does. ``weight`` is its share of the samples against the other sources'. ``split`` names a part of
+    a layout that has several. ``val_share`` of its scenes are held back for validation, 1 for all; a scene is what has
+    one value of the part or column ``group``, by default ``scene``, ``bag`` or ``drive``, whichever the frames have.
+    """
+
+    dir: Path
+    layout: str = SIMULATED
+    map: dict[str, str | None] | None = None
+    weight: float = 1.0
+    label_set: str | None = None
+    split: str | None = None
+    val_share: float = 0.0
+    group: str | None = None
+
+
+@dataclass(frozen=True)
 class AugmentationOptions:
     """What is done to a frame before it is learnt from (``training.augmentation``).
 

@@ -1,0 +1,144 @@
+"""Several data sets in one training: classes as the model's, whole scenes held back, samples by weight; bad input."""
+
+import csv
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import yaml
+
+from gemini_ros.cli import main
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.training.data import SegmentationData
+from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, SourceOptions
+from test.datasets.trees import write_tree
+from test.training.toy import write_folder
+
+pytestmark = pytest.mark.torch
+WAREHOUSE, NAV5 = load_label_set("warehouse").names, load_label_set("nav5").names
+TO_NAV5 = dict.fromkeys(WAREHOUSE, "obstacle") | {WAREHOUSE[0]: "floor", WAREHOUSE[1]: None}
+
+
+def opened(*sources, stage="fit", modalities=("rgb", "depth"), label_set="nav5", **options):
+    data = SegmentationData(
+        modalities,
+        label_set,
+        augmentation=AugmentationOptions((32, 32)),
+        loading=LoadingOptions(4),
+        sources=sources,
+        **options,
+    )
+    data.setup(stage)
+    return data
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight frames of four scenes, labelled 0 to 2."""
+    root = write_folder(tmp_path / "ours")
+    with (root / "frames.csv").open(newline="") as file:
+        rows = [row | {"scene": f"hall {i // 2}"} for i, row in enumerate(csv.DictReader(file))]
+    with (root / "frames.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return root
+
+
+def ours(folder, **options):
+    return SourceOptions(folder, **{"map": TO_NAV5, "label_set": "warehouse"} | options)
+
+
+def theirs(root, **options):
+    return SourceOptions(root, "nyudv2_nav5", **options)
+
+
+def test_classes_become_the_models_and_what_a_set_does_not_know_is_unlabelled(folder, tmp_path):
+    data = opened(ours(folder, val_share=1.0), theirs(write_tree(tmp_path / "nyu", "nyudv2_40")))
+    (nyu,) = {len(data.train)}
+    plain = SegmentationData(("rgb", "depth"), "warehouse", FolderOptions(train=(folder,), val=folder))
+    plain.setup("fit")
+    expected = {0: NAV5.index("floor"), 1: 255, 2: NAV5.index("obstacle"), 255: 255}
+    for i in range(8):
+        labels, mapped = plain.val[i]["labels"].numpy(), data.val[i]["labels"].numpy()
+        np.testing.assert_array_equal(np.vectorize(expected.get)(labels), mapped)
+        assert int(data.val[i]["index"]) == i and data.val.records[i]["stem"] == f"{i:03d}"
+    assert nyu == 1
+    assert (
+        data.sources() == ["Silberman et al., ECCV 2012; classes grouped for navigation by gemini_ros"]
+        or data.sources()
+    )
+
+
+def test_no_scene_is_in_two_splits_and_its_name_alone_decides(folder):
+    data = opened(ours(folder, val_share=0.25))
+    learnt, held = ({record["scene"] for record in part.records} for part in (data.train, data.val))
+    assert len(learnt) == 3 and len(held) == 1 and not learnt & held
+    assert len(data.train) == 6 and len(data.val) == 2
+    assert [dict(r) for r in opened(ours(folder, val_share=0.25), stage="test").val.records] == data.val.records
+
+
+def test_samples_come_by_weight_and_by_the_seed(folder, tmp_path):
+    def drawn(weight):
+        lightning.seed_everything(3, verbose=False)
+        data = opened(ours(folder), theirs(tmp_path / "nyu", weight=weight, val_share=0.0), folders=validation)
+        return [i for _ in range(50) for i in data.train_dataloader().sampler][:400]
+
+    write_tree(tmp_path / "nyu", "nyudv2_40")
+    validation = FolderOptions(val=folder)
+    # Validation by folders needs the model's own classes.
+    with pytest.raises(ValueError, match="weight -1"):
+        drawn(-1.0)
+    first = drawn(3.0)
+    assert first == drawn(3.0)
+    assert np.mean([i == 8 for i in first]) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"map": None}, "labels of warehouse, the model has those of nav5: give a map from each of"),
+        ({"map": TO_NAV5 | {"lava": None}}, "map: classes lava, expected some of warehouse"),
+        ({"map": TO_NAV5 | {WAREHOUSE[2]: "lava"}}, "map: targets lava, expected some of nav5: floor"),
+        ({"map": {WAREHOUSE[0]: "floor"}}, f"map does not say what {WAREHOUSE[1]}"),
+        ({"label_set": None}, "a map of classes that have no names: give its label_set"),
+        ({"weight": 0.0}, "weight 0.0, expected a number above 0"),
+        ({"val_share": 1.5}, "val_share 1.5, expected 0 to 1"),
+        ({"val_share": 0.5, "group": "hall"}, "group 'hall', expected one of light, scene, stem"),
+        ({"val_share": 0.5, "group": "scene", "layout": "nowhere"}, "config/datasets/nowhere.yaml was not found"),
+        ({"layout": "pst900_5", "map": None, "label_set": None}, "labels of pst900_5, the model has those of nav5"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said_with_the_cure(folder, options, found):
+    with pytest.raises((ValueError, FileNotFoundError), match=found.replace("'", ".")):
+        opened(ours(folder, **options), modalities=("rgb", "depth"))
+
+
+def test_other_modalities_and_masks_of_another_size_name_the_source(folder, tmp_path):
+    nyu = write_tree(tmp_path / "nyu", "nyudv2_40")
+    with pytest.raises(ValueError, match=f"data.sources: {nyu}: layout nyudv2_nav5 has no thermal, expected rgb"):
+        opened(ours(folder), theirs(nyu), modalities=("rgb", "thermal"))
+    import cv2
+
+    cv2.imwrite(str(nyu / "label40/0001.png"), np.zeros((9, 7), np.uint8))
+    with pytest.raises(ValueError, match=f"data.sources: {nyu}: .*0001.png: size 7x9, expected 40x24"):
+        opened(theirs(nyu))
+
+
+def test_one_drive_is_not_parted(folder, tmp_path):
+    nyu = write_tree(tmp_path / "nyu", "nyudv2_40")
+    with pytest.raises(ValueError, match="val_share 0.5 of one scene or drive"):
+        opened(ours(folder), theirs(nyu, val_share=0.5))
+
+
+def test_a_training_reads_its_sources_from_the_configuration(folder, tmp_path):
+    entry = {"dir": str(folder), "map": TO_NAV5, "label_set": "warehouse", "weight": 2.0, "val_share": 0.25}
+    extra = tmp_path / "sources.yaml"
+    extra.write_text(yaml.safe_dump({"data": {"folders": {"train": [], "val": None}, "sources": [entry]}}))
+    options = ["--trainer.max_steps=1", "--trainer.val_check_interval=1", "--trainer.enable_progress_bar=false"]
+    options += ["--data.loading.batch_size=2", "--data.augmentation.crop_size=[32,32]", "--trainer.logger=false"]
+    config = Path(__file__).parents[2] / "config/training/nav5_nano.yaml"
+    root = f"--trainer.default_root_dir={tmp_path / 'run'}"
+    assert main(["train", "fit", "--config", str(config), "--config", str(extra), *options, root]) == 0
+    assert list((tmp_path / "run").rglob("*.ckpt"))
