@@ -223,10 +223,10 @@ def _prelabels(args: argparse.Namespace) -> Path:
 
 
 def _add_import_labels(verbs: Subparsers) -> None:
-    text = "take the annotations that CVAT exports into a folder of `from-bag`"
+    text = "take the annotations of CVAT or COCO into a folder of `from-bag`"
     parser = add_verb(verbs, "import-labels", run_import_labels, text)
     parser.add_argument("folder", type=Path, help="folder of `dataset from-bag`")
-    parser.add_argument("archive", type=Path, help="export of CVAT, format 'Segmentation mask 1.1'")
+    parser.add_argument("archive", type=Path, help="export of CVAT, format 'Segmentation mask 1.1', or COCO's JSON")
     parser.add_argument("--label-set", required=True, metavar="NAME|YAML", help="the classes that are annotated")
     parser.add_argument("--replace", action="store_true", help="take the place of labels that are there")
 

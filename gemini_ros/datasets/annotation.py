@@ -12,6 +12,7 @@ from gemini_ros.core.files import atomic_path, sha256_of
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.datasets.coco import read_coco
 from gemini_ros.datasets.cvat import read_masks, write_masks
 from gemini_ros.datasets.from_bag import LAYOUT
 from gemini_ros.datasets.images import decoded, read_stored
@@ -50,13 +51,14 @@ def write_prelabels(folder: str | Path, segmenter: Segmenter, label_set: LabelSe
 
 
 def take_labels(folder: str | Path, archive: str | Path, label_set: LabelSet, *, replace: bool = False) -> int:
-    """Write the annotations of a CVAT export as the label images of ``folder``; returns their number.
+    """Write the annotations of CVAT or COCO (``.json``) as the label images of ``folder``; returns their number.
 
-    All or none are written: raises ``ValueError`` for what ``read_masks`` refuses, an image that is not in ``folder``,
-    one of another size, and, unless ``replace``, one that has labels already.
+    All or none are written: raises ``ValueError`` for what ``read_masks`` or ``read_coco`` refuses, an image that is not
+    in ``folder``, one of another size, and, unless ``replace``, one that has labels already.
     """
     folder, layout = Path(folder), load_layout(LAYOUT)
-    masks = read_masks(archive, label_set.names)
+    read = read_coco if Path(archive).suffix == ".json" else read_masks
+    masks = read(archive, label_set.names)
     files = {stem: folder / layout.images["rgb"].path.fill({"stem": stem}) for stem in masks}
     if strange := sorted(stem for stem, path in files.items() if "/" in stem or not path.is_file()):
         raise ValueError(f"{archive}: images {', '.join(strange)!s:.200}, expected some of {folder / 'rgb'}")

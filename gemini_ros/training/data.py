@@ -81,8 +81,8 @@ class SegmentationData(lightning.LightningDataModule):
 
     With ``simulation`` (``training.simulation``) frames are rendered while training, and no folder is needed for that.
     With ``sources`` (``training.sources``) there are several data sets, and no folders to train on; what they hold back
-    is validated, or ``folders.val`` where they hold nothing back. Images that differ in size are validated one at a time, at their own size. ``label_set`` is the model's; a layout of
-    another one is refused.
+    is validated, or ``folders.val`` where they hold nothing back. Images that differ in size are validated one at a
+    time, at their own size. ``label_set`` is the model's; a layout of another one is refused.
     """
 
     def __init__(

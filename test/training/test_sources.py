@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import cv2
 import lightning
 import numpy as np
 import pytest
@@ -65,10 +66,8 @@ def test_classes_become_the_models_and_what_a_set_does_not_know_is_unlabelled(fo
         np.testing.assert_array_equal(np.vectorize(expected.get)(labels), mapped)
         assert int(data.val[i]["index"]) == i and data.val.records[i]["stem"] == f"{i:03d}"
     assert nyu == 1
-    assert (
-        data.sources() == ["Silberman et al., ECCV 2012; classes grouped for navigation by gemini_ros"]
-        or data.sources()
-    )
+    (source,) = data.sources()
+    assert source.startswith("Silberman")
 
 
 def test_no_scene_is_in_two_splits_and_its_name_alone_decides(folder):
@@ -82,17 +81,14 @@ def test_no_scene_is_in_two_splits_and_its_name_alone_decides(folder):
 def test_samples_come_by_weight_and_by_the_seed(folder, tmp_path):
     def drawn(weight):
         lightning.seed_everything(3, verbose=False)
-        data = opened(ours(folder), theirs(tmp_path / "nyu", weight=weight, val_share=0.0), folders=validation)
-        return [i for _ in range(50) for i in data.train_dataloader().sampler][:400]
+        data = opened(ours(folder), theirs(tmp_path / "nyu", weight=weight), folders=FolderOptions(val=folder))
+        sampler = data.train_dataloader().sampler
+        return [i for _ in range(40) for i in sampler]
 
     write_tree(tmp_path / "nyu", "nyudv2_40")
-    validation = FolderOptions(val=folder)
-    # Validation by folders needs the model's own classes.
-    with pytest.raises(ValueError, match="weight -1"):
-        drawn(-1.0)
     first = drawn(3.0)
     assert first == drawn(3.0)
-    assert np.mean([i == 8 for i in first]) > 0.5
+    assert np.mean([i == 8 for i in first]) == pytest.approx(0.75, abs=0.07)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +114,7 @@ def test_what_is_wrong_with_a_source_is_said_with_the_cure(folder, options, foun
 def test_other_modalities_and_masks_of_another_size_name_the_source(folder, tmp_path):
     nyu = write_tree(tmp_path / "nyu", "nyudv2_40")
     with pytest.raises(ValueError, match=f"data.sources: {nyu}: layout nyudv2_nav5 has no thermal, expected rgb"):
-        opened(ours(folder), theirs(nyu), modalities=("rgb", "thermal"))
-    import cv2
+        opened(theirs(nyu), modalities=("rgb", "thermal"))
 
     cv2.imwrite(str(nyu / "label40/0001.png"), np.zeros((9, 7), np.uint8))
     with pytest.raises(ValueError, match=f"data.sources: {nyu}: .*0001.png: size 7x9, expected 40x24"):
@@ -128,7 +123,7 @@ def test_other_modalities_and_masks_of_another_size_name_the_source(folder, tmp_
 
 def test_one_drive_is_not_parted(folder, tmp_path):
     nyu = write_tree(tmp_path / "nyu", "nyudv2_40")
-    with pytest.raises(ValueError, match="val_share 0.5 of one scene or drive"):
+    with pytest.raises(ValueError, match=r"val_share 0\.5 of one scene or drive"):
         opened(ours(folder), theirs(nyu, val_share=0.5))
 
 
