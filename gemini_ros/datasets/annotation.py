@@ -53,7 +53,7 @@ def write_prelabels(folder: str | Path, segmenter: Segmenter, label_set: LabelSe
 def take_labels(folder: str | Path, archive: str | Path, label_set: LabelSet, *, replace: bool = False) -> int:
     """Write the annotations of CVAT or COCO (``.json``) as the label images of ``folder``; returns their number.
 
-    All or none are written: raises ``ValueError`` for what ``read_masks`` or ``read_coco`` refuses, an image that is not
+    All or none are written: raises ``ValueError`` for what ``read_masks`` or ``read_coco`` refuses, an image not
     in ``folder``, one of another size, and, unless ``replace``, one that has labels already.
     """
     folder, layout = Path(folder), load_layout(LAYOUT)
