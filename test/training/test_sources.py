@@ -127,6 +127,7 @@ def test_one_drive_is_not_parted(folder, tmp_path):
         opened(ours(folder), theirs(nyu, val_share=0.5))
 
 
+@pytest.mark.slow
 def test_a_training_reads_its_sources_from_the_configuration(folder, tmp_path):
     entry = {"dir": str(folder), "map": TO_NAV5, "label_set": "warehouse", "weight": 2.0, "val_share": 0.25}
     extra = tmp_path / "sources.yaml"
