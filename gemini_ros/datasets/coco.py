@@ -80,8 +80,9 @@ def _instances(
         where = f"{path}: annotation {one['id']!s:.40} of {image['file_name']!s:.80}"
         _refuse_crowd(one, where)
         segmentation = one["segmentation"]
-        decode = _polygons if isinstance(segmentation, list) else _rle
-        masks.append((decode(segmentation, size, where), classes[one["category_id"]]))
+        polygons = isinstance(segmentation, list)
+        mask = _polygons(segmentation, size, where) if polygons else _rle(segmentation, size, where)
+        masks.append((mask, classes[one["category_id"]]))
     labels = np.full(size, UNLABELLED, np.uint8)
     for mask, label in sorted(masks, key=lambda pair: -int(pair[0].sum())):
         labels[mask] = label
