@@ -140,7 +140,9 @@ class SegmentationData(lightning.LightningDataModule):
             whole = self._source(source, None)
             train, val = held_back(source, whole.records)
             if train:
-                augmented = self._source(source, Augmentation(self.augmentation)) if stage == "fit" else whole
+                augmented = (
+                    self._source(source, Augmentation(self.augmentation, self.modalities)) if stage == "fit" else whole
+                )
                 learnt.append((augmented, whole.records, train))
                 weights.append(source.weight)
             validated.append((whole, whole.records, val))

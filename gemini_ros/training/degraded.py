@@ -19,13 +19,6 @@ def single_modality(sample: Sample, step: int, every: int) -> Sample:
     return sample | {"present": present}
 
 
-def presence_of_streams(present: Tensor, streams: int) -> Tensor:
-    """What is there of each stream, (B, streams): beyond two modalities all but the first share the second stream."""
-    if present.shape[1] == streams:
-        return present
-    return torch.stack([present[:, 0], present[:, 1:].amax(1)], 1)
-
-
 def complete_frames(sample: Sample) -> tuple[Sample, Tensor]:
     """The degraded frames of a batch as they were before, all modalities there, and which ones these are, bool (B,)."""
     changed = (sample["present"] < 1).any(1)

@@ -15,7 +15,7 @@ from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
-from gemini_ros.training.degraded import complete_frames, presence_of_streams, single_modality
+from gemini_ros.training.degraded import complete_frames, single_modality
 from gemini_ros.training.loss import SegmentationLoss, distillation_loss
 from gemini_ros.training.modalities import described
 from gemini_ros.training.optimizer import adamw, parameter_groups
@@ -127,7 +127,7 @@ class SegmentationTask(lightning.LightningModule):
         with torch.no_grad():
             teacher = self(complete).ensemble
         self.network.train()
-        present = presence_of_streams(sample["present"][degraded], len(prediction.streams))
+        present = stream_presence(sample["present"][degraded])
         own = [logits[degraded] for logits in prediction.streams]
         together = ensemble(own, self.network.alpha, present, detach=False)
         return distillation_loss(together, teacher, self.robust.distillation_temperature)

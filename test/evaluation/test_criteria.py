@@ -184,11 +184,13 @@ def test_wrong_criteria_are_told(text, said, tmp_path: Path, capsys):
 
 def test_the_criteria_and_the_map_of_the_docs_are_right(tmp_path: Path):
     page = (Path(__file__).parents[2] / "docs/evaluate.md").read_text(encoding="utf-8")
-    truth_map, criteria = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    truth_map, coarse, criteria = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "c.yaml").write_text(criteria)
     (tmp_path / "m.yaml").write_text(truth_map)
     assert len(read_criteria(tmp_path / "c.yaml")) == 4
     assert read_truth_map(tmp_path / "m.yaml").table(NAV5)[4] == FLOOR
+    (tmp_path / "coarse.yaml").write_text(coarse)
+    assert set(read_truth_map(tmp_path / "coarse.yaml").merged) == {"ground", "obstacle"}
 
 
 def test_true_and_false_are_words(tmp_path: Path):
