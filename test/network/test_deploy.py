@@ -88,6 +88,7 @@ def test_the_graph_divides_logits_by_the_temperature_for_the_confidence_alone(te
     torch.testing.assert_close(logits, raw, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_calibrated_file_with_a_modality_of_its_own_name(tmp_path):
     """From the network through the file into the runtime: labels and a confidence at the file's temperature."""
     event = Modality("event", "linear", (-5.0, 5.0), (0.5,), (2.0,), ("value", "contrast", "valid"), "events/s")
