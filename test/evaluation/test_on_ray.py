@@ -78,7 +78,7 @@ def test_compare_and_files_named_from_here(
 
 
 def test_scenes_that_a_cluster_renders_have_the_same_bytes(cluster: Any, tmp_path: Path) -> None:
-    pytest.importorskip("mujoco")
+    pytest.importorskip("gemini_ros.simulation.cameras.offscreen")
     cluster.add_node(**_NODE)
     command = ["dataset", "simulate", "--scenes", "3", "--frames-per-scene", "1", "--size", "80x60", "--out"]
     assert main([*command, str(tmp_path / "ray"), "--ray", cluster.address]) == 0
