@@ -328,7 +328,7 @@ def test_the_launch_file_offers_the_camera_files_there_are(launch):
 
 
 def test_nav2_is_started_with_our_parameters_over_its_own(launch, monkeypatch, tmp_path):
-    """nav2_bringup has no wheel: a stand-in says where it is."""
+    """nav2_bringup and launch have no wheels: stand-ins say where the one is, and where the other keeps its logs."""
     (tmp_path / "params").mkdir()
     own = {
         "local_costmap": {"local_costmap": {"ros__parameters": {"width": 3, "plugins": ["x"], "kept": 1}}},
@@ -338,16 +338,18 @@ def test_nav2_is_started_with_our_parameters_over_its_own(launch, monkeypatch, t
     packages: Any = ModuleType("ament_index_python.packages")
     packages.get_package_share_directory = lambda name: str(tmp_path) if name == "nav2_bringup" else ""
     monkeypatch.setitem(sys.modules, "ament_index_python.packages", packages)
+    logs: Any = ModuleType("launch.logging")
+    logs.launch_config = SimpleNamespace(get_log_file_path=lambda name: str(tmp_path / name))
+    monkeypatch.setitem(sys.modules, "launch.logging", logs)
     file = run("nav2_example.launch.py")
     context = {argument.args[0]: argument.default_value for argument in file["ARGUMENTS"]}
     *_, nav2 = file["start"](context)
     given = dict(nav2.launch_arguments)
     assert given["use_sim_time"] == "false"
     found = yaml.safe_load(Path(given["params_file"]).read_text())
-    Path(given["params_file"]).unlink()
     local = found["local_costmap"]["local_costmap"]["ros__parameters"]
     assert (local["width"], local["kept"], found["amcl"]) == (6, 1, 1)
     assert local["plugins"] == ["obstacle_layer", "voxel_layer", "inflation_layer"]
     assert found["collision_monitor"]["ros__parameters"]["source_timeout"] == 0.3
     with pytest.raises(RuntimeError, match="no such file"):
-        file["parameters"]("nothing_there", str(tmp_path / "params/nav2_params.yaml"))
+        file["parameters"]("nothing_there", str(tmp_path / "params/nav2_params.yaml"), tmp_path / "found.yaml")
