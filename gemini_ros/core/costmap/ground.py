@@ -1,10 +1,10 @@
 """Free comes only from ground: measured in the cell, or between two ground pixels one above the other in the image.
 
 Far away the rows of an image are further apart than the cells of the grid. Between two ground pixels of neighbouring
-rows there is ground, if they are no more than 1.5 times as far apart as on ground that goes on as it was followed to
-there, at most ``MOST_GAP_M``, and differ in height by no more than that slope and 3 cm, or rise by ``max_slope_deg``.
-From afar the far wall of a hole looks like ground that begins to fall: only what has fallen before may fall. A ray that
-passes above says nothing.
+rows there is ground, if they are no more than 1.5 times as far apart as on ground that falls as it was followed to
+there, at most ``MOST_GAP_M``, and differ in height by no more than that slope and 3 cm. Ground may begin to fall or to
+rise by ``max_slope_deg``. From afar the far wall of a hole looks like ground that begins to fall, but the row after it
+is higher: what begins to fall has to go on falling. A ray that passes above says nothing.
 """
 
 from __future__ import annotations
@@ -108,7 +108,11 @@ def _fill_in_numpy(
         away.append(np.sqrt(ray_x * ray_x + ray_y * ray_y))
     along, across = x[0] - x[1], y[0] - y[1]
     gap = np.sqrt(along * along + across * across)
-    falling, reached = np.maximum(-slopes[(v + 1) // step, u // step], 0) * numbers[4], away[1] * depth[v + 1, u]
+    after = np.maximum(v - 1, 0)
+    z_after = (columns[2, after % columns.shape[1], u] + rows[2, after]) * depth[after, u] + numbers[2]
+    falls_on = (v > 0) & (levels[after, u] == GROUND) & (z_after <= z[0])
+    followed = np.maximum(-slopes[(v + 1) // step, u // step], 0) * numbers[4]
+    falling, reached = np.where(falls_on, numbers[3], followed), away[1] * depth[v + 1, u]
     # Where ground that goes on falling from the nearer pixel on meets the ray of the further one.
     with np.errstate(divide="ignore", invalid="ignore"):
         sight = -falls[0] / away[0] - falling
@@ -151,13 +155,16 @@ def _fill_in_loops(
             gap = np.sqrt((x - x_near) * (x - x_near) + (y - y_near) * (y - y_near))
             if not (gap > one and gap * cell_m <= MOST_GAP_M):
                 continue
-            falling = max(-slopes[(v + 1) // step, u // step], zero) * cell_m
+            falling, z = max(-slopes[(v + 1) // step, u // step], zero) * cell_m, fall * d + numbers[2]
+            if v > 0 and levels[v - 1, u] == GROUND:
+                after = columns[2, w - 1 if lens else 0, u] + rows[2, v - 1]
+                falling = numbers[3] if after * depth[v - 1, u] + numbers[2] <= z else falling
             z_near = (columns[2, w_near, u] + rows[2, v + 1]) * d_near + numbers[2]
             reached = np.sqrt(near_x * near_x + near_y * near_y) * d_near
             sight = -fall / np.sqrt(ray_x * ray_x + ray_y * ray_y) - falling
             if sight > zero and gap > MOST_OF_EXPECTED * ((numbers[2] - z_near - falling * reached) / sight - reached):
                 continue
-            rise = fall * d + numbers[2] - z_near
+            rise = z - z_near
             if rise > _MOST_STEP_M + numbers[3] * gap or -rise > _MOST_STEP_M + falling * gap:
                 continue
             count = np.ceil(gap)

@@ -72,14 +72,19 @@ def test_two_rows_at_different_heights_do_not_belong_together():
     assert seen([0.29, 0.2, 0.4 / 3])[9:11] == [0, 0]  # 2.75 cm
 
 
-def test_ground_that_begins_to_fall_may_be_the_wall_of_a_hole():
-    """Three times as far apart as on the plane, and no deeper than a slope of 3.5 degrees that nothing has shown."""
+@pytest.mark.parametrize(
+    ("after", "far", "between"), [(1.40, 1.32, -1), (1.47, 1.32, 0), (np.nan, 1.32, -1), (np.nan, 1.2, 0)]
+)
+def test_ground_that_begins_to_fall_goes_on_falling(after, far, between):
+    """Three times as far apart as on the plane, on a slope of 3.5 degrees: the wall of a hole, unless it goes on."""
     config = CostmapConfig(tilt_error_deg=0, depth_noise_per_m=0, floor_fit=False)
-    camera, pose = Intrinsics(2, 3, 200.0, 200.0, 0.0, -17.0), camera_in_base([0.025, 0.025, 0.1, 0.0, 0.0, 0.0])
-    said = Segmentation(np.full((3, 2), FLOOR, np.uint8), np.full((3, 2), 255, np.uint8))
-    for far, between in ((1.32, -1), (1.2, 0)):
-        depth = np.repeat(np.array([far, 0.1 / 0.09, np.nan], np.float32)[:, None], 2, 1)
+    camera, pose = Intrinsics(2, 4, 200.0, 200.0, 0.0, -16.0), camera_in_base([0.025, 0.025, 0.1, 0.0, 0.0, 0.0])
+    said = Segmentation(np.full((4, 2), FLOOR, np.uint8), np.full((4, 2), 255, np.uint8))
+    depth = np.repeat(np.array([after, far, 0.1 / 0.09, np.nan], np.float32)[:, None], 2, 1)
+    for warm in (False, True):
         costmap = SemanticCostmap(config, LABELS)
+        if warm:
+            costmap.warm_up()
         costmap.update(said, depth, camera, pose, 0)
         assert cell(costmap.render(0, (0, 0)), far - 0.025, 0.025) == between
 
