@@ -131,6 +131,7 @@ def flattened(checkpoint, old):
     return old
 
 
+@pytest.mark.slow
 def test_checkpoints_of_options_side_by_side_are_read(folder, tmp_path, capsys):
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, *steps(1)]) == 0
