@@ -132,7 +132,7 @@ def run_drives(args: argparse.Namespace) -> None:
             drive = situation.drive(FIRST_SEED + 100 * position + number)
             moments = list(moments_of(drive, SIZE, segmenter, situation.mounting_error(number), situation.change))
             without_depth = "unknown" if moments[0].frame.depth is not None else "project"
-            maps = {name: drawn(name, SHIPPED[name], moments, without_depth) for name in MAPS if _sees(name, moments)}
+            maps = {key: drawn(key, SHIPPED[key], moments, without_depth) for key in MAPS if _sees(key, moments)}
             if args.baseline and moments[0].frame.depth is not None:
                 maps |= drawn_by(args.baseline, moments, (SHIPPED["baseline"],))
             line: dict[str, Any] = {"situation": name, "number": number}

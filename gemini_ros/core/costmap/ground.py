@@ -25,7 +25,7 @@ from gemini_ros.core.frames import Segmentation
 
 MOST_OF_EXPECTED = np.float32(1.5)
 MOST_GAP_M = np.float32(0.35)
-"""A hole that a wheel falls into is longer."""
+"""No hole that is longer is filled in."""
 _MOST_STEP_M = np.float32(0.03)
 _EVERY = 2  # columns: a cell is wider than that wherever rows are further apart than cells
 

@@ -42,7 +42,7 @@ def seen_ranges_m(
 
 
 def view_begins_m(intrinsics: Intrinsics, grid_from_camera: Matrix) -> float | None:
-    """How far from the camera, along the ground, the nearest ground lies that it sees; None where it sees none.
+    """Metres along the ground from the camera to the nearest ground that it sees; None where it sees none.
 
     z = 0 of the pose (optical frame) is the ground.
     """

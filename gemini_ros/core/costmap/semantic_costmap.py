@@ -28,7 +28,8 @@ from gemini_ros.core.transforms import Matrix, require_rigid
 # Turning faster, the pose of an image is too uncertain to clear what is far away.
 _FAST_TURN_RADPS = 1.0
 _CLEAR_WHILE_TURNING_M = 3.0
-_CLEARS_FROM = "which makes raytrace_min_range {:.2f} in Nav2"
+_BEHIND_VIEW_M = 0.1
+"""From this far behind the nearest ground in view on, Nav2 may clear by the rays of the camera."""
 
 
 class SemanticCostmap:
@@ -141,7 +142,8 @@ class SemanticCostmap:
             said = [f"seen {seen}", corrected, self.floor.fault or "the floor fits"]
             if (nearest_m := view_begins_m(intrinsics, pose)) is not None:
                 said.append(
-                    f"the nearest ground in view is {nearest_m:.2f} m off, {_CLEARS_FROM.format(nearest_m + 0.1)}"
+                    f"the nearest ground in view is {nearest_m:.2f} m off, which makes Nav2's raytrace_min_range "
+                    f"{nearest_m + _BEHIND_VIEW_M:.2f}"
                 )
             return "; ".join(said)
 
