@@ -83,6 +83,7 @@ def main() -> None:
     run.add_argument("--maps", default=",".join(MAPS), help=f"of {', '.join(MAPS)}, with commas between")
     run.add_argument("--size", default="320x240", help="image size, WIDTHxHEIGHT")
     run.add_argument("--model", default="nav5_rgbd_nano", metavar="NAME|FILE")
+    run.add_argument("--backend", default="onnxruntime", help="that the model runs on, with one thread")
     report = verbs.add_parser("report", help="collisions and arrivals, and whether the maps differ")
     report.set_defaults(verb=report_encounters)
     report.add_argument("file", type=Path)
@@ -99,7 +100,7 @@ def run_places(args: argparse.Namespace) -> None:
     width, height = map(int, args.size.split("x"))
     lines = [json.loads(line) for line in args.file.read_text().splitlines()] if args.file.exists() else []
     done = {(line["seed"], line["number"]) for line in lines}
-    segmenter = load_segmenter(find_model(args.model), backend="onnxruntime", threads=1)
+    segmenter = load_segmenter(find_model(args.model), backend=args.backend, threads=1)
     for seed in range(first, last):
         missing = [number for number in range(ENCOUNTERS) if (seed, number) not in done]
         if not missing:

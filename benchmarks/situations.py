@@ -112,6 +112,7 @@ def main() -> None:
     run.set_defaults(verb=run_drives)
     run.add_argument("file", type=Path, help="JSON lines, one for each drive; drives are added")
     run.add_argument("--drives", type=int, default=5, help="of each situation")
+    run.add_argument("--backend", default="onnxruntime", help="that the model runs on, with one thread")
     run.add_argument("--baseline", type=Path, metavar="DIR", help="checkout of an earlier version")
     report = verbs.add_parser("report", help="events and shares by situation and map")
     report.set_defaults(verb=report_drives)
@@ -125,7 +126,7 @@ def run_drives(args: argparse.Namespace) -> None:
     lines = [json.loads(line) for line in args.file.read_text().splitlines()] if args.file.exists() else []
     done = {(line["situation"], line["number"]) for line in lines}
     for position, (name, situation) in enumerate(SITUATIONS.items()):
-        segmenter = load_segmenter(find_model(situation.model), backend="onnxruntime", threads=1)
+        segmenter = load_segmenter(find_model(situation.model), backend=args.backend, threads=1)
         for number in range(args.drives):
             if (name, number) in done:
                 continue
