@@ -69,7 +69,8 @@ def read_features(path: str | Path) -> PhraseFeatures:
     if not isinstance(about, dict) or about.get("encoder") != SHA256:
         found = about.get("encoder") if isinstance(about, dict) else about
         raise ValueError(f"{path}: features of the encoder {found!s:.80}, expected {SHA256}: encode the phrases again")
-    texts, programs = about.get("texts"), about.get("programs")
+    texts: Any = about.get("texts")
+    programs: Any = about.get("programs")
     count = len(texts) if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else 0
     if not (1 <= count <= MOST_PHRASES and _are_programs(programs, count)):
         raise ValueError(f"{path}: {count} texts, expected 1 to {MOST_PHRASES}, each with a program")
