@@ -116,9 +116,8 @@ class Grammar:
         """Take what follows the noun: side, relation, what it stands on. Returns what is left."""
         for side in SIDES:
             for words in self.words.words[side]:
-                if text.endswith(f" {words}"):
-                    found["side"] = side
-                    return text[: -len(words) - 1]
+                if "side" not in found and text.endswith(f" {words}"):
+                    found["side"], text = side, text[: -len(words) - 1]
         for relation in (*RELATIONS, "on"):
             for words in sorted(self.words.words[relation], key=len, reverse=True):
                 head, _, tail = text.partition(f" {words} ")

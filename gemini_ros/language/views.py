@@ -119,6 +119,9 @@ def _objects(path: Path) -> dict[int, dict[int, dict[str, Any]]]:
         for number, thing in things.items():
             where = f"{path}: instance {number}"
             require_entries(thing, {"class", "degrees"}, {"color", "kind", "on"}, where)
+            for key in thing.keys() - {"degrees"}:
+                if not isinstance(thing[key], str):
+                    raise ValueError(f"{where}: {key} {thing[key]!r:.80}, expected a name")
             if type(thing["degrees"]) not in (int, float):
                 raise ValueError(f"{where}: degrees {thing['degrees']!r:.80}, expected a number")
     return found

@@ -50,8 +50,10 @@ def complete_objects(folder: str | Path) -> Path:
     if odd := sorted(scene for scene in scenes if not re.fullmatch(r"\d{1,6}", scene)):
         raise ValueError(f"{folder}/frames.csv: scene {odd[0]!r:.40}, expected a number")
     file = folder / FILE
-    found = read_json(file) if file.exists() else {}
-    known = found.get("scenes", {}) if isinstance(found, dict) else {}
+    found = read_json(file) if file.exists() else {"scenes": {}}
+    known = found.get("scenes") if isinstance(found, dict) else None
+    if not isinstance(known, dict):
+        raise ValueError(f"{file}: expected scenes by number: delete it, and it is written again")
     missing = sorted(map(int, scenes - set(known)))
     for scene in missing:
         things = scene_objects(generate_scene(plan["seed"], scene))

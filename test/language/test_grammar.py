@@ -38,6 +38,7 @@ GRAMMAR = Grammar(WORDS)
             Phrase("pallet", relation="nearest to", landmark="pallet truck"),
         ),
         ("people", "find", Phrase("person")),
+        ("the box on the pallet on the left", "find", Phrase("box", on="pallet", side="left")),
         ("the most distant shelf", "find", Phrase("rack", choose="farthest")),
     ],
 )

@@ -136,5 +136,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "objects.json").write_text('{"scenes": {"0": {"1": {"class": "box"}}}}')
     assert main(["dataset", "questions", str(folder)]) == 2
     assert "objects.json: instance 1: keys ['class']" in capsys.readouterr().err
+    (folder / "objects.json").write_text('{"scenes": {"0": {"1": {"class": ["box"], "degrees": 1}}}}')
+    assert main(["dataset", "questions", str(folder)]) == 2
+    assert "objects.json: instance 1: class ['box'], expected a name" in capsys.readouterr().err
     assert main(["dataset", "questions", str(tmp_path)]) == 2
     assert "dataset.yaml" in capsys.readouterr().err

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from gemini_ros.simulation.scene_objects import scene_objects
+import numpy as np
+import pytest
+
+from gemini_ros.simulation.scene_objects import complete_objects, scene_objects
 from gemini_ros.simulation.scenes.furniture import equipment, fixtures, goods, vehicles
 from gemini_ros.simulation.scenes.sampler import Sampler
 from gemini_ros.simulation.scenes.warehouses import Warehouse
@@ -33,3 +36,12 @@ def test_things_of_a_warehouse() -> None:
     assert "on" not in by_class["door"][0]
     assert by_class["person"][0]["degrees"] > 5
     assert by_class["person"][0]["on"] == "floor"
+
+
+@pytest.mark.parametrize("content", ["[]", '{"scenes": []}', "{}"])
+def test_another_objects_file_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dataset.yaml").write_text("plan: {seed: 1}\n")
+    (tmp_path / "frames.csv").write_text("scene\n0\n")
+    (tmp_path / "objects.json").write_text(content)
+    with pytest.raises(ValueError, match="expected scenes by number: delete it"):
+        complete_objects(tmp_path)
