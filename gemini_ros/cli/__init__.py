@@ -12,12 +12,25 @@ import logging
 from collections.abc import Sequence
 
 from gemini_ros import __version__
-from gemini_ros.cli import bag, calibrate, compare, dataset, demo, doctor, engine, evaluate, model, results, train
+from gemini_ros.cli import (
+    bag,
+    calibrate,
+    compare,
+    dataset,
+    demo,
+    doctor,
+    engine,
+    evaluate,
+    model,
+    phrases,
+    results,
+    train,
+)
 from gemini_ros.cli.output import EXTRAS, missing_package, print_error
 
 __all__ = ["EXTRAS", "NOUNS", "build_parser", "main"]
 
-NOUNS = (bag, dataset, model, engine, evaluate, compare, results, calibrate, train, doctor, demo)
+NOUNS = (bag, dataset, model, engine, evaluate, compare, results, calibrate, phrases, train, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

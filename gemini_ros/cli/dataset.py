@@ -35,6 +35,7 @@ def add(nouns: Subparsers) -> None:
     _add_check(verbs)
     _add_from_bag(verbs)
     _add_import_labels(verbs)
+    _add_questions(verbs)
 
 
 def _add_simulate(verbs: Subparsers) -> None:
@@ -238,3 +239,36 @@ def run_import_labels(args: argparse.Namespace) -> None:
     label_set = load_label_set(args.label_set)
     taken = take_labels(args.folder, args.archive, label_set, replace=args.replace)
     print(f"wrote    {taken} label images to {args.folder / 'labels'}")
+
+
+def _add_questions(verbs: Subparsers) -> None:
+    parser = add_verb(
+        verbs, "questions", run_questions, "ask about the frames of a simulated data set, with the answers"
+    )
+    parser.add_argument("folder", type=Path, help="folder of `dataset simulate`, without --place")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write (default: questions.jsonl in the folder)"
+    )
+    parser.add_argument(
+        "--words", default="warehouse", metavar="NAME|YAML", help="words, templates, held-out lists (default warehouse)"
+    )
+    parser.add_argument(
+        "--per-frame", type=int, default=24, metavar="N", help="questions about each frame (default 24)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="number that the questions are drawn from (default 0)")
+    parser.add_argument(
+        "--held-out",
+        choices=("nouns", "templates", "pairs"),
+        help="ask only with nouns, templates or pairs of words that are kept from training (default: none)",
+    )
+
+
+def run_questions(args: argparse.Namespace) -> None:
+    from gemini_ros.language.questions import FILE, write_questions
+    from gemini_ros.simulation.scene_objects import complete_objects
+
+    complete_objects(args.folder)
+    options = {"per_frame": args.per_frame, "seed": args.seed, "held_out": args.held_out}
+    draw = write_questions(args.folder, words=args.words, out=args.out, **options)
+    print_lines(draw.lines())
+    print(f"wrote     {args.out or args.folder / FILE}")

@@ -18,7 +18,8 @@ from gemini_ros.core.resources import find_model
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb.onnx"
 GRAMMAR = {
     "bag": ["play", "record", "from-images", "check"],
-    "dataset": ["simulate", "check", "from-bag", "import-labels"],
+    "phrases": ["encode"],
+    "dataset": ["simulate", "check", "from-bag", "import-labels", "questions"],
     "model": ["parity", "export", "convert", "import-official", "benchmark", "info"],
     "engine": ["build", "info", "list", "prune"],
     "evaluate": [],

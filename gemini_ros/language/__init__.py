@@ -1,0 +1,1 @@
+"""Phrases about what a robot sees: their words, questions from simulated scenes, rules that answer, a text encoder."""

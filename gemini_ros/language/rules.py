@@ -1,0 +1,181 @@
+"""Answers without a network of their own: a parsed phrase, executed on labels, depth and degrees that were measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.frames import Frame, FrameError, Intrinsics
+from gemini_ros.language.exact import exact_mask
+from gemini_ros.language.phrase import Phrase, Query
+from gemini_ros.language.select import Seen, select
+from gemini_ros.language.words import Words
+
+_WORK_PX = 160  # things are looked for in an image of about this width
+_JUMP_M, _JUMP_SHARE = 0.15, 0.04  # depth between neighbours from which they are two things, and per metre of depth
+_LEAST_PX = 12  # of the small image: 48 of 320x240
+_BELOW = 3  # rows of the small image under a thing, which show what it stands on
+_WARM_PERCENTILE = 95
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A connected part of one class without a jump of depth: what is known of it, and its pixels, bool (h, w)."""
+
+    seen: Seen
+    mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``mask`` bool (H, W); ``things`` are those it covers (none for stuff).
+
+    ``ignored``: ``color`` or ``kind`` where the phrase says one. Labels and depth do not show it, so the answer
+    holds all things of the class.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    present: bool
+    things: tuple[Seen, ...]
+    ignored: tuple[str, ...]
+
+
+def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Words) -> Answer:
+    """Where what ``query`` means is, by the ``labels`` uint8 (H, W) of the frame's pixels, classes of ``words``.
+
+    Exact predicates are applied to each pixel; a thing counts where a tenth of it passes. Raises ``FrameError``
+    for a frame without depth and intrinsics, and without a thermal image where the phrase asks for degrees.
+    """
+    if frame.depth is None or frame.intrinsics is None:
+        raise FrameError("rules need depth and intrinsics to tell things apart, expected both in the frame")
+    if labels.shape != frame.depth.shape:
+        raise FrameError(f"labels {labels.shape}, expected the frame's {frame.depth.shape}", "wrong_size")
+    phrase, noun = query.phrase, words.nouns[query.phrase.noun]
+    if phrase.heat and frame.thermal is None:
+        raise FrameError(f"a phrase asks for what is {phrase.heat}, expected a frame with a thermal image")
+    ignored = tuple(
+        name for name, said in (("color", phrase.color is not None), ("kind", noun.of != noun.name)) if said
+    )
+    allowed = exact_mask(query.exact, frame)
+    if noun.stuff:
+        mask = (labels == words.classes.index(noun.name)) & allowed
+        return Answer(mask, bool(mask.any()), (), ())
+    small = _Small(frame, labels, words)
+    things = [thing for name in _classes(query, words) for thing in small.things(name)]
+    if query.exact:
+        passing = small.shrink(allowed)
+        things = [
+            t for t in things if t.seen.noun != noun.of or (t.mask & passing).sum() >= max(_LEAST_PX, t.mask.sum() / 10)
+        ]
+    chosen = select(_judged(query, words), [thing.seen for thing in things], small.width, words)
+    numbers = {seen.number for seen in chosen}
+    covered = np.zeros(small.shape, np.bool_)
+    for thing in things:
+        if thing.seen.number in numbers:
+            covered |= thing.mask
+    mask = small.enlarge(covered) & (labels == words.classes.index(noun.of)) & allowed
+    return Answer(mask, bool(chosen), tuple(chosen), ignored)
+
+
+def _judged(query: Query, words: Words) -> Phrase:
+    """The phrase without what rules do not judge: a kind becomes its class."""
+    phrase = query.phrase
+    landmark = words.nouns[phrase.landmark].of if phrase.landmark else None
+    return replace(phrase, noun=words.nouns[phrase.noun].of, color=None, landmark=landmark)
+
+
+def _classes(query: Query, words: Words) -> list[str]:
+    named = (query.phrase.noun, query.phrase.landmark)
+    return list(dict.fromkeys(words.nouns[name].of for name in named if name))
+
+
+class _Small:
+    """A frame at about ``_WORK_PX`` pixels of width, by taking every so many pixels, and the things in it."""
+
+    def __init__(self, frame: Frame, labels: npt.NDArray[np.uint8], words: Words) -> None:
+        assert frame.depth is not None and frame.intrinsics is not None
+        self._full = labels.shape
+        self._step = max(1, round(labels.shape[1] / _WORK_PX))
+        self._words = words
+        self._labels = np.ascontiguousarray(self.shrink(labels))
+        self._depth = self.shrink(frame.depth)
+        self._camera: Intrinsics = frame.intrinsics
+        self._warm = None
+        if frame.thermal is not None and np.isfinite(frame.thermal).any():
+            self._warm = self.shrink(frame.thermal) - np.nanmedian(frame.thermal)
+        self.shape = self._labels.shape
+        self.width = self.shape[1] * self._step
+        self._number = 0
+
+    def shrink(self, image: np.ndarray) -> np.ndarray:
+        """Every so many pixels of an image (H, W)."""
+        start = self._step // 2
+        return image[start :: self._step, start :: self._step]
+
+    def enlarge(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """A small mask at the frame's size."""
+        height, width = self._full
+        return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+    def things(self, name: str) -> list[Thing]:
+        """The things of one class, numbered on."""
+        of_class = self._labels == self._words.classes.index(name)
+        parts = _parts(of_class, self._jumps())
+        found = []
+        for part in np.unique(parts[parts > 0]):
+            mask = parts == part
+            if mask.sum() >= _LEAST_PX:
+                self._number += 1
+                found.append(Thing(self._see(name, mask), mask))
+        return found
+
+    def _jumps(self) -> npt.NDArray[np.bool_]:
+        """Where depth differs from a neighbour's by more than one thing has; not where it was not measured."""
+        depth = self._depth
+        most = _JUMP_M + _JUMP_SHARE * np.nan_to_num(depth)
+        found = np.zeros(depth.shape, np.bool_)
+        with np.errstate(invalid="ignore"):
+            found[:, 1:] |= np.abs(np.diff(depth, axis=1)) > most[:, 1:]
+            found[1:] |= np.abs(np.diff(depth, axis=0)) > most[1:]
+        return found
+
+    def _see(self, name: str, mask: npt.NDArray[np.bool_]) -> Seen:
+        u = float(np.nonzero(mask)[1].mean()) * self._step + self._step // 2
+        depth = self._depth[mask]
+        known, place = depth[np.isfinite(depth)], None
+        if known.size:
+            ahead = float(np.median(known))
+            place = ((u - self._camera.cx) / self._camera.fx * ahead, ahead)
+        degrees = None
+        if self._warm is not None and np.isfinite(warm := self._warm[mask]).any():
+            low, high = np.nanpercentile(warm, (100 - _WARM_PERCENTILE, _WARM_PERCENTILE))
+            degrees = float(high if high >= -low else low)
+        pixels = int(mask.sum()) * self._step**2
+        return Seen(self._number, name, u, pixels, place, degrees, on=self._support(mask))
+
+    def _support(self, mask: npt.NDArray[np.bool_]) -> str | None:
+        """The class that most pixels right under a thing have."""
+        below = np.zeros(mask.shape, np.bool_)
+        for rows in range(1, _BELOW + 1):
+            below[rows:] |= mask[:-rows]
+        # Only under its lowest pixel of each column, which is no other thing's face.
+        lowest = np.where(mask.any(0), mask.shape[0] - 1 - mask[::-1].argmax(0), -1)
+        below &= ~mask & (np.arange(mask.shape[0])[:, None] > lowest)
+        under = self._labels[below]
+        under = under[under < len(self._words.classes)]
+        return self._words.classes[int(np.bincount(under).argmax())] if under.size else None
+
+
+def _parts(of_class: npt.NDArray[np.bool_], jumps: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """int32 (h, w): connected parts from 1, 0 elsewhere; the pixels at a jump go to the nearest part."""
+    core = (of_class & ~jumps).astype(np.uint8)
+    if not core.any():
+        return of_class.astype(np.int32)
+    _, parts = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
+    _, cells = cv2.distanceTransformWithLabels(1 - core, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    owner = np.zeros(int(cells.max()) + 1, np.int32)
+    owner[cells[core > 0]] = parts[core > 0]
+    return np.where(of_class, owner[cells], 0)
