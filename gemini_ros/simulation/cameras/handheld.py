@@ -21,7 +21,7 @@ from gemini_ros.simulation.cameras.rgb_sensor import RgbSensor
 from gemini_ros.simulation.cameras.scene_camera import SceneCamera, SimulatedFrame, pixel_rays
 from gemini_ros.simulation.cameras.viewpoint import Base, draw_stands
 from gemini_ros.simulation.scenes.places import generate_place
-from gemini_ros.simulation.scenes.scene import Scene
+from gemini_ros.simulation.scenes.scene import STUFF, Scene
 
 LIGHT_SHARES = (0.78, 0.15, 0.05, 0.02)
 HEIGHTS_M = (0.25, 2.0)
@@ -30,6 +30,7 @@ ROLL_DEG = 8.0
 FIELDS_DEG = (50.0, 90.0)  # horizontal
 CLEARANCE_M = 0.12
 RARE = ("person", "vehicle", "drop")
+NEAR_M = (0.15, 0.9)  # from the edge of the thing that fills a view from close by
 _SENSOR_STREAM, _VIEW_STREAM = 6, 7
 
 
@@ -87,14 +88,14 @@ def render_place(
 ) -> Iterator[SimulatedFrame]:
     """Independent views of scene number ``scene`` of a ``seed`` (``places.generate_place``), labelled by group.
 
-    Each has its own camera (``SimulatedFrame.frame.intrinsics``); ``light`` None draws one level for all. The same
-    arguments give the same frames. Raises ``ValueError`` for an unknown place or light.
+    Each has its own camera (``SimulatedFrame.frame.intrinsics``); ``light`` None draws one level for all. In views of
+    the place ``near`` a bed, a table or a counter fills the picture: depth alone hardly tells its top from a floor. The
+    same arguments give the same frames. Raises ``ValueError`` for an unknown place or light.
     """
     rng = np.random.default_rng([seed, scene, _VIEW_STREAM])
     name = draw_light_level(rng, LIGHT_SHARES) if light is None else light
-    yield from capture_views(
-        lambda: HandheldCamera(generate_place(place, seed, scene), size), _draw_view, frames, name, rng
-    )
+    draw = _draw_near_view if place == "near" else _draw_view
+    yield from capture_views(lambda: HandheldCamera(generate_place(place, seed, scene), size), draw, frames, name, rng)
 
 
 def draw_view(scene: Scene, rng: np.random.Generator) -> View:
@@ -123,6 +124,27 @@ def draw_view(scene: Scene, rng: np.random.Generator) -> View:
     return View(Base(x, y, yaw), height, *angles, field)
 
 
+def draw_near_view(scene: Scene, rng: np.random.Generator) -> View:
+    """A camera in a hand, close to a thing and turned to its middle. Raises ``ValueError`` without room."""
+    things = [f for f in scene.footprints if min(f.half_x, f.half_y) > 0.2] or list(scene.footprints)
+    areas = np.array([f.half_x * f.half_y for f in things])
+    height = min(float(rng.uniform(0.9, 1.7)), scene.height - 0.2)
+    for _ in range(300):
+        thing = things[int(rng.choice(len(things), p=areas / areas.sum()))]
+        reach = math.hypot(thing.half_x, thing.half_y) + NEAR_M[1]
+        x, y = (float(v) for v in rng.uniform(-reach, reach, 2) + (thing.x, thing.y))
+        if NEAR_M[0] <= thing.distance(x, y) <= NEAR_M[1] and _free(scene, x, y, height):
+            break
+    else:
+        raise ValueError(f"scene {scene.seed}: no place for a camera close to a thing in 300 draws")
+    down = height - float(rng.uniform(0.3, 0.9)), max(math.hypot(thing.x - x, thing.y - y), 0.3)
+    pitch = math.degrees(math.atan2(*down)) + float(rng.normal(0, 8))
+    yaw = math.atan2(thing.y - y, thing.x - x) + float(rng.normal(0, 0.25))
+    roll = float(np.clip(rng.normal(0, 3), -ROLL_DEG, ROLL_DEG))
+    angles = math.radians(float(np.clip(pitch, *PITCH_DEG))), math.radians(roll)
+    return View(Base(x, y, yaw), height, *angles, float(rng.uniform(*FIELDS_DEG)))
+
+
 def _free(scene: Scene, x: float, y: float, height: float) -> bool:
     """Whether a camera fits there: beside everything, or over what is lower."""
     if min(x, scene.length - x, scene.width / 2 - abs(y)) < 0.1:
@@ -146,6 +168,17 @@ def _draw_view(camera: HandheldCamera, rng: np.random.Generator) -> None:
         if max(shares[names.index(name)] for name in RARE) > 0.005 or rng.random() < 0.6:
             return
     raise ValueError(f"scene {camera.scene.seed}: no view worth keeping in 80 draws")
+
+
+def _draw_near_view(camera: HandheldCamera, rng: np.random.Generator) -> None:
+    """Draw views until a thing fills at least a fifth of one, and is not so near that it shows nothing but itself."""
+    for _ in range(80):
+        camera.aim(draw_near_view(camera.scene, rng), rng)
+        _, instances, depth = camera.truth()
+        largest = np.bincount(instances.ravel(), minlength=STUFF + 2)[STUFF + 1 :].max() / instances.size
+        if 0.2 <= largest <= 0.95 and float(np.quantile(depth, 0.02)) >= 0.25:
+            return
+    raise ValueError(f"scene {camera.scene.seed}: no view from close by worth keeping in 80 draws")
 
 
 def _draw_rgb_sensor(rng: np.random.Generator) -> RgbSensor:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gemini_ros.simulation.cameras.handheld import FIELDS_DEG, HEIGHTS_M, PITCH_DEG, ROLL_DEG, draw_view, render_place
+from gemini_ros.simulation.cameras.handheld import (
+    FIELDS_DEG,
+    HEIGHTS_M,
+    NEAR_M,
+    PITCH_DEG,
+    ROLL_DEG,
+    draw_near_view,
+    draw_view,
+    render_place,
+)
 from gemini_ros.simulation.scenes.places import generate_place
 
 SIZE = (80, 60)
@@ -33,6 +42,17 @@ def test_the_camera_is_in_the_room_and_in_nothing(scenes):
         assert PITCH_DEG[0] <= np.degrees(view.pitch) <= PITCH_DEG[1]
         assert abs(np.degrees(view.roll)) <= ROLL_DEG
         assert FIELDS_DEG[0] <= view.field_deg <= FIELDS_DEG[1]
+
+
+def test_a_view_from_close_by_is_beside_a_thing_and_turned_to_it(scenes):
+    rng = np.random.default_rng(0)
+    for scene in scenes:
+        view = draw_near_view(scene, rng)
+        x, y, yaw = view.base.x, view.base.y, view.base.yaw
+        near = [f for f in scene.footprints if NEAR_M[0] <= f.distance(x, y) <= NEAR_M[1]]
+        turns = [np.arctan2(f.y - y, f.x - x) - yaw for f in near]
+        assert min(abs(np.arctan2(np.sin(turn), np.cos(turn))) for turn in turns) < 1.0
+        assert all(f.height < view.height or f.distance(x, y) > 0.1 for f in scene.footprints)
 
 
 def test_same_numbers_same_views(frames):
