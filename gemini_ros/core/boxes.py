@@ -25,7 +25,7 @@ _GAP_M, _GAP_SHARE = 0.25, 0.06  # depth jumps by more between two things: metre
 _FRAGMENT_M, _FRAGMENT_SHARE = 0.3, 0.5  # what is nearer to a larger part, and smaller than a share of it, is of it
 _LEAST_THING_M = 0.2  # what is smaller in every axis is a splinter of a label
 _STANDS_M = 0.3  # what begins lower stands on the ground
-_HIDDEN_SHARE, _HIDDEN_M = 0.6, 0.5  # a thing is as deep as this share of its width, of which as much may be hidden
+_DEEP_BY_WIDTH, _DEEP_BY_HEIGHT, _DEEP_M = 0.6, 0.25, 0.5  # a thing is at least as deep as these shares, up to this
 _OCCLUDED_SHARE = 0.1
 _NOT_STANDING = np.array([GROUND, DROP], np.uint8)
 
@@ -69,7 +69,7 @@ class Thing:
         """The box along ``yaw``; without one, along that of the smallest rectangle around what is seen.
 
         The far side of a thing is hidden: the box reaches away from the camera until it is 0.6 times as deep as what
-        is seen of it is wide. A thing that begins near the ground, or whose lower end is cut off, stands on the ground.
+        is seen of it is wide, and a quarter as deep as it is high, up to half a metre. A thing that begins near the ground, or whose lower end is cut off, stands on the ground.
         """
         plan = self.points[:, :2]
         if yaw is None:
@@ -79,13 +79,14 @@ class Thing:
         sight = plan.mean(0) - self.seen_from
         sight /= max(float(np.hypot(*sight)), 1e-6)
         across = plan @ (-sight[1], sight[0])
-        deep = min(_HIDDEN_SHARE * float(np.ptp(np.percentile(across, (1, 99)))), _HIDDEN_M)
-        ahead = axes @ sight
-        missing = np.maximum(deep - (high - low), 0) * np.abs(ahead)
-        low, high = np.where(ahead < 0, low - missing, low), np.where(ahead < 0, high, high + missing)
+        wide = float(np.ptp(np.percentile(across, (1, 99))))
         bottom, top = np.percentile(self.points[:, 2], (0.5, 99.5))
         if bottom < _STANDS_M or self.truncated or self.occluded:
             bottom = min(bottom, 0.0)
+        deep = min(max(_DEEP_BY_WIDTH * wide, _DEEP_BY_HEIGHT * (top - bottom)), _DEEP_M)
+        ahead = axes @ sight
+        missing = np.maximum(deep - (high - low), 0) * np.abs(ahead)
+        low, high = np.where(ahead < 0, low - missing, low), np.where(ahead < 0, high, high + missing)
         x, y = (low + high) / 2 @ axes
         size = np.maximum([*(high - low), top - bottom], LEAST_SIZE_M)
         center = float(x), float(y), float(bottom + top) / 2

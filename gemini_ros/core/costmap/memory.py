@@ -178,7 +178,8 @@ class Memory:
         self._assumed_in[said] = self._frame
 
     def drawn(self, now: Ages, margin_m: float, faster: Sequence[Faster] = ()) -> npt.NDArray[np.int8]:
-        """The window as a map, int8 (cells, cells), with ``margin_m`` around what moves and more around what is ``faster``.
+        """The window as a map, int8 (cells, cells), with ``margin_m`` around what moves, and more
+        around what is ``faster``.
         """
         config = self._config
         seen = self._times.fresh(self._seen, now, config.decay_s)
