@@ -69,7 +69,8 @@ class Thing:
         """The box along ``yaw``; without one, along that of the smallest rectangle around what is seen.
 
         The far side of a thing is hidden: the box reaches away from the camera until it is 0.6 times as deep as what
-        is seen of it is wide, and a quarter as deep as it is high, up to half a metre. A thing that begins near the ground, or whose lower end is cut off, stands on the ground.
+        is seen of it is wide, and a quarter as deep as it is high, up to half a metre. A thing that begins near the
+        ground, or whose lower end is cut off, stands on the ground.
         """
         plan = self.points[:, :2]
         if yaw is None:
