@@ -179,7 +179,6 @@ class BoxJudge:
             if box.label == true.label and math.dist(box.center, true.center) < sum(box.size) + sum(true.size)
         }
         right: list[set[int]] = []
-        unasked: set[int] = set()
         for least in IOUS:
             order = [(-found[i].score, -share, i, j) for (i, j), share in common.items() if share >= least]
             taken: dict[int, int] = {}

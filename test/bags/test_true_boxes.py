@@ -31,7 +31,7 @@ def at(stamp: int, *boxes: Any, frame: str = "odom") -> dict[str, Any]:
 def test_boxes_are_read_by_stamp(tmp_path):
     truth = read(tmp_path, at(5, BOX), at(6))
     assert (truth.frame, len(truth), truth.damaged) == ("odom", 2, [])
-    (box,) = truth.at(5) or ()
+    (box,) = list(truth.at(5) or ())
     assert (box.id, box.label, box.center, box.size, box.pixels) == (3, 1, (1, 2.0, 0.9), (0.5, 0.4, 1.8), 99)
     assert (truth.at(6), truth.at(7)) == ((), None)
 

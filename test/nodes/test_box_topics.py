@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rosbags.typesys import Stores, get_typestore
 
 pytest.importorskip("rclpy")
 
@@ -20,7 +21,7 @@ PERSON = LABELS.names.index("person")
 BOX = Box(PERSON, 0.75, (3.0, 1.0, 0.9), (0.6, 0.4, 1.8), np.pi / 2, (10, 20, 30, 60), True, False, (0.0, 1.2), 7)
 FRAME = Frame(5_000_000_000, "camera", depth=np.ones((4, 4), np.float32))
 
-# The fields of visualization_msgs 5 and vision_msgs 4.1 that are written.
+# The fields that are written, of visualization_msgs 5 and vision_msgs 4.1.
 FIELDS = {
     "Marker": "header ns id type action pose scale color lifetime points text",
     "MarkerArray": "markers",
@@ -83,13 +84,23 @@ def test_nothing_is_made_for_nobody_nor_without_the_packages(monkeypatch):
     assert published(monkeypatch, 1, ()) == {}
 
 
-def test_messages_have_the_fields_where_they_are_installed():
-    found = False
-    for package in ("visualization_msgs", "vision_msgs"):
-        module = box_topics.installed(package)
-        for name, fields in FIELDS.items():
-            if module is not None and hasattr(module, name):
-                found = True
-                assert set(fields.split()) <= set(getattr(module, name).get_fields_and_field_types())
-    if not found:
-        pytest.skip("neither visualization_msgs nor vision_msgs is installed")
+@pytest.mark.parametrize("store", [Stores.ROS2_HUMBLE, Stores.ROS2_JAZZY, Stores.ROS2_KILTED])
+def test_markers_have_the_fields_and_constants_of_each_distribution(store: Stores):
+    definitions = get_typestore(store).fielddefs
+    for name in ("Marker", "MarkerArray"):
+        fields = {field for field, _ in definitions[f"visualization_msgs/msg/{name}"][1]}
+        assert set(FIELDS[name].split()) <= fields
+    constants = {name: value for name, _, value in definitions["visualization_msgs/msg/Marker"][0]}
+    used = {"ARROW": box_topics.ARROW, "CUBE": box_topics.CUBE, "TEXT_VIEW_FACING": box_topics.TEXT}
+    used |= {"ADD": box_topics.ADD, "DELETEALL": box_topics.DELETE_ALL}
+    assert {name: constants[name] for name in used} == used
+
+
+@pytest.mark.parametrize("package", ["visualization_msgs", "vision_msgs"])
+def test_installed_messages_have_the_fields(package: str):
+    if (module := box_topics.installed(package)) is None:
+        pytest.skip(f"{package} is not installed")
+    found = {name: fields for name, fields in FIELDS.items() if hasattr(module, name)}
+    assert found
+    for name, fields in found.items():
+        assert set(fields.split()) <= set(getattr(module, name).get_fields_and_field_types())
