@@ -27,7 +27,7 @@ _LEAST_THING_M = 0.2  # what is smaller in every axis is a splinter of a label
 _STANDS_M = 0.3  # what begins lower stands on the ground
 _DEEP_BY_WIDTH, _DEEP_BY_HEIGHT, _DEEP_M = 0.6, 0.25, 0.5  # a thing is at least as deep as these shares, up to this
 _OCCLUDED_SHARE = 0.1
-_NOT_STANDING = np.array([GROUND, DROP], np.uint8)
+_NOT_STANDING = np.isin(np.arange(256), (GROUND, DROP))  # by level
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class BoxFinder:
             step,
             depth.shape,
         )
-        low = np.isin(levels[::step, ::step][around], _NOT_STANDING)
+        low = _NOT_STANDING[levels[::step, ::step][around]]
         things = list(self._things(sampled, mask[around] & ~low, intrinsics, grid_from_camera))
         if len(things) > MOST_BOXES:
             self.note = f"{len(things)} things in one frame, expected at most {MOST_BOXES}: the largest are kept"
@@ -257,7 +257,7 @@ def _is_occluded(
     """Whether what lies beside the thing in the image is nearer by a gap, along a tenth of its outline."""
     rows, columns = np.divmod(pixels, of_pixel.shape[1])
     area = slice(max(rows.min() - 2, 0), rows.max() + 3), slice(max(columns.min() - 2, 0), columns.max() + 3)
-    thing = np.isin(of_pixel[area], numbers)
+    thing = of_pixel[area] == numbers[0] if len(numbers) == 1 else np.isin(of_pixel[area], numbers)
     depth = sampled.depth[area]
     kernel = np.ones((5, 5), np.uint8)
     ring = (cv2.dilate(thing.view(np.uint8), kernel) != 0) & ~thing
