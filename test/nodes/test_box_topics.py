@@ -1,5 +1,6 @@
 """Boxes as messages: the fields of the definitions, and nothing made for nobody."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ pytest.importorskip("rclpy")
 from gemini_ros.core.boxes import Box
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.nodes.segmenter import box_topics
+from gemini_ros.nodes.segmenter import box_topics, label_info
 from gemini_ros.nodes.segmenter.box_topics import BoxTopics
 from gemini_ros.pipeline.detections import Detections
 
@@ -50,7 +51,9 @@ def published(monkeypatch, subscribers: int, packages: tuple[str, ...]) -> dict[
     """What is sent of a box on each topic."""
     kept: dict[str, list[Any]] = {}
     module = SimpleNamespace(**{name: message(name) for name in FIELDS})
-    monkeypatch.setattr(box_topics, "installed", lambda package: module if package in packages else None)
+    for place, package in ((box_topics, "visualization_msgs"), (label_info, "vision_msgs")):
+        there = module if package in packages else None
+        monkeypatch.setattr(place, "installed", lambda there=there: there)
 
     def create_publisher(_kind: Any, topic: str, _qos: Any) -> Any:
         kept[topic] = []
@@ -96,10 +99,10 @@ def test_markers_have_the_fields_and_constants_of_each_distribution(store: Store
     assert {name: constants[name] for name in used} == used
 
 
-@pytest.mark.parametrize("package", ["visualization_msgs", "vision_msgs"])
-def test_installed_messages_have_the_fields(package: str):
-    if (module := box_topics.installed(package)) is None:
-        pytest.skip(f"{package} is not installed")
+@pytest.mark.parametrize("installed", [box_topics.installed, label_info.installed], ids=["markers", "detections"])
+def test_installed_messages_have_the_fields(installed: Callable[[], Any]):
+    if (module := installed()) is None:
+        pytest.skip("the messages are not installed")
     found = {name: fields for name, fields in FIELDS.items() if hasattr(module, name)}
     assert found
     for name, fields in found.items():

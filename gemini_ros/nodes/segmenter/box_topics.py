@@ -20,6 +20,7 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.tracks import error_m
 from gemini_ros.nodes.messages import header
+from gemini_ros.nodes.segmenter import label_info
 from gemini_ros.pipeline.detections import Detections
 
 QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -31,10 +32,10 @@ _ARROW_M, _TEXT_M, _ALPHA, _FAINT = 0.05, 0.2, 0.6, 0.3
 _LEAST_SPEED_MPS = 0.1
 
 
-def installed(package: str) -> Any:
-    """The module ``PACKAGE.msg``; ``None`` where the package is not installed."""
+def installed() -> Any:
+    """The module ``visualization_msgs.msg``; ``None`` where the package is not installed."""
     try:
-        return importlib.import_module(f"{package}.msg")
+        return importlib.import_module("visualization_msgs.msg")
     except ImportError:
         return None
 
@@ -45,7 +46,7 @@ class BoxTopics:
     def __init__(self, node: Node, label_set: LabelSet) -> None:
         self._node, self._label_set = node, label_set
         self._markers = self._solid = self._flat = None
-        self._drawn, self._seen = installed("visualization_msgs"), installed("vision_msgs")
+        self._drawn, self._seen = installed(), label_info.installed()
         if self._drawn is not None:
             self._markers = node.create_publisher(self._drawn.MarkerArray, "~/markers", QOS)
         if self._seen is not None:
