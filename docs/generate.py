@@ -69,7 +69,7 @@ OUTPUTS = {
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
-WHERE_INSTALLED = ("bond", "~/label_info", "~/speed_mask_info")
+WHERE_INSTALLED = ("bond", "~/label_info", "~/speed_mask_info", "~/markers", "~/detections", "~/detections_2d")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def page() -> str:
         "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
         "bond/msg/Status on `bond`, see [costmap](costmap.md). Where `vision_msgs` is installed, "
         "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local), and where `nav2_msgs` is, "
-        "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info`.",
+        "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info`. Boxes of single things are on `~/markers` "
+        "(visualization_msgs/MarkerArray), `~/detections` (vision_msgs/Detection3DArray) and `~/detections_2d` "
+        "(Detection2DArray) where these packages are installed, while subscribed; see [boxes](boxes.md).",
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",

@@ -15,6 +15,7 @@ from gemini_ros.bags.true_maps import TrueMaps
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
+from gemini_ros.evaluation.boxes import BoxRecorder
 from gemini_ros.evaluation.common_classes import CommonClasses
 from gemini_ros.evaluation.conditions import Conditions
 from gemini_ros.evaluation.job import Job
@@ -57,6 +58,7 @@ class Listeners:
         self._recorder = FrameRecorder(
             name, run, reader.start_ns, self._classes, segmenter.info.ranges, self._conditions, self._true_maps
         )
+        self._boxes = BoxRecorder(reader, label_set)
         self._spoilt = (
             RobustnessRecorder(self._recorder.record, segmenter, self._classes, sha256, job.robustness)
             if job.robustness
@@ -72,6 +74,7 @@ class Listeners:
         number, self._frames = self._frames, self._frames + 1
         truth, scores = self._scorer.add(result)
         light = self._recorder.add(result, truth, scores)
+        self._boxes.add(result, light)
         if self._spoilt is not None and truth is not None:
             self._spoilt.add(result.frame, truth, light)
         moment = _moment(result, self._reader.start_ns, self._classes, truth, self._run.walk.poses)
@@ -80,7 +83,8 @@ class Listeners:
             self._moments.append(moment)
 
     def finish(self, sheet: Path, title: str) -> tuple[Summary, BagRecord]:
-        """The summary and the rows of the bag, when all frames have been taken; writes the contact sheet ``sheet``."""
+        """The summary and the rows of the bag, when all frames have been taken; writes the contact sheet ``sheet`` and
+        ``boxes.json`` beside it."""
         summary = self._summary()
         sheet.unlink(missing_ok=True)  # one of an earlier run must not pass for this one's
         if self._moments:
@@ -88,6 +92,7 @@ class Listeners:
             write_contact_sheet(sheet, self._moments, self._label_set, title=title, subtitle=subtitle)
         if self._spoilt is not None:
             self._spoilt.finish()
+        self._boxes.write(sheet.parent)
         topics = dataclasses.asdict(self._run.walk.topics)
         record = self._recorder.finish(summary, self._sha256, self._reader.duration_ns, topics)
         for row in self._gallery.rows():
@@ -97,7 +102,7 @@ class Listeners:
     def _summary(self) -> Summary:
         matcher, pipeline, scorer = self._run.walk.intake.matcher, self._run.pipeline, self._scorer
         start_ns = self._reader.start_ns
-        notes = [*pipeline.notes(), *scorer.notes(), *self._conditions.notes]
+        notes = [*pipeline.notes(), *scorer.notes(), *self._conditions.notes, *self._boxes.notes()]
         return summarise(
             streams=matcher.counts,
             counters=pipeline.counters,

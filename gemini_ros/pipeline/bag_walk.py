@@ -23,6 +23,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.clock import Instant
+from gemini_ros.pipeline.detections import Detections
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
 from gemini_ros.pipeline.image_topics import frame_of
 from gemini_ros.pipeline.intake import Intake
@@ -67,7 +68,8 @@ class Result(Step):
     """What the pipeline said of a frame: labels, the map at the frame's stamp in ``map_frame``, and the robot in it.
 
     ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage. ``clouds``
-    (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way.
+    (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way, ``boxes``
+    where it is no evidence, there is no odometry, or no class is marked.
     """
 
     segmentation: Segmentation
@@ -79,6 +81,7 @@ class Result(Step):
     timings_ns: Mapping[str, int]
     clouds: Clouds | None = None
     scan: Scan | None = None
+    boxes: Detections | None = None
 
 
 class BagWalk:
@@ -254,7 +257,7 @@ class BagRun:
             if self.nav is not None and self.nav.tells(segmented.seen, now):
                 clouds, scan = self.nav.clouds(), self.nav.scan(segmented.seen, now)
             made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
-            told = match, fault, segmented.timer.timings_ns, clouds, scan
+            told = match, fault, segmented.timer.timings_ns, clouds, scan, self.costmap.detector.found
             yield Result(frame, moment.mode, moment.now_ns, *made, *told)
 
 

@@ -129,6 +129,7 @@ class FramePipeline:
         notes += [f"costmap: nothing from {n} frames: {fault}" for fault, n in costmap.faults.most_common()]
         notes += [f"costmap: cleared {n} x: {why}" for why, n in costmap.clearings.most_common()]
         notes += [f"costmap: in {n} frames {warning}" for warning, n in costmap.warnings.most_common()]
+        notes += [f"in {n} frames {fault}" for fault, n in costmap.detector.faults.most_common()]
         notes += [str(unpaired) for unpaired in self._intake.matcher.unpaired_ever.values()]
         faults = self._intake.faults + self.faults
         return notes + [f"{n} x {fault}" for fault, n in faults.most_common(_NOTES_KEPT)]

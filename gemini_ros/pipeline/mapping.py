@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.costmap.grid import PROJECT
-from gemini_ros.core.costmap.margins import LEAST_MARGIN_M, margin_m
+from gemini_ros.core.costmap.margins import margin_m
 from gemini_ros.core.costmap.points import PixelReader
 from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
@@ -20,6 +20,7 @@ from gemini_ros.core.measured import blind_ahead, no_evidence, too_little_for_ma
 from gemini_ros.core.rays import within_lens
 from gemini_ros.core.transforms import Matrix
 from gemini_ros.pipeline.clock import Instant, Seen
+from gemini_ros.pipeline.detections import Detector
 from gemini_ros.pipeline.intake import NO_CAMERA_INFO
 from gemini_ros.pipeline.pose import CameraPose, PoseSource, PoseUnknown, base_from_camera
 from gemini_ros.pipeline.statistics import FaultCounts
@@ -62,7 +63,7 @@ class Mapper:
     ``look`` is what the last frame showed; ``None`` where it does not tell whether the way ahead is clear, for the
     reason ``silence``.
     The map is cleared where the clock jumps back and where the pose jumps: ``clearings`` counts why, and ``news`` holds
-    what nobody has been told yet. Safe to use from several threads.
+    what nobody has been told yet. ``detector`` has the boxes of the last frame. Safe to use from several threads.
     """
 
     def __init__(self, config: CostmapConfig, label_set: LabelSet, poses: PoseSource) -> None:
@@ -75,6 +76,7 @@ class Mapper:
         self.look: Look | None = None
         self.silence = self.fault
         self.base_frame = self.frame = poses.base_frame
+        self.detector = Detector(label_set, poses.base_frame)
         self.robot = (0.0, 0.0, 0.0)
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
@@ -107,6 +109,7 @@ class Mapper:
         kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault)
         if self.look is None:
             self.silence = self.fault or self.warning
+            self.detector.none(self.silence)
         if self.fault:
             self.faults.note(self.fault, kind)
         elif self.warning:
@@ -137,7 +140,7 @@ class Mapper:
         with self._lock:
             self._follow_jumps(now)
             age_s = float(np.percentile(self._ages_s, 99)) if self._ages_s else 0.0
-            return self._render(now, margin_m(age_s)), self.frame
+            return self._render(now, age_s), self.frame
 
     def render_frame(self, seen: Seen, now: Instant) -> tuple[Occupancy, str]:
         """The map of a frame, at its time and under its stamp; as of ``now`` where the frame is no evidence any more.
@@ -248,7 +251,7 @@ class Mapper:
         self._blind_frames += kind in _BLIND and bool(fault)
         self._frames_in_place += 1
         if not fault:
-            self._look(costmap, segmentation, within_lens(intrinsics, depth), intrinsics, pose)
+            self._look(costmap, segmentation, within_lens(intrinsics, depth), intrinsics, pose, seen.time_ns)
         return kind, fault
 
     def _look(
@@ -258,6 +261,7 @@ class Mapper:
         depth: npt.NDArray[np.float32],
         intrinsics: Intrinsics,
         pose: CameraPose,
+        stamp_ns: int,
     ) -> None:
         if blind := blind_ahead(depth, intrinsics, base_from_camera(pose), costmap.config):
             self.warning = "; ".join(text for text in (self.warning, f"no clouds and no scan: {blind}") if text)
@@ -265,14 +269,17 @@ class Mapper:
         corrected = dataclasses.replace(pose, grid_from_camera=costmap.floor.correct(pose.grid_from_camera))
         seen = depth, costmap.levels, intrinsics, costmap.reader, costmap.config
         self.look = Look(segmentation, *seen, corrected)
+        images = segmentation, depth, costmap.levels
+        self.detector.take(stamp_ns, images, intrinsics, corrected.grid_from_camera, pose.frame)
 
     @property
     def always_blind(self) -> bool:
         """Whether no frame of known pose had depth in range and at heights of the map: another unit, or mounting."""
         return 0 < self._frames_in_place == self._blind_frames
 
-    def _render(self, at: Instant, margin: float = LEAST_MARGIN_M) -> Occupancy:
-        occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns, margin)
+    def _render(self, at: Instant, age_s: float = 0.0) -> Occupancy:
+        margins = margin_m(age_s), self.detector.faster(age_s)
+        occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns, *margins)
         self._origin_xy = occupancy.origin_xy
         return occupancy
 
@@ -287,6 +294,7 @@ class Mapper:
 
     def _clear(self, why: str) -> None:
         self._costmap.clear()
+        self.detector.clear()
         self.clearings.note(why)
         self.news.append(f"the map was cleared: {why}")
 

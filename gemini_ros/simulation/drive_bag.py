@@ -11,6 +11,7 @@ import numpy as np
 from gemini_ros.bags import messages
 from gemini_ros.bags.topics import (
     BASE_FRAME,
+    BOXES_TOPIC,
     COLOR_FRAME,
     DEFAULT_TOPICS,
     HAZARDS_TOPIC,
@@ -27,6 +28,7 @@ from gemini_ros.simulation.drive import Drive, DriveCamera, MountingError, plan_
 from gemini_ros.simulation.ground_truth import GroundTruth
 from gemini_ros.simulation.scenes.courses import CourseOptions
 from gemini_ros.simulation.scenes.people import Stand
+from gemini_ros.simulation.true_boxes import TrueBoxMaker
 
 CAMERA_HZ, THERMAL_HZ, ODOM_HZ = 10, 9, 50
 START_NS = 1_700_000_000_000_000_000
@@ -54,7 +56,8 @@ def write_drive_bag(
     RGB (JPEG), depth (16UC1 PNG, millimetres) and true labels (PNG) at 10 Hz under equal stamps, thermal (mono16 PNG,
     centi-Kelvin) at 9 Hz, each image with its camera_info, odometry at 50 Hz, the camera's mounting in ``/tf_static``.
     All images are on one pixel grid of ``size``; colour is rendered at twice that. ``/ground_truth/occupancy``
-    (``simulation.ground_truth``) holds for the images of its stamp and until the next; a course also has its hazards
+    (``simulation.ground_truth``) holds for the images of its stamp and until the next, ``/ground_truth/boxes``
+    (``simulation.true_boxes``) for those of its stamp; a course also has its hazards
     (``course.describe_hazards``) and the true pose at 50 Hz. Odometry is that of wheels: x, y, yaw, and a z that drifts
     by ``z_drift`` metres a metre. The mounting is written without the ``mounting_error``. Raises ``ValueError`` as
     ``plan_drive`` and ``plan_course`` do.
@@ -82,6 +85,7 @@ class _Recorder:
     def __init__(self, bag: BagWriter, drive: Drive, camera: DriveCamera, z_drift: float) -> None:
         self._bag, self._drive, self._camera, self._z_drift = bag, drive, camera, z_drift
         self._truth = GroundTruth(camera.scene_model)
+        self._boxes = TrueBoxMaker(camera.scene_model, camera.label_set)
         self._last_stands: list[Stand | None] | None = None
 
     def record(self) -> None:
@@ -138,6 +142,9 @@ class _Recorder:
         bag.write(_topic("depth"), messages.compressed_depth(depth, stamp, COLOR_FRAME), stamp + LATENCY_NS["depth"])
         labels = messages.compressed_labels(simulated.labels, stamp, COLOR_FRAME)
         bag.write(_topic("labels"), labels, stamp + LATENCY_NS["labels"])
+        boxes = self._boxes.at(self._drive.stands(time_s), simulated.instances)
+        text = json.dumps({"stamp_ns": stamp, "frame_id": ODOM_FRAME, "boxes": boxes})
+        bag.write(BOXES_TOPIC, messages.string(text), stamp + LATENCY_NS["labels"])
 
     def _write_thermal(self, time_s: float, stamp: int) -> None:
         receipt, info = stamp + LATENCY_NS["thermal"], messages.camera_info(self._camera.intrinsics, stamp, COLOR_FRAME)

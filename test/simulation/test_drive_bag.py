@@ -10,6 +10,7 @@ import pytest
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import (
     BASE_FRAME,
+    BOXES_TOPIC,
     COLOR_FRAME,
     DEFAULT_TOPICS,
     HAZARDS_TOPIC,
@@ -55,8 +56,9 @@ def test_rates_and_stamps(bag):
         assert len(found) == rate
         np.testing.assert_allclose(np.diff(found), 1e9 / rate, atol=2)
     assert stamps(messages, "rgb") == stamps(messages, "depth") == stamps(messages, "labels")
-    latched = ("/tf_static", OCCUPANCY_TOPIC, LABEL_SET_TOPIC)
-    for receipt, message in (entry for topic in messages if topic not in latched for entry in messages[topic]):
+    assert stamps(messages, "rgb") == [json.loads(message.data)["stamp_ns"] for _, message in messages[BOXES_TOPIC]]
+    without_header = ("/tf_static", OCCUPANCY_TOPIC, LABEL_SET_TOPIC, BOXES_TOPIC)
+    for receipt, message in (entry for topic in messages if topic not in without_header for entry in messages[topic]):
         latency = receipt - (message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
         assert 0 < latency < 30_000_000
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,7 @@ from gemini_ros.core.costmap.drops import LEAST_FRAMES, LEAST_MOTION_M
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
 from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, grown, overlap
 from gemini_ros.core.costmap.log_odds import Odds
-from gemini_ros.core.costmap.margins import widen
+from gemini_ros.core.costmap.margins import Faster, widen
 from gemini_ros.core.costmap.meaning import (
     DROP_BIN,
     HIT_BITS,
@@ -175,8 +177,10 @@ class Memory:
         np.copyto(self._assumed, cells, where=said)
         self._assumed_in[said] = self._frame
 
-    def drawn(self, now: Ages, margin_m: float) -> npt.NDArray[np.int8]:
-        """The window as a map, int8 (cells, cells)."""
+    def drawn(self, now: Ages, margin_m: float, faster: Sequence[Faster] = ()) -> npt.NDArray[np.int8]:
+        """The window as a map, int8 (cells, cells), with ``margin_m`` around what moves, and more
+        around what is ``faster``.
+        """
         config = self._config
         seen = self._times.fresh(self._seen, now, config.decay_s)
         data = np.where(seen, self._said, np.int8(-1))
@@ -192,6 +196,9 @@ class Memory:
             data[lethal & (self._yields >= _YIELDS_AFTER)] = self._table.standing_cost
         if margin_m and (moving := lethal & self._dynamic).any():
             data[widen(moving, margin_m, config.resolution_m)] = _LETHAL
+            for thing in faster:
+                cells = moving & thing.covers(self.corner, moving.shape, config.resolution_m)
+                data[widen(cells, thing.margin_m, config.resolution_m)] = _LETHAL
         return data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from gemini_ros.core.costmap.forgetting import Ages, is_fresh
 from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, Occupancy, corner_around, overlap
 from gemini_ros.core.costmap.ground import GroundFiller
 from gemini_ros.core.costmap.heights import seen_ranges_m, view_begins_m
+from gemini_ros.core.costmap.margins import Faster
 from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
 from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, require_rays
@@ -148,11 +150,17 @@ class SemanticCostmap:
             return "; ".join(said)
 
     def render(
-        self, now_ns: int, center_xy: tuple[float, float], steady_ns: int | None = None, margin_m: float = 0.0
+        self,
+        now_ns: int,
+        center_xy: tuple[float, float],
+        steady_ns: int | None = None,
+        margin_m: float = 0.0,
+        faster: Sequence[Faster] = (),
     ) -> Occupancy:
         """The map at ``now_ns`` in the window around ``center_xy``, metres in the grid frame.
 
-        ``steady_ns`` is the same instant on the steady clock; ``margin_m`` is put around what moves. All unknown where
+        ``steady_ns`` is the same instant on the steady clock; ``margin_m`` is put around what moves, and more around
+        what is ``faster``. All unknown where
         the last evidence is older than ``timeout_s``, or ahead by more than ``AHEAD_NS``.
         """
         if not np.isfinite(center_xy).all():
@@ -164,7 +172,7 @@ class SemanticCostmap:
         with self._lock:
             if self._evidence is not None and is_fresh(self._evidence, now, self.config.timeout_s):
                 target, source = overlap(corner, self._memory.corner, n)
-                data[target] = self._memory.drawn(now, margin_m)[source]
+                data[target] = self._memory.drawn(now, margin_m, faster)[source]
         return Occupancy(data, resolution, (corner[0] * resolution, corner[1] * resolution), now_ns)
 
     def _view(

@@ -234,6 +234,7 @@ class LivePipeline:
         self.frames.map(segmented, self.now())
         with timer.stage("publish"):
             self._publish_for_nav(frame, segmented.seen)
+            self._publish_boxes(frame)
             self.costmap_topic.publish(segmented.seen)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
         last = _last(done.match)
@@ -255,6 +256,16 @@ class LivePipeline:
                 outputs.speed.publish(mask, self._costmap.frame)
         if outputs.scan_wanted and (scan := nav.scan(seen, self.now())) is not None:
             outputs.publish_scan(scan, seen.stamp_ns, self._costmap.base_frame)
+
+    def _publish_boxes(self, frame: Frame) -> None:
+        """The boxes of the frame for whom they may concern, or why there are none."""
+        boxes, detector = self._outputs.boxes, self._costmap.detector
+        if not boxes.wanted:
+            return
+        if detector.found is not None:
+            boxes.publish(detector.found, frame)
+        if detector.silence:
+            self._throttled.warning("boxes", detector.silence)
 
 
 def _images(match: Match) -> list[Received]:

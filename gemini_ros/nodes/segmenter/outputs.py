@@ -21,6 +21,7 @@ from gemini_ros.nodes.messages import (
     occupancy_message,
     scan_message,
 )
+from gemini_ros.nodes.segmenter.box_topics import BoxTopics
 from gemini_ros.nodes.segmenter.label_info import LabelInfoTopic
 from gemini_ros.nodes.segmenter.speed_topic import SpeedTopic
 from gemini_ros.pipeline.nav_outputs import OutputSize
@@ -46,7 +47,7 @@ class Outputs:
             for name in ("obstacles", "ground", "points")
         }
         self._scan = node.create_publisher(LaserScan, "~/scan", _IMAGE_QOS)
-        self.speed = SpeedTopic(node)
+        self.speed, self.boxes = SpeedTopic(node), BoxTopics(node, label_set)
         self._label_info = LabelInfoTopic(node, label_set, settings.costmap.min_confidence)
 
     def publish_images(self, frame: Frame, segmentation: Segmentation, *, in_time: bool = True) -> None:
@@ -95,3 +96,4 @@ class Outputs:
             self._node.destroy_publisher(publisher)
         self._label_info.close()
         self.speed.close()
+        self.boxes.close()

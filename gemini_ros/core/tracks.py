@@ -1,0 +1,140 @@
+"""Which thing of a frame is which thing of the frames before: Kalman filters of constant velocity, with a gate.
+
+Libraries of trackers (norfair, motpy, filterpy, stonesoup) bring SciPy and Matplotlib onto the robot; what is needed of
+them is this file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.boxes import Box, Thing
+
+LOST_AFTER_NS = 2_000_000_000
+"""A thing that was not seen for longer comes back under another id."""
+_ACCELERATION_MPS2 = 2.0  # of a person, one standard deviation
+_FASTEST_MPS = 2.0  # of what was never seen before
+_MEASURED_M, _IN_PART_M = 0.08, 0.2  # how exact the centre of a thing is, and that of one seen in part
+_GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
+_FARTHEST_M = 1.2
+_SURE_AFTER = 4  # sightings
+_TURNS_FROM_MPS = 0.4  # a thing that moves faster looks where it goes
+_H = np.eye(2, 4)
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass
+class _Track:
+    """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance."""
+
+    id: int
+    label: int
+    state: Values
+    spread: Values
+    seen_ns: int
+    sightings: int = 1
+
+    @classmethod
+    def begun(cls, number: int, box: Box, stamp_ns: int) -> _Track:
+        spread = np.diag([error_m(box) ** 2] * 2 + [_FASTEST_MPS**2] * 2)
+        return cls(number, box.label, np.array([*box.center[:2], 0.0, 0.0]), spread, stamp_ns)
+
+    def predict(self, seconds: float) -> None:
+        moves = np.eye(4) + np.diag([seconds] * 2, 2)
+        pushed = np.vstack([np.eye(2) * seconds**2 / 2, np.eye(2) * seconds])
+        self.state = moves @ self.state
+        self.spread = moves @ self.spread @ moves.T + _ACCELERATION_MPS2**2 * pushed @ pushed.T
+
+    def distance(self, box: Box) -> float:
+        """The squared Mahalanobis distance of a box; infinite where it is another thing."""
+        off = np.array(box.center[:2]) - self.state[:2]
+        if box.label != self.label or math.hypot(*off) > _FARTHEST_M:
+            return math.inf
+        squared = float(off @ np.linalg.solve(self._expected(box), off))
+        return squared if squared <= _GATE else math.inf
+
+    def take(self, box: Box, stamp_ns: int) -> None:
+        gain = self.spread @ _H.T @ np.linalg.inv(self._expected(box))
+        self.state = self.state + gain @ (np.array(box.center[:2]) - self.state[:2])
+        self.spread = (np.eye(4) - gain @ _H) @ self.spread
+        self.seen_ns, self.sightings = stamp_ns, self.sightings + 1
+
+    @property
+    def velocity(self) -> tuple[float, float]:
+        """Zero until it is known."""
+        if self.sightings < _SURE_AFTER:
+            return 0.0, 0.0
+        return float(self.state[2]), float(self.state[3])
+
+    @property
+    def speed(self) -> float:
+        """What it moves at least, with 95 % confidence."""
+        sigma = math.sqrt(max(self.spread[2, 2], self.spread[3, 3]))
+        return max(0.0, math.hypot(*self.velocity) - 2 * sigma)
+
+    def _expected(self, box: Box) -> Values:
+        return self.spread[:2, :2] + error_m(box) ** 2 * np.eye(2)
+
+
+class Tracker:
+    """Gives things their ids and velocities. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._next, self._stamp_ns = 1, 0
+
+    def clear(self) -> None:
+        """Forget all things; ids go on."""
+        self._tracks = []
+
+    def follow(self, things: Sequence[Thing], stamp_ns: int) -> tuple[Box, ...]:
+        """The boxes of a frame with ids, in the order of ``things``. A stamp before the last one begins anew."""
+        if stamp_ns < self._stamp_ns:
+            self.clear()
+        for track in self._tracks:
+            track.predict((stamp_ns - self._stamp_ns) / 1e9)
+        self._stamp_ns = stamp_ns
+        self._tracks = [t for t in self._tracks if stamp_ns - t.seen_ns <= LOST_AFTER_NS]
+        boxes = [thing.box() for thing in things]
+        followed = self._matched(boxes)
+        made = []
+        for index, (thing, box) in enumerate(zip(things, boxes, strict=True)):
+            track = followed.get(index)
+            if track is None:
+                track = _Track.begun(self._next, box, stamp_ns)
+                self._tracks.append(track)
+                self._next += 1
+            else:
+                track.take(box, stamp_ns)
+            vx, vy = track.velocity
+            if math.hypot(vx, vy) > _TURNS_FROM_MPS:
+                box = thing.box(math.atan2(vy, vx))
+            made.append(replace(box, id=track.id, velocity=(vx, vy), speed=track.speed))
+        return tuple(made)
+
+    def _matched(self, boxes: Sequence[Box]) -> dict[int, _Track]:
+        """The track of each box that has one: the nearest pairs first."""
+        pairs = sorted(
+            (distance, i, j)
+            for i, box in enumerate(boxes)
+            for j, track in enumerate(self._tracks)
+            if (distance := track.distance(box)) < math.inf
+        )
+        found: dict[int, _Track] = {}
+        taken: set[int] = set()
+        for _, i, j in pairs:
+            if i not in found and j not in taken:
+                found[i] = self._tracks[j]
+                taken.add(j)
+        return found
+
+
+def error_m(box: Box) -> float:
+    """How exact the centre is, one standard deviation in metres."""
+    return _IN_PART_M if box.truncated or box.occluded else _MEASURED_M

@@ -1,0 +1,47 @@
+"""The boxes of a bag against the true ones: ``boxes.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.true_boxes import TrueBoxes
+from gemini_ros.core.box_scores import BoxJudge
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.pipeline.bag_walk import Result
+
+FILE = "boxes.json"
+_NOTES_KEPT = 20
+
+
+class BoxRecorder:
+    """Takes down what becomes of the boxes of a bag; nothing where no class is marked or the bag has no true boxes."""
+
+    def __init__(self, reader: BagReader, label_set: LabelSet) -> None:
+        self._names = label_set.names
+        marked = any(c.instances for c in label_set.classes)
+        self._truth = TrueBoxes(reader, self._names) if marked else None
+        self.judge = BoxJudge()
+
+    def add(self, result: Result, light: str) -> None:
+        """Compare the boxes of a frame, taken in this ``light``. A frame without any has found nothing."""
+        truth = self._truth.at(result.frame.stamp_ns) if self._truth else None
+        if truth is None or self._truth is None or result.map_frame != self._truth.frame:
+            return
+        found = result.boxes.boxes if result.boxes is not None else ()
+        self.judge.add(found, truth, result.robot[:2], light)
+
+    def notes(self) -> list[str]:
+        """What is wrong with the truth."""
+        return self._truth.damaged[:_NOTES_KEPT] if self._truth is not None else []
+
+    def write(self, folder: Path) -> None:
+        """``boxes.json`` in the place of an earlier run's; none where nothing was compared."""
+        path = folder / FILE
+        path.unlink(missing_ok=True)
+        if self.judge.scores.frames:
+            text = json.dumps(self.judge.scores.to_dict(self._names), indent=2) + "\n"
+            with atomic_path(path) as part:
+                part.write_text(text, encoding="utf-8")

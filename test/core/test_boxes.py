@@ -1,0 +1,186 @@
+"""Boxes and tracks of things whose place is known."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gemini_ros.core.box_scores import BoxJudge, TrueBox, iou
+from gemini_ros.core.boxes import LEAST_SIZE_M, MOST_BOXES, Box, BoxFinder, Thing
+from gemini_ros.core.costmap.meaning import GROUND, STANDING
+from gemini_ros.core.frames import Intrinsics, Segmentation
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.tracks import Tracker
+from gemini_ros.core.transforms import camera_in_base
+
+LABELS = load_label_set("warehouse")
+PERSON, VEHICLE, WALL = (LABELS.names.index(name) for name in ("person", "vehicle", "wall"))
+CAMERA = Intrinsics(320, 240, 260.0, 260.0, 159.5, 119.5)
+POSE = camera_in_base([0.0, 0.0, 0.9, 0.0, 0.0, 0.0])
+
+
+class Picture:
+    """A wall 8 m away, and upright boards before it."""
+
+    def __init__(self) -> None:
+        self.labels = np.full((240, 320), WALL, np.uint8)
+        self.depth = np.full((240, 320), 8.0, np.float32)
+
+    def board(self, label: int, away: float, y: float, width: float, z: tuple[float, float] = (0.0, 1.7)) -> None:
+        """At ``away`` metres, ``y`` to the left; what is nearer hides it."""
+        left, right = (round(159.5 - 260 * (y + side * width / 2) / away) for side in (1, -1))
+        top, bottom = (round(119.5 + 260 * (0.9 - height) / away) for height in (z[1], z[0]))
+        area = np.s_[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        nearer = self.depth[area] > away
+        self.labels[area][nearer], self.depth[area][nearer] = label, away
+
+    def things(self, finder: BoxFinder | None = None) -> list[Thing]:
+        levels = np.where(self.labels == WALL, GROUND, STANDING).astype(np.uint8)
+        finder = finder or BoxFinder(LABELS)
+        return finder.find(Segmentation(self.labels, np.full_like(self.labels, 204)), self.depth, levels, CAMERA, POSE)
+
+
+def test_a_person_is_a_box_where_they_stand():
+    picture = Picture()
+    picture.board(PERSON, 4.0, 0.5, 0.5)
+    (thing,) = picture.things()
+    box = thing.box()
+    assert (box.label, box.score, box.truncated, box.occluded) == (PERSON, 0.8, False, False)
+    # The far side is hidden: the box reaches behind what is seen.
+    assert box.center == pytest.approx((4.21, 0.5, 0.85), abs=0.06)
+    assert min(box.size) > 0.25
+    assert max(box.size) == box.size[2] == pytest.approx(1.7, abs=0.05)
+
+
+def test_a_flat_thing_is_never_thinner_than_5_cm():
+    points = np.array([[2.0, 0.01 * i, 0.5] for i in range(50)])
+    box = Thing(PERSON, 1.0, points, (0.0, 0.0), (0, 0, 1, 1), False, False).box(yaw=0.0)
+    assert min(box.size) >= LEAST_SIZE_M
+    same = Thing(PERSON, 1.0, np.full((20, 3), 2.0), (2.0, 2.0), (0, 0, 1, 1), False, False).box()
+    assert same.size == (LEAST_SIZE_M,) * 3
+    assert np.isfinite([*same.center, same.yaw]).all()
+
+
+def test_two_persons_one_before_the_other_are_two_and_the_farther_is_occluded():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.0, 0.5)
+    picture.board(PERSON, 4.5, 0.3, 0.6)
+    near, far = sorted(picture.things(), key=lambda thing: thing.points[:, 0].mean())
+    assert near.points[:, 0].max() < 3.2 < 4.3 < far.points[:, 0].min()
+    assert (near.occluded, far.occluded) == (False, True)
+
+
+def test_persons_side_by_side_at_one_depth_are_two_and_of_two_classes_never_one():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.5, 0.5)
+    picture.board(PERSON, 3.0, -0.5, 0.5)
+    picture.board(VEHICLE, 3.0, 0.0, 0.5)
+    assert sorted(thing.label for thing in picture.things()) == [PERSON, PERSON, VEHICLE]
+
+
+def test_an_arm_before_a_body_is_part_of_it():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.0, 0.5)
+    picture.board(PERSON, 2.72, 0.0, 0.15, (0.9, 1.3))
+    assert len(picture.things()) == 1
+
+
+def test_what_the_image_cuts_off_is_truncated_and_stands_on_the_ground():
+    picture = Picture()
+    picture.board(PERSON, 1.2, 0.0, 0.5)
+    (thing,) = picture.things()
+    assert thing.truncated
+    box = thing.box()
+    assert box.center[2] - box.size[2] / 2 == pytest.approx(0.0, abs=0.02)
+
+
+def test_labels_without_depth_or_without_a_mark_give_no_box():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.0, 0.5)
+    picture.depth[picture.labels == PERSON] = np.nan
+    assert picture.things() == []
+    unmarked = replace(LABELS, classes=tuple(replace(c, instances=None) for c in LABELS.classes))
+    assert not BoxFinder(unmarked).marks
+
+
+@pytest.mark.slow
+def test_more_than_255_things_are_said_in_one_sentence():
+    picture = Picture()
+    for row in range(4, 236, 10):
+        for column in range(4, 314, 10):
+            picture.labels[row : row + 6, column : column + 6] = PERSON
+            picture.depth[row : row + 6, column : column + 6] = 16.0 if (row // 10 + column // 10) % 2 else 20.0
+    finder = BoxFinder(LABELS)
+    assert len(picture.things(finder)) == MOST_BOXES
+    assert finder.note == "744 things in one frame, expected at most 255: the largest are kept"
+
+
+def seen(x: float, y: float, label: int = PERSON) -> Thing:
+    grid = np.mgrid[-0.2:0.2:8j, -0.1:0.1:5j, 0:1.7:8j].reshape(3, -1).T
+    return Thing(label, 0.9, grid + [x, y, 0.0], (0.0, 0.0), (0, 0, 9, 9), False, False)
+
+
+def walked(tracker: Tracker, ways, frames: int, hidden: range = range(0)) -> list[list[Box]]:
+    """The boxes by thing of each frame, 10 Hz."""
+    made = []
+    for n in range(frames):
+        places = [way(n / 10) for way in ways]
+        boxes = tracker.follow([] if n in hidden else [seen(*place) for place in places], n * 100_000_000)
+        made.append(list(boxes))
+    return made
+
+
+def test_ids_stay_where_two_persons_pass_each_other_and_velocities_are_found():
+    frames = walked(Tracker(), [lambda t: (2 + t, 0.5), lambda t: (4 - t, -0.5)], 20)
+    assert {tuple(box.id for box in boxes) for boxes in frames} == {(1, 2)}
+    one, other = frames[-1]
+    assert one.velocity == pytest.approx((1.0, 0.0), abs=0.1)
+    assert other.velocity == pytest.approx((-1.0, 0.0), abs=0.1)
+    assert abs(math.remainder(other.yaw - math.pi, 2 * math.pi)) < 0.15
+    assert 0.3 < one.speed < 1.0
+
+
+def test_an_id_survives_a_second_behind_a_rack_but_not_three():
+    frames = walked(Tracker(), [lambda t: (2 + 0.8 * t, 0.0)], 30, range(15, 25))
+    assert frames[-1][0].id == 1
+    frames = walked(Tracker(), [lambda t: (2 + 0.8 * t, 0.0)], 50, range(15, 45))
+    assert frames[-1][0].id == 2
+
+
+def test_another_class_and_an_earlier_stamp_are_other_things():
+    tracker = Tracker()
+    (first,) = tracker.follow([seen(3, 0)], 10**9)
+    (other,) = tracker.follow([seen(3, 0, VEHICLE)], 2 * 10**9)
+    (again,) = tracker.follow([seen(3, 0)], 5 * 10**8)
+    assert [first.id, other.id, again.id] == [1, 2, 3]
+
+
+def test_common_volume_of_boxes():
+    box = TrueBox(1, PERSON, (100.0, 50.0, 0.9), (0.6, 0.4, 1.8), 0.3, 100)
+    assert iou(box, box) == pytest.approx(1.0, abs=1e-4)
+    lifted = replace(box, center=(100.0, 50.0, 1.8))
+    assert iou(box, lifted) == pytest.approx(1 / 3, abs=1e-4)
+    assert iou(box, replace(box, center=(101.0, 50.0, 0.9))) == 0
+    assert iou(box, replace(box, yaw=0.3 + math.pi)) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_scores_of_a_drive_that_is_known():
+    judge, size = BoxJudge(), (0.5, 0.5, 1.8)
+    true = TrueBox(7, PERSON, (3.0, 0.0, 0.9), size, 0.0, 500)
+    tiny = TrueBox(8, PERSON, (9.0, 3.0, 0.9), size, 0.0, 10)
+    right = Box(PERSON, 0.9, (3.1, 0.0, 0.9), size, 0.0, (0, 0, 9, 9), False, False, id=4)
+    of_tiny, wrong = replace(right, center=tiny.center, score=0.5), replace(right, center=(5.0, 5.0, 0.9), score=0.4)
+    judge.add([right, of_tiny], [true, tiny], (0.0, 0.0), "day")
+    judge.add([replace(right, id=5), wrong], [true], (1.0, 0.0), "day")
+    judge.add([], [true], (2.0, 0.0), "black")
+    said = judge.scores.to_dict(LABELS.names)
+    person = said["classes"]["person"]
+    assert (said["id_switches"], said["metres"], said["id_switches_per_100_m"]) == (1, 2.0, 50.0)
+    assert (person["asked"], person["recall"], person["center_error_m"]) == (3, 0.6667, 0.1)
+    assert (person["ap_25"], person["ap_50"]) == (0.6667, 0.6667)
+    assert [(row["light"], row["up_to_m"], row["recall"]) for row in person["by"]] == [
+        ("black", 2.0, 0.0),
+        ("day", 2.0, 1.0),
+        ("day", 5.0, 1.0),
+    ]
