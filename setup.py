@@ -47,6 +47,7 @@ TRAIN = [
     "lightning>=2.5,<3",
     "onnx>=1.17",
     "onnxscript>=0.5",
+    "safetensors>=0.5",
     "tensorboardX>=2.6",
     "torchmetrics>=1.5,<2",
 ]

@@ -65,7 +65,8 @@ def card(
         f"{' and '.join(info.modality_names)}, GeminiFusion on MiT-{info.architecture['encoder']}, "
         f"{info.network_size[0]}x{info.network_size[1]}, {len(info.label_set)} classes of the label set "
         f"`{info.label_set.name}`. {model.stat().st_size / 1e6:.1f} MB, weights stored as fp16. "
-        f"SHA-256 `{sha256_of(model)}`.",
+        f"SHA-256 `{sha256_of(model)}`. Weights to train from: `--model.weights {name}`, "
+        f"{model.with_suffix('.safetensors').stat().st_size / 1e6:.1f} MB.",
         "",
         f"Licence: {info.licence}. Commercial use: {info.commercial_use}.",
         "",

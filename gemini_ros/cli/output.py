@@ -15,6 +15,7 @@ EXTRAS = {
     "mujoco": "sim",
     "torch": "train",
     "lightning": "train",
+    "safetensors": "train",
     "onnx": "precision",
     "jinja2": "report",
     "matplotlib": "report",

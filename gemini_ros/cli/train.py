@@ -8,10 +8,11 @@ from pathlib import Path
 
 from gemini_ros.cli.arguments import Subparsers, add_noun
 
-_CHECKPOINTS = ("--model.weights", "--ckpt_path")
+_WEIGHTS, _CHECKPOINT = "--model.weights", "--ckpt_path"
 _FILES = {
     **dict.fromkeys(("--config", "-c"), "a YAML file such as config/training/warehouse_rgbd_nano.yaml"),
-    **dict.fromkeys(_CHECKPOINTS, "a checkpoint (*.ckpt) that `train fit` wrote"),
+    _WEIGHTS: "a checkpoint (*.ckpt), a weights file (*.safetensors) or the name of a shipped model",
+    _CHECKPOINT: "a checkpoint (*.ckpt) that `train fit` wrote",
     "--model.imagenet": "a file of published ImageNet weights",
 }
 
@@ -42,10 +43,19 @@ def _files(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _require_file(option: str, path: str) -> None:
     """Raise ``ValueError`` for a file that is not there, and for one that no training starts from."""
+    from gemini_ros.core.resources import WEIGHTS_SUFFIX, shipped_models
+
     if path in ("", "null") or "\n" in path or "{" in path:  # jsonargparse takes YAML itself, too
         return
     expected = _FILES[option]
+    if option == _WEIGHTS:
+        shipped = shipped_models(WEIGHTS_SUFFIX)
+        if path in shipped:
+            return
+        expected += f": {', '.join(sorted(shipped))}"
     if not Path(path).expanduser().is_file():
         raise ValueError(f"{option} {path}: no such file, expected {expected}")
-    if option in _CHECKPOINTS and path.endswith(".onnx"):
+    if option in (_WEIGHTS, _CHECKPOINT) and path.endswith(".onnx"):
         raise ValueError(f"{option} {path}: an ONNX file holds a network to run, not to train; expected {expected}")
+    if option == _CHECKPOINT and path.endswith(WEIGHTS_SUFFIX):
+        raise ValueError(f"{option} {path}: weights without a training to go on with; start from them with {_WEIGHTS}")

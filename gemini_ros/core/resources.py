@@ -11,6 +11,8 @@ from gemini_ros.core.documents import read_yaml
 
 PACKAGE = "gemini_ros"
 OVERRIDE = "GEMINI_ROS_SHARE"
+MODEL_SUFFIX, WEIGHTS_SUFFIX = ".onnx", ".safetensors"
+"""Of a model file, and of the weights beside it that a training starts from."""
 
 
 def share_directories() -> dict[str, Path | None]:
@@ -46,22 +48,31 @@ def find_model(text: str | Path) -> Path:
 
     Raises ``FileNotFoundError`` with the names of the shipped models where there is neither.
     """
+    return _find_shipped(text, "model", "an ONNX file", MODEL_SUFFIX)
+
+
+def find_weights(text: str | Path) -> Path:
+    """The weights to train from at the path ``text``, or else those of the shipped model of that name; errors alike."""
+    return _find_shipped(text, "weights", "a checkpoint (*.ckpt), a weights file (*.safetensors)", WEIGHTS_SUFFIX)
+
+
+def _find_shipped(text: str | Path, what: str, kinds: str, suffix: str) -> Path:
     path = Path(text).expanduser()
     if path.is_file():
         return path
-    shipped = _shipped_models()
+    shipped = shipped_models(suffix)
     if str(text) in shipped:
         return shipped[str(text)]
     found = "Is a directory" if path.is_dir() else "No such file or directory"
-    known = ", ".join(sorted(shipped)) or f"none, for there is no models/*.onnx. {_looked_at('models')}"
-    raise FileNotFoundError(f"model {text}: {found}; expected an ONNX file or the name of a shipped model: {known}")
+    known = ", ".join(sorted(shipped)) or f"none, for there is no models/*{suffix}. {_looked_at('models')}"
+    raise FileNotFoundError(f"{what} {text}: {found}; expected {kinds} or the name of a shipped model: {known}")
 
 
-def _shipped_models() -> dict[str, Path]:
-    """Model files of ``models/`` by name; of two with one name that of the first place."""
+def shipped_models(suffix: str) -> dict[str, Path]:
+    """Files of ``models/`` with this suffix by name; of two with one name that of the first place."""
     found: dict[str, Path] = {}
     for place in share_directories().values():
-        for path in sorted((place / "models").glob("*.onnx")) if place else ():
+        for path in sorted((place / "models").glob(f"*{suffix}")) if place else ():
             found.setdefault(path.stem, path)
     return found
 

@@ -14,6 +14,7 @@ from gemini_ros.core.documents import one_line, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import Calibration, ModelInfo
+from gemini_ros.core.resources import WEIGHTS_SUFFIX
 from gemini_ros.datasets.examples import Source, read_examples
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
@@ -23,10 +24,12 @@ from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.weights_file import write_weights
 from gemini_ros.training.options import layout_name, network_options
+from gemini_ros.training.start import load_weights
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.temperature import read_temperature
-from gemini_ros.training.weights import load_weights, read_trained
+from gemini_ros.training.weights import read_trained
 
 GOLDEN_FRAMES = 4
 SMALLEST_AGREEMENT = 0.999
@@ -51,7 +54,7 @@ def export_checkpoint(
     calibration: Path | None = None,
     stacked: bool = False,
 ) -> None:
-    """Write ``out`` and ``out``'s golden file (four frames of ``frames`` with their outputs).
+    """Write ``out``, its golden file (four frames of ``frames`` with their outputs), and its weights to start from.
 
     ``frames`` is a folder of the layout that was trained on, or a bag. ``size`` is the network's (width, height), by
     default that of the frames; ``calibration`` holds the temperature of the file's confidence; ``stacked`` takes the
@@ -82,6 +85,7 @@ def export_checkpoint(
         calibration=None if temperature is None else Calibration(temperature),
     )
     write_checked(task.network, info, out, golden, stacked)
+    write_weights(task.network, info, out.with_suffix(WEIGHTS_SUFFIX), sources, task.imagenet)
 
 
 def write_checked(

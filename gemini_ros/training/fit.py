@@ -13,6 +13,7 @@ import lightning
 import yaml
 from jsonargparse import get_loader, set_loader
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from gemini_ros.core.documents import one_line, parse_yaml
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
@@ -64,11 +65,16 @@ class _Cli(LightningCLI):
         options = self.config.test
         if options.ckpt_path is None and options.model.weights is None:
             raise ValueError("train test: no checkpoint is given, expected --ckpt_path CHECKPOINT")
+        start = self.model.start
+        if options.ckpt_path is None and start.anew:
+            raise ValueError(f"train test: {start.where}: {start.anew[0]} begins anew, expected all of the weights")
         self._require_fitting()
 
     def before_fit(self) -> None:
-        """Raise ``ValueError`` where training cannot go on from the checkpoint."""
+        """Say what is started from. Raise ``ValueError`` where training cannot go on from the checkpoint."""
         self._require_fitting()
+        for line in self.model.start.lines() if self.model.start and not self.config.fit.ckpt_path else ():
+            rank_zero_info(line)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Name the checkpoint where Lightning cannot go on from it: what it reads beside the weights is unchecked."""

@@ -30,18 +30,18 @@ from gemini_ros.training.options import (
 )
 from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.schedule import rate_factor
+from gemini_ros.training.start import Start, load_weights
 from gemini_ros.training.testing import Scorer, label_images
-from gemini_ros.training.weights import load_weights
 
 
 class SegmentationTask(lightning.LightningModule):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
     The loss is taken at 1/4 resolution. A stream whose modalities were taken away from a sample is not asked for that
-    sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` is a checkpoint to start from, of
-    the same configuration or of one modality alone (``training.weights``), ``imagenet`` a published file of ImageNet
-    weights for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its
-    licence does, and so do the ``sources`` of all data that was learnt from.
+    sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` to start from are a checkpoint, a
+    weights file, or the name of a shipped model (``training.start``), ``imagenet`` a published file of ImageNet weights
+    for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence
+    does, and so do the ``sources`` of all data that was learnt from.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class SegmentationTask(lightning.LightningModule):
         self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
         self.sources: list[str] = []
-        if weights is not None:
-            load_weights(self, weights)
+        self.start: Start | None = None if weights is None else load_weights(self, weights)
         if imagenet is not None:
             load_imagenet(self.network, imagenet)
             self.imagenet = imagenet.name

@@ -1,4 +1,4 @@
-"""Start a task from the weights of another."""
+"""Checkpoints of ``train fit``: what is read of them, and whether weights fit a network."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning
 from torch import Tensor
 
 from gemini_ros.network.checkpoint import read_checkpoint, require_state_dict
-from gemini_ros.network.encoders.scored_maximum import ScoredMaximum
-from gemini_ros.network.fusion import FusionOperator
-from gemini_ros.network.layers import ModalityNorm
-from gemini_ros.training.options import network_options
 
-CLASSIFIER = "network.decoder.predict."
 _KINDS: dict[str, type] = {"hyper_parameters": dict, "state_dict": dict}
 _COUNTS, _LARGEST_COUNT = {"ready", "started", "processed", "completed"}, 10**12
 _LIGHTNING: dict[str, type] = {"epoch": int, "global_step": int, "pytorch-lightning_version": str, "loops": dict}
@@ -58,44 +52,3 @@ def require_fitting(state: Mapping[str, Tensor], own: Mapping[str, Tensor], wher
         found, expected = (tuple(s[name].shape) if name in s else None for s in (state, own))
         if found != expected:
             raise ValueError(f"{where}: {name} has shape {found}, expected {expected}")
-
-
-def load_weights(task: lightning.LightningModule, path: Path) -> None:
-    """Give ``task`` the network weights of a checkpoint, of the same configuration or of one modality alone.
-
-    A network of one modality is spread over a task of several: every stream gets its weights, which the streams share,
-    and its norms; the fusion starts neutral, so that each stream is at first the old network on its own image. The
-    scores of a second stream that is of several modalities are new, and it starts near the old network only. A network
-    of other labels lends all but its classifier. Raises ``ValueError`` naming the first weight that is missing or has
-    another shape.
-    """
-    checkpoint = read_trained(path)
-    state = checkpoint["state_dict"]
-    own, task_label_set = task.state_dict(), network_options(task.hparams, "the task").label_set
-    alpha = state.get("network.alpha")
-    if alpha is not None and len(alpha) == 1 < len(own["network.alpha"]):
-        state = _spread(task, state)
-    if network_options(checkpoint["hyper_parameters"], str(path)).label_set != task_label_set:
-        state = {name: own[name] if name.startswith(CLASSIFIER) else value for name, value in state.items()}
-    require_fitting(state, own, str(path))
-    task.load_state_dict(state)
-    task.on_load_checkpoint(checkpoint)
-
-
-def _spread(task: lightning.LightningModule, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of one modality's network under the names of a network of several."""
-    norms = {name for name, module in task.named_modules() if isinstance(module, ModalityNorm)}
-    new = {name: module for name, module in task.named_modules() if isinstance(module, (FusionOperator, ScoredMaximum))}
-    for module in new.values():
-        if isinstance(module, FusionOperator):
-            module.make_neutral()
-    spread = {}
-    for name, value in task.state_dict().items():
-        head, _, last = name.rpartition(".")
-        norm = head.rpartition(".")[0]
-        source = f"{norm}.0.{last}" if norm in norms else name
-        if name == "network.alpha" or any(name.startswith(f"{prefix}.") for prefix in new):
-            spread[name] = value
-        elif source in state:
-            spread[name] = state[source]
-    return spread

@@ -16,6 +16,7 @@ from gemini_ros import __version__, cli
 from gemini_ros.core.resources import find_model
 
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb.onnx"
+WEIGHTS = Path(__file__).parents[2] / "models/nav5_rgbd_nano.safetensors"
 GRAMMAR = {
     "bag": ["play", "record", "from-images", "check"],
     "phrases": ["encode"],
@@ -176,6 +177,10 @@ def test_the_node_without_ros_says_what_it_needs() -> None:
         (["--config", "setup.py", "--config", "gone.yaml"], "--config gone.yaml: no such file"),
         (["--model.weights=gone.ckpt"], "--model.weights gone.ckpt: no such file, expected a checkpoint (*.ckpt)"),
         (["--model.weights", MODEL], f"--model.weights {MODEL}: an ONNX file holds a network to run, not to train"),
+        (
+            ["--ckpt_path", WEIGHTS],
+            f"--ckpt_path {WEIGHTS}: weights without a training to go on with; start from",
+        ),
         (["--ckpt_path", MODEL], f"--ckpt_path {MODEL}: an ONNX file holds a network to run, not to train"),
     ],
 )

@@ -292,6 +292,23 @@ def _trained(path: Path) -> None:
     layout_name(data.get("datamodule_hyper_parameters", {}), str(path))
 
 
+def _weights_seeds(folder: Path) -> list[bytes]:
+    from gemini_ros.network.encoders.mit import MiTConfig
+    from gemini_ros.network.model import FusionSegmenter
+    from gemini_ros.network.weights_file import write_weights
+
+    network = FusionSegmenter(MiTConfig((8, 8, 10, 8), (1, 1, 1, 1)), ("rgb",), 10, decoder_width=8)
+    info = read_model_info(find_resource("models/warehouse_rgb_nano.onnx"))
+    write_weights(network, info, folder / "x.safetensors", ["x"])
+    return [(folder / "x.safetensors").read_bytes()]
+
+
+def _weights(path: Path) -> None:
+    from gemini_ros.network.weights_file import read_weights
+
+    read_weights(path)
+
+
 # --- Bags -------------------------------------------------------------------------------------------------------------
 
 
@@ -380,7 +397,7 @@ def _curves(data: bytes, folder: Path) -> None:
 
 
 _TORCH = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("lightning") is not None
-OF_TORCH = ("checkpoint", "trained", "curves")
+OF_TORCH = ("checkpoint", "trained", "weights", "curves")
 TARGETS = (
     Target(
         "parameters",
@@ -421,6 +438,7 @@ TARGETS = (
         (
             Target("checkpoint", _checkpoint_seeds, mutations.mutate_zip, as_file(".pth", _checkpoint)),
             Target("trained", _trained_seeds, mutations.mutate_zip, as_file(".ckpt", _trained)),
+            Target("weights", _weights_seeds, mutations.mutate_bytes, as_file(".safetensors", _weights)),
             Target(
                 "curves",
                 lambda _: [b"step,epoch,train_loss,val_miou\n0,0,1.5,\n1,0,,0.25\n"],

@@ -79,10 +79,11 @@ def test_the_tree_stays_small() -> None:
     assert sum(path.stat().st_size for path in tracked()) < 80 * MEGABYTE
 
 
-def test_each_model_has_its_card_and_golden_outputs() -> None:
+def test_each_model_has_its_card_golden_outputs_and_weights() -> None:
     for model in tracked("models/*.onnx"):
         assert model.with_suffix(".golden.npz").is_file(), f"{model.name} without golden outputs"
         assert model.with_suffix(".md").is_file(), f"{model.name} without a card"
+        assert model.with_suffix(".safetensors").is_file(), f"{model.name} without weights to start from"
 
 
 def test_nothing_speaks_of_the_machine_it_was_written_on() -> None:

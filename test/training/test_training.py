@@ -20,6 +20,7 @@ from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.onnx import OnnxSegmenter
+from gemini_ros.network.weights_file import read_weights
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.data import ImageFolder
 from gemini_ros.training.export import layout_of, load_task
@@ -88,6 +89,8 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
         patch.setattr(OnnxSegmenter, "close", lambda self: closed.append(self))
         assert main([*export, "--scores", str(tmp_path / "scores.json"), "--calibration", str(calibration)]) == 0
     assert len(closed) == 1
+    weights = read_weights(out.with_suffix(".safetensors"))
+    assert weights.sources == ["gemini-ros dataset simulate"] and weights.info.temperature == 2
     segmenter = load_segmenter(out, backend="onnxruntime")
     assert segmenter.info.temperature == 2 and segmenter.info.scores["calibration error"].keys() == {"before", "after"}
     assert segmenter.info.scores["complete"]["all"] == pytest.approx(scores["complete"]["all"]["miou"], abs=1e-4)
