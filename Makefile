@@ -85,7 +85,7 @@ endif
 
 test-all: export slow := yes
 with_all = $(filter test-all,$(MAKECMDGOALS))
-test test-all: $(if $(with_all),.venv-ray/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
+test test-all: $(if $(with_all),.venv-ray/.made .venv-rerun/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rooms test-live
 
@@ -102,6 +102,7 @@ test-rooms:
 	$(call run,,$(main) $(room_tests))
 	$(foreach name,$(if $(slow),$(last)),$(call run,-$(name),$(further) $(further_live)))
 	$(if $(slow),$(call run,-ray,test/evaluation/test_on_ray.py))
+	$(if $(slow),$(call run,-rerun,test/evaluation/test_rerun.py))
 
 test-live:
 	$(call run,,$(main) $(live_tests))

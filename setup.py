@@ -74,7 +74,7 @@ TOOLS = {
     "fuzz": [f"atheris>=2.3; {X86}"],
     "mutation": ["mutmut>=3,<4"],
     "ray": ["ray>=2.40"],
-    "rerun": ["rerun-sdk>=0.22"],
+    "rerun": ["rerun-sdk>=0.39"],
 }
 
 EXTRAS = {

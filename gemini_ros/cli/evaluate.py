@@ -61,6 +61,13 @@ def add(nouns: Subparsers) -> None:
         help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, camera_info, "
         "costmap, points, obstacles, ground, scan",
     )
+    parser.add_argument(
+        "--rerun",
+        type=Path,
+        metavar="FILE.rrd",
+        help="also write a recording for the Rerun viewer: images, labels, map, poses; of several bags one each, in a "
+        "folder that is called like FILE",
+    )
     spoilt = parser.add_argument_group("robustness")
     spoilt.add_argument(
         "--robustness", action="store_true", help="also score frames with absent and spoilt images, some 40 ways"
@@ -110,9 +117,12 @@ def run(args: argparse.Namespace) -> int:
     from gemini_ros.evaluation.many import bag_names, evaluate_many
     from gemini_ros.evaluation.outputs import bag_stem
     from gemini_ros.evaluation.pipeline import evaluate_one
+    from gemini_ros.evaluation.rerun_recording import require_rerun
 
     criteria, job = criteria_of(args), job_of(args)
     require_one_pool(args)
+    if args.rerun:
+        require_rerun(args.rerun)
     if len(args.bags) > 1 or args.shard or args.ray:
         store = evaluate_many(
             args.bags,
@@ -122,10 +132,11 @@ def run(args: argparse.Namespace) -> int:
             shard=args.shard or (1, 1),
             fresh=args.fresh,
             ray=args.ray,
+            rerun=args.rerun,
             say=print_lines,
         )
         return conclude(args, store, criteria, bag_names(args.bags), "evaluate")
-    summary = evaluate_one(args.bags[0], job, args.out, say=print_lines)
+    summary = evaluate_one(args.bags[0], job, args.out, say=print_lines, rerun=args.rerun)
     print_lines(summary.lines())
     print(f"wrote    {args.out / 'summary.json'}" + (", contact_sheet.png" if summary.inferences else ""))
     bags = {bag_stem(args.bags[0]): args.bags[0].resolve()}

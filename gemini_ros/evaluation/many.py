@@ -17,6 +17,7 @@ from gemini_ros.core.spread import Lost, Progress, hands_text, spread, telling_w
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
 from gemini_ros.evaluation.pipeline import examine
+from gemini_ros.evaluation.rerun_recording import is_recording, recording_id, recording_path
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
 from gemini_ros.inference import Segmenter
 
@@ -26,12 +27,16 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 @dataclass(frozen=True)
 class Task:
-    """A bag to evaluate: its name in the store, and the SHA-256 under which it is there already, if it is."""
+    """A bag to evaluate: its name in the store, and the SHA-256 under which it is there already, if it is.
+
+    ``rerun``: the file of its recording for the Rerun viewer, if there is to be one.
+    """
 
     bag: Path
     name: str
     out: Path
     known_sha256: str | None = None
+    rerun: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def evaluate_many(
     shard: tuple[int, int] = (1, 1),
     fresh: bool = False,
     ray: str | None = None,
+    rerun: Path | None = None,
     say: Say = lambda _: None,
 ) -> Path:
     """Evaluate bags into the folder ``out``, and return the path of its store.
@@ -69,7 +75,8 @@ def evaluate_many(
     store already, with equal content, is left as it is, unless ``fresh``. Bags that cannot be used are in the store
     with their error, and are tried again the next time. ``workers`` processes take a thread each; with ``ray``, the
     address of a Ray cluster, it does the work (``core/on_ray.py``). ``shard`` (i, n) takes part i of n, from 1.
-    ``say`` gets the progress. Results depend on none of the three.
+    ``rerun`` (``recording_path``) is where recordings for the Rerun viewer go. ``say`` gets the progress. Results
+    depend on none of these.
 
     Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
     has results of another run or of other bags; ``OSError`` where nothing more can be written.
@@ -92,7 +99,10 @@ def evaluate_many(
                     f"{store.path} has results of bags that are not named here: {', '.join(strange)!s:.200}: name "
                     "them too, or choose another folder"
                 )
-            tasks = [Task(bag, name, out / name, known.get(name)) for name, bag in part.items()]
+            tasks = [
+                Task(bag, name, out / name, known.get(name), rerun and recording_path(rerun, name, len(named)))
+                for name, bag in part.items()
+            ]
             progress = Progress({task: _bytes_of(task.bag) for task in tasks})
             say([f"{len(tasks)} of {len(named)} bags, {run['model']} on {run['backend']}, {hands_text(workers, ray)}"])
             for done in _done(tasks, job, segmenter, workers, ray):
@@ -168,10 +178,12 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
     lines: list[str] = []
     try:
         sha256 = sha256_of(task.bag)
-        if sha256 == task.known_sha256 and _is_there(task, job):
+        if sha256 == task.known_sha256 and _is_there(task, job, segmenter):
             return Done(task, None)
         task.out.mkdir(parents=True, exist_ok=True)
-        _, record = examine(task.bag, task.name, job, segmenter, task.out, say=lines.extend, sha256=sha256)
+        _, record = examine(
+            task.bag, task.name, job, segmenter, task.out, say=lines.extend, sha256=sha256, rerun=task.rerun
+        )
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
@@ -179,9 +191,12 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
     return Done(task, record)
 
 
-def _is_there(task: Task, job: Job) -> bool:
-    """Whether the folder of a bag has its summary, and the outputs that are wanted."""
+def _is_there(task: Task, job: Job, segmenter: Segmenter) -> bool:
+    """Whether the folder of a bag has its summary, and the outputs and the recording that are wanted."""
     outputs = outputs_path(task.bag, task.out)
+    identity = recording_id(task.known_sha256 or "", job.run(segmenter)) if task.rerun else ""
+    if task.rerun and not is_recording(task.rerun, identity):
+        return False
     if not (task.out / "summary.json").is_file() or (job.write and not outputs.is_file()):
         return False
     if not job.write:

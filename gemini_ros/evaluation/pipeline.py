@@ -12,6 +12,7 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.listeners import Listeners
 from gemini_ros.evaluation.outputs import OutputBag, bag_stem, need_nav, outputs_path
+from gemini_ros.evaluation.rerun_recording import recording_id, rerun_recording
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, write_store
 from gemini_ros.inference import Segmenter
 from gemini_ros.pipeline.bag_walk import BagRun
@@ -38,16 +39,23 @@ def evaluate_bag(
 
 
 def evaluate_one(
-    bag: str | Path, job: Job, out: str | Path, *, say: Callable[[list[str]], None] = lambda _: None
+    bag: str | Path,
+    job: Job,
+    out: str | Path,
+    *,
+    say: Callable[[list[str]], None] = lambda _: None,
+    rerun: Path | None = None,
 ) -> Summary:
     """Evaluate a bag: ``summary.json``, ``contact_sheet.png`` and ``frames.sqlite`` in the folder ``out``.
+
+    ``rerun`` is the file of a recording for the Rerun viewer (``rerun_recording``).
 
     The store is of this bag alone, in the place of another's; one of several bags is refused by ``ValueError``. See
     ``examine``.
     """
     _require_room(Path(out) / STORE)
     with closing(job.load()) as segmenter:
-        summary, record = examine(bag, bag_stem(bag), job, segmenter, out, say=say)
+        summary, record = examine(bag, bag_stem(bag), job, segmenter, out, say=say, rerun=rerun)
         write_store(Path(out) / STORE, job.run(segmenter), [record])
     return summary
 
@@ -71,11 +79,12 @@ def examine(
     *,
     say: Callable[[list[str]], None] = lambda _: None,
     sha256: str | None = None,
+    rerun: Path | None = None,
 ) -> tuple[Summary, BagRecord]:
     """Run a model over a bag, which the record calls ``name``; summary and contact sheet go into the folder ``out``.
 
     ``say`` gets the lines that tell which topics were chosen, before the walk. ``sha256`` is the bag's,
-    computed where it is not given.
+    computed where it is not given; ``rerun`` as in ``evaluate_one``.
 
     Bags without odometry, depth or labels are evaluated as far as they go; the summary's notes say what was not there.
     Raises ``ValueError`` (``BagError``, ``ModelError``) for a bag, model or truth that cannot be used, or that do not
@@ -93,6 +102,10 @@ def examine(
         if job.write:
             outputs = OutputBag(outputs_path(bag, out), label_set, job.write, job.settings)
             listen.append(stack.enter_context(outputs).add)
+        if rerun is not None:
+            identity = recording_id(sha256, job.run(segmenter))
+            recording = rerun_recording(rerun, identity, name, label_set, run.walk.poses, run.walk.intake.streams)
+            listen.append(stack.enter_context(recording).add)
         for result in run.results():
             for take in listen:
                 take(result)

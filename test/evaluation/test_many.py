@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -214,3 +215,11 @@ def test_compare_goes_on_after_a_kill_and_tells_a_bag_that_breaks_off(bags, tmp_
     assert (tmp_path / "killed/compare.json").read_bytes() == (tmp_path / "one/compare.json").read_bytes()
     assert main(["compare", str(MODEL), str(other), "--bags", str(broken), "--out", str(tmp_path / "none")]) == 2
     assert "no bag could be used, expected one at least: broken: " in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rerun") is not None, reason="Rerun is installed here")
+def test_a_viewer_that_is_not_installed_is_said_before_the_walk(tmp_path: Path, capsys):
+    assert main(command([tmp_path / "none.mcap"], tmp_path / "out", "--rerun", "view.rrd")) == 2
+    said = capsys.readouterr().err
+    assert "--rerun: Rerun cannot be imported" in said and "pip install 'gemini_ros[rerun]', or leave" in said
+    assert said.count("\n") == 1 and not (tmp_path / "out").exists()

@@ -29,7 +29,7 @@ APT_KEYS = {
     "tf2_ros": "tf2_ros_py",
     "yaml": "python3-yaml",
 }
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml", "rerun": "rerun-sdk"}
 # On a Jetson they come with the system, and on no other machine are they needed.
 FROM_JETPACK = {"cuda", "tensorrt", "tensorrt_bindings"}
 
@@ -133,6 +133,7 @@ def test_a_robot_gets_everything_it_imports() -> None:
         "numba",
         "openvino",
         "ray",
+        "rerun",
     }  # which are optional
     missing = {name for name in used if not {APT_KEYS.get(name, name), name.replace("_", "-")} & keys}
     assert missing == set()
