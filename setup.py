@@ -23,6 +23,7 @@ ROS = [
         "sensor-msgs==5.3.6",
         "nav-msgs==5.3.6",
         "diagnostic-msgs==5.3.6",
+        "visualization-msgs==5.3.6",
     )
 ]
 BAGS = ["rosbags>=0.11.7,<0.12", "lz4>=4.3"]

@@ -15,7 +15,9 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.nodes.segmenter import box_topics, label_info
 from gemini_ros.nodes.segmenter.box_topics import BoxTopics
+from gemini_ros.nodes.tool import tool_node
 from gemini_ros.pipeline.detections import Detections
+from test.nodes.listener import listening
 
 LABELS = load_label_set("warehouse")
 PERSON = LABELS.names.index("person")
@@ -85,6 +87,21 @@ def test_a_box_is_a_cube_with_a_name_and_an_arrow_and_a_detection(monkeypatch):
 def test_nothing_is_made_for_nobody_nor_without_the_packages(monkeypatch):
     assert not any(published(monkeypatch, 0, ("visualization_msgs", "vision_msgs")).values())
     assert published(monkeypatch, 1, ()) == {}
+
+
+def test_markers_arrive_over_dds_while_somebody_listens(ros_environment):
+    drawn = box_topics.installed()
+    if drawn is None:
+        pytest.skip("visualization_msgs is not installed")
+    with tool_node("segmenter") as node, listening({"/segmenter/markers": (drawn.MarkerArray, box_topics.QOS)}) as ear:
+        topics = BoxTopics(node, LABELS)
+        ear.spin_until(lambda: topics.wanted)
+        topics.publish(Detections(FRAME.stamp_ns, "odom", (BOX,)), FRAME)
+        ear.spin_until(lambda: ear.messages("/segmenter/markers"))
+        topics.close()
+    _, cube, name, arrow = ear.messages("/segmenter/markers")[0].markers
+    assert (cube.header.frame_id, cube.id, cube.scale.z, name.text) == ("odom", 7, 1.8, "person 7 0.75 truncated")
+    assert len(arrow.points) == 2
 
 
 @pytest.mark.parametrize("store", [Stores.ROS2_HUMBLE, Stores.ROS2_JAZZY, Stores.ROS2_KILTED])

@@ -143,7 +143,7 @@ def test_a_type_that_is_not_installed_is_left_out_once(ros_environment, tmp_path
     empty = bytes(4) + bytes(4)
     with BagWriter(path) as writer:
         for i in range(3):
-            writer.write_raw("/markers", "visualization_msgs/msg/MarkerArray", empty, START_NS + i)
+            writer.write_raw("/disparity", "stereo_msgs/msg/DisparityImage", empty, START_NS + i)
             writer.write("/tick", messages.header(START_NS, str(i)), START_NS + i)
     with listening({"/tick": (Header, BEST_EFFORT)}) as listener:
         player = start_cli("bag", "play", path, environment=ros_environment)
@@ -151,7 +151,7 @@ def test_a_type_that_is_not_installed_is_left_out_once(ros_environment, tmp_path
     status, _, err = finished(player)
     assert status == 0
     assert [m.frame_id for m in listener.messages("/tick")] == ["0", "1", "2"]
-    assert err.count("visualization_msgs/msg/MarkerArray is installed") == 1
+    assert err.count("stereo_msgs/msg/DisparityImage is installed") == 1
 
 
 def test_two_interrupts_end_it_soon_with_status_0(ros_environment, tmp_path):
