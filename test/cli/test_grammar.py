@@ -26,6 +26,7 @@ GRAMMAR = {
     "compare": [],
     "results": ["merge"],
     "calibrate": [],
+    "adapt": [],
     "train": ["fit", "test"],
     "doctor": [],
     "demo": [],
