@@ -120,7 +120,8 @@ class World:
         x, y, z = rays * d + pose[:3, 3:].astype(np.float32)
         cells = self.cells(x, y)
         inside = cells >= 0
-        cells, level, d, x, y, z = (values[inside] for values in (cells, level, d, x, y, z))
+        cells, level, d = cells[inside], level[inside], d[inside]
+        x, y, z = x[inside], y[inside], z[inside]
         stands = np.unique(cells[level == STANDING])
         ground = np.setdiff1d(cells[level == GROUND], cells[(level == STANDING) | (level == DOUBT)])
         # A gap is where the line of sight passes the ground, not where it ends.
