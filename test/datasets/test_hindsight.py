@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from gemini_ros import cli
 from gemini_ros.core.costmap import CostmapConfig
+from gemini_ros.core.costmap.floor import FloorTracker
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import load_label_set
@@ -17,7 +19,7 @@ from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.hindsight import recording
 from gemini_ros.datasets.hindsight.labelling import LABEL_SET, Labeller
-from gemini_ros.datasets.hindsight.recording import Recording, examine
+from gemini_ros.datasets.hindsight.recording import Lesson, Recording, examine
 from gemini_ros.datasets.hindsight.teach import teaches_wrongly, write_hindsight
 from gemini_ros.datasets.hindsight.world import Contradictions, Geometry, World
 from gemini_ros.datasets.layout import load_layout
@@ -125,6 +127,7 @@ def short_drives(monkeypatch):
     monkeypatch.setattr(recording, "LEAST_WAY_M", 1.0)
 
 
+@pytest.mark.slow
 def test_a_data_set_that_training_reads(bag, tmp_path, short_drives):
     out = tmp_path / "labels"
     assert cli.main(["adapt", str(bag), "--labels-only", "--out", str(out), "--licence", "mine"]) == 0
@@ -177,3 +180,23 @@ def test_a_drive_that_is_too_short_is_refused_and_nothing_is_written(bag, tmp_pa
     assert cli.main(["adapt", str(bag), "--labels-only", "--out", str(tmp_path / "out")]) == 1
     assert "too short: 2 s, expected 25 s or more" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_bags_whose_frames_cannot_lie_together_are_refused_in_one_sentence():
+    def lesson(name: str, first: int, last: int, *modalities: str) -> Lesson:
+        no_floor = FloorTracker(), False, ""
+        return Lesson(
+            Path(name), 9, (first, last), 5.0, 0.0, 0.0, 0.5, (0, 0, 1, 1), *no_floor, modalities, (64, 48), ()
+        )
+
+    first = lesson("a", 10, 20, "rgb", "depth")
+    assert lesson("b", 21, 30, "rgb", "depth").unlike(first) == ""
+    assert "overlap those of a: choose another --out" in lesson("b", 20, 30, "rgb", "depth").unlike(first)
+    unlike = lesson("b", 21, 30, "depth").unlike(first)
+    assert unlike.startswith("images depth, 64x48, expected rgb, depth, 64x48 as of a: ")
+
+
+@pytest.mark.parametrize("every_s", [-1.0, float("nan"), 6.0])
+def test_frames_that_are_too_far_apart_are_refused(every_s):
+    with pytest.raises(ValueError, match="expected 0 to 5 s"):
+        Recording(Path("drive.mcap"), every_s=every_s)

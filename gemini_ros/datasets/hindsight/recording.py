@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,16 @@ LEAST_S = 25.0
 LEAST_WAY_M = 3.0
 LEAST_DEPTH = 0.05
 """The share of pixels that depth has to measure."""
+MOST_APART_S = 5.0
 LOOP_S, LOOP_M = 8.0, 1.5
 """A place is visited again when the camera comes this near to it after so long."""
 _MOST_SPREAD_DEG = 1.0
 _LEAST_FITS = 5
 _BETWEEN_FITS_NS = 250_000_000
+
+
+class NoDepthError(ValueError):
+    """A bag without depth."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ class Recording:
     choice: StreamChoice = DETECTED
     every_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.every_s <= MOST_APART_S:
+            raise ValueError(f"frames {self.every_s} s apart, expected 0 to {MOST_APART_S:g} s")
+
     def topics(self) -> list[str]:
         """Lines that tell which topics are read."""
         with BagReader(self.bag) as reader:
@@ -63,14 +72,14 @@ class Recording:
     def frames(self, faults: Counter[str] | None = None) -> Iterator[Placed]:
         """The frames that have all modalities of the bag, intrinsics and a pose that accumulates.
 
-        ``faults`` counts why others do not. Raises ``ValueError`` for a bag without depth, and ``BagError``.
+        ``faults`` counts why others do not. Raises ``NoDepthError`` for a bag without depth, and ``BagError``.
         """
         faults = Counter() if faults is None else faults
         with BagReader(self.bag) as reader:
             there = find_topics(reader, self.choice, self.settings).images()
             modalities = tuple(name for name in MODALITIES if name in there)
             if "depth" not in modalities:
-                raise ValueError(f"no depth, which is what teaches; topics there: {reader.listing()}")
+                raise NoDepthError(f"no depth, which is what teaches; topics there: {reader.listing()}")
             pair = modalities if len(modalities) < 3 else ("rgb", "thermal")
             settings = dataclasses.replace(self.settings, modalities=modalities, missing_policy="hold")
             walk = BagWalk(reader, pair, settings, choice=self.choice)
@@ -112,15 +121,16 @@ def _placed(step: Step, walk: BagWalk, faults: Counter[str]) -> Iterator[Placed]
 class Lesson:
     """What a bag can teach, before any label is made.
 
-    ``frames`` have a pose; ``depth_share`` is the median share of their pixels that depth measures. ``way_m`` and
-    ``turned_deg`` are how far the camera went and turned, ``again`` the share of the frames at a place that was visited
-    before. ``floor`` corrects the mounting, and ``mounting`` says how.
+    ``frames`` have a pose, the first and the last of them the stamps ``span_ns``; ``depth_share`` is the median share
+    of their pixels that depth measures. ``way_m`` and ``turned_deg`` are how far the camera went and turned, ``again``
+    the share of the frames at a place that was visited before. ``floor`` corrects the mounting, and ``mounting`` says
+    how.
     ``refusal`` says why the bag teaches nothing, empty where it does.
     """
 
     bag: Path
     frames: int
-    seconds: float
+    span_ns: tuple[int, int]
     way_m: float
     turned_deg: float
     again: float
@@ -134,12 +144,19 @@ class Lesson:
     faults: tuple[str, ...]
     refusal: str = ""
 
-    def unlike(self, first: Lesson) -> str:
-        """Why its frames cannot lie in one folder with those of ``first``, empty if they can."""
-        mine, others = ((*lesson.modalities, "{}x{}".format(*lesson.size)) for lesson in (self, first))
-        if mine == others:
-            return ""
-        return f"images {', '.join(mine)}, expected {', '.join(others)} as of {first.bag}: choose another --out"
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the last."""
+        return (self.span_ns[1] - self.span_ns[0]) / 1e9
+
+    def unlike(self, other: Lesson) -> str:
+        """Why its frames cannot lie in one folder with those of ``other``, empty if they can."""
+        mine, others = ((*lesson.modalities, "{}x{}".format(*lesson.size)) for lesson in (self, other))
+        if mine != others:
+            return f"images {', '.join(mine)}, expected {', '.join(others)} as of {other.bag}: choose another --out"
+        if self.span_ns[0] <= other.span_ns[1] and other.span_ns[0] <= self.span_ns[1]:
+            return f"its stamps, which name the frames, overlap those of {other.bag}: choose another --out"
+        return ""
 
     def lines(self) -> list[str]:
         """What ``--dry-run`` prints."""
@@ -165,56 +182,67 @@ class Lesson:
         }
 
 
+@dataclass
+class _Seen:
+    """What one walk through a bag gathers of its placed frames, and why others were none (``faults``)."""
+
+    stamps: list[int] = field(default_factory=list)
+    robots: list[tuple[float, float, float]] = field(default_factory=list)
+    eyes: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    depth_shares: list[float] = field(default_factory=list)
+    tilts: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    unfit: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    modalities: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    _fitted_ns: int | None = None
+
+    def add(self, placed: Placed) -> None:
+        stamp, pose = placed.frame.stamp_ns, placed.pose
+        self.modalities = tuple(name for name in MODALITIES if name in placed.frame.images())
+        self.size = placed.frame.size
+        self.stamps.append(stamp)
+        self.robots.append(pose.robot)
+        self.eyes.append(pose.grid_from_camera[:2, 3])
+        self.depth_shares.append(float((placed.depth > 0).mean()))
+        if self._fitted_ns is None or not 0 <= stamp - self._fitted_ns < _BETWEEN_FITS_NS:
+            self._fitted_ns = stamp
+            tilt, fault = _floor(placed)
+            self.unfit[fault] += 1
+            if not fault:
+                self.tilts.append(tilt)
+
+
 def examine(recording: Recording) -> Lesson:
     """Walk the bag once: motion, loop, depth and the floor. Raises ``BagError`` for a bag that cannot be read."""
-    faults: Counter[str] = Counter()
-    stamps, robots, eyes, shares = [], [], [], []
-    tilts, unfit = [], Counter[str]()
-    modalities: tuple[str, ...] = ()
-    size = (0, 0)
-    fitted_ns: int | None = None
-    lacks = ""
+    seen, lacks = _Seen(), ""
     try:
-        for placed in recording.frames(faults):
-            stamp, pose = placed.frame.stamp_ns, placed.pose
-            modalities = tuple(name for name in MODALITIES if name in placed.frame.images())
-            size = placed.frame.size
-            stamps.append(stamp)
-            robots.append(pose.robot)
-            eyes.append(pose.grid_from_camera[:2, 3])
-            shares.append(float((placed.depth > 0).mean()))
-            if fitted_ns is None or not 0 <= stamp - fitted_ns < _BETWEEN_FITS_NS:
-                fitted_ns = stamp
-                tilt, fault = _floor(placed)
-                unfit[fault] += 1
-                if not fault:
-                    tilts.append(tilt)
-    except ValueError as error:
-        if not str(error).startswith("no depth"):
-            raise
+        for placed in recording.frames(seen.faults):
+            seen.add(placed)
+    except NoDepthError as error:
         lacks = str(error)
-    floor, fitted, mounting = _mounting(np.array(tilts).reshape(-1, 3), unfit)
-    path = np.array(robots).reshape(-1, 3)
-    steps = np.diff(path, axis=0)
+    floor, fitted, mounting = _mounting(np.array(seen.tilts).reshape(-1, 3), seen.unfit)
+    steps = np.diff(np.array(seen.robots).reshape(-1, 3), axis=0)
     turns = (steps[:, 2] + np.pi) % (2 * np.pi) - np.pi
-    places = np.array(eyes).reshape(-1, 2)
+    places = np.array(seen.eyes).reshape(-1, 2)
+    span = (min(seen.stamps), max(seen.stamps)) if seen.stamps else (0, 0)
     lesson = Lesson(
         recording.bag,
-        len(stamps),
-        (stamps[-1] - stamps[0]) / 1e9 if stamps else 0.0,
+        len(seen.stamps),
+        span,
         float(np.hypot(steps[:, 0], steps[:, 1]).sum()),
         float(np.degrees(np.abs(turns).sum())),
-        _visited_again(places, np.array(stamps)),
-        float(np.median(shares)) if shares else 0.0,
+        _visited_again(places, np.array(seen.stamps)),
+        float(np.median(seen.depth_shares)) if seen.depth_shares else 0.0,
         (*places.min(0), *places.max(0)) if len(places) else (0.0, 0.0, 0.0, 0.0),  # type: ignore[arg-type]
         floor,
         fitted,
         mounting,
-        modalities,
-        size,
-        tuple(f"{n} x {text}" for text, n in faults.most_common(5)),
+        seen.modalities,
+        seen.size,
+        tuple(f"{n} x {text}" for text, n in seen.faults.most_common(5)),
     )
-    return dataclasses.replace(lesson, refusal=lacks or _refusal(lesson, faults, unfit))
+    return dataclasses.replace(lesson, refusal=lacks or _refusal(lesson, seen.faults, seen.unfit))
 
 
 def _refusal(lesson: Lesson, faults: Counter[str], unfit: Counter[str]) -> str:

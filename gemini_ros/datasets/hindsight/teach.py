@@ -152,7 +152,7 @@ def write_hindsight(
         bags: list[dict[str, Any]] = []
         for recording in recordings:
             say(recording.topics())
-            taught = _teach(recording, folder, label_set, next((r for r in results if not r.refusal), None))
+            taught = _teach(recording, folder, label_set, [r.lesson for r in results if not r.refusal])
             results.append(taught)
             say(taught.lines())
             if not taught.refusal:
@@ -164,10 +164,11 @@ def write_hindsight(
     return results
 
 
-def _teach(recording: Recording, folder: Path, label_set: LabelSet, first: Taught | None) -> Taught:
-    """Add the frames of one bag to ``folder``; ``first`` is the bag that the folder began with."""
+def _teach(recording: Recording, folder: Path, label_set: LabelSet, earlier: Sequence[Lesson]) -> Taught:
+    """Add the frames of one bag to ``folder``, which has those of ``earlier`` ones."""
     lesson, shares = examine(recording), Shares(label_set.names)
-    if refusal := lesson.refusal or (lesson.unlike(first.lesson) if first else ""):
+    refusal = next(filter(None, [lesson.refusal, *map(lesson.unlike, earlier)]), "")
+    if refusal:
         return Taught(lesson, refusal, shares)
     teacher = Teacher(recording, lesson, label_set)
     if refusal := teacher.learn():
