@@ -131,7 +131,8 @@ class SemanticCostmap:
         """The centres of the cells where edges of drops are remembered, metres (n, 2) in the grid."""
         with self._lock:
             rows, columns = places(self._memory.drop_edges())
-            return (np.column_stack([columns, rows]) + self._memory.corner + 0.5) * self.config.resolution_m
+            centres = np.column_stack([columns, rows]) + np.array(self._memory.corner, np.float64) + 0.5
+            return centres * self.config.resolution_m
 
     def geometry(self) -> str:
         """How far ahead low things stand out, what the floor says of the mounting, and where the view of it begins.
