@@ -15,6 +15,7 @@ from gemini_ros.core.costmap.floor import FloorTracker
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.hindsight import recording
@@ -29,7 +30,7 @@ from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, pose_at, view, w
 MOUNTED = camera_in_base(MOUNTING)
 CONFIG = CostmapConfig(floor_fit=False, tilt_error_deg=0.5)
 NAV5 = load_label_set(LABEL_SET)
-IS_FLOOR, IS_OBSTACLE = NAV5.names.index("floor"), NAV5.names.index("obstacle")
+IS_FLOOR, IS_OBSTACLE, IS_DROP = (NAV5.names.index(name) for name in ("floor", "obstacle", "drop"))
 
 
 def with_person(depth: np.ndarray) -> np.ndarray:
@@ -49,6 +50,7 @@ def drive(seconds, *, shift_m=0.0, from_s=0.0, world=None, change=lambda at_s, d
         pose[0, 3] += shift_m
         stamp = round((at_s + from_s) * 1e9)
         world.see(geometry.levels(depth, CAMERA, pose, stamp), depth, CAMERA, pose, at_s + from_s)
+        world.see_edges(geometry.drop_edges())
         world.drive_over((pose_at(at_s)[0, 3] + shift_m, 0.0, 0.0))
     return world
 
@@ -91,6 +93,29 @@ def test_what_moves_is_left_out():
     # Nor is the ground that somebody stood on, where depth cannot tell whether he still does.
     hidden = labels_of(world, 0, np.full_like(depth, np.nan))
     assert not (hidden[truth == BOX] == IS_FLOOR).any()
+
+
+def view_over_a_gap(at_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Depth of a floor with a gap across, half a metre deep, and the height of what the image shows, both (64, 96)."""
+    pose = pose_at(at_s) @ MOUNTED
+    x, _, z = np.tensordot(pose[:3, :3], pixel_rays(CAMERA), axes=1)
+    with np.errstate(divide="ignore"):
+        floor, bottom, wall = -pose[2, 3] / z, (-0.5 - pose[2, 3]) / z, (3.3 - pose[0, 3]) / x
+    met = pose[0, 3] + floor * x
+    depth = np.where((met > 2.5) & (met < 3.3), np.minimum(bottom, wall), floor)
+    depth = np.where((z < 0) & (depth < 8), depth, np.nan).astype(np.float32)
+    return depth, pose[2, 3] + depth * z
+
+
+def test_a_gap_is_a_drop():
+    world = drive(np.arange(0, 4, 0.25), change=lambda at_s, _: view_over_a_gap(at_s)[0])
+    depth, height = view_over_a_gap(1)
+    labels = labels_of(world, 1, depth)
+    deep, level = height < -0.1, np.abs(height) < 1e-3
+    assert (labels[deep] == IS_DROP).mean() > 0.4
+    assert not (labels[deep] == IS_FLOOR).any()
+    assert not (labels[level] == IS_DROP).any()
+    assert (labels[level & (depth < 1.8)] == IS_FLOOR).mean() > 0.9
 
 
 def test_visits_that_disagree_refuse_the_drive():

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
+from gemini_ros.core.costmap.floor import CONFIDENCE
 from gemini_ros.core.costmap.meaning import DOUBT, DROP, GROUND, STANDING
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.ground_plane import GEOMETRY
@@ -45,7 +46,8 @@ class Geometry:
         self, depth: npt.NDArray[np.float32], intrinsics: Intrinsics, pose: Matrix, stamp_ns: int
     ) -> npt.NDArray[np.uint8]:
         """uint8 (H, W), see ``meaning``; valid until the next frame. ``pose`` is corrected."""
-        ground = Segmentation(np.zeros(depth.shape, np.uint8), np.full(depth.shape, 255, np.uint8))
+        # As sure as a floor has to be; were it surer, no drop would be believed.
+        ground = Segmentation(np.zeros(depth.shape, np.uint8), np.full(depth.shape, CONFIDENCE, np.uint8))
         self._costmap.update(ground, depth, intrinsics, pose, stamp_ns)
         return self._costmap.levels
 
