@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gemini_ros import __version__
 from gemini_ros.cli import (
+    adapt,
     bag,
     calibrate,
     compare,
@@ -30,7 +31,7 @@ from gemini_ros.cli.output import EXTRAS, missing_package, print_error
 
 __all__ = ["EXTRAS", "NOUNS", "build_parser", "main"]
 
-NOUNS = (bag, dataset, model, engine, evaluate, compare, results, calibrate, phrases, train, doctor, demo)
+NOUNS = (bag, dataset, model, engine, evaluate, compare, results, calibrate, adapt, phrases, train, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -103,9 +103,9 @@ def write_frame_folder(
             if labelled_only and frame.stamp_ns not in truth:
                 continue
             if newest_ns is None:
-                _describe(out, bag, frame)
+                describe_folder(out, bag, frame)
             newest_ns = frame.stamp_ns
-            _write(out, frame, truth.get(frame.stamp_ns))
+            write_frame(out, frame, truth.get(frame.stamp_ns))
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
             labels = ", and labels of RGB's stamp" if labelled_only else ""
@@ -143,7 +143,7 @@ def _modalities(reader: BagReader, topics: Topics, chosen: Sequence[str] | None)
     return modalities
 
 
-def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
+def write_frame(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
     convert = {
         "rgb": lambda image: image,
         "depth": lambda image: to_uint16(image, 1000.0),
@@ -157,7 +157,7 @@ def _write(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
         (out / formats[name].path.fill({"stem": str(frame.stamp_ns)})).write_bytes(encode_image_file(image, ".png"))
 
 
-def _describe(out: Path, bag: str | Path, frame: Frame) -> None:
+def describe_folder(out: Path, bag: str | Path, frame: Frame) -> None:
     """Make the folders, that of the labels too, and say what an annotator's frames were seen with."""
     for image in load_layout(LAYOUT).images.values():
         (out / image.path.text).parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ GRAMMAR = {
     "compare": [],
     "results": ["merge"],
     "calibrate": [],
+    "adapt": [],
     "train": ["fit", "test"],
     "doctor": [],
     "demo": [],

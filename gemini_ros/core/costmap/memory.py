@@ -177,6 +177,10 @@ class Memory:
         np.copyto(self._assumed, cells, where=said)
         self._assumed_in[said] = self._frame
 
+    def drop_edges(self) -> npt.NDArray[np.bool_]:
+        """Where edges of drops are remembered, bool (cells, cells)."""
+        return (self._odds.lethal & np.uint16(1 << DROP_BIN)) != 0
+
     def drawn(self, now: Ages, margin_m: float, faster: Sequence[Faster] = ()) -> npt.NDArray[np.int8]:
         """The window as a map, int8 (cells, cells), with ``margin_m`` around what moves, and more
         around what is ``faster``.

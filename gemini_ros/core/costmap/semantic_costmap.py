@@ -19,7 +19,7 @@ from gemini_ros.core.costmap.heights import seen_ranges_m, view_begins_m
 from gemini_ros.core.costmap.margins import Faster
 from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
-from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, require_rays
+from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, places, require_rays
 from gemini_ros.core.costmap.surface import GroundFollower
 from gemini_ros.core.costmap.without_depth import project_labels
 from gemini_ros.core.frames import Intrinsics, Segmentation
@@ -126,6 +126,13 @@ class SemanticCostmap:
         with self._lock:
             self._forget()
             self._newest_stamp_ns = None
+
+    def drop_edges(self) -> npt.NDArray[np.float64]:
+        """The centres of the cells where edges of drops are remembered, metres (n, 2) in the grid."""
+        with self._lock:
+            rows, columns = places(self._memory.drop_edges())
+            centres = np.column_stack([columns, rows]) + np.array(self._memory.corner, np.float64) + 0.5
+            return centres * self.config.resolution_m
 
     def geometry(self) -> str:
         """How far ahead low things stand out, what the floor says of the mounting, and where the view of it begins.
