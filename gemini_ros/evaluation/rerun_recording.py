@@ -19,6 +19,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.pipeline.bag_walk import Result
 from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 
+_APPLICATION = "gemini_ros"
 _JPEG_QUALITY = 90
 _FRAMES_IN_MEMORY = 8
 # A writer that has died answers at once; a disk may be this slow.
@@ -27,7 +28,10 @@ _HEAD_BYTES = 4096
 
 
 def require_rerun(path: Path | None = None) -> Any:
-    """The package ``rerun``. Raises ``ValueError`` where it is missing or too old, or ``path`` has another ending."""
+    """The package ``rerun``.
+
+    Raises ``ValueError`` where it is missing, too old or switched off, or ``path`` has another ending.
+    """
     if path is not None and path.suffix != ".rrd":
         raise ValueError(f"--rerun {path}: expected a file that ends in .rrd, as the viewer wants it")
     cure = "pip install 'gemini_ros[rerun]', or leave --rerun out"
@@ -38,6 +42,8 @@ def require_rerun(path: Path | None = None) -> Any:
     if not hasattr(rerun, "GridMap"):
         found = getattr(rerun, "__version__", "")
         raise ValueError(f"--rerun: Rerun {found} is too old, expected 0.39 or later: {cure}")
+    if not rerun.is_enabled(rerun.RecordingStream(_APPLICATION)):
+        raise ValueError("--rerun: the variable RERUN of the environment switches Rerun off: unset it")
     return rerun
 
 
@@ -71,7 +77,8 @@ def rerun_recording(
     """
     rerun = require_rerun(path)
     with atomic_path(path) as part:
-        stream = rerun.RecordingStream("gemini_ros", recording_id=identity)
+        rerun.set_strict_mode(True)  # else what it cannot log is a warning, and missing in the file
+        stream = rerun.RecordingStream(_APPLICATION, recording_id=identity)
         stream.set_log_time_enabled(False)
         stream.save(part)
         stream.send_recording_name(name)

@@ -219,3 +219,11 @@ def test_a_full_disk_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_another_ending_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate([tmp_path / "no.mcap"], tmp_path, "--rerun", "view.mcap") == 2
     assert "--rerun view.mcap: expected a file that ends in .rrd" in capsys.readouterr().err
+
+
+def test_a_library_that_is_switched_off_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RERUN", "off")
+    assert evaluate([tmp_path / "no.mcap"], tmp_path, "--rerun", str(tmp_path / "view.rrd")) == 2
+    assert "the variable RERUN of the environment switches Rerun off: unset it" in capsys.readouterr().err
