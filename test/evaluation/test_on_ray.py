@@ -10,11 +10,13 @@ import pytest
 
 from gemini_ros.cli import main
 from test.evaluation.drive import write_drive
+from test.evaluation.twelve_bags import twelve_bags
 
 pytestmark = pytest.mark.slow
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="runs in .venv-ray, with `make test-all`")
 
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
+RGB_MODEL = MODEL.with_name("tiny_rgb.onnx")
 _NODE = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
 
 
@@ -41,6 +43,15 @@ def test_two_nodes_say_what_one_process_says(cluster: Any, bags: list[Path], tmp
     cluster.add_node(**_NODE)
     assert evaluate(bags, tmp_path / "ray", "--ray", cluster.address) == 2  # the broken bag
     assert evaluate(bags, tmp_path / "one") == 2
+    assert (tmp_path / "ray/results.json").read_bytes() == (tmp_path / "one/results.json").read_bytes()
+
+
+def test_twelve_bags_of_every_kind(cluster: Any, tmp_path: Path, test_data_dir: Path) -> None:
+    pytest.importorskip("gemini_ros.simulation.cameras.offscreen")
+    cluster.add_node(**_NODE)
+    command = ["evaluate", *map(str, twelve_bags(tmp_path, test_data_dir)), "--model", str(RGB_MODEL)]
+    assert main([*command, "--out", str(tmp_path / "ray"), "--ray", cluster.address]) == 0
+    assert main([*command, "--out", str(tmp_path / "one")]) == 0
     assert (tmp_path / "ray/results.json").read_bytes() == (tmp_path / "one/results.json").read_bytes()
 
 
