@@ -15,7 +15,7 @@ NAME = Path("nav5_rgbd_nano")
 CLASSIFIER = "decoder.predict."
 
 
-def shipped(name=NAME):
+def shipped(name: Path | str = NAME):
     return read_weights(Path(f"models/{name}.safetensors")).state
 
 
