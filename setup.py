@@ -123,7 +123,7 @@ setup(
     license="Apache-2.0",
     author="The gemini_ros authors",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={f"{PACKAGE}.report": ["templates/*"]},
+    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.report": ["templates/*"]},
     data_files=shared_files(),
     python_requires=">=3.10,<3.15",
     install_requires=["numpy>=1.21", "PyYAML>=5.4"],
