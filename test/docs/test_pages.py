@@ -28,7 +28,7 @@ CARDS = sorted((ROOT / "models").glob("*.md"))
 CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
+PARAMETER_GROUPS = r"(?:snapshot|sync|missing|camera|costmap|engine|thermal|rgb|depth)"
 FOLDERS = "benchmarks|config|constraints|docker|docs|examples|gemini_ros|launch|models|scripts"
 
 
