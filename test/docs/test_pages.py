@@ -23,7 +23,7 @@ from gemini_ros.pipeline.summary import Summary
 from gemini_ros.pipeline.sync import POLICIES
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 CARDS = sorted((ROOT / "models").glob("*.md"))
 CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
