@@ -1,5 +1,5 @@
-"""Write two pages from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes, its
-parameters, and the arguments of the launch files) and docs/diagnostics.md (every status and key).
+"""Write two pages from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes,
+its parameters, and the arguments of the launch files) and docs/diagnostics.md (every status and key).
 
     python docs/generate.py [--check]
 
