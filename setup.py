@@ -126,6 +126,15 @@ setup(
     package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.report": ["templates/*"]},
     data_files=shared_files(),
     python_requires=">=3.10,<3.15",
+    classifiers=[
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        # 3.14 is Lyrical's; the package is written for it, and has not been run with it.
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     install_requires=["numpy>=1.21", "PyYAML>=5.4"],
     extras_require=EXTRAS,
     zip_safe=False,
