@@ -103,12 +103,17 @@ class LivePipeline:
             learn_grid,
         )
         self._filter.registerCallback(self._submit)
-        self._recorder: InputRecorder | None = None
-        if settings.snapshot is not None:
-            clock_ns = lambda: self.now().clock_ns  # noqa: E731
-            self._recorder = InputRecorder(
-                node, self.inputs.values(), settings.snapshot, clock_ns, self._logger.warning
+        self._recorder = (
+            None
+            if settings.snapshot is None
+            else InputRecorder(
+                node,
+                self.inputs.values(),
+                settings.snapshot,
+                lambda: self.now().clock_ns,
+                self._logger.warning,
             )
+        )
         self._mode = ""
         self._polled_ns = time.monotonic_ns()
         self._segmenter = segmenter

@@ -1,16 +1,16 @@
 """The inputs of the last seconds as a bag, when the mode leaves normal: what was there when a sensor died.
 
-Messages are kept as they came, without a copy; memory is bounded, and so is what lies on disk. A thread of its own, at
-the lowest priority, serialises and writes. Nothing here waits for it but ``close``, and that not for long.
+Messages are kept as they came, without a copy; memory is bounded, and so is what lies on disk. A thread of its own
+serialises and writes, and rests after each message for as long as it took. Nothing waits for it but ``close``, and that
+not for long. Its priority is that of the others: a thread of a lower one would hold Python's lock while it waits for a
+core.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import sys
 import threading
 import time
 from collections import deque
@@ -145,10 +145,6 @@ class Snapshots:
     # -- the thread that writes
 
     def _run(self) -> None:
-        # Linux gives each thread a priority of its own; elsewhere this is that of the process, which stays as it is.
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         with contextlib.suppress(OSError):
             self._remove_leftovers()
         while True:
@@ -194,12 +190,14 @@ class Snapshots:
         path = folder / f"{self._name}_{at}_{re.sub(r'[^A-Za-z0-9]+', '-', mode)}.mcap"
         with BagWriter(path) as writer:
             for kept in messages:
-                if self._give_up_ns is not None and time.monotonic_ns() > self._give_up_ns:
+                start_ns = time.monotonic_ns()
+                if self._give_up_ns is not None and start_ns > self._give_up_ns:
                     raise TimeoutError(f"{path}: the node ended before all was written")
                 kind = type(kept.message)
                 msgtype = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
                 if msgtype in TYPESTORE.fielddefs:
                     writer.write_raw(kept.topic, msgtype, serialize_message(kept.message), kept.receipt_ns)
+                self._closing.wait((time.monotonic_ns() - start_ns) / 1e9)
         return path
 
     def _make_room(self, size: int) -> None:
