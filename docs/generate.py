@@ -1,9 +1,9 @@
-"""Write docs/topics_and_parameters.md from the code: what a running segmenter subscribes to and publishes, its table of
-parameters, and the arguments of the launch files.
+"""Write two pages from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes,
+its parameters, and the arguments of the launch files) and docs/diagnostics.md (every status and key).
 
     python docs/generate.py [--check]
 
-With ``--check`` nothing is written, and the exit status is 1 where the page differs from the code.
+With ``--check`` nothing is written, and the exit status is 1 where a page differs from the code.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from gemini_ros.nodes.segmenter import SegmenterNode
+from gemini_ros.nodes.segmenter.keys import STATUSES, Key
 from gemini_ros.pipeline.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"
+DIAGNOSTICS_PAGE = ROOT / "docs/diagnostics.md"
 LAUNCH_FILES = (
     "launch/segmenter.launch.py",
     "launch/multi_camera.launch.py",
@@ -111,6 +113,35 @@ def page() -> str:
         rows = ((f"`{argument}`", _code(default), text) for argument, default, text in launch_arguments(ROOT / name))
         parts += [f"## Arguments of `{Path(name).name}`", _table(("argument", "default", "meaning"), rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def diagnostics_page() -> str:
+    """The page of the statuses and their keys in Markdown."""
+    parts = [
+        "# Diagnostics",
+        "Written by `python docs/generate.py` from the code. Do not edit it: a test compares the two. What to do about "
+        "them, and which of them to watch, is in [operations](operations.md).",
+        "An active `segmenter` publishes these statuses on `/diagnostics` every second, and at once when its mode "
+        "changes. A status is named `NODE: SUBJECT`, with the namespace of the node: `front/segmenter: mode`. Its "
+        "message is one sentence that says what is wrong and what to do. Values are text; figures have up to three "
+        "decimals. STREAM, CAUSE and STAGE stand for each of these.",
+        _table(
+            ("status", "warns where", "is an error where"),
+            (
+                (f"[`{name}`](#{name.lower().replace(' ', '-')})", each.warns, each.errs)
+                for name, each in STATUSES.items()
+            ),
+        ),
+    ]
+    for name, each in STATUSES.items():
+        parts += [f"## {name}", each.about]
+        if each.keys:
+            parts.append(_table(("key", "unit", "meaning"), map(_key_row, each.keys)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _key_row(key: Key) -> tuple[str, str, str]:
+    return f"`{key.name}`", key.unit, key.meaning
 
 
 def interface() -> tuple[list[Topic], list[Topic]]:
@@ -221,14 +252,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     options = parser.parse_args()
-    made = page()
-    if not options.check:
-        PAGE.write_text(made, encoding="utf-8")
-        return
-    there = PAGE.read_text(encoding="utf-8")
-    if there != made:
-        diff = difflib.unified_diff(there.splitlines(), made.splitlines(), "committed", "from the code", lineterm="")
-        sys.exit("\n".join([*diff, f"{PAGE.name} differs from the code: run python docs/generate.py"]))
+    for path, made in ((DIAGNOSTICS_PAGE, diagnostics_page()), (PAGE, page())):
+        if not options.check:
+            path.write_text(made, encoding="utf-8")
+            continue
+        there = path.read_text(encoding="utf-8")
+        if there != made:
+            diff = difflib.unified_diff(
+                there.splitlines(), made.splitlines(), "committed", "from the code", lineterm=""
+            )
+            sys.exit("\n".join([*diff, f"{path.name} differs from the code: run python docs/generate.py"]))
 
 
 if __name__ == "__main__":

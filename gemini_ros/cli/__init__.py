@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 
 from gemini_ros import __version__
@@ -29,15 +30,28 @@ from gemini_ros.cli import (
 )
 from gemini_ros.cli.output import EXTRAS, missing_package, print_error
 
-__all__ = ["EXTRAS", "NOUNS", "build_parser", "main"]
+__all__ = ["EXTRAS", "NOUNS", "START", "build_parser", "main"]
+
+START = {
+    "demo": "play a bundled drive through the live node, and show what comes out",
+    "doctor": "find out what this machine, its cameras and the ROS graph lack",
+    "bag check drive.mcap": "see whether a recording of yours can be used",
+    "evaluate drive.mcap --model warehouse_rgbd_nano --out result": "run a model over it, with a report",
+    "train fit --config config/training/warehouse_rgbd_nano.yaml": "train a network on simulated images, or yours",
+}
+"""What people start with, and what for."""
 
 NOUNS = (bag, dataset, model, engine, evaluate, compare, results, calibrate, adapt, phrases, train, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status; without one, show what people start with."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        print("\n".join(start_lines()), file=sys.stderr)
+        return 2
     parser = build_parser()
-    args, rest = parser.parse_known_args(argv)
+    args, rest = parser.parse_known_args(words)
     if rest and not getattr(args, "passes_on", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.rest = rest
@@ -56,6 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def start_lines() -> list[str]:
+    """What a user sees who gives no command."""
+    lines = ["Start with one of these:", ""]
+    for command, purpose in START.items():
+        lines += [f"  gemini-ros {command}", f"      {purpose}"]
+    return [
+        *lines,
+        "",
+        "gemini-ros --help lists all commands, and gemini-ros NOUN --help explains one. The node itself is started by",
+        "ros2 launch gemini_ros segmenter.launch.py, or by the executable segmenter.",
+    ]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -120,7 +120,9 @@ def add_size(
 
 
 def add_slop(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--slop", type=float, metavar="SECONDS", help="largest gap within a pair (default: the node's)")
+    parser.add_argument(
+        "--slop", type=float, metavar="SECONDS", help="largest stamp difference within a pair (default: the node's)"
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +160,7 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
         "--camera",
         metavar="NAME|FILE|PREFIX",
         help="camera file (config/cameras/NAME.yaml, or a path), or namespace of one of several cameras, such as "
-        "/front (default: what the topics hold, and what they are called)",
+        "/front (default: found by the contents and names of the topics)",
     )
     parser.add_argument(
         "--topic",
@@ -167,8 +169,8 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="stream_topics",
         metavar="STREAM=TOPIC",
-        help="topic of a stream: rgb, depth, thermal, labels, odom, rgb_info, depth_info or thermal_info; nothing "
-        "after = leaves it out; wins over --camera; repeatable",
+        help="topic of a stream: rgb, depth, thermal, labels, odom, rgb_info, depth_info or thermal_info; an "
+        "empty TOPIC leaves the stream out; wins over --camera; repeatable",
     )
 
 
@@ -190,7 +192,10 @@ def choice_of(args: argparse.Namespace) -> StreamChoice:
 def add_criteria(parser: argparse.ArgumentParser) -> None:
     """What results have to reach, and where the verdicts go."""
     parser.add_argument(
-        "--criteria", type=Path, metavar="FILE", help="YAML list of what the scores have to reach; exit status 1 if not"
+        "--criteria",
+        type=Path,
+        metavar="FILE",
+        help="YAML list of limits for the scores; exit status 1 if one is missed",
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="JUnit file with a test for each bag and criterion")
 

@@ -23,13 +23,17 @@ def add(nouns: Subparsers) -> None:
     parser = add_verb(nouns, "calibrate", run, text)
     add_bag(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="X.yaml", help="parameter file to write, with what could be told"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="X.yaml",
+        help="parameter file to write, with the offsets that were found",
     )
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="streams to compare with RGB (default: all that the bag has)"
     )
     parser.add_argument(
-        "--start", type=float, default=0.0, metavar="SECONDS", help="leave out so much of the bag (default 0)"
+        "--start", type=float, default=0.0, metavar="SECONDS", help="skip this much of the start of the bag (default 0)"
     )
     add_camera(parser)
     add_settings(parser)

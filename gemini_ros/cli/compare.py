@@ -13,12 +13,17 @@ _HELP = "model, parameter file (*.yaml, with --model), or folder of `evaluate` o
 
 
 def add(nouns: Subparsers) -> None:
-    text = "compare two models, sets of parameters or results: scores, labels, maps and latency of the same frames"
+    text = "compare two models, parameter files or results on the same frames: scores, labels, maps and latency"
     parser = add_verb(nouns, "compare", run, text)
     parser.add_argument("first", metavar="A", help=_HELP)
-    parser.add_argument("second", metavar="B", help="the same; its scores less those of A are the difference")
+    parser.add_argument("second", metavar="B", help="the same; differences are B minus A")
     parser.add_argument(
-        "--bags", nargs="+", default=[], type=Path, metavar="BAG", help="evaluate what is no folder of results on these"
+        "--bags",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="BAG",
+        help="bags on which models and parameter files are evaluated",
     )
     add_model(parser, "--model", note="run with each of two parameter files", required=False)
     parser.add_argument(
@@ -32,8 +37,8 @@ def add(nouns: Subparsers) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="SCORE<POINTS or SCORE>POINTS, a change in points of 100 such as 'miou<-0.5'; exit status 1 where the "
-        "interval says that it is so, or does not decide; repeatable",
+        help="SCORE<POINTS or SCORE>POINTS, a change in points of 100 such as 'miou<-0.5'; exit status 1 if the "
+        "interval confirms it or cannot rule it out; repeatable",
     )
     add_evaluation(parser)
 

@@ -71,7 +71,7 @@ def _add_simulate(verbs: Subparsers) -> None:
         "--mounting-error",
         type=mounting_error,
         metavar="M,DEG,DEG",
-        help="height, pitch (down) and roll by which the camera stands beside what /tf_static says",
+        help="height, pitch (down) and roll by which the camera differs from /tf_static",
     )
     drive.add_argument(
         "--z-drift", type=float, default=0.0, metavar="M", help="drift of the odometry's z, metres in 100 m (default 0)"
@@ -85,7 +85,7 @@ def _add_simulate(verbs: Subparsers) -> None:
     course.add_argument(
         "--hazards",
         metavar="NAMES",
-        help="kinds or groups of hazards, with commas between; none for a free way (default: all)",
+        help="kinds or groups of hazards, separated by commas; none for a clear path (default: all)",
     )
     course.add_argument("--drop-depth", type=float, metavar="M", help="depth of holes and docks (default: 0.1 to 1.2)")
     course.add_argument("--floor", choices=("plain", "black", "mirror"), help="what the floor is like (default plain)")
@@ -178,12 +178,12 @@ def _add_from_bag(verbs: Subparsers) -> None:
         "--frames",
         type=Path,
         metavar="FILE",
-        help="take these frames alone: worst.csv of `evaluate`, or a list like it",
+        help="take only these frames: worst.csv of `evaluate`, or a list like it",
     )
     parser.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="let this model label the frames, to be corrected (prelabels.zip, for CVAT)",
+        help="label the frames with this model first, for correction in CVAT (prelabels.zip)",
     )
     add_slop(parser)
     parser.add_argument(
@@ -224,12 +224,12 @@ def _prelabels(args: argparse.Namespace) -> Path:
 
 
 def _add_import_labels(verbs: Subparsers) -> None:
-    text = "take the annotations of CVAT or COCO into a folder of `from-bag`"
+    text = "import annotations of CVAT or COCO into a folder of `from-bag`"
     parser = add_verb(verbs, "import-labels", run_import_labels, text)
     parser.add_argument("folder", type=Path, help="folder of `dataset from-bag`")
     parser.add_argument("archive", type=Path, help="export of CVAT, format 'Segmentation mask 1.1', or COCO's JSON")
     parser.add_argument("--label-set", required=True, metavar="NAME|YAML", help="the classes that are annotated")
-    parser.add_argument("--replace", action="store_true", help="take the place of labels that are there")
+    parser.add_argument("--replace", action="store_true", help="overwrite existing labels")
 
 
 def run_import_labels(args: argparse.Namespace) -> None:

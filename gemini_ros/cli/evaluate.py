@@ -39,7 +39,7 @@ SHORTHANDS = {
 
 
 def add(nouns: Subparsers) -> None:
-    text = "run a model over bags offline: scores, latencies and counts of every message"
+    text = "run a model over bags offline, and report scores, latency and what became of every message"
     parser = add_verb(nouns, "evaluate", run, text)
     parser.add_argument("bags", nargs="+", type=Path, metavar="bag", help="MCAP file or bag directory; one or many")
     add_model(parser, "--model")
@@ -70,7 +70,7 @@ def add(nouns: Subparsers) -> None:
     )
     spoilt = parser.add_argument_group("robustness")
     spoilt.add_argument(
-        "--robustness", action="store_true", help="also score frames with absent and spoilt images, some 40 ways"
+        "--robustness", action="store_true", help="also score about 40 kinds of missing and degraded images"
     )
     spoilt.add_argument(
         "--robustness-every",
@@ -80,14 +80,17 @@ def add(nouns: Subparsers) -> None:
         help="take frames at least this far apart (default: all with truth)",
     )
     spoilt.add_argument(
-        "--holes", type=Path, metavar="BAG", help="bag of a real depth sensor whose holes depth is given, too"
+        "--holes",
+        type=Path,
+        metavar="BAG",
+        help="bag of a real depth sensor, whose holes are cut into the depth images too",
     )
 
 
 def add_evaluation(parser: argparse.ArgumentParser) -> None:
     """How bags are evaluated; ``job_of`` reads it."""
     parser.add_argument(
-        "--map", type=Path, metavar="FILE", help="YAML file: the model's class of each class of the truth"
+        "--map", type=Path, metavar="FILE", help="YAML file that maps each class of the truth to a class of the model"
     )
     parser.add_argument(
         "--condition",
@@ -95,7 +98,7 @@ def add_evaluation(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="conditions",
         metavar="/TOPIC|NAME:START-END",
-        help="tell frames apart by what a topic says, or by seconds of the bag; repeatable",
+        help="group frames by the value of a topic, or by a time range in seconds; repeatable",
     )
     add_workers(parser)
     add_ray(parser, "the bags")

@@ -9,7 +9,7 @@ from gemini_ros.cli.arguments import Subparsers, add_noun, add_verb
 
 
 def add(nouns: Subparsers) -> None:
-    verbs = add_noun(nouns, "phrases", "encode what a robot is told in words")
+    verbs = add_noun(nouns, "phrases", "encode phrases as a model reads them")
     parser = add_verb(
         verbs, "encode", run_encode, "write the features of phrases, so that a robot needs no text encoder"
     )

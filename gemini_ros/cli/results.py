@@ -11,7 +11,7 @@ from gemini_ros.cli.output import print_error, print_lines
 
 
 def add(nouns: Subparsers) -> None:
-    verbs = add_noun(nouns, "results", "results of evaluations")
+    verbs = add_noun(nouns, "results", "join the results of evaluations")
     parser = add_verb(verbs, "merge", run_merge, "join the stores of several shards, and print the page of all bags")
     parser.add_argument("results", nargs="+", type=Path, metavar="DIR", help="folders of `evaluate`, or store files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the joint results")

@@ -16,8 +16,8 @@ from gemini_ros.doctor.findings import Finding, error, ok, warn
 from gemini_ros.inference.tensorrt.cuda import Gpu, GpuError, probe_gpu
 from gemini_ros.inference.tensorrt.library import LibraryError, check_supported, full_version, load_library
 
-#: Distributions this package is written for.
-DISTRIBUTIONS = ("humble", "jazzy", "kilted")
+#: Distributions this package is written for; README.md says on which it has run.
+DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical")
 _START_ROS = "import rclpy; rclpy.init(); rclpy.create_node('doctor_probe'); rclpy.shutdown()"
 # Colours, and severity, time and logger of rcutils.
 _DECORATION = re.compile(r"\x1b\[[\d;]*m|^\[\w+\] \[[\d.]+\] \[\w+\]: ", re.MULTILINE)

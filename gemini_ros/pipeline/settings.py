@@ -43,6 +43,7 @@ MIN_VOXEL_M = 0.02
 MAX_OFFSET_S = 10.0
 _OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _COSTMAP = CostmapConfig()
+_MB = 1_000_000
 
 
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "double", str: "string"}
@@ -454,6 +455,36 @@ SETTINGS: tuple[Setting, ...] = (
         1000,
     ),
     Setting(
+        "snapshot.on_degrade_s",
+        0.0,
+        "When the mode leaves normal, what the node heard in so many seconds before is written as a bag: images, "
+        "camera_info, odometry, and TF where tf2_msgs is installed. 0: nothing is kept.",
+        0.0,
+        120.0,
+        "s",
+    ),
+    Setting(
+        "snapshot.dir",
+        "",
+        "Folder of these bags. Empty: `snapshots` below `gemini_ros` in the user's cache directory.",
+    ),
+    Setting(
+        "snapshot.memory_mb",
+        500,
+        "What is kept takes no more memory than this, what is being written included; the oldest goes first.",
+        1,
+        65536,
+        "MB",
+    ),
+    Setting(
+        "snapshot.disk_mb",
+        2000,
+        "The bags of a node take no more room than this; the oldest are removed.",
+        1,
+        1048576,
+        "MB",
+    ),
+    Setting(
         "statistics_file",
         "",
         "JSON file with the counters, latencies and mode changes, written on deactivation and at exit. Empty: none.",
@@ -497,6 +528,16 @@ def holds_numbers(name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class SnapshotSettings:
+    """What is kept of the inputs, and where it is written; ``folder`` ``None`` is the default one."""
+
+    on_degrade_s: float
+    folder: Path | None
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, checked; units are in the names. ``None`` stands for what the description calls empty or auto."""
 
@@ -537,6 +578,7 @@ class Settings:
     thermal_scale: float
     thermal_offset: float
     thermal_skip_rows: int
+    snapshot: SnapshotSettings | None
     statistics_file: Path | None
 
 
@@ -604,6 +646,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],
         thermal_skip_rows=values["thermal.skip_rows"],
+        snapshot=_snapshot(values),
         statistics_file=_path(values["statistics_file"]),
     )
 
@@ -716,6 +759,15 @@ def _voxel_m(edge_m: float) -> float:
     if 0 < edge_m < MIN_VOXEL_M:
         raise ValueError(f"outputs.voxel_m: {edge_m:g}, expected {MIN_VOXEL_M:g} or more, or 0 for every pixel's point")
     return edge_m
+
+
+def _snapshot(values: Mapping[str, Any]) -> SnapshotSettings | None:
+    if not values["snapshot.on_degrade_s"]:
+        return None
+    memory_mb, disk_mb = values["snapshot.memory_mb"], values["snapshot.disk_mb"]
+    # What would not fit on disk need not be kept.
+    folder = _path(values["snapshot.dir"])
+    return SnapshotSettings(values["snapshot.on_degrade_s"], folder, min(memory_mb, disk_mb) * _MB, disk_mb * _MB)
 
 
 def _costmap(values: Mapping[str, Any]) -> CostmapConfig:

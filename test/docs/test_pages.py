@@ -23,13 +23,13 @@ from gemini_ros.pipeline.summary import Summary
 from gemini_ros.pipeline.sync import POLICIES
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 CARDS = sorted((ROOT / "models").glob("*.md"))
 CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
-FOLDERS = "benchmarks|config|constraints|docker|docs|gemini_ros|launch|models|scripts"
+PARAMETER_GROUPS = r"(?:snapshot|sync|missing|camera|costmap|engine|thermal|rgb|depth)"
+FOLDERS = "benchmarks|config|constraints|docker|docs|examples|gemini_ros|launch|models|scripts"
 
 
 def name_of(path: Path) -> str:

@@ -35,6 +35,7 @@ from gemini_ros.inference.load import load_segmenter
 from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.nodes.segmenter import SegmenterNode
 from gemini_ros.nodes.segmenter import node as segmenter
+from gemini_ros.nodes.segmenter.keys import undescribed
 
 MODELS = Path(__file__).parents[1] / "fixtures"
 WIDTH, HEIGHT = 80, 60
@@ -115,6 +116,8 @@ class Robot:
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
         self.diagnostics = {status.name.partition(": ")[2]: status for status in message.status}
+        strange = [undescribed(name, (pair.key for pair in s.values)) for name, s in self.diagnostics.items()]
+        assert not any(strange), f"docs/diagnostics.md does not have {strange}"
         self.on_diagnostics()
 
     def close(self) -> None:

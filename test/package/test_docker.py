@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gemini_ros import cli
 from gemini_ros.doctor.machine import DISTRIBUTIONS
 from gemini_ros.doctor.middleware import PROFILE_VARIABLES
 from gemini_ros.inference.tensorrt.library import NEWEST, OLDEST, check_supported, version_numbers
@@ -47,18 +49,37 @@ def test_each_jetpack_is_one_that_works(path: Path) -> None:
     check_supported(version, (8, 7))
 
 
-def test_what_is_copied_exists_and_reaches_the_build() -> None:
-    let_in = [
-        line[1:]
-        for line in (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
-        if line.startswith("!")
-    ]
-    copied = [word for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]]
-    assert sorted(copied) == sorted(let_in)
+@pytest.mark.parametrize("name", ["Dockerfile", "demo.Dockerfile"])
+def test_what_is_copied_exists_and_reaches_the_build(name: str) -> None:
+    lines = (DOCKER / f"{name}.dockerignore").read_text(encoding="utf-8").splitlines()
+    text = (DOCKER / name).read_text(encoding="utf-8")
+    copied = [word for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert sorted(copied) == sorted(line[1:] for line in lines if line.startswith("!"))
     assert all((ROOT / name).exists() for name in copied)
     # What setup.py installs from, and what an installed package shows.
     assert {"gemini_ros", "config", "launch", "models", "resource", "setup.py", "package.xml"} <= set(copied)
+
+
+def test_the_robot_has_the_profile_of_its_middleware() -> None:
     assert all(name in DOCKERFILE for name in PROFILE_VARIABLES)
+
+
+def test_the_demo_installs_what_make_demo_does_and_runs_it() -> None:
+    text = (DOCKER / "demo.Dockerfile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^\.venv-demo/\.made: +; \$\(make_environment\) tested demo ", makefile, re.MULTILINE)
+    assert '--constraint constraints/tested.txt ".[demo]"' in text
+    (version,) = re.findall(r"^FROM python:(3\.\d+)-slim", text, re.MULTILINE)
+    assert version in re.findall(r"found = .*|pythons := .*|any := .*", makefile)[-1]
+    (program,), words = (
+        json.loads(re.findall(rf"^{word} (.+)$", text, re.MULTILINE)[0]) for word in ("ENTRYPOINT", "CMD")
+    )
+    assert program == "gemini-ros"
+    assert str(cli.build_parser().parse_args(words).out) == "/out"
+    # A shared-memory segment for each process of the demo, in what Docker is told to give.
+    segment = int(re.findall(r"<segment_size>(\d+)<", (ROOT / "config/fastdds.xml").read_text(encoding="utf-8"))[0])
+    given = int(re.findall(r"--shm-size (\d+)m ", text)[0])
+    assert 8 * segment <= given * 2**20
 
 
 def test_the_compose_file_asks_for_what_is_given() -> None:

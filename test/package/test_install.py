@@ -74,6 +74,7 @@ def check_found(share: Path, *prefix: str | Path, cwd: Path) -> Path:
     assert found == [share / name for name in names]
     templates = {Path(name).name for name in tracked_files("gemini_ros/report/templates")}
     assert templates == {path.name for path in (package.parent / "report/templates").iterdir()} != set()
+    assert (package.parent / "py.typed").is_file()
     return package
 
 

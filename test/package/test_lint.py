@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "pre-commit run --all-files --color never",
         "pyright",
         "lint-imports --no-cache",
-        "hadolint docker/Dockerfile",
+        "hadolint docker/Dockerfile docker/demo.Dockerfile",
         "shellcheck docker/entrypoint.sh scripts/find_python scripts/lock scripts/make_environment",
     ],
 )

@@ -24,6 +24,7 @@ from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.pose import OdometryPose
+from gemini_ros.nodes.segmenter.snapshot import InputRecorder, Snapshots
 from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.pipeline.clock import Seen
 from gemini_ros.pipeline.frame import Failed, FramePipeline, Segmented
@@ -102,6 +103,17 @@ class LivePipeline:
             learn_grid,
         )
         self._filter.registerCallback(self._submit)
+        self._recorder = (
+            None
+            if settings.snapshot is None
+            else InputRecorder(
+                node,
+                self.inputs.values(),
+                settings.snapshot,
+                lambda: self.now().clock_ns,
+                self._logger.warning,
+            )
+        )
         self._mode = ""
         self._polled_ns = time.monotonic_ns()
         self._segmenter = segmenter
@@ -116,6 +128,11 @@ class LivePipeline:
     def worker_fault(self) -> str:
         """Why the last match became no labels; empty if it did."""
         return self.frames.fault
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """What is kept of the inputs, where that is wanted."""
+        return self._recorder.snapshots if self._recorder is not None else None
 
     def assumptions(self) -> list[str]:
         """What is taken for granted of the grids of the streams."""
@@ -157,6 +174,7 @@ class LivePipeline:
 
     def stop(self, timeout_s: float) -> None:
         """Unsubscribe, give the frame under way ``timeout_s`` to finish, count what is left over as ``shutdown``."""
+        deadline_s = time.monotonic() + timeout_s
         self.costmap_topic.close()
         for source in self.inputs.values():
             source.close()
@@ -167,6 +185,8 @@ class LivePipeline:
         if self.frames.abandon():
             self._logger.warning(f"the frame under way took longer than {timeout_s:g} s and is dropped")
         self.matcher.flush("shutdown")
+        if self._recorder is not None:
+            self._recorder.close(max(deadline_s - time.monotonic(), 0.0))
         self._costmap.stop()
         self._costmap.resume()
 
@@ -191,6 +211,8 @@ class LivePipeline:
         if mode == self._mode:
             return
         self._mode = mode
+        if self._recorder is not None:
+            self._recorder.follow(mode)
         if mode in ("normal", "waiting"):
             self._logger.info(f"mode {mode}")
         else:

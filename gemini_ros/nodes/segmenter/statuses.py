@@ -1,10 +1,6 @@
 """What the segmenter reports of itself: the statuses of /diagnostics, and the statistics file.
 
-Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
-...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
-``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An
-input that does not pair has nearest_ms; copies is how often its pixels are written anew on the way from the message to
-the network.
+``keys.py`` describes every status and key.
 """
 
 from __future__ import annotations
@@ -50,6 +46,11 @@ class Report:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
             statuses += [_transport(pipeline), _graph(pipeline)]
+            if (snapshots := pipeline.snapshots) is not None:
+                fault = snapshots.fault
+                statuses.append(
+                    Status("snapshot", WARN if fault else OK, fault or "keeping the inputs", snapshots.figures())
+                )
         return statuses
 
     def _rates(self, configured: Configured, pipeline: LivePipeline | None) -> Rates | None:
