@@ -182,12 +182,12 @@ def work(task: Task, job: Job, segmenter: Segmenter) -> Done:
 def _is_there(task: Task, job: Job) -> bool:
     """Whether the folder of a bag has its summary, and the outputs that are wanted."""
     outputs = outputs_path(task.bag, task.out)
-    if not (task.out / "summary.json").is_file() or (job.write and not outputs.is_file()):
+    if not (task.out / "summary.json").is_file() or (job.outputs and not outputs.is_file()):
         return False
-    if not job.write:
+    if not job.outputs:
         return True
     with BagReader(outputs) as reader:
-        return {topic_of(name) for name in job.write} <= set(reader.topics)
+        return {topic_of(name) for name in job.outputs} <= set(reader.topics)
 
 
 def _refuse_twins(records: Iterable[BagRecord]) -> None:

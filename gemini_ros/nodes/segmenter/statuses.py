@@ -2,9 +2,9 @@
 
 Statuses and their keys: ``mode`` (mode), ``input STREAM`` (received, in_pairs, singles, dropped_CAUSE, rate_hz, age_s,
 ...), ``pipeline`` (the counters), ``latency`` (STAGE_p50, STAGE_p99 in ms, ``overhead_last_minute`` among them),
-``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``. An
-input that does not pair has nearest_ms; copies is how often its pixels are written anew on the way from the message to
-the network.
+``model``, ``costmap``, ``transport`` (lost_in_transport_STREAM, stamp_gaps_STREAM, period_ms_STREAM), ``graph``, and
+where there are any ``phrases`` (phrase_NUMBER). An input that does not pair has nearest_ms; copies is how often its
+pixels are written anew on the way from the message to the network.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Report:
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
-            statuses += [_transport(pipeline), _graph(pipeline)]
+            statuses += [_transport(pipeline), _graph(pipeline), *_phrases(pipeline)]
         return statuses
 
     def _rates(self, configured: Configured, pipeline: LivePipeline | None) -> Rates | None:
@@ -247,6 +247,18 @@ def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
     unknown = "" if known and not costmap.fault else "unknown: "
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published, "geometry": costmap.geometry}
     return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
+
+
+def _phrases(pipeline: LivePipeline) -> list[Status]:
+    """What is in force, as long as anything is or was refused: a robot that is told something must not overhear it."""
+    phrases, book = pipeline.phrases.phrases, pipeline.phrases.phrases.book
+    entries, refused = book.in_force(pipeline.now()), book.refused
+    faults = [book.fault] if book.fault else [f"not in force: {refused.why}"] if refused else []
+    faults += [text for text in (phrases.silence, *(phrases.lost if not phrases.silence else ())) if text and entries]
+    if not entries and not faults:
+        return []
+    figures = {f"phrase_{entry.number}": f"{entry.role} {entry.text}" for entry in entries}
+    return [Status("phrases", WARN if faults else OK, "; ".join(faults) or f"{len(entries)} in force", figures)]
 
 
 def _graph(pipeline: LivePipeline) -> Status:
