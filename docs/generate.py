@@ -53,6 +53,7 @@ INPUTS = {
     "thermal/image": "Thermal: mono16, 16UC1 or mono8 counts, `thermal.scale` x count + `thermal.offset` in degrees "
     "Celsius; 32FC1 in degrees Celsius.",
     "thermal/camera_info": "The same for thermal.",
+    "~/set_phrases": "What matters, in words, as JSON, see [phrases](phrases.md).",
     "odom": "Odometry of `costmap.base_frame`. With TF it is used where TF does not know `costmap.frame`.",
 }
 OUTPUTS = {
@@ -68,10 +69,17 @@ OUTPUTS = {
     "~/costmap": "Where the robot can drive, see [costmap](costmap.md). While subscribed, at 5 Hz or more.",
     "~/speed_mask": "Percent of the full speed by `speed_percent` of the classes; 0 = no limit. Once a second while "
     "subscribed.",
+    "~/answers": "What each phrase in force means in a frame, as JSON. While subscribed.",
+    "~/phrase_masks": "Number of the phrase at each pixel of the label image, mono8; 0 = none. While subscribed.",
+    "~/phrases": "The phrases in force, and those that were refused, as JSON. When that changes.",
+    "~/keepout_mask": "Cost of what is to be avoided, 0 elsewhere. While subscribed.",
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
-WHERE_INSTALLED = ("bond", "~/label_info", "~/speed_mask_info", "~/markers", "~/detections", "~/detections_2d")
+WHERE_INSTALLED = (
+    *("bond", "~/label_info", "~/speed_mask_info", "~/keepout_mask_info"),
+    *("~/markers", "~/detections", "~/detections_2d"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,10 @@ def page() -> str:
         "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
         "bond/msg/Status on `bond`, see [costmap](costmap.md). Where `vision_msgs` is installed, "
         "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local), and where `nav2_msgs` is, "
-        "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info`. Boxes of single things are on `~/markers` "
-        "(visualization_msgs/MarkerArray), `~/detections` (vision_msgs/Detection3DArray) and `~/detections_2d` "
-        "(Detection2DArray) where these packages are installed, while subscribed; see [boxes](boxes.md).",
+        "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info` and `~/keepout_mask_info`. Boxes of single things are on "
+        "`~/markers` (visualization_msgs/MarkerArray), `~/detections` (vision_msgs/Detection3DArray) and "
+        "`~/detections_2d` (Detection2DArray) where these packages are installed, while subscribed; see "
+        "[boxes](boxes.md).",
         "## Parameters of `segmenter`",
         "*Live* parameters may change at any time. The others are read when the node is configured; changing one later "
         "is refused until the node has been cleaned up. `config/segmenter.yaml` holds all of them with their defaults.",
@@ -124,7 +133,7 @@ def diagnostics_page() -> str:
         "An active `segmenter` publishes these statuses on `/diagnostics` every second, and at once when its mode "
         "changes. A status is named `NODE: SUBJECT`, with the namespace of the node: `front/segmenter: mode`. Its "
         "message is one sentence that says what is wrong and what to do. Values are text; figures have up to three "
-        "decimals. STREAM, CAUSE and STAGE stand for each of these.",
+        "decimals. STREAM, CAUSE, STAGE and NUMBER stand for each of these.",
         _table(
             ("status", "warns where", "is an error where"),
             (

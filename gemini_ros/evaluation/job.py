@@ -19,6 +19,7 @@ from gemini_ros.evaluation.store import FORMAT
 from gemini_ros.evaluation.truth import TruthMap
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.inference.cpu import ONNXRUNTIME
+from gemini_ros.pipeline.answers import ANSWERS
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, label_set_for
 from gemini_ros.pipeline.streams import StreamChoice
 
@@ -44,6 +45,11 @@ class Job:
     camera: str | None = None
     topics: tuple[tuple[str, str], ...] = ()
     robustness: RobustnessOptions | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that are written: those of ``write``, and answers where there are phrases."""
+        return tuple(dict.fromkeys((*self.write, *([ANSWERS] if self.settings.phrases else []))))
 
     @property
     def choice(self) -> StreamChoice:

@@ -197,12 +197,12 @@ def _is_there(task: Task, job: Job, segmenter: Segmenter) -> bool:
     identity = recording_id(task.known_sha256 or "", job.run(segmenter)) if task.rerun else ""
     if task.rerun and not is_recording(task.rerun, identity):
         return False
-    if not (task.out / "summary.json").is_file() or (job.write and not outputs.is_file()):
+    if not (task.out / "summary.json").is_file() or (job.outputs and not outputs.is_file()):
         return False
-    if not job.write:
+    if not job.outputs:
         return True
     with BagReader(outputs) as reader:
-        return {topic_of(name) for name in job.write} <= set(reader.topics)
+        return {topic_of(name) for name in job.outputs} <= set(reader.topics)
 
 
 def _refuse_twins(records: Iterable[BagRecord]) -> None:

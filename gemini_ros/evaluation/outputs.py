@@ -10,12 +10,13 @@ from gemini_ros.bags import messages
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import overlay
+from gemini_ros.pipeline.answers import ANSWERS, KEEPOUT, MASKS, OF_PHRASES
 from gemini_ros.pipeline.bag_walk import Result
 from gemini_ros.pipeline.nav_outputs import OutputSize
 from gemini_ros.pipeline.settings import DEFAULTS, NODE, Settings
 
 _OF_NAV = ("obstacles", "ground", "scan")
-OUTPUTS = ("labels", "confidence", "color", "camera_info", "costmap", "points", *_OF_NAV)
+OUTPUTS = ("labels", "confidence", "color", "camera_info", "costmap", "points", *_OF_NAV, *OF_PHRASES)
 
 
 def outputs_path(bag: str | Path, out: str | Path) -> Path:
@@ -40,7 +41,7 @@ class OutputBag:
             raise ValueError(f"outputs {', '.join(unknown)}: expected some of {', '.join(OUTPUTS)}")
         self._label_set, self._wanted = label_set, frozenset(wanted)
         self._size, self._base_frame = OutputSize(settings.output_size), settings.base_frame
-        self._bag = BagWriter(path, transient_local=[topic_of("costmap")])
+        self._bag = BagWriter(path, transient_local=[topic_of("costmap"), topic_of(KEEPOUT)])
 
     def __enter__(self) -> OutputBag:
         return self
@@ -73,6 +74,18 @@ class OutputBag:
                 self._write(name, messages.point_cloud(cloud, *head), result)
         if "scan" in self._wanted and result.scan is not None:
             self._write("scan", messages.laser_scan(result.scan, frame.stamp_ns, self._base_frame), result)
+
+        self._add_phrases(result)
+
+    def _add_phrases(self, result: Result) -> None:
+        frame, answers = result.frame, result.answers
+        if answers is not None and ANSWERS in self._wanted:
+            self._write(ANSWERS, messages.string(answers.text), result)
+        if answers is not None and MASKS in self._wanted:
+            mask = messages.image(self._size.image(answers.mask), "mono8", frame.stamp_ns, frame.frame_id)
+            self._write(MASKS, mask, result)
+        if result.keepout is not None and KEEPOUT in self._wanted:
+            self._write(KEEPOUT, messages.occupancy_grid(result.keepout, result.map_frame), result)
 
     def _write(self, name: str, message: object, result: Result) -> None:
         self._bag.write(topic_of(name), message, result.now_ns)

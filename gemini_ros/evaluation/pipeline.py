@@ -99,8 +99,8 @@ def examine(
         say(topic_lines(reader, run.walk.topics, job.settings))
         listeners = Listeners(reader, name, sha256, job, run, segmenter, label_set)
         listen = [listeners.add]
-        if job.write:
-            outputs = OutputBag(outputs_path(bag, out), label_set, job.write, job.settings)
+        if job.outputs:
+            outputs = OutputBag(outputs_path(bag, out), label_set, job.outputs, job.settings)
             listen.append(stack.enter_context(outputs).add)
         if rerun is not None:
             identity = recording_id(sha256, job.run(segmenter))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gemini_ros.language.words import Noun, Words
+from gemini_ros.core.entries import require_entries
+from gemini_ros.language.words import ASKS, RELATIONS, SIDES, SUPERLATIVES, Noun, Words
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,41 @@ class Query:
         """For JSON."""
         exact = [asdict(bound) for bound in self.exact]
         return {"ask": self.ask, **self.phrase.to_dict(), "exact": exact, "unknown": list(self.unknown)}
+
+    @property
+    def needs_degrees(self) -> bool:
+        """Whether it takes a thermal image to answer."""
+        return self.phrase.heat is not None or any(bound.what == "temperature" for bound in self.exact)
+
+
+def query_of(data: object, words: Words, where: str) -> Query:
+    """What ``Query.to_dict`` wrote, by the words in force. Raises ``ValueError`` for what has no meaning there."""
+    may_be: dict[str, Any] = {
+        "noun": words.nouns,
+        "landmark": words.nouns,
+        "on": words.classes,
+        "color": {color for colors in words.colors.values() for color in colors},
+        "heat": ("hot", "cold"),
+        "side": SIDES,
+        "relation": RELATIONS,
+        "choose": SUPERLATIVES,
+    }
+    entry = require_entries(data, {"ask", "noun", "exact", "unknown"}, set(may_be) - {"noun"}, where)
+    for key, known in {"ask": ASKS, **{key: may_be[key] for key in entry if key in may_be}}.items():
+        if not isinstance(entry[key], str) or entry[key] not in known:
+            raise ValueError(f"{where}: {key} {entry[key]!r:.80}, expected one of {', '.join(sorted(known))}")
+    phrase = Phrase(**{key: entry[key] for key in entry if key in may_be})
+    unknown = entry["unknown"]
+    if not isinstance(unknown, list) or not all(isinstance(word, str) for word in unknown):
+        raise ValueError(f"{where}: unknown {unknown!r:.80}, expected a list of words")
+    if not isinstance(entry["exact"], list):
+        raise ValueError(f"{where}: exact {entry['exact']!r:.80}, expected a list of bounds")
+    return Query(entry["ask"], phrase, tuple(_bound(bound, where) for bound in entry["exact"]), tuple(unknown))
+
+
+def _bound(data: object, where: str) -> Exact:
+    entry = require_entries(data, {"what", "below", "bound"}, set(), f"{where}: exact")
+    what, below, bound = entry["what"], entry["below"], entry["bound"]
+    if what not in ("distance", "temperature") or type(below) is not bool or type(bound) not in (int, float):
+        raise ValueError(f"{where}: exact {entry!s:.80}, expected distance or temperature, below or not, and a number")
+    return Exact(what, below, float(bound))

@@ -31,16 +31,23 @@ class Thing:
 
 @dataclass(frozen=True)
 class Answer:
-    """``mask`` bool (H, W); ``things`` are those it covers (none for stuff).
+    """``parts`` uint16 (H, W): the pixels of each of ``things``, numbered from 1 in their order, 0 elsewhere.
+
+    Stuff has no things, and all its pixels are 1.
 
     ``ignored``: ``color`` or ``kind`` where the phrase says one. Labels and depth do not show it, so the answer
     holds all things of the class.
     """
 
-    mask: npt.NDArray[np.bool_]
+    parts: npt.NDArray[np.uint16]
     present: bool
     things: tuple[Seen, ...]
     ignored: tuple[str, ...]
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """bool (H, W): all of it."""
+        return self.parts > 0
 
 
 def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Words) -> Answer:
@@ -62,7 +69,7 @@ def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Wor
     allowed = exact_mask(query.exact, frame)
     if noun.stuff:
         mask = (labels == words.classes.index(noun.name)) & allowed
-        return Answer(mask, bool(mask.any()), (), ())
+        return Answer(mask.astype(np.uint16), bool(mask.any()), (), ())
     small = _Small(frame, labels, words)
     things = [thing for name in _classes(query, words) for thing in small.things(name)]
     if query.exact:
@@ -71,13 +78,12 @@ def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Wor
             t for t in things if t.seen.noun != noun.of or (t.mask & passing).sum() >= max(_LEAST_PX, t.mask.sum() / 10)
         ]
     chosen = select(_judged(query, words), [thing.seen for thing in things], small.width, words)
-    numbers = {seen.number for seen in chosen}
-    covered = np.zeros(small.shape, np.bool_)
-    for thing in things:
-        if thing.seen.number in numbers:
-            covered |= thing.mask
-    mask = small.enlarge(covered) & (labels == words.classes.index(noun.of)) & allowed
-    return Answer(mask, bool(chosen), tuple(chosen), ignored)
+    masks = {thing.seen.number: thing.mask for thing in things}
+    parts = np.zeros(small.shape, np.uint16)
+    for part, seen in enumerate(chosen, 1):
+        parts[masks[seen.number]] = part
+    shown = small.enlarge(parts) * ((labels == words.classes.index(noun.of)) & allowed)
+    return Answer(shown, bool(chosen), tuple(chosen), ignored)
 
 
 def _judged(query: Query, words: Words) -> Phrase:
@@ -115,10 +121,10 @@ class _Small:
         start = self._step // 2
         return image[start :: self._step, start :: self._step]
 
-    def enlarge(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """A small mask at the frame's size."""
+    def enlarge(self, parts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """A small image of parts at the frame's size."""
         height, width = self._full
-        return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        return cv2.resize(parts, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint16, copy=False)
 
     def things(self, name: str) -> list[Thing]:
         """The things of one class, numbered on."""

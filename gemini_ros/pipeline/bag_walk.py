@@ -22,6 +22,7 @@ from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.transforms import Matrix, camera_in_base
 from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.pipeline.answers import Answers, PhraseOutputs
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.detections import Detections
 from gemini_ros.pipeline.frame import FramePipeline, Segmented
@@ -29,6 +30,7 @@ from gemini_ros.pipeline.image_topics import frame_of
 from gemini_ros.pipeline.intake import Intake
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.nav_outputs import NavOutputs
+from gemini_ros.pipeline.phrases import PhraseBook
 from gemini_ros.pipeline.pose import WAIT_NS, OdometryPoses
 from gemini_ros.pipeline.settings import DEFAULTS, Settings, settings_of_no_stream
 from gemini_ros.pipeline.statistics import StageTimer
@@ -69,7 +71,8 @@ class Result(Step):
 
     ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage. ``clouds``
     (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way, ``boxes``
-    where it is no evidence, there is no odometry, or no class is marked.
+    where it is no evidence, there is no odometry, or no class is marked, ``answers`` where no phrase is in force or the
+    frame tells none, ``keepout`` where no phrase was given.
     """
 
     segmentation: Segmentation
@@ -82,6 +85,8 @@ class Result(Step):
     clouds: Clouds | None = None
     scan: Scan | None = None
     boxes: Detections | None = None
+    answers: Answers | None = None
+    keepout: Occupancy | None = None
 
 
 class BagWalk:
@@ -190,7 +195,8 @@ class BagWalk:
 class BagRun:
     """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there.
 
-    With ``nav`` results have clouds and a scan; without it they are ``None``.
+    With ``nav`` results have clouds and a scan; without it they are ``None``. Raises ``ValueError`` for phrases that
+    are refused.
     """
 
     def __init__(
@@ -205,7 +211,12 @@ class BagRun:
     ) -> None:
         info = segmenter.info
         self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
-        self.costmap = Mapper(settings.costmap, label_set, self.walk.poses)
+        book = PhraseBook(label_set, tuple(self.walk.intake.streams), settings.phrases_file)
+        book.start(settings.phrases)
+        if book.fault:
+            raise ValueError(book.fault)
+        self.costmap = Mapper(settings.costmap, label_set, self.walk.poses, book.roles)
+        self.phrases = PhraseOutputs(book, self.costmap) if settings.phrases else None
         self.costmap.warm_up()
         self.nav = NavOutputs(self.costmap, settings) if nav else None
         if self.nav is not None:
@@ -247,6 +258,11 @@ class BagRun:
             now = Instant.of(now_ns)
             self.pipeline.map(segmented, now)
             fault = self.costmap.fault
+            answers = keepout = None
+            if self.phrases is not None:
+                with segmented.timer.stage("costmap"):
+                    answers = self.phrases.take(frame, segmented.segmentation, segmented.seen, now)
+                    keepout, _ = self.phrases.keepout(segmented.seen, now)
             with segmented.timer.stage("costmap"):
                 occupancy, map_frame = self.costmap.render_frame(segmented.seen, now)
             self.pipeline.counters.costmaps_published += 1
@@ -257,7 +273,8 @@ class BagRun:
             if self.nav is not None and self.nav.tells(segmented.seen, now):
                 clouds, scan = self.nav.clouds(), self.nav.scan(segmented.seen, now)
             made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
-            told = match, fault, segmented.timer.timings_ns, clouds, scan, self.costmap.detector.found
+            found = self.costmap.detector.found
+            told = match, fault, segmented.timer.timings_ns, clouds, scan, found, answers, keepout
             yield Result(frame, moment.mode, moment.now_ns, *made, *told)
 
 

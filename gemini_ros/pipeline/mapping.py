@@ -6,14 +6,17 @@ import dataclasses
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
-from gemini_ros.core.costmap.grid import PROJECT
+from gemini_ros.core.costmap.forgetting import Ages
+from gemini_ros.core.costmap.grid import PROJECT, corner_around
 from gemini_ros.core.costmap.margins import margin_m
 from gemini_ros.core.costmap.points import PixelReader
+from gemini_ros.core.costmap.roles import Key, Role, RoleCells
 from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.measured import blind_ahead, no_evidence, too_little_for_map
@@ -62,11 +65,18 @@ class Mapper:
     all is well. ``faults`` and ``warnings`` count the frames they came with. ``robot`` is x, y and yaw in ``frame``.
     ``look`` is what the last frame showed; ``None`` where it does not tell whether the way ahead is clear, for the
     reason ``silence``.
+    ``roles`` says what raises costs at an instant; ``mark`` says where.
     The map is cleared where the clock jumps back and where the pose jumps: ``clearings`` counts why, and ``news`` holds
     what nobody has been told yet. ``detector`` has the boxes of the last frame. Safe to use from several threads.
     """
 
-    def __init__(self, config: CostmapConfig, label_set: LabelSet, poses: PoseSource) -> None:
+    def __init__(
+        self,
+        config: CostmapConfig,
+        label_set: LabelSet,
+        poses: PoseSource,
+        roles: Callable[[Instant], Sequence[Role]] = lambda _: (),
+    ) -> None:
         self.fault = "no frame yet"
         self.warning = ""
         self.faults = FaultCounts()
@@ -81,6 +91,7 @@ class Mapper:
         self._label_set, self._poses = label_set, poses
         self._lock = threading.Lock()
         self._costmap = SemanticCostmap(config, label_set)
+        self._roles, self._role_cells = roles, RoleCells(config)
         self._origin_xy = (-config.size_m / 2, -config.size_m / 2)
         self._stopped = False
         self._clock_ns: int | None = None
@@ -114,6 +125,28 @@ class Mapper:
             self.faults.note(self.fault, kind)
         elif self.warning:
             self.warnings.note(self.warning)
+
+    def mark(self, masks: Mapping[Key, npt.NDArray[np.bool_] | None], seen: Seen) -> None:
+        """Where the frame that is ``look`` shows what raises costs; see ``RoleCells.take``."""
+        look = self.look
+        if look is None:
+            return
+        at = Ages(min(seen.time_ns, seen.receipt.clock_ns), seen.receipt.steady_ns)
+        with self._lock:
+            if look.config != self._costmap.config:
+                return  # the map has got another shape meanwhile
+            seen_from = look.intrinsics, look.pose.grid_from_camera, look.pose.robot[:2]
+            self._role_cells.take(masks, look.depth, *seen_from, at)
+
+    def keepout(self, seen: Seen, now: Instant) -> tuple[Occupancy, str]:
+        """The mask of what is to be avoided, as of a frame and under its stamp, and its frame."""
+        at = Ages(min(seen.time_ns, seen.receipt.clock_ns), seen.receipt.steady_ns)
+        with self._lock:
+            config = self._costmap.config
+            corner = corner_around(self.robot[:2], config)
+            data = self._role_cells.keepout(corner, self._roles(now), at)
+            origin = corner[0] * config.resolution_m, corner[1] * config.resolution_m
+            return Occupancy(data, config.resolution_m, origin, seen.stamp_ns), self.frame
 
     @property
     def geometry(self) -> str:
@@ -166,7 +199,7 @@ class Mapper:
         """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it."""
         replacement = SemanticCostmap(config, self._label_set, self._costmap.floor)
         with self._lock:
-            self._costmap = replacement
+            self._costmap, self._role_cells = replacement, RoleCells(config)
         if self._warm:
             replacement.warm_up()
 
@@ -191,6 +224,7 @@ class Mapper:
         with self._lock:
             self._stopped = True
             self._costmap.clear()
+            self._role_cells.clear()
 
     def resume(self) -> None:
         """Take evidence again."""
@@ -229,6 +263,7 @@ class Mapper:
             self._follow_jumps(now)  # asking for the pose may have shown one
             if pose.frame == self._poses.base_frame or pose.frame != self.frame:
                 self._costmap.clear()
+                self._role_cells.clear()
             self.frame, self.robot = pose.frame, pose.robot
             evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)
             known = self._costmap.update(
@@ -281,6 +316,10 @@ class Mapper:
         margins = margin_m(age_s), self.detector.faster(age_s)
         occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns, *margins)
         self._origin_xy = occupancy.origin_xy
+        if roles := self._roles(at):
+            corner = corner_around(self.robot[:2], self._costmap.config)
+            data = self._role_cells.raised(occupancy.data, corner, roles, Ages(*at))
+            occupancy = dataclasses.replace(occupancy, data=data)
         return occupancy
 
     def _follow_jumps(self, now: Instant) -> None:
@@ -295,6 +334,7 @@ class Mapper:
     def _clear(self, why: str) -> None:
         self._costmap.clear()
         self.detector.clear()
+        self._role_cells.clear()
         self.clearings.note(why)
         self.news.append(f"the map was cleared: {why}")
 

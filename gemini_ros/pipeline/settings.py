@@ -431,6 +431,18 @@ SETTINGS: tuple[Setting, ...] = (
         "s",
     ),
     Setting(
+        "phrases",
+        "",
+        "What matters, in words: phrases with semicolons between them, or the JSON that `~/set_phrases` takes, see "
+        "[phrases](phrases.md). Empty: nothing.",
+    ),
+    Setting(
+        "phrases_file",
+        "",
+        "Path of phrases that `gemini-ros phrases encode` wrote: the words in them need no text encoder here. Empty: "
+        "none.",
+    ),
+    Setting(
         "depth.scale",
         1.0,
         "Factor on the metres that REP 118 reads (16UC1 is millimetres, 32FC1 metres): 0.25 for 16UC1 in steps of "
@@ -574,6 +586,8 @@ class Settings:
     output_size: tuple[int, int] | None
     voxel_m: float
     max_age_s: float
+    phrases: str
+    phrases_file: Path | None
     depth_scale: float
     thermal_scale: float
     thermal_offset: float
@@ -642,6 +656,8 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         output_size=_size("outputs.size", values["outputs.size"]) if values["outputs.size"] else None,
         voxel_m=_voxel_m(values["outputs.voxel_m"]),
         max_age_s=values["outputs.max_age_s"],
+        phrases=values["phrases"],
+        phrases_file=_path(values["phrases_file"]),
         depth_scale=values["depth.scale"],
         thermal_scale=values["thermal.scale"],
         thermal_offset=values["thermal.offset"],

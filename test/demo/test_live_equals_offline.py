@@ -29,6 +29,8 @@ RATE = 0.4
 # A missing image costs the other policies the frames until the third pair in a row.
 LEAST = {"degrade": 9, "hold": 6, "stop": 6}
 NAV = ("points", "obstacles", "ground", "scan")
+PHRASES = '[{"text": "the floor", "role": "avoid"}, {"text": "how many vehicles within 5 m?"}]'
+OF_PHRASES = ("phrase_masks", "keepout_mask")
 NODE_ONLY = ("identities", "lost_in_transport")
 
 
@@ -68,11 +70,19 @@ def images(path: Path, topic: str) -> dict[int, np.ndarray]:
     return found
 
 
+def answers(path: Path) -> dict[int, str]:
+    """What was answered, by the stamp of the frame."""
+    with BagReader(path) as reader:
+        texts = [reader.deserialize(stored).data for stored in reader.messages(["/segmenter/answers"])]
+    return {json.loads(text)["stamp_ns"]: text for text in texts}
+
+
 @pytest.mark.parametrize(
     "policy", ["degrade", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hold", "stop"))]
 )
 def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "OUTPUTS", (*session.OUTPUTS, *(f"/segmenter/{name}" for name in NAV)))
+    more_topics = (f"/segmenter/{name}" for name in (*NAV, *OF_PHRASES, "answers"))
+    monkeypatch.setattr(session, "OUTPUTS", (*session.OUTPUTS, *more_topics))
     bag = write_drive(tmp_path / "d.mcap", frames=30, tamper=tamper)
     out = tmp_path / "live"
     (out / "log").mkdir(parents=True)
@@ -87,12 +97,13 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypat
         # On a busy machine the node is later than the walk.
         "outputs.max_age_s": 0.0,
         "outputs.size": "48x32",
+        "phrases": PHRASES,
     }
     plan = make_plan(DemoOptions(bag=bag, model=RGBD, rate=RATE))
     run_session(PlanWith(**vars(plan), more=more), out, threading.Event())
 
     settings = make_settings(read_parameter_file(out / "segmenter.yaml"))
-    summary = evaluate_bag(bag, RGBD, tmp_path / "offline", settings, write=("labels", "costmap", *NAV))
+    summary = evaluate_bag(bag, RGBD, tmp_path / "offline", settings, write=("labels", "costmap", *NAV, *OF_PHRASES))
     recorded, written = out / RECORDING, tmp_path / "offline/d.outputs.mcap"
 
     live, offline = images(recorded, "/segmenter/labels"), images(written, "/segmenter/labels")
@@ -106,6 +117,14 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypat
         assert list(live) == list(offline), name
         assert all(np.array_equal(live[stamp], offline[stamp], equal_nan=name == "scan") for stamp in live), name
         assert len(live) >= min(LEAST[policy], 5), name
+
+    said, written_answers = answers(recorded), answers(written)
+    assert said == written_answers
+    assert len(said) >= LEAST[policy]
+    for name in OF_PHRASES:
+        live, offline = images(recorded, f"/segmenter/{name}"), images(written, f"/segmenter/{name}")
+        assert offline.keys() <= live.keys() if name == "phrase_masks" else offline.keys() & live.keys(), name
+        assert all(np.array_equal(live[stamp], offline[stamp]) for stamp in offline.keys() & live.keys()), name
 
     live, offline = images(recorded, "/segmenter/costmap"), images(written, "/segmenter/costmap")
     assert offline.keys() <= live.keys()

@@ -27,6 +27,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
+from std_msgs.msg import String
 
 from gemini_ros.core import registration
 from gemini_ros.core.costmap import CostmapConfig, SemanticCostmap
@@ -55,6 +56,10 @@ OUTPUTS = {
     "points": PointCloud2,
     "scan": LaserScan,
     "speed_mask": OccupancyGrid,
+    "answers": String,
+    "phrases": String,
+    "phrase_masks": Image,
+    "keepout_mask": OccupancyGrid,
 }
 TIMEOUT_S = 30.0
 
@@ -107,7 +112,7 @@ class Robot:
                 OUTPUTS[name],
                 f"segmenter/{name}",
                 self.heard[name].append,
-                LATCHED_QOS if OUTPUTS[name] is OccupancyGrid else QoSProfile(depth=50),
+                LATCHED_QOS if OUTPUTS[name] is OccupancyGrid or name == "phrases" else QoSProfile(depth=50),
             )
             for name in listen
         }

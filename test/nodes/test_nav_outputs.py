@@ -14,7 +14,7 @@ import pytest
 
 from gemini_ros.doctor.graph import Graph, graph_findings
 from gemini_ros.nodes.observe.graph import listen_to_maps
-from gemini_ros.nodes.segmenter import label_info, speed_topic
+from gemini_ros.nodes.segmenter import filter_info, label_info, speed_topic
 from gemini_ros.nodes.segmenter.label_info import LabelInfoTopic
 from test.conftest import private_domain
 from test.core.costmap.scene import LABELS
@@ -197,7 +197,7 @@ def test_label_info_has_the_fields_of_the_definition_and_every_class(monkeypatch
 @pytest.mark.parametrize("fields", [[], ["header"]])
 def test_filter_info_says_that_the_mask_is_in_percent(monkeypatch, fields):
     fields = [*fields, "type", "filter_mask_topic", "base", "multiplier"]
-    assert [field.name for field in dataclasses.fields(speed_topic.FilterInfo)] == fields[-4:]
+    assert [field.name for field in dataclasses.fields(filter_info.FilterInfo)] == fields[-4:]
     kept: list[Any] = []
 
     class Info(SimpleNamespace):
@@ -205,7 +205,7 @@ def test_filter_info_says_that_the_mask_is_in_percent(monkeypatch, fields):
         def get_fields_and_field_types() -> dict[str, str]:
             return dict.fromkeys(fields, "")
 
-    monkeypatch.setattr(speed_topic, "installed", lambda: Info)
+    monkeypatch.setattr(filter_info, "installed", lambda: Info)
     clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=lambda: label_info.Header().stamp))
     node: Any = SimpleNamespace(
         create_publisher=lambda *_: SimpleNamespace(publish=kept.append),

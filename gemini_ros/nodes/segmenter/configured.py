@@ -19,9 +19,12 @@ from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
+from gemini_ros.nodes.segmenter.phrase_topics import PhraseTopics
 from gemini_ros.nodes.segmenter.pose import OdometryPose, pose_source
+from gemini_ros.pipeline.answers import PhraseOutputs
 from gemini_ros.pipeline.mapping import Mapper
-from gemini_ros.pipeline.nav_outputs import NavOutputs
+from gemini_ros.pipeline.nav_outputs import NavOutputs, OutputSize
+from gemini_ros.pipeline.phrases import PhraseBook
 from gemini_ros.pipeline.settings import (
     Settings,
     label_set_for,
@@ -52,11 +55,14 @@ class Configured:
             node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
+        book = PhraseBook(label_set, (*self.required, *self.extras), settings.phrases_file)
+        book.start(settings.phrases)
         self.outputs = Outputs(node, label_set, settings)
         self.poses: OdometryPose = pose_source(
             node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps
         )
-        self.costmap = Mapper(settings.costmap, label_set, self.poses)
+        self.costmap = Mapper(settings.costmap, label_set, self.poses, book.roles)
+        self.phrases = PhraseTopics(node, PhraseOutputs(book, self.costmap), OutputSize(settings.output_size))
         self.nav = NavOutputs(self.costmap, settings)
         self.loader: ModelLoader | None = None
         self.load()
@@ -92,6 +98,7 @@ class Configured:
 
     def close(self) -> None:
         self.unload()
+        self.phrases.close()
         self.poses.close()
         self.outputs.close()
 

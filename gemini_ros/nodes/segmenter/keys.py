@@ -13,12 +13,13 @@ _PLACEHOLDERS = {
     "STREAM": r"[A-Za-z_]\w*",
     "CAUSE": "|".join(CAUSES),
     "STAGE": "|".join(LATENCIES),
+    "NUMBER": r"[0-9]+",
 }
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a status. ``STREAM``, ``CAUSE`` and ``STAGE`` in a name stand for each of these."""
+    """One key of a status. ``STREAM``, ``CAUSE``, ``STAGE`` and ``NUMBER`` in a name stand for each of these."""
 
     name: str
     unit: str
@@ -138,6 +139,12 @@ STATUSES: Mapping[str, Described] = {
         "Whether anything is there twice that has to be there once.",
         "an input, `odom` or `/clock` has several publishers, or several nodes have the node's name",
         "never",
+    ),
+    "phrases": Described(
+        "Phrases in force. While there are any, or the last ones were refused.",
+        "phrases were refused, a thing that is meant is lost, or there are no answers; the message says which",
+        "never",
+        (Key("phrase_NUMBER", "", "Role and text of the phrase with this number in `~/phrase_masks`."),),
     ),
     "snapshot": Described(
         "Recordings of the inputs before the mode left normal. Where `snapshot.on_degrade_s` is set.",

@@ -23,6 +23,7 @@ from gemini_ros.nodes.segmenter.duplicates import duplicates
 from gemini_ros.nodes.segmenter.filters import NodeClock, PairFilter
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.outputs import Outputs
+from gemini_ros.nodes.segmenter.phrase_topics import PhraseTopics
 from gemini_ros.nodes.segmenter.pose import OdometryPose
 from gemini_ros.nodes.segmenter.snapshot import InputRecorder, Snapshots
 from gemini_ros.nodes.throttled_log import ThrottledLog
@@ -75,6 +76,7 @@ class LivePipeline:
         poses: OdometryPose,
         outputs: Outputs,
         nav: NavOutputs,
+        phrases: PhraseTopics,
     ) -> None:
         self.now = NodeTime(node.get_clock())
         self.required = required
@@ -90,6 +92,7 @@ class LivePipeline:
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
         self._costmap, self._poses, self._outputs, self.nav = costmap, poses, outputs, nav
+        self.phrases = phrases
         self._node = node
         self._logger = node.get_logger()
         self._throttled = ThrottledLog(self._logger)
@@ -169,6 +172,7 @@ class LivePipeline:
     def age(self, period_ns: int) -> None:
         """Let the map age: publish it anew unless that happened less than ``period_ns`` ago. For another thread."""
         self.costmap_topic.publish_if_older(period_ns)
+        self.phrases.tell()
         while self._costmap.news:
             self._logger.warning(self._costmap.news.popleft())
 
@@ -254,6 +258,8 @@ class LivePipeline:
             with timer.stage("queue"):
                 self._poses.wait(segmented.seen.time_ns)
         self.frames.map(segmented, self.now())
+        with timer.stage("costmap"):
+            self.phrases.publish(frame, segmented.segmentation, segmented.seen)
         with timer.stage("publish"):
             self._publish_for_nav(frame, segmented.seen)
             self._publish_boxes(frame)

@@ -45,7 +45,7 @@ class Report:
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
-            statuses += [_transport(pipeline), _graph(pipeline)]
+            statuses += [_transport(pipeline), _graph(pipeline), *_phrases(pipeline)]
             if (snapshots := pipeline.snapshots) is not None:
                 fault = snapshots.fault
                 statuses.append(
@@ -248,6 +248,18 @@ def _costmap(configured: Configured, pipeline: LivePipeline) -> Status:
     unknown = "" if known and not costmap.fault else "unknown: "
     figures = {"frame": costmap.frame, "published": pipeline.counters.costmaps_published, "geometry": costmap.geometry}
     return Status("costmap", WARN if faults else OK, unknown + "; ".join(faults) or "mapping", figures)
+
+
+def _phrases(pipeline: LivePipeline) -> list[Status]:
+    """What is in force, as long as anything is or was refused: a robot that is told something must not overhear it."""
+    phrases, book = pipeline.phrases.phrases, pipeline.phrases.phrases.book
+    entries, refused = book.in_force(pipeline.now()), book.refused
+    faults = [book.fault] if book.fault else [f"not in force: {refused.why}"] if refused else []
+    faults += [text for text in (phrases.silence, *(phrases.lost if not phrases.silence else ())) if text and entries]
+    if not entries and not faults:
+        return []
+    figures = {f"phrase_{entry.number}": f"{entry.role} {entry.text}" for entry in entries}
+    return [Status("phrases", WARN if faults else OK, "; ".join(faults) or f"{len(entries)} in force", figures)]
 
 
 def _graph(pipeline: LivePipeline) -> Status:
