@@ -21,6 +21,9 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
+# Not empty in all that test-all does.
+with_all := $(slow)$(filter test-all,$(MAKECMDGOALS))
+
 # --- Environments: what is in one, and the versions it is held to -----------------------------------------------------
 # An environment is finished when its .made is there.
 
@@ -35,7 +38,7 @@ else
 unexport PYTHONPATH LD_LIBRARY_PATH
 found = $(foreach version,$(1),$(if $(shell scripts/find_python $(version)),$(version)))
 pythons := $(call found,3.10 3.12 3.13)
-robots := $(if $(call found,3.10),jetpack-6) $(if $(call found,3.12),ubuntu-24.04)
+robots := $(if $(call found,3.10),jetpack-6) $(if $(with_all),$(if $(call found,3.12),ubuntu-24.04))
 any := 3.11 3.12 3.13 3.10
 
 .venv/.made:              ; $(make_environment) tested all $(any)
@@ -66,8 +69,9 @@ lock: .venv-uv/.made
 
 # --- Tests: two lanes side by side ------------------------------------------------------------------------------------
 # One computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed. With
-# the newest Python, test runs the processes of the demo, and with a robot's Python, numpy and OpenCV the rooms without ROS;
-# test-all runs all that needs no torch, with each of them.
+# the newest Python, test runs the processes of the demo, and with the oldest robot's Python, numpy and OpenCV the rooms
+# without ROS; test-all runs all that needs no torch, with each Python and each robot's packages. The checks of the code's
+# form are in the second lane, which is as long as the first with them.
 
 robot_tests := test/core test/inference test/pipeline
 live_tests := test/nodes test/demo test/faults test/installed_ros
@@ -79,12 +83,12 @@ ifdef ROS_DISTRO
 room_tests := $(robot_tests) test/bags test/doctor test/report test/evaluation
 main := -m "not torch$(if $(slow),, and not slow)"
 else
-room_tests := test $(live_tests:%=--ignore=%)
+lint := test/package/test_lint.py
+room_tests := test $(patsubst %,--ignore=%,$(live_tests) $(lint))
 main := $(if $(slow),,-m "not slow")
 endif
 
 test-all: export slow := yes
-with_all = $(filter test-all,$(MAKECMDGOALS))
 test test-all: $(if $(with_all),.venv-ray/.made .venv-rerun/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rooms test-live
@@ -105,7 +109,7 @@ test-rooms:
 	$(if $(slow),$(call run,-rerun,test/evaluation/test_rerun.py))
 
 test-live:
-	$(call run,,$(main) $(live_tests))
+	$(call run,,$(main) $(live_tests) $(lint))
 	$(foreach name,$(if $(slow),$(filter-out $(last),$(pythons)),$(last)),$(call run,-$(name),$(further) $(further_live)))
 	$(foreach name,$(further_robots),$(call run,-$(name),$(further) $(robot_tests)))
 

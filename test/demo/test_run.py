@@ -161,6 +161,7 @@ def test_faults_are_noticed_and_pass(tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.slow
 def test_thermal_without_depth_and_odometry(tmp_path):
     bag = write_drive(tmp_path / "drive.mcap", 1.5, ("rgb", "thermal"), odom=False)
     status, output = demo(
@@ -237,13 +238,14 @@ def test_bad_input_is_one_line_and_status_2(words, complaint, drive, tmp_path, m
 
 
 @pytest.mark.once
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "colour", "other", "model", "frames"),
     [
-        pytest.param("icl_living_room", "rgb", {"depth": "depth"}, RGBD, 8, marks=pytest.mark.slow),
+        ("icl_living_room", "rgb", {"depth": "depth"}, RGBD, 8),
         ("msrs_rgbt", "rgb", {"thermal": "thermal"}, RGBT, 8),
-        pytest.param("tum_rgbd", "color", {"depth": "depth"}, RGBD, 5, marks=pytest.mark.slow),
-        pytest.param("nyudv2_val_640", "rgb", {"depth": "depth", "labels": "label40"}, RGBD, 8, marks=pytest.mark.slow),
+        ("tum_rgbd", "color", {"depth": "depth"}, RGBD, 5),
+        ("nyudv2_val_640", "rgb", {"depth": "depth", "labels": "label40"}, RGBD, 8),
     ],
 )
 def test_recorded_data_gives_labels_for_every_pair(name, colour, other, model, frames, test_data_dir, tmp_path):

@@ -84,7 +84,9 @@ def test_colcon_takes_it_for_an_ament_python_package(workspace: Path) -> None:
     assert listed.split() == ["gemini_ros", "src/gemini_ros", "(ros.ament_python)"]
 
 
-@pytest.mark.parametrize("option", [[], ["--symlink-install"]], ids=["copied", "linked"])
+@pytest.mark.parametrize(
+    "option", [pytest.param([], id="copied", marks=pytest.mark.slow), pytest.param(["--symlink-install"], id="linked")]
+)
 def test_colcon_build(workspace: Path, tmp_path: Path, option: list[str]) -> None:
     bases = ["--build-base", str(tmp_path / "build"), "--install-base", str(tmp_path / "install")]
     run(Path(sys.executable).with_name("colcon"), "--log-base", tmp_path, "build", *bases, *option, cwd=workspace)

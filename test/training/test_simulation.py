@@ -56,6 +56,7 @@ def test_workers_share_the_scenes_and_batches_are_mixed():
     assert all(scene % 2 == number % 2 for number, batch in enumerate(scenes) for scene in batch)
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_what_is_rendered(tmp_path):
     folder = write_folder(tmp_path / "set", frames=2)
     arguments = [

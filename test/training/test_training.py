@@ -109,6 +109,7 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
     assert (found.labels == expected).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_options_hold_for_a_checkpoint_and_its_network_does_not_change(folder, tmp_path, capsys):
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, *steps(1), "--model.optimizer.learning_rate=1e-3"]) == 0
@@ -333,6 +334,7 @@ def test_tensorboard_reads_what_is_logged(folder, tmp_path):
     assert found["core_hours"][1] > 0
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
     both = [
         "--trainer.callbacks+=ModelCheckpoint",
@@ -356,6 +358,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(folder, tmp_path):
     assert found == {"last": 2, "best": max(mious, key=lambda step: mious[step])}
 
 
+@pytest.mark.slow
 def test_mixed_precision_rounds_the_products_alone(folder, tmp_path):
     """With clipped gradients and two batches a step: nearly the loss of full precision, and weights of 32 bits."""
     losses = []
@@ -408,6 +411,7 @@ def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(folder, tmp_path):
     assert not list(tmp_path.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_a_checkpoint_holds(folder, tmp_path):
     """With a decay of 1 the average stays at the first weights."""
     common = arguments(folder, tmp_path)
