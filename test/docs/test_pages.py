@@ -29,7 +29,7 @@ CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARAMETER_GROUPS = r"(?:sync|missing|camera|costmap|engine|thermal|rgb|depth)"
-FOLDERS = "benchmarks|config|constraints|docker|docs|gemini_ros|launch|models|scripts"
+FOLDERS = "benchmarks|config|constraints|docker|docs|examples|gemini_ros|launch|models|scripts"
 
 
 def name_of(path: Path) -> str:
