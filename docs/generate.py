@@ -72,13 +72,14 @@ OUTPUTS = {
     "~/answers": "What each phrase in force means in a frame, as JSON. While subscribed.",
     "~/phrase_masks": "Number of the phrase at each pixel of the label image, mono8; 0 = none. While subscribed.",
     "~/phrases": "The phrases in force, and those that were refused, as JSON. When that changes.",
+    "~/target_pose": "Where the robot can stand and face the nearest thing of a `target`. While subscribed.",
     "~/keepout_mask": "Cost of what is to be avoided, 0 elsewhere. While subscribed.",
     "/diagnostics": "Mode, counters, latencies, faults with their cure. Every second, and when the mode changes.",
 }
 OF_RCLPY = ("/rosout", "/parameter_events", "/clock", "~/transition_event")
 WHERE_INSTALLED = (
     *("bond", "~/label_info", "~/speed_mask_info", "~/keepout_mask_info"),
-    *("~/markers", "~/detections", "~/detections_2d"),
+    *("~/markers", "~/detections", "~/detections_2d", "~/phrase_markers", "~/phrase_detections"),
 )
 
 
@@ -108,7 +109,9 @@ def page() -> str:
         "Images carry the stamp and frame of the RGB image they were made from; where RGB is missing, the stamp of the "
         "image used and the frame of the RGB camera. Where the package `bond` is installed, an active node also sends "
         "bond/msg/Status on `bond`, see [costmap](costmap.md). Where `vision_msgs` is installed, "
-        "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local), and where `nav2_msgs` is, "
+        "vision_msgs/LabelInfo is on `~/label_info` (reliable, depth 1, transient local) and "
+        "vision_msgs/Detection3DArray on `~/phrase_detections`, where `visualization_msgs` is, "
+        "visualization_msgs/MarkerArray on `~/phrase_markers`, and where `nav2_msgs` is, "
         "nav2_msgs/CostmapFilterInfo on `~/speed_mask_info` and `~/keepout_mask_info`. Boxes of single things are on "
         "`~/markers` (visualization_msgs/MarkerArray), `~/detections` (vision_msgs/Detection3DArray) and "
         "`~/detections_2d` (Detection2DArray) where these packages are installed, while subscribed; see "

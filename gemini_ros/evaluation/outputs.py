@@ -10,7 +10,8 @@ from gemini_ros.bags import messages
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import overlay
-from gemini_ros.pipeline.answers import ANSWERS, KEEPOUT, MASKS, OF_PHRASES
+from gemini_ros.core.transforms import from_xyz_rpy
+from gemini_ros.pipeline.answers import ANSWERS, KEEPOUT, MASKS, OF_PHRASES, TARGET_POSE
 from gemini_ros.pipeline.bag_walk import Result
 from gemini_ros.pipeline.nav_outputs import OutputSize
 from gemini_ros.pipeline.settings import DEFAULTS, NODE, Settings
@@ -86,6 +87,11 @@ class OutputBag:
             self._write(MASKS, mask, result)
         if result.keepout is not None and KEEPOUT in self._wanted:
             self._write(KEEPOUT, messages.occupancy_grid(result.keepout, result.map_frame), result)
+
+        if result.target_pose is not None and TARGET_POSE in self._wanted:
+            x, y, yaw = result.target_pose
+            pose = messages.pose_stamped(from_xyz_rpy(x, y, 0.0, 0.0, 0.0, yaw), frame.stamp_ns, result.map_frame)
+            self._write(TARGET_POSE, pose, result)
 
     def _write(self, name: str, message: object, result: Result) -> None:
         self._bag.write(topic_of(name), message, result.now_ns)

@@ -7,11 +7,12 @@ image); an ``array.array`` of the right type is taken over as it is (0.04 ms).
 from __future__ import annotations
 
 import array
+import math
 
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from nav_msgs.msg import MapMetaData, OccupancyGrid
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -84,6 +85,13 @@ FIELDS = {
     for kind in (POINT, XYZ)
     if kind.fields
 }
+
+
+def planar_pose_message(place: tuple[float, float, float], head: Header) -> PoseStamped:
+    """geometry_msgs/PoseStamped of x, y in metres and yaw in radians."""
+    x, y, yaw = place
+    turn = Quaternion(z=math.sin(yaw / 2), w=math.cos(yaw / 2))
+    return PoseStamped(header=head, pose=Pose(position=Point(x=x, y=y), orientation=turn))
 
 
 def cloud_message(points: np.ndarray, head: Header) -> PointCloud2:

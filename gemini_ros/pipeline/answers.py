@@ -12,15 +12,16 @@ import numpy.typing as npt
 
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.costmap.roles import AVOID, PREFER
+from gemini_ros.core.costmap.standing import LEAST_CLEARANCE_M, place_before
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.rays import rays_at
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.grounding import Grounded, Grounder, Rules
 from gemini_ros.pipeline.mapping import Look, Mapper
-from gemini_ros.pipeline.phrases import Entry, PhraseBook
+from gemini_ros.pipeline.phrases import TARGET, Entry, PhraseBook
 
-MASKS, ANSWERS, KEEPOUT = "phrase_masks", "answers", "keepout_mask"
-OF_PHRASES = (ANSWERS, MASKS, KEEPOUT)
+MASKS, ANSWERS, KEEPOUT, TARGET_POSE = "phrase_masks", "answers", "keepout_mask", "target_pose"
+OF_PHRASES = (ANSWERS, MASKS, KEEPOUT, TARGET_POSE)
 """Outputs of a frame; the keep-out mask is there whatever a frame shows."""
 _LOST_NS = 1_000_000_000
 _MOST_THINGS = 10
@@ -39,8 +40,8 @@ class Place:
     """
 
     pixels: int
-    base: tuple[float, ...] | None = None
-    odom: tuple[float, ...] | None = None
+    base: tuple[float, float, float] | None = None
+    odom: tuple[float, float, float] | None = None
     distance_m: float | None = None
     degrees_c: float | None = None
     box: npt.NDArray[np.float64] | None = None
@@ -136,6 +137,21 @@ class PhraseOutputs:
         """The mask of what is to be avoided, and its frame."""
         return self._mapper.keepout(seen, now)
 
+    def target_pose(self, answers: Answers, seen: Seen, now: Instant) -> tuple[float, float, float] | None:
+        """x, y and yaw in the map's frame where the robot can stand and face the nearest thing of the first ``target``
+        that is there; ``None`` where there is none, or no such place in the map.
+        """
+        things = [a.things[0] for a in answers.answers if a.entry.role == TARGET and a.present and a.things]
+        places = [thing.odom for thing in things if thing.odom is not None]
+        look = self._mapper.look
+        if not places or look is None:
+            return None
+        occupancy, frame = self._mapper.render_frame(seen, now)
+        if frame != look.pose.frame:
+            return None
+        clearance_m = look.config.robot_radius_m or LEAST_CLEARANCE_M
+        return place_before(occupancy, look.pose.robot[:2], places[0][:2], clearance_m)
+
     def refusal_text(self) -> str:
         """What is said on ``~/answers`` of phrases that were refused."""
         refused = self.book.refused
@@ -224,7 +240,11 @@ def _place(flat: npt.NDArray[np.intp], frame: Frame, look: Look | None) -> Place
     if look is None:
         return Place(len(flat), distance_m=near, degrees_c=degrees)
     middle = np.append(np.median(points, axis=1), 1.0)
-    base, odom = (tuple((pose @ middle)[:3].tolist()) for pose in (look.base_from_camera, look.pose.grid_from_camera))
     grid = look.pose.grid_from_camera
+    base, odom = _xyz(look.base_from_camera @ middle), _xyz(grid @ middle)
     box = np.percentile(grid[:3, :3] @ points + grid[:3, 3:], _BOX_PERCENTILES, axis=1)
     return Place(len(flat), base, odom, near, degrees, box)
+
+
+def _xyz(point: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(point[0]), float(point[1]), float(point[2])

@@ -72,7 +72,8 @@ class Result(Step):
     ``map_fault`` is why the frame was no evidence, empty if it was; ``timings_ns`` the time of each stage. ``clouds``
     (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way, ``boxes``
     where it is no evidence, there is no odometry, or no class is marked, ``answers`` where no phrase is in force or the
-    frame tells none, ``keepout`` where no phrase was given.
+    frame tells none, ``keepout`` where no phrase was given. ``target_pose`` is x, y and yaw in ``map_frame`` of a place
+    before the target, ``None`` where there is none.
     """
 
     segmentation: Segmentation
@@ -87,6 +88,7 @@ class Result(Step):
     boxes: Detections | None = None
     answers: Answers | None = None
     keepout: Occupancy | None = None
+    target_pose: tuple[float, float, float] | None = None
 
 
 class BagWalk:
@@ -258,11 +260,12 @@ class BagRun:
             now = Instant.of(now_ns)
             self.pipeline.map(segmented, now)
             fault = self.costmap.fault
-            answers = keepout = None
+            answers = keepout = target = None
             if self.phrases is not None:
                 with segmented.timer.stage("costmap"):
                     answers = self.phrases.take(frame, segmented.segmentation, segmented.seen, now)
                     keepout, _ = self.phrases.keepout(segmented.seen, now)
+                    target = self.phrases.target_pose(answers, segmented.seen, now) if answers else None
             with segmented.timer.stage("costmap"):
                 occupancy, map_frame = self.costmap.render_frame(segmented.seen, now)
             self.pipeline.counters.costmaps_published += 1
@@ -274,7 +277,7 @@ class BagRun:
                 clouds, scan = self.nav.clouds(), self.nav.scan(segmented.seen, now)
             made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
             found = self.costmap.detector.found
-            told = match, fault, segmented.timer.timings_ns, clouds, scan, found, answers, keepout
+            told = match, fault, segmented.timer.timings_ns, clouds, scan, found, answers, keepout, target
             yield Result(frame, moment.mode, moment.now_ns, *made, *told)
 
 

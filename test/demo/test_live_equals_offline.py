@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import COLOR_FRAME
 from gemini_ros.core.encodings import stamp_ns
+from gemini_ros.core.resources import find_resource
 from gemini_ros.demo import session
 from gemini_ros.demo.plan import DemoOptions, Plan, make_plan
 from gemini_ros.demo.session import RECORDING, STATISTICS, run_session
@@ -29,7 +31,7 @@ RATE = 0.4
 # A missing image costs the other policies the frames until the third pair in a row.
 LEAST = {"degrade": 9, "hold": 6, "stop": 6}
 NAV = ("points", "obstacles", "ground", "scan")
-PHRASES = '[{"text": "the floor", "role": "avoid"}, {"text": "how many vehicles within 5 m?"}]'
+PHRASES = '[{"text": "the rack", "role": "avoid"}, {"text": "the nearest vehicle", "role": "target"}]'
 OF_PHRASES = ("phrase_masks", "keepout_mask")
 NODE_ONLY = ("identities", "lost_in_transport")
 
@@ -70,6 +72,13 @@ def images(path: Path, topic: str) -> dict[int, np.ndarray]:
     return found
 
 
+def ground_of_racks(path: Path) -> str:
+    """A label set in which what the small model sees can be driven on, so that there are costs and places."""
+    text = find_resource("config/labels/warehouse.yaml").read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(name: (?:rack|box),.*nav: )lethal", r"\1free", text), encoding="utf-8")
+    return str(path)
+
+
 def answers(path: Path) -> dict[int, str]:
     """What was answered, by the stamp of the frame."""
     with BagReader(path) as reader:
@@ -77,11 +86,22 @@ def answers(path: Path) -> dict[int, str]:
     return {json.loads(text)["stamp_ns"]: text for text in texts}
 
 
+def target_poses(path: Path) -> dict[int, list[float]]:
+    """Where the robot could stand before the target, by the stamp of the frame."""
+    found = {}
+    with BagReader(path) as reader:
+        for stored in reader.messages(["/segmenter/target_pose"]):
+            message = reader.deserialize(stored)
+            at, turn = message.pose.position, message.pose.orientation
+            found[stamp_ns(message)] = [at.x, at.y, turn.z, turn.w]
+    return found
+
+
 @pytest.mark.parametrize(
     "policy", ["degrade", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hold", "stop"))]
 )
 def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypatch):
-    more_topics = (f"/segmenter/{name}" for name in (*NAV, *OF_PHRASES, "answers"))
+    more_topics = (f"/segmenter/{name}" for name in (*NAV, *OF_PHRASES, "answers", "target_pose"))
     monkeypatch.setattr(session, "OUTPUTS", (*session.OUTPUTS, *more_topics))
     bag = write_drive(tmp_path / "d.mcap", frames=30, tamper=tamper)
     out = tmp_path / "live"
@@ -98,12 +118,15 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypat
         "outputs.max_age_s": 0.0,
         "outputs.size": "48x32",
         "phrases": PHRASES,
+        "label_set": ground_of_racks(tmp_path / "labels.yaml"),
     }
     plan = make_plan(DemoOptions(bag=bag, model=RGBD, rate=RATE))
     run_session(PlanWith(**vars(plan), more=more), out, threading.Event())
 
     settings = make_settings(read_parameter_file(out / "segmenter.yaml"))
-    summary = evaluate_bag(bag, RGBD, tmp_path / "offline", settings, write=("labels", "costmap", *NAV, *OF_PHRASES))
+    summary = evaluate_bag(
+        bag, RGBD, tmp_path / "offline", settings, write=("labels", "costmap", *NAV, *OF_PHRASES, "target_pose")
+    )
     recorded, written = out / RECORDING, tmp_path / "offline/d.outputs.mcap"
 
     live, offline = images(recorded, "/segmenter/labels"), images(written, "/segmenter/labels")
@@ -121,6 +144,9 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypat
     said, written_answers = answers(recorded), answers(written)
     assert said == written_answers
     assert len(said) >= LEAST[policy]
+    poses = target_poses(recorded)
+    assert poses.keys() == target_poses(written).keys()
+    assert all(poses[stamp] == pytest.approx(pose) for stamp, pose in target_poses(written).items())
     for name in OF_PHRASES:
         live, offline = images(recorded, f"/segmenter/{name}"), images(written, f"/segmenter/{name}")
         assert offline.keys() <= live.keys() if name == "phrase_masks" else offline.keys() & live.keys(), name
@@ -132,6 +158,7 @@ def test_live_and_offline_are_equal(policy, ros_environment, tmp_path, monkeypat
         (stamp - START_NS) // 100_000_000 for stamp in offline if not np.array_equal(live[stamp], offline[stamp])
     ] == []
     assert sum((data != -1).any() for data in offline.values()) >= LEAST[policy]
+    assert sum((data == 60).any() for data in offline.values()) >= 5
 
     of_node = json_of(out / STATISTICS)
     assert of_node.frames == summary.frames

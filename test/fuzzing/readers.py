@@ -37,8 +37,11 @@ from gemini_ros.inference.cache import parse_record
 from gemini_ros.inference.gate import read_golden
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.onnx import OnnxSegmenter
+from gemini_ros.language.features import PhraseFeatures, write_features
 from gemini_ros.pipeline.bag_walk import BagWalk
 from gemini_ros.pipeline.cameras import read_camera
+from gemini_ros.pipeline.clock import Instant
+from gemini_ros.pipeline.phrases import PhraseBook
 from gemini_ros.pipeline.settings import make_settings, names_for_every_node, read_parameter_file
 from gemini_ros.pipeline.summary import summary_from_json
 from test.evaluation.test_criteria import bag, stored
@@ -396,6 +399,38 @@ def _curves(data: bytes, folder: Path) -> None:
     read_curves(folder)
 
 
+PHRASES = b"""[{"text": "the nearest person within 2 m", "role": "avoid", "cost": 70, "ttl_s": 9.5},
+    {"text": "how many boxes on the pallet are there?"}, {"text": "the hot vehicle", "role": "target"}]"""
+
+
+@functools.lru_cache(maxsize=1)
+def _book() -> PhraseBook:
+    return PhraseBook(load_label_set("warehouse"), ("rgb", "depth", "thermal"))
+
+
+def _phrases(data: bytes, _folder: Path) -> None:
+    """What anybody may send to the node: it answers with a sentence, and what it says of it can be sent."""
+    why = _book().set(data.decode("utf-8", "replace"), Instant.of(1))
+    json.dumps(_book().to_dict(Instant.of(1))).encode("ascii")
+    if why:
+        raise ValueError(why)
+
+
+def _phrases_file_seeds(folder: Path) -> list[bytes]:
+    program = {"ask": "find", "noun": "person", "choose": "nearest", "exact": [], "unknown": ["operator"]}
+    mask = np.zeros((1, 16), np.float32)
+    mask[:, :4] = 1
+    phrases = np.zeros((1, 16, 384), np.float32)
+    features = PhraseFeatures(("the nearest operator",), (program,), phrases, mask)
+    return [write_features(features, folder / "phrases.npz").read_bytes()]
+
+
+def _phrases_file(path: Path) -> None:
+    book = PhraseBook(load_label_set("warehouse"), ("rgb", "depth"), path)
+    if book.fault:
+        raise ValueError(book.fault)
+
+
 _TORCH = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("lightning") is not None
 OF_TORCH = ("checkpoint", "trained", "weights", "curves")
 TARGETS = (
@@ -421,6 +456,8 @@ TARGETS = (
         mutations.mutate_json,
         lambda data, _: parse_record(data.decode("utf-8", "replace"), "x"),
     ),
+    Target("phrases", lambda _: [PHRASES], mutations.mutate_json, _phrases),
+    Target("phrases_file", _phrases_file_seeds, mutations.mutate_zip, as_file(".npz", _phrases_file)),
     Target("criteria", lambda _: [CRITERIA], mutations.mutate_yaml, as_file(".yaml", read_criteria)),
     Target("truth_map", lambda _: [TRUTH_MAP], mutations.mutate_yaml, as_file(".yaml", _truth_map)),
     Target("store", _store_seeds, mutations.mutate_sqlite, as_file(".sqlite", _store)),

@@ -16,7 +16,7 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Point, PoseStamped, Quaternion
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import OccupancyGrid, Odometry
@@ -60,6 +60,7 @@ OUTPUTS = {
     "phrases": String,
     "phrase_masks": Image,
     "keepout_mask": OccupancyGrid,
+    "target_pose": PoseStamped,
 }
 TIMEOUT_S = 30.0
 

@@ -95,6 +95,22 @@ def test_an_answer_says_where_how_far_how_many_and_how_warm():
     assert ((found.mask == 3) == (LABELS == 0)).mean() > 0.99
 
 
+def test_the_target_pose_is_free_and_faces_the_thing():
+    run = Run('[{"text": "the box", "role": "target"}]')
+    answers = run.frame()
+    place = run.outputs.target_pose(answers, run.seen, run.now)
+    assert place is not None
+    x, y, yaw = place
+    thing = answers.answers[0].things[0].odom
+    assert 0.3 < np.hypot(thing[0] - x, thing[1] - y) <= 1.9
+    assert yaw == pytest.approx(np.arctan2(thing[1] - y, thing[0] - x))
+    occupancy, _ = run.mapper.render_frame(run.seen, run.now)
+    cell = [int(np.floor((at - first) / 0.1)) for at, first in zip((x, y), occupancy.origin_xy, strict=True)]
+    assert occupancy.data[cell[1], cell[0]] == 0
+    ask = Run("the box")
+    assert ask.outputs.target_pose(ask.frame(), ask.seen, ask.now) is None
+
+
 def test_what_is_avoided_costs_and_what_is_preferred_does_not():
     plain = Run("")
     assert plain.frame() is None

@@ -139,9 +139,9 @@ def test_the_parameter_is_phrases_or_json_and_lives_from_the_first_frame():
         b.start('[{"text": "the box"}, {"text": "the acidic stuff", "role": "avoid"}]')
 
 
-def features(path: Path, **program: Any) -> Path:
+def features(path: Path, value: float = 0.0, **program: Any) -> Path:
     entry = {"ask": "find", "noun": "person", "exact": [], "unknown": ["operator"], **program}
-    phrases = np.zeros((1, 16, WIDTH), np.float32)
+    phrases = np.full((1, 16, WIDTH), value, np.float32)
     mask = np.zeros((1, 16), np.float32)
     mask[:, :4] = 1
     return write_features(PhraseFeatures(("the nearest operator",), (entry,), phrases, mask), path)
@@ -162,6 +162,12 @@ def test_a_file_says_what_its_words_mean(tmp_path):
 )
 def test_a_file_of_other_words_is_a_fault(tmp_path, program, told):
     assert told in book(file=features(tmp_path / "p.npz", **program)).fault
+
+
+def test_features_that_are_not_finite_put_nothing_in_force(tmp_path):
+    b = book(file=features(tmp_path / "p.npz", value=float("nan")))
+    assert "not finite" in b.fault
+    assert b.set(json.dumps(phrase("the box")), NOW) == b.fault
 
 
 def test_features_of_another_encoder_put_nothing_in_force(tmp_path, monkeypatch):

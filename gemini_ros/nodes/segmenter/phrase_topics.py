@@ -10,6 +10,7 @@ import json
 import threading
 import time
 
+from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -17,12 +18,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from gemini_ros.core.frames import Frame, Segmentation
-from gemini_ros.nodes.messages import header, image_message, occupancy_message
+from gemini_ros.nodes.messages import header, image_message, occupancy_message, planar_pose_message
 from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.filter_info import publish_filter_info
+from gemini_ros.nodes.segmenter.phrase_places import PlaceTopics
 from gemini_ros.nodes.throttled_log import ThrottledLog
-from gemini_ros.pipeline.answers import PhraseOutputs
-from gemini_ros.pipeline.clock import Seen
+from gemini_ros.pipeline.answers import Answers, PhraseOutputs
+from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.nav_outputs import OutputSize
 from gemini_ros.pipeline.slot import NewestSlot
 
@@ -44,6 +46,8 @@ class PhraseTopics:
         self._masks = node.create_publisher(Image, "~/phrase_masks", _QOS)
         self._keepout = node.create_publisher(OccupancyGrid, "~/keepout_mask", _LATCHED_QOS)
         self._info = publish_filter_info(node, "~/keepout_mask", _KEEPOUT_IN_COST)
+        self._target = node.create_publisher(PoseStamped, "~/target_pose", _QOS)
+        self._places = PlaceTopics(node)
         self._in_force = node.create_publisher(String, "~/phrases", _LATCHED_QOS)
         self._said: str | None = None
         self._saying = threading.Lock()
@@ -67,17 +71,28 @@ class PhraseTopics:
     def publish(self, frame: Frame, segmentation: Segmentation, seen: Seen) -> None:
         """Look for the phrases in a frame that the map has just taken in, and publish what is subscribed to."""
         now = self._now()
-        wanted = bool(self._answers.get_subscription_count() or self._masks.get_subscription_count())
+        subscribed = (self._answers, self._masks, self._target)
+        wanted = self._places.wanted or any(publisher.get_subscription_count() for publisher in subscribed)
         answers = self.phrases.take(frame, segmentation, seen, now, wanted)
         for sentence in self.phrases.lost:
             self._log.warning(sentence.partition(": ")[0], sentence)
-        if answers is not None and self._answers.get_subscription_count():
-            self._answers.publish(String(data=answers.text))
-        if answers is not None and self._masks.get_subscription_count():
-            head = header(frame.stamp_ns, frame.frame_id)
-            self._masks.publish(image_message(self._size.image(answers.mask), head))
+        if answers is not None:
+            self._publish_answers(answers, frame, seen, now)
         if self._keepout.get_subscription_count():
             self._keepout.publish(occupancy_message(*self.phrases.keepout(seen, now)))
+
+    def _publish_answers(self, answers: Answers, frame: Frame, seen: Seen, now: Instant) -> None:
+        if self._answers.get_subscription_count():
+            self._answers.publish(String(data=answers.text))
+        if self._masks.get_subscription_count():
+            head = header(frame.stamp_ns, frame.frame_id)
+            self._masks.publish(image_message(self._size.image(answers.mask), head))
+        if (
+            self._target.get_subscription_count()
+            and (place := self.phrases.target_pose(answers, seen, now)) is not None
+        ):
+            self._target.publish(planar_pose_message(place, header(frame.stamp_ns, answers.map_frame)))
+        self._places.publish(answers, frame.stamp_ns)
 
     def close(self) -> None:
         self._node.destroy_subscription(self._subscription)
@@ -85,7 +100,8 @@ class PhraseTopics:
         self._reader.join(_JOIN_S)
         with self._saying:
             self._said = ""
-            for publisher in (self._answers, self._masks, self._keepout, self._info, self._in_force):
+            self._places.close()
+            for publisher in (self._answers, self._masks, self._target, self._keepout, self._info, self._in_force):
                 if publisher is not None:
                     self._node.destroy_publisher(publisher)
 
