@@ -12,10 +12,11 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from gemini_ros.nodes.executor import MessageExecutor
-from test.nodes.rig import SENSOR_QOS, LiveNode, Robot, camera_info, live_node, robot, stamp
+from test.nodes.rig import LiveNode, Robot, camera_info, live_node, robot, stamp
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
 
@@ -75,8 +76,9 @@ def test_messages_of_every_subscribed_type(capfd):
             "odom": lambda: r.odom(0),
         }
         taken = {s.topic_name.lstrip("/"): s.msg_type for s in live.node.subscriptions}
-        assert taken.keys() == {*usual, "clock"}
-        publishers = {topic: r.node.create_publisher(kind, topic, SENSOR_QOS) for topic, kind in taken.items()}
+        assert taken.keys() == {*usual, "clock", "segmenter/set_phrases"}
+        # Reliable, which every subscription accepts.
+        publishers = {topic: r.node.create_publisher(kind, topic, QoSProfile(depth=5)) for topic, kind in taken.items()}
         r.until(lambda: all(p.get_subscription_count() for p in publishers.values()))
         for topic, kind in taken.items():
             for message in spoilt(kind, usual.get(topic)):
