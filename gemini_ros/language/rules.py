@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -56,34 +57,54 @@ def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Wor
     Exact predicates are applied to each pixel; a thing counts where a tenth of it passes. Raises ``FrameError``
     for a frame without depth and intrinsics, and without a thermal image where the phrase asks for degrees.
     """
-    if frame.depth is None or frame.intrinsics is None:
-        raise FrameError("rules need depth and intrinsics to tell things apart, expected both in the frame")
-    if labels.shape != frame.depth.shape:
-        raise FrameError(f"labels {labels.shape}, expected the frame's {frame.depth.shape}", "wrong_size")
-    phrase, noun = query.phrase, words.nouns[query.phrase.noun]
-    if phrase.heat and frame.thermal is None:
-        raise FrameError(f"a phrase asks for what is {phrase.heat}, expected a frame with a thermal image")
-    ignored = tuple(
-        name for name, said in (("color", phrase.color is not None), ("kind", noun.of != noun.name)) if said
-    )
-    allowed = exact_mask(query.exact, frame)
-    if noun.stuff:
-        mask = (labels == words.classes.index(noun.name)) & allowed
-        return Answer(mask.astype(np.uint16), bool(mask.any()), (), ())
-    small = _Small(frame, labels, words)
-    things = [thing for name in _classes(query, words) for thing in small.things(name)]
-    if query.exact:
-        passing = small.shrink(allowed)
-        things = [
-            t for t in things if t.seen.noun != noun.of or (t.mask & passing).sum() >= max(_LEAST_PX, t.mask.sum() / 10)
-        ]
-    chosen = select(_judged(query, words), [thing.seen for thing in things], small.width, words)
-    masks = {thing.seen.number: thing.mask for thing in things}
-    parts = np.zeros(small.shape, np.uint16)
-    for part, seen in enumerate(chosen, 1):
-        parts[masks[seen.number]] = part
-    shown = small.enlarge(parts) * ((labels == words.classes.index(noun.of)) & allowed)
-    return Answer(shown, bool(chosen), tuple(chosen), ignored)
+    return Things(frame, labels, words).answer(query)
+
+
+class Things:
+    """The things in a frame, which several phrases may ask for: each class is cut into things once. Errors as above."""
+
+    def __init__(self, frame: Frame, labels: npt.NDArray[np.uint8], words: Words) -> None:
+        if frame.depth is None or frame.intrinsics is None:
+            raise FrameError("rules need depth and intrinsics to tell things apart, expected both in the frame")
+        if labels.shape != frame.depth.shape:
+            raise FrameError(f"labels {labels.shape}, expected the frame's {frame.depth.shape}", "wrong_size")
+        self._frame, self._labels, self._words = frame, labels, words
+        self._small = _Small(frame, labels, words)
+        self._of_class: dict[str, list[Thing]] = {}
+
+    def answer(self, query: Query) -> Answer:
+        """See the function ``answer``."""
+        phrase, frame, words = query.phrase, self._frame, self._words
+        noun, small = words.nouns[phrase.noun], self._small
+        if phrase.heat and frame.thermal is None:
+            raise FrameError(f"a phrase asks for what is {phrase.heat}, expected a frame with a thermal image")
+        ignored = tuple(
+            name for name, said in (("color", phrase.color is not None), ("kind", noun.of != noun.name)) if said
+        )
+        allowed = exact_mask(query.exact, frame)
+        if noun.stuff:
+            mask = (self._labels == words.classes.index(noun.name)) & allowed
+            return Answer(mask.astype(np.uint16), bool(mask.any()), (), ())
+        things = [thing for name in _classes(query, words) for thing in self._things(name)]
+        if query.exact:
+            passing = small.shrink(allowed)
+            things = [
+                t
+                for t in things
+                if t.seen.noun != noun.of or (t.mask & passing).sum() >= max(_LEAST_PX, t.mask.sum() / 10)
+            ]
+        chosen = select(_judged(query, words), [thing.seen for thing in things], small.width, words)
+        masks = {thing.seen.number: thing.mask for thing in things}
+        parts = np.zeros(small.shape, np.uint16)
+        for part, seen in enumerate(chosen, 1):
+            parts[masks[seen.number]] = part
+        shown = small.enlarge(parts) * ((self._labels == words.classes.index(noun.of)) & allowed)
+        return Answer(shown, bool(chosen), tuple(chosen), ignored)
+
+    def _things(self, name: str) -> list[Thing]:
+        if name not in self._of_class:
+            self._of_class[name] = self._small.things(name)
+        return self._of_class[name]
 
 
 def _judged(query: Query, words: Words) -> Phrase:
@@ -129,7 +150,7 @@ class _Small:
     def things(self, name: str) -> list[Thing]:
         """The things of one class, numbered on."""
         of_class = self._labels == self._words.classes.index(name)
-        parts = _parts(of_class, self._jumps())
+        parts = _parts(of_class, self._jumps)
         found = []
         for part in np.unique(parts[parts > 0]):
             mask = parts == part
@@ -138,6 +159,7 @@ class _Small:
                 found.append(Thing(self._see(name, mask), mask))
         return found
 
+    @cached_property
     def _jumps(self) -> npt.NDArray[np.bool_]:
         """Where depth differs from a neighbour's by more than one thing has; not where it was not measured."""
         depth = self._depth

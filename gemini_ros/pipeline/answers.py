@@ -15,6 +15,7 @@ from gemini_ros.core.costmap.roles import AVOID, PREFER
 from gemini_ros.core.costmap.standing import LEAST_CLEARANCE_M, place_before
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.rays import rays_at
+from gemini_ros.core.transforms import Matrix
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.grounding import Grounded, Grounder, Rules
 from gemini_ros.pipeline.mapping import Look, Mapper
@@ -25,9 +26,9 @@ OF_PHRASES = (ANSWERS, MASKS, KEEPOUT, TARGET_POSE)
 """Outputs of a frame; the keep-out mask is there whatever a frame shows."""
 _LOST_NS = 1_000_000_000
 _MOST_THINGS = 10
-_MOST_PIXELS = 4000
+_MOST_PIXELS = 1000
 _NEAR_PERCENTILE, _WARM_PERCENTILE = 10, 95
-_BOX_PERCENTILES = (5, 95)
+_BOX_PERCENTILES = (5, 50, 95)
 
 
 @dataclass(frozen=True)
@@ -218,17 +219,21 @@ def _places(grounded: Grounded, frame: Frame, look: Look | None) -> tuple[Place,
     parts = grounded.parts.reshape(-1)[flat]
     order = np.argsort(parts, kind="stable")
     borders = np.flatnonzero(np.diff(parts[order])) + 1
-    places = [_place(pixels, frame, look) for pixels in np.split(flat[order], borders) if len(pixels)]
+    poses = None
+    if look is not None:
+        grid = look.pose.grid_from_camera
+        poses = look.base_from_camera @ np.linalg.inv(grid), grid
+    places = [_place(pixels, frame, poses) for pixels in np.split(flat[order], borders) if len(pixels)]
     return tuple(sorted(places, key=lambda place: np.inf if place.distance_m is None else place.distance_m))
 
 
-def _place(flat: npt.NDArray[np.intp], frame: Frame, look: Look | None) -> Place:
-    """A thing of the pixels at flat indices (n,)."""
+def _place(flat: npt.NDArray[np.intp], frame: Frame, poses: tuple[Matrix, Matrix] | None) -> Place:
+    """A thing of the pixels at flat indices (n,); ``poses`` are base from map and map from camera."""
     assert frame.depth is not None and frame.intrinsics is not None
     some = flat[:: len(flat) // _MOST_PIXELS + 1]
-    degrees = None
-    if frame.thermal is not None and np.isfinite(warm := frame.thermal.reshape(-1)[some]).any():
-        degrees = float(np.nanpercentile(warm, _WARM_PERCENTILE))
+    warm = np.zeros(0) if frame.thermal is None else frame.thermal.reshape(-1)[some]
+    warm = warm[np.isfinite(warm)]
+    degrees = float(_percentiles(warm, _WARM_PERCENTILE)[0]) if warm.size else None
     ahead = frame.depth.reshape(-1)[some]
     rows, columns = np.divmod(some, frame.depth.shape[1])
     points = rays_at(frame.intrinsics, rows, columns) * ahead
@@ -236,14 +241,19 @@ def _place(flat: npt.NDArray[np.intp], frame: Frame, look: Look | None) -> Place
         points = points[:, (ahead > 0) & np.isfinite(points).all(0)]
     if not points.size:
         return Place(len(flat), degrees_c=degrees)
-    near = float(np.percentile(np.linalg.norm(points, axis=0), _NEAR_PERCENTILE))
-    if look is None:
+    near = float(_percentiles(np.sqrt((points**2).sum(0)), _NEAR_PERCENTILE)[0])
+    if poses is None:
         return Place(len(flat), distance_m=near, degrees_c=degrees)
-    middle = np.append(np.median(points, axis=1), 1.0)
-    grid = look.pose.grid_from_camera
-    base, odom = _xyz(look.base_from_camera @ middle), _xyz(grid @ middle)
-    box = np.percentile(grid[:3, :3] @ points + grid[:3, 3:], _BOX_PERCENTILES, axis=1)
-    return Place(len(flat), base, odom, near, degrees, box)
+    base_from_grid, grid = poses
+    least, middle, greatest = _percentiles(grid[:3, :3] @ points + grid[:3, 3:], *_BOX_PERCENTILES).T
+    base = base_from_grid[:3, :3] @ middle + base_from_grid[:3, 3]
+    return Place(len(flat), _xyz(base), _xyz(middle), near, degrees, np.stack([least, greatest]))
+
+
+def _percentiles(values: npt.NDArray[Any], *percents: float) -> npt.NDArray[Any]:
+    """(..., k): of values (..., n) those at the nearest places. numpy's own take ten times as long for few values."""
+    last = values.shape[-1] - 1
+    return np.sort(values, axis=-1)[..., [round(percent / 100 * last) for percent in percents]]
 
 
 def _xyz(point: npt.NDArray[np.float64]) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gemini_ros.core.frames import UNLABELLED, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.language.phrase import Query
-from gemini_ros.language.rules import answer
+from gemini_ros.language.rules import Things
 from gemini_ros.language.words import Words
 
 
@@ -54,14 +54,12 @@ class Rules:
                 self._table[label.id] = words.classes.index(label.name)
 
     def ground(self, queries: Sequence[Query], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
-        labels = self._table[segmentation.labels]
-        return [self._ground(query, frame, segmentation, labels) for query in queries]
+        things = Things(frame, self._table[segmentation.labels], self._words)
+        return [self._ground(query, things, segmentation) for query in queries]
 
-    def _ground(
-        self, query: Query, frame: Frame, segmentation: Segmentation, labels: npt.NDArray[np.uint8]
-    ) -> Grounded | FrameError:
+    def _ground(self, query: Query, things: Things, segmentation: Segmentation) -> Grounded | FrameError:
         try:
-            found = answer(query, frame, labels, self._words)
+            found = things.answer(query)
         except FrameError as error:
             return error
         sure = segmentation.confidence[found.mask]

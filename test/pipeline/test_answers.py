@@ -169,7 +169,7 @@ def test_a_thermal_image_that_is_away_is_told_in_the_answer():
 
 def test_what_fails_costs_no_map_and_is_told(monkeypatch):
     run = Run('[{"text": "the box", "role": "avoid"}]')
-    monkeypatch.setattr("gemini_ros.pipeline.grounding.answer", lambda *_: 1 / 0)
+    monkeypatch.setattr("gemini_ros.pipeline.grounding.Things", lambda *_: 1 / 0)
     box = json.loads(run.frame().text)["answers"][0]
     assert (box["present"], box["why"]) == (None, "ZeroDivisionError: division by zero")
     assert "not judged" in run.outputs.lost[0]

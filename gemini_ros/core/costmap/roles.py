@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
 from gemini_ros.core.costmap.grid import Corner, CostmapConfig, corner_around, grown, overlap
 from gemini_ros.core.frames import Intrinsics
-from gemini_ros.core.rays import rays_at
+from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import Matrix
 
 AVOID, PREFER = "avoid", "prefer"
@@ -155,15 +155,18 @@ def _in_window(
     grid_from_camera: Matrix,
     corner: Corner,
     config: CostmapConfig,
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int32]]:
     """Rows and columns of pixels that count, every so many, and the flat index of the cell of each."""
     step = max(1, int(np.ceil(np.sqrt(depth.size / _MOST_PIXELS))))
+    some = depth[::step, ::step]
     with np.errstate(invalid="ignore"):
-        rows, columns = np.nonzero((depth[::step, ::step] > 0) & (depth[::step, ::step] <= config.range_m))
-    rows, columns = rows * step, columns * step
-    optical = rays_at(intrinsics, rows, columns) * depth[rows, columns]
-    x, y, z = grid_from_camera[:3, :3] @ optical + grid_from_camera[:3, 3:]
-    n, per_m = config.cells, 1 / config.resolution_m
-    right, up = (np.floor(axis * per_m).astype(np.int64) - first for axis, first in zip((x, y), corner, strict=True))
+        rows, columns = np.nonzero((some > 0) & (some <= config.range_m))
+    optical = pixel_rays(intrinsics)[:, ::step, ::step][:, rows, columns] * some[rows, columns]
+    # From the window's corner on, where single precision is enough.
+    start = grid_from_camera[:3, 3] - (corner[0] * config.resolution_m, corner[1] * config.resolution_m, 0.0)
+    turn = grid_from_camera[:3, :3].astype(np.float32)
+    x, y, z = turn @ optical + start.astype(np.float32)[:, None]
+    n, per_m = config.cells, np.float32(1 / config.resolution_m)
+    right, up = (np.floor(axis * per_m).astype(np.int32) for axis in (x, y))
     kept = (z <= config.max_height_m) & (right >= 0) & (right < n) & (up >= 0) & (up < n)
-    return rows[kept], columns[kept], up[kept] * n + right[kept]
+    return rows[kept] * step, columns[kept] * step, up[kept] * n + right[kept]
