@@ -17,6 +17,7 @@ SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_every_pair_is_labelled(name, test_data_dir, tmp_path, capsys):
     rgb, others, options = SETS[name]

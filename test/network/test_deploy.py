@@ -123,6 +123,7 @@ def inputs(rows=100, columns=130):
     return rgb, depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("present", [[1, 1], [1, 0], [0, 1]])
 @pytest.mark.parametrize("size", [(100, 130), (64, 96), (240, 320)])
 def test_onnx_runtime_agrees_with_torch_at_any_camera_size(exported, size, present):
@@ -162,12 +163,14 @@ def in_torch(_path, graph):
     return run
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module", params=[in_onnxruntime, in_openvino, in_torch], ids=lambda f: f.__name__)
 def backend(request, exported):
     """The exported network as a function of rgb, depth and present that returns the logits."""
     return request.param(*exported)
 
 
+@pytest.mark.slow
 def test_what_is_not_a_measurement_does_not_count(backend):
     """NaN, infinity, 0 and absurd values all mean the same, in every backend: nothing measured."""
     rgb, depth = inputs()
@@ -180,6 +183,7 @@ def test_what_is_not_a_measurement_does_not_count(backend):
         np.testing.assert_array_equal(backend(rgb, other, present), expected)
 
 
+@pytest.mark.slow
 def test_absent_depth_is_as_good_as_none_measured(backend):
     rgb, depth = inputs()
     absent = np.array([1, 0], np.float32)
@@ -189,6 +193,7 @@ def test_absent_depth_is_as_good_as_none_measured(backend):
         np.testing.assert_array_equal(backend(rgb, image, absent), expected)
 
 
+@pytest.mark.slow
 def test_file_obeys_the_contract(exported):
     model = onnx.load(exported[0])
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]

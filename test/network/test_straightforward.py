@@ -16,7 +16,7 @@ pytestmark = pytest.mark.torch
 TINY = MiTConfig((16, 32, 40, 64), (1, 2, 1, 1))
 
 
-@pytest.mark.parametrize(("size", "gflop"), [("b0", 44.5), ("b3", 309)])
+@pytest.mark.parametrize(("size", "gflop"), [("b0", 44.5), pytest.param("b3", 309, marks=pytest.mark.slow)])
 def test_straightforward_form_costs_what_it_should(size, gflop):
     with torch.device("meta"):
         model = StraightforwardSegmenter(MIT_SIZES[size], 40).eval()

@@ -92,6 +92,7 @@ def test_finished_environment_is_made_again_when_requirements_change(tree: Path)
     assert "make_environment .venv-demo" in make("-n", "demo", cwd=tree)
 
 
+@pytest.mark.slow
 def test_tools_have_environments_of_their_own(tree: Path) -> None:
     tools = re.findall(r"^tools := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[0].split()
     assert set(tools) <= set(metadata.metadata("gemini_ros").get_all("Provides-Extra", []))

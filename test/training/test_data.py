@@ -68,9 +68,12 @@ def test_any_folder_is_scored_at_the_labels_own_sizes(several_sizes, tmp_path, c
     scores = json.loads((tmp_path / "scores.json").read_text())["complete"]["all"]
     labels = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (several_sizes / "label37/test").iterdir()]
     assert scores["pixels"] == sum(np.count_nonzero(image) for image in labels) and len(scores["iou"]) == 37
-    weights = f"--model.weights={untrained}"
-    assert main(["train", "test", *common, *place, *data, weights]) == 2
-    assert "has the labels of sunrgbd_37, the model those of warehouse" in capsys.readouterr().err
+    of_warehouses = save_checkpoint(
+        SegmentationTask(nano("rgb", "depth", label_set="warehouse")), tmp_path / "other.ckpt"
+    )
+    for weights, why in ((untrained, "begins anew"), (of_warehouses, "the model those of warehouse")):
+        assert main(["train", "test", *common, *place, *data, f"--model.weights={weights}"]) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_images_of_one_size_are_validated_in_batches(tmp_path):

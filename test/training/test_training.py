@@ -295,6 +295,7 @@ def steps(count):
     return [f"--trainer.max_steps={count}", f"--trainer.val_check_interval={count}"]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_where_its_checkpoint_ends(folder, tmp_path):
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, *steps(1)]) == 0

@@ -41,9 +41,8 @@ def faults(release: str, folder: Path) -> list[tuple[str, str]]:
     return [(Path(fault["file"]).name, fault["message"]) for fault in report["generalDiagnostics"]]
 
 
-@pytest.mark.parametrize(
-    "release", ["10.3", pytest.param("10.13", marks=pytest.mark.slow), pytest.param("10.16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("release", ["10.3", "10.13", "10.16"])
 def test_fits_tensorrt_10_which_still_has_what_11_removed(release, tmp_path):
     assert faults(release, tmp_path) == []
 
