@@ -25,6 +25,7 @@ from gemini_ros.training.adaptation.parts import Drive, part
 from gemini_ros.training.loss import SegmentationLoss
 from gemini_ros.training.options import LossOptions
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import read_trained
 from test.evaluation.drive import write_drive
 from test.training.toy import nano, write_folder
 
@@ -120,7 +121,7 @@ def difference(first: float, second: float, p: float = 0.5) -> Difference:
     [
         ("mIoU", difference(0.5, 0.6), ""),
         ("mIoU", difference(0.5, 0.495), ""),
-        ("mIoU", difference(0.5, 0.495, p=0.01), "p = 0.010"),
+        ("mIoU", difference(0.5, 0.495, p=0.01), "p = 0.030"),
         ("mIoU", difference(0.5, 0.499, p=0.01), ""),
         ("mIoU", difference(0.5, 0.48), "more than 1 of 100"),
         ("mIoU, without rgb", difference(0.5, 0.48), ""),
@@ -129,8 +130,17 @@ def difference(first: float, second: float, p: float = 0.5) -> Difference:
     ],
 )
 def test_what_is_worse(name, found, why):
-    (change,) = gate._changes({name: found})
-    assert why in change.worse if why else not change.worse
+    same = {"floor IoU": difference(0.5, 0.5, p=1.0), "falsely floor": difference(0.1, 0.1, p=1.0)}
+    changes = {change.name: change for change in gate._changes(same | {name: found})}
+    assert why in changes[name].worse if why else not changes[name].worse
+    assert [other for other in same if other != name and changes[other].worse] == []
+
+
+def test_what_cannot_be_compared_is_worse():
+    unknown = Difference(float("nan"), float("nan"), 2)
+    changes = gate._changes({"floor IoU": difference(0.5, 0.6), "falsely floor": unknown})
+    assert changes[-1].worse == "falsely floor cannot be compared: 2 units have labels for it, expected 6"
+    assert changes[-1].to_dict()["first"] is None
 
 
 def test_a_model_is_not_worse_than_itself():
@@ -203,9 +213,19 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
     bag = write_drive(tmp_path / "drive.mcap", frames=26)
     model = weights(tmp_path / "toy.safetensors", "rgb", "depth")
     out = tmp_path / "out"
-    simulation = write_folder(tmp_path / "sim", frames=32)
+    simulation = write_folder(tmp_path / "sim", frames=64)
     command = ["adapt", str(bag), "--model", str(model), "--out", str(out), "--simulation", str(simulation)]
     command += ["--core-hours", "0.0005", "--every", "0", "--licence", "mine"]
+
+    def killed(self: Budget, trainer, *_):
+        trainer.save_checkpoint(self._checkpoint)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(Budget, "on_train_batch_end", killed)
+        cli.main(command)
+    first = read_trained(out / "training.ckpt")
+    assert first["global_step"] == 1
     monkeypatch.setattr(gate, "MOST_LOST", -1.0)
     assert cli.main(command) == 1
     said = capsys.readouterr()
@@ -216,6 +236,7 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
     # The same command on a folder whose training is done only judges again, and ends at once after that.
     (out / "adapt.json").unlink()
     trained = (out / "adapted.ckpt").stat().st_mtime_ns
+    assert read_trained(out / "adapted.ckpt")["global_step"] > 1
     for limit in ("MOST_LOST", "MOST_FALSELY_FLOOR", "LEAST_LOST"):
         monkeypatch.setattr(gate, limit, 1.0)
     assert cli.main(command) == 0
@@ -223,7 +244,7 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
     assert (out / "adapted.ckpt").stat().st_mtime_ns == trained
     assert found["model"] == "toy_adapted.onnx" and found["refusals"] == []
     assert [part["where"] for part in found["judged"]] == ["drive", "simulation"]
-    assert found["judged"][0]["units"] >= 6 and found["judged"][1]["units"] == 8
+    assert found["judged"][0]["units"] >= 6 and found["judged"][1]["units"] == 16
     new = read_weights(out / "toy_adapted.safetensors")
     drive = new.sources[-2]
     assert drive.startswith("drive.mcap (SHA-256 ") and drive.endswith("licence mine)")

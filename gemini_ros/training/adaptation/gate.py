@@ -205,7 +205,10 @@ def _merged(c: Values, ground: npt.NDArray[np.bool_]) -> Values:
 
 
 def _changes(found: Mapping[str, Difference]) -> list[Change]:
-    """The scores that can be read, and which are worse: by much, or so that all tests together see it."""
+    """The scores that can be read, and which are worse: by much, or so that all tests together see it.
+
+    What decides about safety must be known: without it a model counts as worse.
+    """
     known = {name: d for name, d in found.items() if np.isfinite(d.value)}
     corrected = holm({name: d.p for name, d in known.items() if d.p is not None})
     changes = []
@@ -221,6 +224,10 @@ def _changes(found: Mapping[str, Difference]) -> list[Change]:
             why = f"p = {p:.3f}"
         change = Change(name, difference, "")
         changes.append(Change(name, difference, f"{change.text()} ({why})") if why else change)
+    for name in ("floor IoU", FALSELY):
+        if (difference := found[name]).p is None:
+            why = f"{name} cannot be compared: {difference.units} units have labels for it, expected {FEWEST}"
+            changes = [change for change in changes if change.name != name] + [Change(name, difference, why)]
     return changes
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import blend, colorize
 from gemini_ros.report.page import (
@@ -64,6 +66,7 @@ def _bars(part: Judged, note: str) -> Section:
     changes = [
         Bar(change.name, sign * 100 * d.value, *_points(sign, d.low, d.high))
         for change in part.changes
+        if np.isfinite(change.difference.value)
         for d, sign in [(change.difference, -1 if change.name.startswith(FALSELY) else 1)]
     ]
     told = f"{note} Points, to the right is better; intervals of 95 % over {part.units} blocks or scenes."

@@ -68,8 +68,8 @@ def part(drives: Sequence[Drive]) -> Parts:
         away &= ~_alike(drive.poses, drive.poses[chosen])
         first = max(kept.values(), default=-1) + 1
         of_kept = np.unique(numbers[chosen], return_inverse=True)[1] + first
-        kept |= {drive.stems[i]: int(k) for i, k in zip(np.flatnonzero(chosen).tolist(), of_kept, strict=True)}
-        learnt += [drive.stems[i] for i in np.flatnonzero(away).tolist()]
+        kept |= {drive.stems[int(i)]: int(k) for i, k in zip(np.flatnonzero(chosen), of_kept, strict=True)}
+        learnt += [drive.stems[int(i)] for i in np.flatnonzero(away)]
     found = Parts(learnt, kept, sum(len(drive.stems) for drive in drives) - len(learnt) - len(kept))
     if found.blocks < FEWEST:
         raise ValueError(
