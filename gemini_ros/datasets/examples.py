@@ -63,9 +63,10 @@ class FolderFrames:
     """The frames of a data set's folder by their index; a file is opened when its frame is asked for.
 
     ``records`` say what is known of each frame. With ``labels`` the label images are there too, of ``label_set``, by
-    default the layout's own. Raises ``ValueError`` for a layout of another label set or without a modality, and naming
-    the first file that is missing; on reading, a file that cannot be read, is of another size than those beside it (of
-    one size with all, where the layout says so), or holds labels that are no class.
+    default the layout's own, and how sure they are where the layout has ``confidence``. Raises ``ValueError`` for a
+    layout of another label set or without a modality, and naming the first file that is missing; on reading, a file
+    that cannot be read, is of another size than those beside it (of one size with all, where the layout says so), or
+    holds labels that are no class.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class FolderFrames:
         split: str | None = None,
     ) -> None:
         self.root, self.layout, self.modalities = root, layout, tuple(modalities)
-        kinds = (*self.modalities, "labels") if labels else self.modalities
+        beside = [kind for kind in ("labels", "confidence") if kind == "labels" or kind in layout.images]
+        kinds = (*self.modalities, *beside) if labels else self.modalities
         if absent := [kind for kind in kinds if kind not in layout.images]:
             raise ValueError(f"layout {layout.name} has no {absent[0]}, expected {', '.join(layout.images)}")
         self._classes = _class_table(layout, label_set)
@@ -107,7 +109,7 @@ class FolderFrames:
     def example(self, index: int) -> Example:
         """The frame, its index as its stamp and its stem as its ``frame_id``."""
         images: dict[str, Any] = self.images(index)
-        labels = images.pop("labels", None)
+        labels, _ = images.pop("labels", None), images.pop("confidence", None)
         return Example(Frame.from_images(index, self.records[index]["stem"], images), labels)
 
     def _stored(self, index: int, kind: str) -> np.ndarray:

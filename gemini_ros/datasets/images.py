@@ -32,10 +32,11 @@ def read_stored(path: Path, kind: str, image: ImageFormat) -> np.ndarray:
 
 
 def decoded(kind: str, stored: np.ndarray, image: ImageFormat, classes: np.ndarray) -> np.ndarray:
-    """Stored numbers in the units of a frame: RGB as it is; metres and degrees Celsius float32 with NaN holes; labels
-    uint8 by the table ``classes`` (``ImageFormat.class_table``). Raises ``ValueError`` for numbers that are no class.
+    """Stored numbers in the units of a frame: RGB and confidence as they are; metres and degrees Celsius float32 with
+    NaN holes; labels uint8 by the table ``classes`` (``ImageFormat.class_table``). Raises ``ValueError`` for numbers
+    that are no class.
     """
-    if kind == "rgb":
+    if kind in ("rgb", "confidence"):
         return np.array(stored)
     if kind == "labels":
         labels = classes[stored]

@@ -21,7 +21,7 @@ from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.resources import load_yaml
 
-KINDS = ("rgb", "depth", "thermal", "labels")
+KINDS = ("rgb", "depth", "thermal", "labels", "confidence")
 CHANNELS = {"red": 2, "green": 1, "blue": 0, "alpha": 3}  # in the order in which OpenCV gives them
 ENCODINGS = {"plain": ("uint8", "uint16"), "rotated_3_bits": ("uint16",), "24_bits_rgb": ("uint8",)}  # of these types
 _LAYOUT_KEYS = {"name", "source", "label_set", "frames", "one_size", "unpack", "images"}
@@ -31,6 +31,7 @@ _IMAGE_KEYS = {  # required, optional
     "depth": _MEASURED,
     "thermal": _MEASURED,
     "labels": ({"path"}, {"type", "channel", "first_class", "map"}),
+    "confidence": ({"path"}, set()),
 }
 _LONGEST_NAME = 255
 _PART = re.compile(r"\{([A-Za-z]\w*)\}")
@@ -97,7 +98,8 @@ class ImageFormat:
     ``encoding`` says how that is a number: ``plain``; ``rotated_3_bits``, uint16 rotated left by three (SUN RGB-D);
     ``24_bits_rgb``, red + 256 green + 65536 blue (CARLA). A number other than ``hole`` is ``scale`` x number +
     ``offset`` metres or degrees Celsius. Labels: ``first_class`` is the number of class 0, lower ones are unlabelled;
-    ``mapping`` instead says the class of each number; 255 is unlabelled in both.
+    ``mapping`` instead says the class of each number; 255 is unlabelled in both. Confidence: 255 times how sure each
+    label is, the weight of the pixel in training.
     """
 
     path: PathPattern
@@ -169,7 +171,7 @@ def layout_from_dict(data: object, where: str) -> Layout:
     entries = require_entries(data, _LAYOUT_KEYS, set(), where)
     images = require_entries(entries["images"], set(), set(KINDS), f"{where}: images")
     formats = {kind: _image_format(kind, images[kind], f"{where}: {kind}") for kind in KINDS if kind in images}
-    if "labels" not in formats or len(formats) < 2:
+    if "labels" not in formats or not formats.keys() - {"labels", "confidence"}:
         raise ValueError(
             f"{where}: images {', '.join(formats) or 'none'}, expected labels and any of rgb, depth, thermal"
         )

@@ -32,7 +32,7 @@ class UnpackedFrames(FolderFrames):
         split: str | None = None,
     ) -> None:
         super().__init__(root, layout, modalities, label_set=label_set, split=split)
-        self._arrays = {kind: self._unpack(kind, split) for kind in (*self.modalities, "labels")}
+        self._arrays = {kind: self._unpack(kind, split) for kind in self._frames[0].files}
 
     def _stored(self, index: int, kind: str) -> np.ndarray:
         return self._arrays[kind][index]

@@ -48,7 +48,7 @@ class Augmentation:
                 albumentations.RandomCrop(height, width, pad_if_needed=True, fill=0, fill_mask=UNLABELLED),
                 albumentations.HorizontalFlip(p=0.5),
             ],
-            additional_targets={"depth": "mask", "thermal": "mask", "labels": "mask"},
+            additional_targets=dict.fromkeys(("depth", "thermal", "labels", "confidence"), "mask"),
         )
 
     def __call__(self, images: Images, modalities: tuple[str, ...]) -> tuple[Images, np.ndarray]:

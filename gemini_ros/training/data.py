@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -140,9 +141,7 @@ class SegmentationData(lightning.LightningDataModule):
             whole = self._source(source, None)
             train, val = held_back(source, whole.records)
             if train:
-                augmented = (
-                    self._source(source, Augmentation(self.augmentation, self.modalities)) if stage == "fit" else whole
-                )
+                augmented = self._source(source, self._augmentation(source)) if stage == "fit" else whole
                 learnt.append((augmented, whole.records, train))
                 weights.append(source.weight)
             validated.append((whole, whole.records, val))
@@ -153,6 +152,10 @@ class SegmentationData(lightning.LightningDataModule):
             self._counts = [len(chosen) for _, _, chosen in learnt]
         self.val = JoinedFrames(validated)
         return not len(self.val)
+
+    def _augmentation(self, source: SourceOptions) -> Augmentation:
+        low, high = (source.scale * end for end in self.augmentation.scale_range)
+        return Augmentation(replace(self.augmentation, scale_range=(low, high)), self.modalities)
 
     def _source(self, source: SourceOptions, augmentation: Augmentation | None) -> ImageFolder:
         """One of ``data.sources``, its labels as the model's classes."""

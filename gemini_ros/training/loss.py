@@ -31,12 +31,15 @@ class SegmentationLoss(nn.Module):
         self.ohem_threshold = threshold
         self.dice = options.dice
 
-    def forward(self, logits: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, truth: Tensor, asked: Tensor, sure: Tensor | None = None) -> Tensor:
         """Mean over the labelled pixels of the samples where ``asked`` (B,) is 1; 0 if there is none.
 
-        ``logits`` (B, classes, H, W), ``truth`` int64 (B, H, W).
+        ``logits`` (B, classes, H, W), ``truth`` int64 (B, H, W). ``sure`` (B, H, W) is the weight of each pixel, by
+        default 1.
         """
         weight = asked[:, None, None] * (truth != UNLABELLED)
+        if sure is not None:
+            weight = weight * sure
         per_pixel = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="none")
         kept = weight if self.ohem_threshold is None else weight * self._hard(per_pixel.detach(), weight)
         if self.class_weights is not None:

@@ -144,6 +144,7 @@ class SourceOptions:
     ``dataset.yaml`` does. ``weight`` is its share of the samples against the other sources'. ``split`` names a part of
     a layout that has several. ``val_share`` of its scenes are held back for validation, 1 for all; a scene is what has
     one value of the part or column ``group``, by default ``scene``, ``bag`` or ``drive``, whichever the frames have.
+    Crops are taken of images scaled by ``scale``, times what ``augmentation`` draws.
     """
 
     dir: Path
@@ -154,6 +155,7 @@ class SourceOptions:
     split: str | None = None
     val_share: float = 0.0
     group: str | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def to_sample(
     images: Mapping[str, np.ndarray], modalities: tuple[str, ...], augmentation: Augmentation | None, index: int
 ) -> Sample:
     """``rgb`` uint8 (H, W, 3), ``depth`` metres and ``thermal`` degrees Celsius float32 (H, W) with NaN holes,
-    ``labels`` uint8 (H, W), ``present`` float32 (modalities,), ``index``."""
+    ``labels`` uint8 (H, W), ``confidence`` alike where it is known, ``present`` float32 (modalities,), ``index``."""
     present = np.ones(len(modalities), np.float32)
     if augmentation is not None:
         images, present = augmentation(dict(images), modalities)

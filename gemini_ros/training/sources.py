@@ -23,18 +23,25 @@ Records = Sequence[Mapping[str, str]]
 
 
 class JoinedFrames(Dataset):
-    """Some frames of each of several data sets as one; ``index`` of a sample points into ``records``."""
+    """Some frames of each of several data sets as one; ``index`` of a sample points into ``records``.
+
+    Labels of a data set that says nothing of their confidence are certain.
+    """
 
     def __init__(self, parts: Sequence[tuple[Dataset[Sample], Records, Sequence[int]]]) -> None:
         self._frames = [(frames, i) for frames, _, chosen in parts for i in chosen]
         self.records: Records = [records[i] for _, records, chosen in parts for i in chosen]
+        self._weighted = any("confidence" in frames[0] for frames, _, chosen in parts if chosen)
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
         frames, own = self._frames[index]
-        return frames[own] | {"index": torch.tensor(index)}
+        sample = frames[own] | {"index": torch.tensor(index)}
+        if self._weighted and "confidence" not in sample:
+            sample["confidence"] = torch.full_like(sample["labels"], 255)
+        return sample
 
 
 def weighted_sampler(counts: Sequence[int], weights: Sequence[float]) -> WeightedRandomSampler:
@@ -53,6 +60,8 @@ def require_source(source: SourceOptions) -> None:
         raise ValueError(f"data.sources: {source.dir}: weight {source.weight}, expected a number above 0")
     if not 0 <= source.val_share <= 1:
         raise ValueError(f"data.sources: {source.dir}: val_share {source.val_share}, expected 0 to 1")
+    if not (isfinite(source.scale) and source.scale > 0):
+        raise ValueError(f"data.sources: {source.dir}: scale {source.scale}, expected a number above 0")
 
 
 def source_labels(source: SourceOptions, layout: Layout, model: LabelSet | None) -> LabelSet:

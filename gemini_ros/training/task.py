@@ -102,14 +102,15 @@ class SegmentationTask(lightning.LightningModule):
         sample = single_modality(sample, self.global_step, self.robust.single_every)
         prediction = self(sample)
         truth = sample["labels"][:, 2::4, 2::4].long()
+        sure = sample["confidence"][:, 2::4, 2::4] / 255 if "confidence" in sample else None
         present = stream_presence(sample["present"])
         if self.single_output:
             together = ensemble(prediction.streams, self.network.alpha, present, detach=False)
-            loss = self.loss(together, truth, present.amax(1))
+            loss = self.loss(together, truth, present.amax(1), sure)
         else:
-            loss = self.loss(prediction.ensemble, truth, present.amax(1))
+            loss = self.loss(prediction.ensemble, truth, present.amax(1), sure)
             for stream, logits in enumerate(prediction.streams):
-                loss = loss + self.loss(logits, truth, present[:, stream])
+                loss = loss + self.loss(logits, truth, present[:, stream], sure)
         for auxiliary in prediction.auxiliary:
             loss = loss + auxiliary
         if self.robust.distillation:

@@ -1,0 +1,105 @@
+"""What an adaptation is asked to do, whether its model and bags fit, and the folder that it does it in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.core.documents import read_json
+from gemini_ros.core.files import atomic_path, locked, sha256_of
+from gemini_ros.core.resources import MODEL_SUFFIX, WEIGHTS_SUFFIX, find_weights, shipped_models
+from gemini_ros.datasets.hindsight.recording import Recording
+from gemini_ros.datasets.hindsight.teach import LICENCE
+from gemini_ros.pipeline.streams import find_topics
+
+CORE_HOURS = 0.3
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What is asked for. ``simulation`` is a folder of the simulator's form, ``None`` to render one."""
+
+    recordings: Sequence[Recording]
+    model: str
+    out: Path
+    core_hours: float = CORE_HOURS
+    simulation: Path | None = None
+    licence: str = LICENCE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.core_hours <= 1000:
+            raise ValueError(f"--core-hours {self.core_hours}, expected a number above 0, up to 1000")
+
+    def identity(self, weights: Path) -> dict[str, Any]:
+        """What a run that goes on must have in common with this one, as JSON."""
+        rest = [{f.name: _stable(getattr(r.settings, f.name)) for f in fields(r.settings)} for r in self.recordings]
+        read = json.dumps([rest, [_stable(r.choice) for r in self.recordings]], sort_keys=True)
+        return {
+            "bags": [sha256_of(recording.bag) for recording in self.recordings],
+            "weights": sha256_of(weights),
+            "core-hours": self.core_hours,
+            "every": [recording.every_s for recording in self.recordings],
+            "simulation": str(self.simulation.resolve()) if self.simulation else "rendered",
+            "licence": self.licence,
+            "settings": hashlib.sha256(read.encode()).hexdigest(),
+        }
+
+
+def weights_of(model: str) -> Path:
+    """The weights beside a model file, or of a shipped model. Raises ``ValueError`` where there are none."""
+    if model in shipped_models(WEIGHTS_SUFFIX):
+        return find_weights(model)
+    file = Path(model).expanduser()
+    beside = file.with_suffix(WEIGHTS_SUFFIX)
+    if file.suffix not in (MODEL_SUFFIX, WEIGHTS_SUFFIX) or not beside.is_file():
+        raise ValueError(
+            f"--model {model}: no weights to start from, expected X.onnx with X.safetensors beside it, as `gemini-ros "
+            f"model export` writes both, or one of {', '.join(sorted(shipped_models(WEIGHTS_SUFFIX)))}"
+        )
+    return beside
+
+
+def require_modalities(recording: Recording, wanted: Sequence[str]) -> None:
+    with BagReader(recording.bag) as reader:
+        there = find_topics(reader, recording.choice, recording.settings).images()
+    if lacking := [name for name in wanted if name not in there]:
+        raise ValueError(
+            f"{recording.bag}: no {' and no '.join(lacking)}, the model takes {', '.join(wanted)}: choose a model of "
+            f"some of {', '.join(there)}, or name the topic with --topic"
+        )
+
+
+@contextmanager
+def opened(asked: Adaptation, identity: dict[str, Any]) -> Iterator[None]:
+    """The folder: a new one, or one of the same run. Held while it is worked in."""
+    plan = asked.out / _PLAN
+    if not plan.is_file() and any(asked.out.iterdir()):
+        raise ValueError(f"{asked.out}: holds something else than a run of `adapt`: expected a new folder")
+    if plan.is_file():
+        found = read_json(plan)
+        unlike = [key for key, value in identity.items() if not isinstance(found, dict) or found.get(key) != value]
+        if unlike:
+            raise ValueError(f"{asked.out}: of another run, of other {', '.join(unlike)}: choose another --out")
+    else:
+        with atomic_path(plan) as file:
+            file.write_text(json.dumps(identity, indent=1), encoding="utf-8")
+    with locked(asked.out / ".lock"):
+        yield
+
+
+def _stable(value: Any) -> Any:
+    """A setting as JSON that is the same in every process."""
+    if is_dataclass(value):
+        return {each.name: _stable(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _stable(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    return repr(value)

@@ -1,0 +1,377 @@
+"""``gemini-ros adapt BAG... --model M --out DIR``: label in hindsight, train further, judge, export.
+
+Each step leaves what it made in the folder, whole or not at all, so that the same command goes on after the last one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from gemini_ros.core.documents import read_csv, read_json
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.resources import MODEL_SUFFIX, load_yaml
+from gemini_ros.datasets.examples import FolderFrames
+from gemini_ros.datasets.folder import SIMULATED, description, source_of
+from gemini_ros.datasets.from_bag import LAYOUT as RECORDED
+from gemini_ros.datasets.hindsight.labelling import LABEL_SET
+from gemini_ros.datasets.hindsight.teach import write_hindsight
+from gemini_ros.datasets.layout import layout_from_dict, load_layout
+from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.weights_file import WeightsFile, read_weights
+from gemini_ros.simulation.dataset import write_dataset
+from gemini_ros.training.adaptation.asked import Adaptation, opened, require_modalities, weights_of
+from gemini_ros.training.adaptation.budget import Budget
+from gemini_ros.training.adaptation.classes import GROUPS, Groups, grouped, groups_of
+from gemini_ros.training.adaptation.config import configuration
+from gemini_ros.training.adaptation.gate import Asked, Judge, Judged, scenes, top_logits
+from gemini_ros.training.adaptation.page import write_adaptation_page
+from gemini_ros.training.adaptation.parts import Drive, Parts, part
+from gemini_ros.training.export import export_checkpoint, licence_of, load_task
+from gemini_ros.training.fit import train
+from gemini_ros.training.options import NetworkOptions, SourceOptions, network_options
+from gemini_ros.training.sources import class_map, held_back, source_labels
+from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import read_trained
+
+LEAST_LABELLED = 0.01
+HELD_BACK = 0.25
+"""The share of the simulated scenes that is not learnt from."""
+SEED, SCENES, FRAMES_PER_SCENE = 40_000, 64, 4
+"""Of the simulation that is rendered; no shipped model has seen the seed."""
+RESULT, PAGE = "adapt.json", "report.html"
+_LABELS, _SIMULATION, _LAYOUT = "labels", "simulation", "learn.yaml"
+_RESOLVED, _LEARNT = "classes", "learn.csv"
+_TRAINING, _TRAINED = "training.ckpt", "adapted.ckpt"
+
+Say = Callable[[list[str]], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it, as ``adapt.json`` holds it; ``model`` is the file, empty where nothing is exported."""
+
+    out: Path
+    model: str
+    parts: str
+    judged: Sequence[dict[str, Any]]
+    refusals: Sequence[str]
+    core_hours: float
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command."""
+        return 0 if self.model else 1
+
+    def lines(self) -> list[str]:
+        """What the command prints."""
+        scores = [f"{part['where']:8s} {text}" for part in self.judged for text in part["lines"]]
+        end = f"model    {self.out / self.model}" if self.model else "model    none is exported"
+        used = f"training {self.core_hours:.2f} core-hours"
+        return [self.parts, used, *scores, *(f"worse    {text}" for text in self.refusals), end]
+
+    def to_dict(self) -> dict[str, Any]:
+        """``adapt.json``."""
+        return {key: value for key, value in asdict(self).items() if key != "out"}
+
+
+def adapt(asked: Adaptation, say: Say = lambda _: None) -> Result:
+    """Do what is left of it in the folder ``asked.out``.
+
+    Raises ``ValueError`` in one sentence for a model without weights or whose labels hindsight cannot teach, a bag
+    without a modality of the model, one that teaches nothing, a drive that is too short, and a folder of another run.
+    """
+    path = weights_of(asked.model)
+    weights = read_weights(path)
+    groups = groups_of(weights.info.label_set)
+    for recording in asked.recordings:
+        require_modalities(recording, weights.info.modality_names)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    with opened(asked, asked.identity(path)):
+        if (asked.out / RESULT).is_file():
+            return Result(asked.out, **read_json(asked.out / RESULT))
+        return _Run(asked, path, weights, groups, say).result()
+
+
+class _Run:
+    def __init__(self, asked: Adaptation, path: Path, weights: WeightsFile, groups: Groups, say: Say) -> None:
+        self._asked, self._out, self._say = asked, asked.out, say
+        self._path, self._info, self._groups = path, weights.info, groups
+        self._name = f"{path.stem}_adapted"
+        self._labels = self._out / _LABELS
+        self._network = _network(weights, self._label_set_name())
+        self._before = SegmentationTask(self._network, weights=path).eval()
+
+    def result(self) -> Result:
+        """All steps; those that are done are not done again."""
+        self._write_labels()
+        parts = part(_drives(self._labels))
+        self._say([parts.line()])
+        simulation = self._simulation()
+        if not (self._out / _LAYOUT).is_file():
+            self._write_learnt(parts)
+        if not (self._out / _TRAINED).is_file():
+            self._train(simulation)
+        return self._conclude(parts, simulation)
+
+    def _label_set_name(self) -> str:
+        """A name or path by which training finds the model's label set."""
+        known = self._info.label_set
+        try:
+            if load_label_set(known.name).to_dict() == known.to_dict():
+                return known.name
+        except (FileNotFoundError, ValueError):
+            pass
+        path = self._out / "label_set.yaml"
+        with atomic_path(path) as file:
+            file.write_text(yaml.safe_dump(known.to_dict(), sort_keys=False), encoding="utf-8")
+        return str(path.resolve())
+
+    def _write_labels(self) -> None:
+        if not self._labels.is_dir():
+            recordings = self._asked.recordings
+            taught = write_hindsight(recordings, self._labels, licence=self._asked.licence, say=self._say)
+            if all(result.refusal for result in taught):
+                raise ValueError(f"{recordings[0].bag}: teaches nothing: {taught[0].refusal}")
+            for recording, result in zip(recordings, taught, strict=True):
+                if result.refusal:
+                    self._say([f"note: {recording.bag} teaches nothing: {result.refusal}"])
+        shares = [sum(bag["shares"].get(name, 0.0) for name in GROUPS) for bag in self._bags()]
+        if max(shares, default=0.0) < LEAST_LABELLED:
+            raise ValueError(
+                f"nothing is labelled: {100 * max(shares, default=0.0):.1f} % of the pixels, expected "
+                f"{100 * LEAST_LABELLED:g} %: drive up to what the camera saw from afar"
+            )
+
+    def _bags(self) -> list[dict[str, Any]]:
+        return description(self._labels)["bags"]
+
+    def _simulation(self) -> SourceOptions:
+        """The simulated scenes as a source: a share of them is held back, to judge by."""
+        folder, names = self._asked.simulation, self._info.label_set.names
+        if folder is None:
+            folder = self._out / _SIMULATION
+            place = {tuple(load_label_set(name).names): at for name, at in (("warehouse", None), (LABEL_SET, "mixed"))}
+            if tuple(names) not in place:
+                raise ValueError(
+                    f"the simulator labels warehouse and {LABEL_SET}, the model {self._info.label_set.name}: give a "
+                    "folder of frames with the model's labels with --simulation DIR"
+                )
+            write_dataset(
+                folder,
+                size=self._info.network_size,
+                place=place[tuple(names)],
+                say=lambda lines: self._say([f"rendering {line}" for line in lines]),
+                seed=SEED,
+                scenes=SCENES,
+                frames_per_scene=FRAMES_PER_SCENE,
+            )
+        source = SourceOptions(folder, SIMULATED, val_share=HELD_BACK, group="scene")
+        try:
+            class_map(source, source_labels(source, load_layout(SIMULATED), self._info.label_set), self._info.label_set)
+            kinds = (*self._info.modality_names, "labels")
+            FolderFrames(folder, load_layout(SIMULATED), kinds[:-1], label_set=self._info.label_set)
+        except ValueError as error:
+            raise ValueError(f"--simulation: {error}") from error
+        return source
+
+    def _write_learnt(self, parts: Parts) -> None:
+        """The labels of the frames to learn from as classes of the model, and the layout by which training reads them.
+
+        Where the model tells several classes apart that are one in hindsight, its own answer chooses among these.
+        """
+        frames = self._frames(parts.learnt)
+        (self._labels / _RESOLVED).mkdir(exist_ok=True)
+        graph = ModelFile(self._before.network, self._before.modalities, self._info.network_size).eval()
+        for stem, images in frames:
+            truth = images.pop("truth")
+            logits = top_logits(graph, images, self._info.modality_names) if self._groups.resolves else None
+            data = encode_image_file(self._groups.resolved(truth, logits), ".png")
+            with atomic_path(self._labels / _RESOLVED / f"{stem}.png") as file:
+                file.write_bytes(data)
+        with atomic_path(self._labels / _LEARNT) as file, file.open("w", newline="", encoding="utf-8") as text:
+            csv.writer(text, lineterminator="\n").writerows([["stem"], *([stem] for stem in parts.learnt)])
+        with atomic_path(self._out / _LAYOUT) as file:
+            file.write_text(yaml.safe_dump(self._layout(), sort_keys=False, width=1000), encoding="utf-8")
+
+    def _layout(self) -> dict[str, Any]:
+        layout, where = load_yaml(RECORDED, "datasets", "data set layout")
+        images = layout["images"] | {
+            "labels": {"path": f"{_RESOLVED}/{{stem}}.png"},
+            "confidence": {"path": "confidence/{stem}.png"},
+        }
+        sources = "; ".join(
+            f"{bag['bag']} (SHA-256 {bag['sha256'][:16]}, licence {bag['licence']})" for bag in self._bags()
+        )
+        layout = layout | {"name": "hindsight", "source": sources, "frames": _LEARNT, "images": images}
+        layout_from_dict(layout, where)
+        return layout
+
+    def _frames(self, stems: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The images of frames of the drive, and ``truth`` by ``GROUPS``."""
+        label_set = load_label_set(LABEL_SET)
+        frames = FolderFrames(self._labels, load_layout(RECORDED), self._info.modality_names, label_set=label_set)
+        index = {record["stem"]: i for i, record in enumerate(frames.records)}
+        for stem in stems:
+            images = frames.images(index[stem])
+            yield stem, images | {"truth": grouped(images.pop("labels"), label_set.names)}
+
+    def _train(self, simulation: SourceOptions) -> None:
+        _, first = next(self._frames(_stems(self._labels)[:1]))
+        drive = self._labels, self._out / _LAYOUT, first["truth"].shape[1]
+        size, hours, state = self._info.network_size, self._asked.core_hours, self._out / _TRAINING
+        config = configuration(self._network, self._path, size, drive, simulation, self._out, state, hours)
+        with atomic_path(self._out / "train.yaml") as file:
+            file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        going_on = ["--ckpt_path", str(state)] if state.is_file() else []
+        train(["fit", "--config", str(self._out / "train.yaml"), *going_on])
+        state.replace(self._out / _TRAINED)
+
+    def _conclude(self, parts: Parts, simulation: SourceOptions) -> Result:
+        """Judge, export if nothing is worse, and write the page, the card and ``adapt.json``, this one last."""
+        after = load_task(self._out / _TRAINED)
+        self._say(["judging  before and after, on the drive and on simulation"])
+        judged, temperature = self._judge(after, parts, simulation)
+        refusals = [text for each in judged for text in each.refusals]
+        name = "" if refusals else f"{self._name}{MODEL_SUFFIX}"
+        if name:
+            self._export(name, judged, temperature)
+        core_hours = _core_hours(self._out / _TRAINED)
+        told = [
+            {
+                "where": each.where,
+                "units": each.units,
+                "lines": [change.text() for change in each.changes],
+                "scores": {change.name: change.to_dict() for change in each.changes},
+            }
+            for each in judged
+        ]
+        result = Result(self._out, name, parts.line(), told, refusals, round(core_hours, 4))
+        facts = [("model", self._asked.model), ("frames", parts.line().split(maxsplit=1)[1])]
+        facts += [("training", f"{core_hours:.2f} core-hours"), ("licence", self._licence(after))]
+        facts += [("simulation", source_of(simulation.dir, load_layout(SIMULATED)))]
+        bags = self._bags()
+        write_adaptation_page(self._out / PAGE, self._name, judged, self._groups, bags, facts, refusals, name)
+        if name:
+            with atomic_path(self._out / f"{self._name}.md") as file:
+                file.write_text(self._card(after, result), encoding="utf-8")
+        with atomic_path(self._out / RESULT) as file:
+            file.write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
+        return result
+
+    def _judge(
+        self, after: SegmentationTask, parts: Parts, simulation: SourceOptions
+    ) -> tuple[list[Judged], dict[str, Any]]:
+        info = self._info
+        known = list(range(len(GROUPS)))
+        on_drive = Judge(
+            self._before, after, info.network_size, GROUPS, np.array([k == 0 for k in known]), self._groups.of_class
+        )
+        drive = on_drive.judge("drive", "blocks", self._kept(parts))
+        ground = self._groups.of_class[: len(info.label_set)] == 0
+        on_simulation = Judge(self._before, after, info.network_size, info.label_set.names, ground)
+        rendered = on_simulation.judge("simulation", "scenes held back", self._held_back(simulation))
+        return [drive, rendered], on_simulation.temperature.to_dict()
+
+    def _kept(self, parts: Parts) -> Iterator[Asked]:
+        for stem, images in self._frames(list(parts.kept)):
+            yield Asked(stem, parts.kept[stem], images, images.pop("truth"))
+
+    def _held_back(self, simulation: SourceOptions) -> Iterator[Asked]:
+        info = self._info
+        frames = FolderFrames(simulation.dir, load_layout(SIMULATED), info.modality_names, label_set=info.label_set)
+        for i, unit in scenes(frames.records, held_back(simulation, frames.records)[1]):
+            images = frames.images(i)
+            yield Asked(frames.records[i]["stem"], unit, images, images.pop("labels"))
+
+    def _export(self, name: str, judged: Sequence[Judged], temperature: dict[str, Any]) -> None:
+        """As ``model export``: the file, its golden frames of the drive, and its weights."""
+        scores = {
+            each.where: {
+                when: {"miou": getattr(change.difference, which)}
+                for change in each.changes
+                if change.name == "mIoU"
+                for when, which in (("before", "first"), ("after", "second"))
+            }
+            for each in judged
+        }
+        files = {}
+        for file, content in (("scores.json", scores), ("calibration.json", temperature)):
+            files[file] = self._out / file
+            with atomic_path(files[file]) as text:
+                text.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        export_checkpoint(
+            self._out / _TRAINED,
+            self._out / name,
+            frames=self._labels,
+            size=self._info.network_size,
+            scores=files["scores.json"],
+            calibration=files["calibration.json"],
+        )
+
+    def _licence(self, task: SegmentationTask) -> str:
+        return licence_of(task, task.sources)[0]
+
+    def _card(self, task: SegmentationTask, result: Result) -> str:
+        licence, commercial = licence_of(task, task.sources)
+        bags = [f"- {bag['bag']}, {bag['frames']} frames, licence: {bag['licence']}" for bag in self._bags()]
+        scores = [f"| {part['where']} | {text} |" for part in result.judged for text in part["lines"]]
+        return "\n".join(
+            [
+                f"# {self._name}",
+                "",
+                f"`{self._asked.model}`, trained further on drives of one robot by `gemini-ros adapt`. Its labels are "
+                "of hindsight, not of people; do not rely on it where the robot did not drive.",
+                "",
+                f"Licence: {licence}. Commercial use: {commercial}.",
+                "",
+                *bags,
+                *(f"- {source}" for source in task.sources),
+                "",
+                "| part | score before -> after, points, 95 % interval |",
+                "|---|---|",
+                *scores,
+                "",
+            ]
+        )
+
+
+def _network(weights: WeightsFile, label_set: str) -> NetworkOptions:
+    """The options of the network that the weights are of."""
+    info = weights.info
+    known = {
+        "modalities": info.modality_names,
+        "label_set": label_set,
+        "thermal_kind": next((m.kind for m in info.modalities if m.name == "thermal"), "radiometric"),
+    }
+    return network_options({"network": info.architecture | known}, "weights")
+
+
+def _drives(labels: Path) -> list[Drive]:
+    """The frames by bag, in order of time, as ``poses.csv`` lists them."""
+    rows = read_csv(labels / "poses.csv")
+    drives = []
+    for bag in dict.fromkeys(row["bag"] for row in rows):
+        own = sorted((row for row in rows if row["bag"] == bag), key=lambda row: int(row["stem"]))
+        stems = [row["stem"] for row in own]
+        poses = [[float(row[f"robot_{name}"]) for name in ("x", "y", "yaw")] for row in own]
+        drives.append(Drive(bag, stems, np.array(list(map(int, stems)), np.int64), np.array(poses)))
+    return drives
+
+
+def _stems(labels: Path) -> list[str]:
+    return [row["stem"] for row in read_csv(labels / "poses.csv")]
+
+
+def _core_hours(checkpoint: Path) -> float:
+    states = read_trained(checkpoint).get("callbacks", {})
+    return sum(state["used_s"] for name, state in states.items() if name.startswith(Budget.__qualname__)) / 3600

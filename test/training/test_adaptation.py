@@ -1,0 +1,261 @@
+"""A model trained further on a drive of its robot, at toy size: parts, classes, gate, and the whole command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gemini_ros import cli
+from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.paired import Difference
+from gemini_ros.datasets.hindsight import recording
+from gemini_ros.network.weights_file import read_weights, write_weights
+from gemini_ros.training.adaptation import gate, parts, run
+from gemini_ros.training.adaptation.budget import Budget
+from gemini_ros.training.adaptation.classes import groups_of
+from gemini_ros.training.adaptation.gate import Asked, Judge
+from gemini_ros.training.adaptation.parts import Drive, part
+from gemini_ros.training.loss import SegmentationLoss
+from gemini_ros.training.options import LossOptions
+from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.weights import read_trained
+from test.evaluation.drive import write_drive
+from test.training.toy import nano, write_folder
+
+pytestmark = pytest.mark.torch
+SIZE = (96, 64)
+
+
+def weights(path: Path, *modalities: str, label_set: str = "nav5") -> Path:
+    torch.manual_seed(0)
+    task = SegmentationTask(nano(*modalities, label_set=label_set)).eval()
+    architecture = {"name": "GeminiFusion", "encoder": "nano", "fusion": "gemini"}
+    info = ModelInfo(task.labels, task.modalities, SIZE, architecture, "none", {}, "none", "unknown")
+    write_weights(task.network, info, path, ["nothing"])
+    return path
+
+
+@pytest.fixture
+def short_drives(monkeypatch):
+    monkeypatch.setattr(recording, "LEAST_S", 2.0)
+    monkeypatch.setattr(recording, "LEAST_WAY_M", 1.0)
+    monkeypatch.setattr(parts, "PERIOD_S", (0.4, 0.4))
+    monkeypatch.setattr(parts, "BLOCK_S", 0.15)
+    monkeypatch.setattr(parts, "MARGIN_S", 0.0)
+    monkeypatch.setattr(parts, "NEAR_M", 0.01)
+    monkeypatch.setattr(parts, "LEAST_LEARNT", 8)
+
+
+def drive(seconds: float, *, way_m: float = 0.3, first_s: float = 0.0) -> Drive:
+    """A robot that drives ahead by ``way_m`` a second."""
+    at_s = first_s + np.arange(0, seconds, 0.2)
+    stamps = (at_s * 1e9).astype(np.int64)
+    poses = np.stack([way_m * at_s, 0 * at_s, 0 * at_s], 1)
+    return Drive("a", list(map(str, stamps)), stamps, poses)
+
+
+def test_what_is_learnt_is_far_in_time_from_what_is_kept():
+    found = part([drive(180)])
+    assert found.blocks == 9
+    learnt, kept = (np.array(sorted(map(int, stems))) / 1e9 for stems in (found.learnt, found.kept))
+    assert np.abs(learnt[:, None] - kept[None]).min() >= parts.MARGIN_S
+    assert len(learnt) + len(kept) + found.left_out == 900
+    assert len(learnt) > 5 * len(kept)
+    assert len({found.kept[stem] for stem in found.kept}) == 9
+    two = part([drive(60), drive(60, first_s=100)])
+    assert two.blocks == 8
+    assert part([drive(61)]).blocks == 6
+
+
+def test_a_robot_that_stands_or_comes_back_is_not_learnt_where_it_is_kept():
+    ahead = drive(180)
+    back = ahead.poses.copy()
+    back[:, 0] = 0.3 * (95 - np.abs(ahead.stamps / 1e9 - 95))
+    assert len(part([replace(ahead, poses=back)]).learnt) < 0.9 * len(part([ahead]).learnt)
+    back[475:, 2] = np.pi
+    assert part([replace(ahead, poses=back)]) == part([ahead])
+    with pytest.raises(ValueError, match="0 frames are left to learn from, expected 16: the robot stood still"):
+        part([drive(180, way_m=0.0)])
+
+
+def test_a_drive_that_is_too_short_to_judge_by_is_refused():
+    with pytest.raises(ValueError, match=r"the drive is too short: 40 s give 4 blocks of 2 s to judge by, expected 6"):
+        part([drive(40)])
+
+
+def test_labels_of_hindsight_are_classes_of_the_model():
+    truth = np.array([[0, 1, 2, UNLABELLED]], np.uint8)
+    nav5 = load_label_set("nav5")
+    logits = np.zeros((5, 1, 4), np.float32)
+    logits[2] = 1  # a person, and the model says so
+    logits[0] = 2
+    assert groups_of(nav5).resolved(truth, logits).tolist() == [[0, 2, 4, UNLABELLED]]
+    warehouse = load_label_set("warehouse")
+    logits = np.zeros((10, 1, 4), np.float32)
+    logits[warehouse.names.index("rack")] = 1
+    found = groups_of(warehouse).resolved(truth, logits)
+    assert found.tolist() == [[0, warehouse.names.index("rack"), UNLABELLED, UNLABELLED]]
+
+
+@pytest.mark.parametrize(("meaning", "lacks"), [("lethal", "floor"), ("free", "obstacle")])
+def test_a_label_set_without_floor_or_obstacle_is_refused(meaning, lacks):
+    known = load_label_set("nav5")
+    same = replace(known, classes=tuple(replace(c, nav=meaning) for c in known.classes))
+    with pytest.raises(ValueError, match=f"label set nav5 has no class of meaning .*, and nothing there is {lacks}"):
+        groups_of(same)
+
+
+def difference(first: float, second: float, p: float = 0.5) -> Difference:
+    return Difference(first, second, 8, second - first - 0.01, second - first + 0.01, p)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "why"),
+    [
+        ("mIoU", difference(0.5, 0.6), ""),
+        ("mIoU", difference(0.5, 0.495), ""),
+        ("mIoU", difference(0.5, 0.495, p=0.01), "p = 0.030"),
+        ("mIoU", difference(0.5, 0.499, p=0.01), ""),
+        ("mIoU", difference(0.5, 0.48), "more than 1 of 100"),
+        ("mIoU, without rgb", difference(0.5, 0.48), ""),
+        ("falsely floor", difference(0.01, 0.02), "more than 0.5 of 100"),
+        ("falsely floor", difference(0.02, 0.01), ""),
+    ],
+)
+def test_what_is_worse(name, found, why):
+    same = {"floor IoU": difference(0.5, 0.5, p=1.0), "falsely floor": difference(0.1, 0.1, p=1.0)}
+    changes = {change.name: change for change in gate._changes(same | {name: found})}
+    assert why in changes[name].worse if why else not changes[name].worse
+    assert [other for other in same if other != name and changes[other].worse] == []
+
+
+def test_what_cannot_be_compared_is_worse():
+    unknown = Difference(float("nan"), float("nan"), 2)
+    changes = gate._changes({"floor IoU": difference(0.5, 0.6), "falsely floor": unknown})
+    assert changes[-1].worse == "falsely floor cannot be compared: 2 units have labels for it, expected 6"
+    assert changes[-1].to_dict()["first"] is None
+
+
+def test_a_model_is_not_worse_than_itself():
+    torch.manual_seed(0)
+    task = SegmentationTask(nano("depth", label_set="nav5")).eval()
+    names, random = task.labels.names, np.random.default_rng(0)
+    judge = Judge(task, task, (32, 32), names, np.array([True] + [False] * 4))
+    frames = [
+        Asked(str(i), i, {"depth": np.full((32, 32), 2, np.float32)}, random.integers(0, 2, (32, 32)).astype(np.uint8))
+        for i in range(6)
+    ]
+    found = judge.judge("drive", "blocks", frames)
+    assert not found.refusals and found.units == 6 and len(found.shown) == 6
+    assert {change.name for change in found.changes} == {"mIoU", "floor IoU", "falsely floor"}
+    assert all(change.difference.value == 0 for change in found.changes)
+    with pytest.raises(ValueError, match="drive: 5 blocks with labels to judge by, expected 6"):
+        judge.judge("drive", "blocks", frames[:5])
+
+
+def test_confidence_weighs_pixels():
+    torch.manual_seed(0)
+    loss = SegmentationLoss(3, LossOptions(dice=0.5))
+    logits, truth, asked = torch.randn(1, 3, 4, 4), torch.randint(0, 3, (1, 4, 4)), torch.ones(1)
+    unknown = truth.clone()
+    unknown[:, :2] = UNLABELLED
+    sure = (unknown != UNLABELLED).float()
+    assert torch.allclose(loss(logits, truth, asked, sure), loss(logits, unknown, asked))
+    assert torch.allclose(loss(logits, truth, asked, torch.ones(1, 4, 4)), loss(logits, truth, asked))
+
+
+def test_the_rate_follows_the_budget_and_what_was_used_goes_with_the_checkpoint():
+    budget = Budget(1.0, "state.ckpt")
+    budget.load_state_dict({"used_s": 1800.0})
+    assert budget.state_dict()["used_s"] == pytest.approx(1800, abs=5)
+    assert budget.share == pytest.approx(0.5, abs=0.01)
+    assert 0.4 < budget._rate(0) < 0.6
+    budget.load_state_dict({"used_s": 3600.0})
+    assert budget.share == 1 and budget._rate(0) == 0
+
+
+def test_a_model_without_weights_is_refused_in_one_sentence(tmp_path, capsys):
+    onnx = tmp_path / "mine.onnx"
+    onnx.touch()
+    command = ["adapt", "drive.mcap", "--model", str(onnx), "--out", str(tmp_path / "out")]
+    assert cli.main(command) != 0
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert f"--model {onnx}: no weights to start from, expected X.onnx with X.safetensors beside it" in said[0]
+
+
+def test_other_modalities_and_folders_are_refused_in_one_sentence(tmp_path, capsys):
+    bag = write_drive(tmp_path / "drive.mcap", frames=2, streams=("rgb", "depth", "info", "tf", "odom"))
+    out = tmp_path / "out"
+    for model, sentence in (
+        (
+            "warehouse_rgbt_nano",
+            f"{bag}: no thermal, the model takes rgb, thermal: choose a model of some of rgb, depth",
+        ),
+        ("nav5_rgbd_nano", f"{out}: holds something else than a run of `adapt`: expected a new folder"),
+    ):
+        assert cli.main(["adapt", str(bag), "--model", model, "--out", str(out)]) != 0
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1 and sentence in said[0]
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").touch()
+
+
+@pytest.mark.slow
+def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsys):
+    bag = write_drive(tmp_path / "drive.mcap", frames=26)
+    model = weights(tmp_path / "toy.safetensors", "rgb", "depth")
+    out = tmp_path / "out"
+    simulation = write_folder(tmp_path / "sim", frames=64)
+    command = ["adapt", str(bag), "--model", str(model), "--out", str(out), "--simulation", str(simulation)]
+    command += ["--core-hours", "0.0005", "--every", "0", "--licence", "mine"]
+
+    def killed(self: Budget, trainer, *_):
+        trainer.save_checkpoint(self._checkpoint)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(Budget, "on_train_batch_end", killed)
+        cli.main(command)
+    first = read_trained(out / "training.ckpt")
+    assert first["global_step"] == 1
+    monkeypatch.setattr(gate, "MOST_LOST", -1.0)
+    assert cli.main(command) == 1
+    said = capsys.readouterr()
+    assert "not exported: worse than before: drive: mIoU" in said.err
+    assert not list(out.glob("*.onnx"))
+    assert "Nothing is exported" in (out / "report.html").read_text(encoding="utf-8")
+
+    # The same command on a folder whose training is done only judges again, and ends at once after that.
+    (out / "adapt.json").unlink()
+    trained = (out / "adapted.ckpt").stat().st_mtime_ns
+    assert read_trained(out / "adapted.ckpt")["global_step"] > 1
+    for limit in ("MOST_LOST", "MOST_FALSELY_FLOOR", "LEAST_LOST"):
+        monkeypatch.setattr(gate, limit, 1.0)
+    assert cli.main(command) == 0
+    found = json.loads((out / "adapt.json").read_text(encoding="utf-8"))
+    assert (out / "adapted.ckpt").stat().st_mtime_ns == trained
+    assert found["model"] == "toy_adapted.onnx" and found["refusals"] == []
+    assert [part["where"] for part in found["judged"]] == ["drive", "simulation"]
+    assert found["judged"][0]["units"] >= 6 and found["judged"][1]["units"] == 16
+    new = read_weights(out / "toy_adapted.safetensors")
+    drive = new.sources[-2]
+    assert drive.startswith("drive.mcap (SHA-256 ") and drive.endswith("licence mine)")
+    assert new.sources[0] == "nothing" and drive in new.info.training_data
+    assert drive in (out / "toy_adapted.md").read_text(encoding="utf-8")
+    with np.load(out / "toy_adapted.golden.npz") as golden:
+        assert golden.files
+    assert 0 < new.info.temperature <= 8
+    capsys.readouterr()
+    monkeypatch.setattr(run, "_Run", None)
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out.splitlines()[-2] == f"model    {out / 'toy_adapted.onnx'}"
+    assert cli.main([*command, "--every", "0.1"]) != 0
+    assert f"{out}: of another run, of other every: choose another --out" in capsys.readouterr().err
