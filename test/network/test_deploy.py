@@ -163,7 +163,6 @@ def in_torch(_path, graph):
     return run
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module", params=[in_onnxruntime, in_openvino, in_torch], ids=lambda f: f.__name__)
 def backend(request, exported):
     """The exported network as a function of rgb, depth and present that returns the logits."""
@@ -216,6 +215,7 @@ def test_file_obeys_the_contract(exported):
     assert (content["format"], len(content["graph_sha256"])) == (2, 64)
 
 
+@pytest.mark.slow
 def test_uint8_input_is_cast_before_anything_else(exported):
     graph = onnx.load(exported[0]).graph
     users = [node for node in graph.node if "rgb" in node.input and node.op_type != "Shape"]
