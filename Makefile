@@ -71,7 +71,7 @@ lock: .venv-uv/.made
 # One computes, on one core; the other mostly waits for processes, which leaves it the other core for what is timed. With
 # the newest Python, test runs the processes of the demo, and with the oldest robot's Python, numpy and OpenCV the rooms
 # without ROS; test-all runs all that needs no torch, with each Python and each robot's packages. The checks of the code's
-# form are in the second lane, which is as long as the first with them.
+# form and of the package are in the second lane, which is as long as the first with them.
 
 robot_tests := test/core test/inference test/pipeline
 live_tests := test/nodes test/demo test/faults test/installed_ros
@@ -83,8 +83,8 @@ ifdef ROS_DISTRO
 room_tests := $(robot_tests) test/bags test/doctor test/report test/evaluation
 main := -m "not torch$(if $(slow),, and not slow)"
 else
-lint := test/package/test_lint.py
-room_tests := test $(patsubst %,--ignore=%,$(live_tests) $(lint))
+form := test/package/test_lint.py test/package/test_install.py
+room_tests := test $(patsubst %,--ignore=%,$(live_tests) $(form))
 main := $(if $(slow),,-m "not slow")
 endif
 
@@ -109,7 +109,7 @@ test-rooms:
 	$(if $(slow),$(call run,-rerun,test/evaluation/test_rerun.py))
 
 test-live:
-	$(call run,,$(main) $(live_tests) $(lint))
+	$(call run,,$(main) $(live_tests) $(form))
 	$(foreach name,$(if $(slow),$(filter-out $(last),$(pythons)),$(last)),$(call run,-$(name),$(further) $(further_live)))
 	$(foreach name,$(further_robots),$(call run,-$(name),$(further) $(robot_tests)))
 

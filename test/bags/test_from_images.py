@@ -312,6 +312,7 @@ RECORDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_data(test_data_dir, tmp_path, name):
     if not (test_data_dir / name).is_dir():

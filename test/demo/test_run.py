@@ -179,7 +179,7 @@ def test_thermal_without_depth_and_odometry(tmp_path):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_ends_all_children(number, drive, tmp_path):
     out = tmp_path / "out"
     process = start_demo("--bag", drive, "--model", RGBD, "--out", out)

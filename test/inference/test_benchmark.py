@@ -47,6 +47,7 @@ def test_figures_are_held_against_an_earlier_report(report):
     ]
 
 
+@pytest.mark.once
 def test_the_command_writes_what_it_compares_with_next_time(tmp_path, capsys):
     path = tmp_path / "report.json"
     command = ["model", "benchmark", str(MODEL), "--backend", "onnxruntime", "--size", "64x64", "--frames", "1"]

@@ -121,6 +121,7 @@ def test_a_damaged_engine_is_none_and_its_successor_takes_its_place(cache: Engin
 
 @settings(max_examples=30)
 @given(st.data())
+@pytest.mark.once
 def test_no_damage_to_the_json_is_taken_for_an_engine(data):
     text = record().to_json()
     position = data.draw(st.integers(0, len(text) - 1))

@@ -120,7 +120,7 @@ def test_an_exception_sends_an_unknown_map_and_an_error_first(ros_environment, t
         assert "OverflowError" in err
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_interrupted_while_active(ros_environment, tmp_path, times):
     statistics = tmp_path / "statistics.json"
     with process(ros_environment, tmp_path, statistics_file=str(statistics)) as running, robot() as r:
@@ -135,7 +135,14 @@ def test_interrupted_while_active(ros_environment, tmp_path, times):
         assert counts["received"] == counts["in_pairs"] + counts["singles"] + sum(counts["dropped"].values())
 
 
-@pytest.mark.parametrize("state", ["unconfigured", "inactive", "finalized"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param("unconfigured", marks=pytest.mark.slow),
+        "inactive",
+        pytest.param("finalized", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_twice_in_every_other_state(ros_environment, tmp_path, state):
     with process(ros_environment, tmp_path, autostart=False) as running, robot(()) as r:
         r.until(lambda: r.says("mode", "inactive"))

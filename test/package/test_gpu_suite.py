@@ -24,7 +24,9 @@ def gpu_is_here() -> bool:
 
 
 @pytest.mark.skipif(gpu_is_here(), reason="a GPU is here, and the suite runs on it")
-@pytest.mark.parametrize(("required", "status", "outcome"), [("", 0, "skipped"), ("1", 1, "failed")])
+@pytest.mark.parametrize(
+    ("required", "status", "outcome"), [pytest.param("", 0, "skipped", marks=pytest.mark.slow), ("1", 1, "failed")]
+)
 def test_without_a_gpu(tmp_path, required, status, outcome):
     report = tmp_path / "report.json"
     environment = os.environ | {"REQUIRE_GPU": required, "GPU_REPORT": str(report)}

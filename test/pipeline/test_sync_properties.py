@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemini_ros.pipeline.presence import POLICIES
 from gemini_ros.pipeline.statistics import CAUSES
 from gemini_ros.pipeline.sync import PairMatcher
+
+pytestmark = pytest.mark.once
 
 MS = 1_000_000
 SLOP = 20 * MS

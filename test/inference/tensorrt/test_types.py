@@ -47,6 +47,7 @@ def test_fits_tensorrt_10_which_still_has_what_11_removed(release, tmp_path):
     assert faults(release, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_fits_tensorrt_11_where_the_canary_does_not(tmp_path):
     found = faults("11.4", tmp_path)
     assert {file for file, _ in found} == {CANARY.name}
