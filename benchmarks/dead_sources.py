@@ -24,17 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import OccupancyGrid
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, LaserScan, PointCloud2
 
-from benchmarks.node_overhead import ROOT, assignment, segmenter
+from benchmarks.node_overhead import LATCHED_QOS, ROOT, Operator, assignment, segmenter
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.core.resources import find_model
 from gemini_ros.nodes.bag.topics import message_class
@@ -56,7 +52,6 @@ OUTPUTS = {
 SOURCES = ("rgb", "depth", "odometry")
 CASES = [(how, source) for source in SOURCES for how in ("killed", "frozen", "cut")] + [("killed", "all")]
 _SIGNALS = {"killed": signal.SIGKILL, "frozen": signal.SIGUSR1, "cut": signal.SIGUSR2}
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def main() -> int:
@@ -130,48 +125,24 @@ def _class(kind: str) -> Any:
 # --- A robot ----------------------------------------------------------------------------------------------------------
 
 
-class Listener:
+class Listener(Operator):
     """What the node said: (seconds of the monotonic clock, known cells of a map) for each message of an output."""
 
     def __init__(self, node: Node) -> None:
+        super().__init__(node)
         self.heard: dict[str, list[tuple[float, int]]] = {name: [] for name in OUTPUTS}
-        self.mode = ""
-        self._executor = SingleThreadedExecutor(context=node.context)
-        self._executor.add_node(node)
         for name, kind in OUTPUTS.items():
-            qos = _LATCHED if kind is OccupancyGrid else QoSProfile(depth=10)
+            qos = LATCHED_QOS if kind is OccupancyGrid else QoSProfile(depth=10)
             node.create_subscription(kind, f"segmenter/{name}", lambda m, name=name: self._hear(name, m), qos)
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
-        self._change = node.create_client(ChangeState, "segmenter/change_state")
 
     def _hear(self, name: str, message: Any) -> None:
         known = int((np.asarray(message.data) >= 0).sum()) if isinstance(message, OccupancyGrid) else 0
         self.heard[name].append((time.monotonic(), known))
 
-    def _diagnosed(self, message: DiagnosticArray) -> None:
-        self.mode = next((s.message for s in message.status if s.name.endswith("segmenter: mode")), self.mode)
-
-    def known(self) -> int:
-        return self.heard["costmap"][-1][1]
-
-    def spin(self, until_s: float) -> None:
-        while (left := until_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
-
-    def wait(self, condition: Any, what: str, timeout_s: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                heard = {name: len(messages) for name, messages in self.heard.items()}
-                raise SystemExit(f"waited {timeout_s:g} s for {what} in vain; the mode is {self.mode!r}; heard {heard}")
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def change(self, transition: str) -> None:
-        self.wait(self._change.service_is_ready, "the node")
-        future = self._change.call_async(ChangeState.Request(transition=Transition(label=transition)))
-        self.wait(future.done, transition)
-        if not future.result().success:
-            raise SystemExit(f"{transition} failed")
+    @property
+    def complete(self) -> bool:
+        """Whether every output came, and the last map knows something."""
+        return all(self.heard.values()) and self.heard["costmap"][-1][1] > 0
 
 
 def measure(args: argparse.Namespace, how: str, source: str) -> dict[str, Any]:
@@ -191,16 +162,13 @@ def measure(args: argparse.Namespace, how: str, source: str) -> dict[str, Any]:
     ):
         listener = Listener(node)
         listener.change("configure")
-        listener.change("activate")
-        listener.spin(time.monotonic() + 0.5)
-        listener.mode = ""  # what came so far is of the time before
-        listener.wait(lambda: listener.mode.startswith("waiting"), "the model")
+        listener.activate()
         # All at once, so that the images of both cameras are taken at the same times.
         start = ["--start", str(time.time() + STARTS_WITHIN_S)]
         command = [sys.executable, "-m", "benchmarks.dead_sources", "--bag", str(args.bag), *start, "--source"]
         sources = {name: subprocess.Popen([*command, name], cwd=ROOT) for name in SOURCES}
         try:
-            listener.wait(lambda: all(listener.heard.values()) and listener.known(), "all outputs")
+            listener.until(lambda: listener.complete)
             listener.spin(time.monotonic() + AFTER_S)
             died = time.monotonic()
             for name, process in sources.items():
@@ -211,6 +179,7 @@ def measure(args: argparse.Namespace, how: str, source: str) -> dict[str, Any]:
             for process in sources.values():
                 process.kill()
                 process.wait()
+            listener.close()
     return told(f"{source} {how}", listener.heard, died)
 
 

@@ -142,24 +142,15 @@ class Frame:
     depth: array.array
 
 
-class Cameras:
-    """Publishes frames at a rate and counts the labels that come back."""
+class Operator:
+    """Changes the state of the segmenter in the namespace of ``node``, and follows its ``mode``."""
 
-    def __init__(self, node: Node, width: int, height: int) -> None:
-        self.labels = 0
+    def __init__(self, node: Node) -> None:
         self.mode = ""
-        self._node, self._width, self._height = node, width, height
+        self._node = node
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        # More than the node remembers: a content that comes again is a frozen camera's.
-        self._frames = [scene(width, height, seed) for seed in range(16)]
-        self._images = {name: node.create_publisher(Image, f"{name}/image", SENSOR_QOS) for name in ("rgb", "depth")}
-        self._info = node.create_publisher(CameraInfo, "rgb/camera_info", SENSOR_QOS)
-        self._odometry = node.create_publisher(Odometry, "odom", SENSOR_QOS)
         self._change = node.create_client(ChangeState, "segmenter/change_state")
-        for name in ("labels", "confidence"):
-            node.create_subscription(Image, f"segmenter/{name}", self._count if name == "labels" else _ignore, 2)
-        node.create_subscription(OccupancyGrid, "segmenter/costmap", _ignore, LATCHED_QOS)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._listen, 10)
 
     def close(self) -> None:
@@ -173,6 +164,18 @@ class Cameras:
         if not future.result().success:
             raise SystemExit(f"{transition} failed")
 
+    def activate(self) -> None:
+        """Until the network is there, which each activation loads."""
+        self.change("activate")
+        self.spin(time.monotonic() + 0.5)
+        self.mode = ""  # what came so far is of the time before
+        self.until(lambda: self.mode.startswith("waiting"))
+
+    def spin(self, until_s: float) -> None:
+        """Listen until this time of the monotonic clock."""
+        while (left := until_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
     def until(self, condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -180,14 +183,35 @@ class Cameras:
                 raise SystemExit(f"the node does not answer; its mode is {self.mode!r}")
             self._executor.spin_once(timeout_sec=0.05)
 
+    def _listen(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == f"{self._node.get_namespace()}/segmenter: mode".lstrip("/"):
+                self.mode = status.message
+
+
+class Cameras(Operator):
+    """Publishes frames at a rate and counts the labels that come back."""
+
+    def __init__(self, node: Node, width: int, height: int) -> None:
+        super().__init__(node)
+        self.labels = 0
+        self._width, self._height = width, height
+        # More than the node remembers: a content that comes again is a frozen camera's.
+        self._frames = [scene(width, height, seed) for seed in range(16)]
+        self._images = {name: node.create_publisher(Image, f"{name}/image", SENSOR_QOS) for name in ("rgb", "depth")}
+        self._info = node.create_publisher(CameraInfo, "rgb/camera_info", SENSOR_QOS)
+        self._odometry = node.create_publisher(Odometry, "odom", SENSOR_QOS)
+        for name in ("labels", "confidence"):
+            node.create_subscription(Image, f"segmenter/{name}", self._count if name == "labels" else _ignore, 2)
+        node.create_subscription(OccupancyGrid, "segmenter/costmap", _ignore, LATCHED_QOS)
+
     def send(self, count: int, rate_hz: float, at_frame: Callable[[int], None] = lambda i: None) -> None:
         """Publish ``count`` frames and wait for the labels of the last."""
         self.until(lambda: all(camera.get_subscription_count() for camera in self._images.values()))
         start = time.monotonic()
         for i in range(count):
             at_frame(i)
-            while (left := start + i / rate_hz - time.monotonic()) > 0:
-                self._executor.spin_once(timeout_sec=left)
+            self.spin(start + i / rate_hz)
             self._publish(self._frames[i % len(self._frames)])
         end = time.monotonic() + 2.0
         while time.monotonic() < end:
@@ -208,11 +232,6 @@ class Cameras:
 
     def _count(self, _: Image) -> None:
         self.labels += 1
-
-    def _listen(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name == f"{self._node.get_namespace()}/segmenter: mode".lstrip("/"):
-                self.mode = status.message
 
 
 def _ignore(_: Any) -> None:

@@ -51,14 +51,6 @@ class Watch(Cameras):
         self.ages_ms: list[float] = []
         self.stamps: list[int] = []
 
-    def activate(self) -> None:
-        """Until the network is there, which each activation loads."""
-        self.change("activate")
-        end = time.monotonic() + 0.5
-        self.until(lambda: time.monotonic() > end)
-        self.mode = ""  # what came so far is of the time before
-        self.until(lambda: self.mode.startswith("waiting"))
-
     def _count(self, message: Any) -> None:
         super()._count(message)
         self.stamps.append(stamp_ns(message))
