@@ -67,14 +67,18 @@ def install(python: Path, *what: str | Path) -> None:
 
 
 def check_found(share: Path, *prefix: str | Path, cwd: Path) -> Path:
-    """Config, launch files, models and bags are all found in ``share``; returns where the package was imported from."""
-    names = tracked_files("config", "demo/*.mcap", "launch", "models/*.*")
+    """Config, launch files, models and bags are all found in ``share``; returns where the package was imported from.
+
+    What is not finished, in ``models/wip``, is not installed.
+    """
+    names = tracked_files("config", "demo/*.mcap", "launch", ":(glob)models/*.*")
     assert "config/labels/warehouse.yaml" in names
     package, *found = map(Path, run(*prefix, "-c", FIND, *names, cwd=cwd).splitlines())
     assert found == [share / name for name in names]
     templates = {Path(name).name for name in tracked_files("gemini_ros/report/templates")}
     assert templates == {path.name for path in (package.parent / "report/templates").iterdir()} != set()
     assert (package.parent / "py.typed").is_file()
+    assert not (share / "models/wip").exists()
     return package
 
 
