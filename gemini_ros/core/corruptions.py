@@ -7,6 +7,7 @@ is random comes from the generator given; equal generators make equal images.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -22,6 +23,20 @@ _FAR_M = 10.0  # how far a pixel without depth is taken to be
 _AIRLIGHT = 200.0  # what fog looks like, of 255
 _CONTRAST = 0.02  # what is left of it at the distance that is called the visibility (Koschmieder, 1924)
 _SPOT = 0.0625  # size of a spot as a share of the width
+
+# How bad it gets in the robustness protocol, from weak to strong. Training goes as far as the strongest.
+NOISE: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "low": {"rgb": (10.0, 0.01), "depth": (0.01, 0.05), "thermal": (0.5,)},
+    "middle": {"rgb": (25.0, 0.05), "depth": (0.03, 0.15), "thermal": (2.0,)},
+    "high": {"rgb": (50.0, 0.1), "depth": (0.06, 0.3), "thermal": (5.0,)},
+}
+"""RGB: sigma of 255, share of black and white pixels. Depth: sigma as a share, holes. Thermal: sigma in degrees."""
+SHIFTS_PX = (2, 5, 10)
+OFFSETS_S, SPEED_MPS = (0.02, 0.05, 0.1), 1.0
+LIGHTS = (1 / 4, 1 / 16, 0.0)
+BLURS_PX = (5, 11, 21)
+VISIBILITIES_M = (20, 10, 5)
+JPEG_QUALITIES = (50, 20, 5)
 
 HELD_OUT = ("rain", "banding", "exposure steps", "holes of a sensor", "lens dirt")
 """Families that models are tested on and that no training takes, by the names of their conditions."""
@@ -67,6 +82,20 @@ def with_thermal_noise(thermal: Image, sigma: float, rng: np.random.Generator) -
     """Noise of ``sigma`` degrees in each pixel, and of half of it in each column."""
     columns = rng.standard_normal(thermal.shape[1], np.float32)
     return thermal + np.float32(sigma) * (rng.standard_normal(thermal.shape, np.float32) + np.float32(0.5) * columns)
+
+
+def with_noise(
+    name: str, image: npt.NDArray[Any], amounts: tuple[float, ...], rng: np.random.Generator
+) -> npt.NDArray[Any]:
+    """The noise of the modality ``name``, with ``amounts`` as in ``NOISE``."""
+    return _WITH_NOISE[name](image, *amounts, rng)
+
+
+_WITH_NOISE: Mapping[str, Callable[..., npt.NDArray[Any]]] = {
+    "rgb": with_rgb_noise,
+    "depth": with_depth_noise,
+    "thermal": with_thermal_noise,
+}
 
 
 def darkened(rgb: Rgb, light: float, rng: np.random.Generator) -> Rgb:

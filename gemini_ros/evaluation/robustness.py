@@ -32,20 +32,8 @@ from gemini_ros.pipeline.streams import find_topics
 PROTOCOL = 1
 COMPLETE = "complete"
 ABSENT_SHARES, ABSENT_SEEDS = (0.25, 0.5, 0.75), (1, 2, 3)
-NOISE: dict[str, dict[str, tuple[float, ...]]] = {
-    "low": {"rgb": (10.0, 0.01), "depth": (0.01, 0.05), "thermal": (0.5,)},
-    "middle": {"rgb": (25.0, 0.05), "depth": (0.03, 0.15), "thermal": (2.0,)},
-    "high": {"rgb": (50.0, 0.1), "depth": (0.06, 0.3), "thermal": (5.0,)},
-}
-"""RGB: sigma of 255, share of black and white pixels. Depth: sigma as a share, holes. Thermal: sigma in degrees."""
-OFFSETS_S, SPEED_MPS = (0.02, 0.05, 0.1), 1.0
 EXPOSURE_STOPS = (-2.0, 0.0, 2.0)
 _MOST_MASKS = 32
-_NOISY: dict[str, Callable[..., Any]] = {
-    "rgb": corruptions.with_rgb_noise,
-    "depth": corruptions.with_depth_noise,
-    "thermal": corruptions.with_thermal_noise,
-}
 
 Images = dict[str, Any]
 Labels = npt.NDArray[np.uint8]
@@ -90,17 +78,19 @@ def protocol(modalities: Sequence[str], *, depth: bool, holes: npt.NDArray[np.bo
     if "rgb" in modalities and others:
         found += [
             Condition(f"misregistration {px} px", "misregistration", lambda shot, px=px: _misregistered(shot, px))
-            for px in (2, 5, 10)
+            for px in corruptions.SHIFTS_PX
         ]
         if depth:
             found += [
                 Condition(f"clock offset {1000 * s:.0f} ms", "clock offset", lambda shot, s=s: _delayed(shot, s))
-                for s in OFFSETS_S
+                for s in corruptions.OFFSETS_S
             ]
     if "rgb" in modalities:
         found += [_of_rgb(*spoilt) for spoilt in _RGB]
         if depth:
-            found += [Condition(f"fog {m} m", "fog", lambda shot, m=m: _fogged(shot, m)) for m in (20, 10, 5)]
+            found += [
+                Condition(f"fog {m} m", "fog", lambda shot, m=m: _fogged(shot, m)) for m in corruptions.VISIBILITIES_M
+            ]
         found += [_of_rgb(*spoilt) for spoilt in _HELD_OUT_RGB]
     if "depth" in modalities and holes is not None:
         found.append(Condition("holes of a sensor", "held out", lambda shot: _with_holes(shot, holes)))
@@ -225,10 +215,10 @@ def _missing(modalities: Sequence[str]) -> Iterator[Condition]:
 
 def _noisy(modalities: Sequence[str]) -> Iterator[Condition]:
     """NM: noise in all images at once, and in each alone."""
-    known = [name for name in modalities if name in NOISE["low"]]
-    for level in NOISE:
+    known = [name for name in modalities if name in corruptions.NOISE["low"]]
+    for level in corruptions.NOISE:
         yield Condition(f"noise {level}", f"NM {level}", lambda shot, level=level: _with_noise(shot, level, known))
-    for level, name in itertools.product(NOISE, known if len(modalities) > 1 else ()):
+    for level, name in itertools.product(corruptions.NOISE, known if len(modalities) > 1 else ()):
         yield Condition(
             f"noise {level} {name}",
             f"NM {level} {name}",
@@ -240,16 +230,22 @@ def _of_rgb(name: str, group: str, change: Callable[[corruptions.Rgb, Shot], cor
     return Condition(name, group, lambda shot: shot.images | {"rgb": change(shot.images["rgb"], shot)})
 
 
+_DARKNESS = (("light 1/4", 4), ("light 1/16", 16), ("black", 0))  # names and seeds
 # Name, group and what becomes of RGB. What is held out is used in no training of a shipped model.
 _RGB: tuple[tuple[str, str, Callable[[Any, Shot], Any]], ...] = (
-    ("light 1/4", "darkness", lambda rgb, shot: corruptions.darkened(rgb, 1 / 4, shot.rng("dark", 4))),
-    ("light 1/16", "darkness", lambda rgb, shot: corruptions.darkened(rgb, 1 / 16, shot.rng("dark", 16))),
-    ("black", "darkness", lambda rgb, shot: corruptions.darkened(rgb, 0, shot.rng("dark", 0))),
+    *(
+        (
+            name,
+            "darkness",
+            lambda rgb, shot, at=(light, seed): corruptions.darkened(rgb, at[0], shot.rng("dark", at[1])),
+        )
+        for light, (name, seed) in zip(corruptions.LIGHTS, _DARKNESS, strict=True)
+    ),
     *(
         (f"motion blur {px} px", "motion blur", lambda rgb, shot, px=px: corruptions.motion_blurred(rgb, px))
-        for px in (5, 11, 21)
+        for px in corruptions.BLURS_PX
     ),
-    *((f"JPEG {q}", "JPEG", lambda rgb, shot, q=q: corruptions.as_jpeg(rgb, q)) for q in (50, 20, 5)),
+    *((f"JPEG {q}", "JPEG", lambda rgb, shot, q=q: corruptions.as_jpeg(rgb, q)) for q in corruptions.JPEG_QUALITIES),
 )
 _HELD_OUT_RGB: tuple[tuple[str, str, Callable[[Any, Shot], Any]], ...] = (
     ("rain", "held out", lambda rgb, shot: corruptions.rainy(rgb, shot.rng("rain"))),
@@ -279,8 +275,8 @@ def _at_random(shot: Shot, share: float, seed: int) -> Images:
 def _with_noise(shot: Shot, level: str, names: Sequence[str]) -> Images:
     found = dict(shot.images)
     for name in names:
-        rng, amount = shot.rng("noise", level, name), NOISE[level][name]
-        found[name] = _NOISY[name](found[name], *amount, rng)
+        amounts, rng = corruptions.NOISE[level][name], shot.rng("noise", level, name)
+        found[name] = corruptions.with_noise(name, found[name], amounts, rng)
     return found
 
 
@@ -298,7 +294,7 @@ def _misregistered(shot: Shot, pixels: int) -> Images:
 def _delayed(shot: Shot, offset_s: float) -> Images:
     """Every image but RGB as it was ``offset_s`` ago, from a robot that drives ahead."""
     assert shot.depth is not None
-    found, distance_m = dict(shot.images), offset_s * SPEED_MPS
+    found, distance_m = dict(shot.images), offset_s * corruptions.SPEED_MPS
     for name in found.keys() - {"rgb"}:
         found[name] = corruptions.from_behind(found[name], shot.depth, distance_m, shot.centre)
         if name == "depth":

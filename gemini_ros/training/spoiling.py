@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gemini_ros.core import corruptions
 from gemini_ros.core.corruptions import HELD_OUT
@@ -25,6 +24,7 @@ EACH = "each"
 _WIDTH = 640
 _BLACK = 0.25  # share of the dark images that have no light at all
 _CLEAREST_FOG = 0.05  # the weakest fog: visible to 100 m
+_BEST_JPEG = 95  # quality
 
 
 def spoil(images: Images, families: Mapping[str, float], rng: np.random.Generator) -> Images:
@@ -95,50 +95,45 @@ class Family:
 
 def _noise(images: Images, strength: float, rng: np.random.Generator) -> Images:
     """In all modalities at once or, as often, in one alone."""
-    names = [name for name in _NOISY if name in images]
+    amounts = {name: tuple(strength * most for most in high) for name, high in corruptions.NOISE["high"].items()}
+    names = [name for name in amounts if name in images]
     if rng.random() < 0.5:
         names = [names[rng.integers(len(names))]]
-    return {name: _NOISY[name](images[name], strength, rng) for name in names}
-
-
-_NOISY: Mapping[str, Callable[[Any, float, np.random.Generator], npt.NDArray[Any]]] = {
-    "rgb": lambda rgb, strength, rng: corruptions.with_rgb_noise(rgb, 50 * strength, 0.1 * strength, rng),
-    "depth": lambda depth, strength, rng: corruptions.with_depth_noise(depth, 0.06 * strength, 0.3 * strength, rng),
-    "thermal": lambda thermal, strength, rng: corruptions.with_thermal_noise(thermal, 5 * strength, rng),
-}
+    return {name: corruptions.with_noise(name, images[name], amounts[name], rng) for name in names}
 
 
 def _misregistration(images: Images, strength: float, rng: np.random.Generator) -> Images:
-    """Every image but the first moved by up to 10 pixels, each in a direction of its own."""
-    found = {}
+    """Every image but the first moved, each in a direction of its own."""
+    found, most = {}, corruptions.SHIFTS_PX[-1]
     for name in list(images)[1:]:
-        angle, pixels = rng.uniform(0, 2 * math.pi), 10 * strength * images[name].shape[1] / _WIDTH
+        angle, pixels = rng.uniform(0, 2 * math.pi), most * strength * images[name].shape[1] / _WIDTH
         down, right = (round(pixels * way) for way in (math.sin(angle), math.cos(angle)))
         found[name] = corruptions.shifted(images[name], down, right)
     return found
 
 
 def _clock_offset(images: Images, strength: float, _rng: np.random.Generator) -> Images:
-    """Every image but RGB as it was up to 100 ms ago, from a robot that drives ahead at 1 m/s."""
-    depth, distance_m = images["depth"], 0.1 * strength
+    """Every image but RGB as it was a while ago, from a robot that drives ahead."""
+    depth, distance_m = images["depth"], corruptions.OFFSETS_S[-1] * corruptions.SPEED_MPS * strength
     centre = ((depth.shape[1] - 1) / 2, (depth.shape[0] - 1) / 2)
     found = {n: corruptions.from_behind(images[n], depth, distance_m, centre) for n in images if n != "rgb"}
     return found | {"depth": found["depth"] + np.float32(distance_m)}
 
 
 def _darkness(images: Images, strength: float, rng: np.random.Generator) -> Images:
-    """Down to a sixteenth of the light, and black."""
-    light = 0.0 if rng.random() < _BLACK else 16**-strength
+    """Down to the least light, and black."""
+    *_, least, black = corruptions.LIGHTS
+    light = black if rng.random() < _BLACK else least**strength
     return {"rgb": corruptions.darkened(images["rgb"], light, rng)}
 
 
 def _motion_blur(images: Images, strength: float, _rng: np.random.Generator) -> Images:
-    length = max(1, round(21 * strength * images["rgb"].shape[1] / _WIDTH))
+    length = max(1, round(corruptions.BLURS_PX[-1] * strength * images["rgb"].shape[1] / _WIDTH))
     return {"rgb": corruptions.motion_blurred(images["rgb"], length)}
 
 
 def _fog(images: Images, strength: float, _rng: np.random.Generator) -> Images:
-    visibility_m = 5 / max(strength, _CLEAREST_FOG)
+    visibility_m = corruptions.VISIBILITIES_M[-1] / max(strength, _CLEAREST_FOG)
     depth = images["depth"]
     return {
         "rgb": corruptions.fogged(images["rgb"], depth, visibility_m),
@@ -147,7 +142,8 @@ def _fog(images: Images, strength: float, _rng: np.random.Generator) -> Images:
 
 
 def _jpeg(images: Images, strength: float, _rng: np.random.Generator) -> Images:
-    return {"rgb": corruptions.as_jpeg(images["rgb"], round(95 - 90 * strength))}
+    worst = corruptions.JPEG_QUALITIES[-1]
+    return {"rgb": corruptions.as_jpeg(images["rgb"], round(_BEST_JPEG + (worst - _BEST_JPEG) * strength))}
 
 
 FAMILIES: Mapping[str, Family] = {
