@@ -55,7 +55,7 @@ def _add_simulate(verbs: Subparsers) -> None:
     images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
     images.add_argument(
         "--place",
-        choices=("home", "office", "warehouse", "course", "mixed"),
+        choices=("home", "office", "warehouse", "course", "mixed", "near"),
         help="what to render, through cameras of many kinds and labelled with nav5 (default: warehouses through the "
         "robot's camera, labelled with the set warehouse)",
     )

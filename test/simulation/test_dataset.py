@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import yaml
 
-from gemini_ros.cli import main
+from gemini_ros.cli import build_parser, main
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.labels import label_set_from_dict, load_label_set
+from gemini_ros.simulation.cameras.lighting import LIGHTS
 from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.simulation.dataset import IMAGES, to_centikelvin, to_millimetres, write_dataset
+from gemini_ros.simulation.scenes.places import PLACES
 from test.small_disk import small_disk
 
 PLAN = {"seed": 8, "frames_per_scene": 2, "size": (80, 60)}
@@ -148,3 +150,10 @@ def test_a_full_disk_costs_the_scene_in_hand(dataset, tmp_path):
         assert len(said) < 3
         grow()
         assert contents(write(tmp_path / "disk/data")) == contents(dataset)
+
+
+def test_the_command_offers_every_place_and_light():
+    words = ("dataset", "simulate", "--out", "set")
+    for name, values in (("place", PLACES), ("light", LIGHTS)):
+        for value in values:
+            assert getattr(build_parser().parse_args([*words, f"--{name}", value]), name) == value
