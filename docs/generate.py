@@ -1,5 +1,6 @@
-"""Write two pages from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes,
-its parameters, and the arguments of the launch files) and docs/diagnostics.md (every status and key).
+"""Write from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes, its
+parameters, and the arguments of the launch files), docs/diagnostics.md (every status and key), and the table of models
+in README.md.
 
     python docs/generate.py [--check]
 
@@ -26,6 +27,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from gemini_ros.inference import read_model_info
 from gemini_ros.nodes.segmenter import SegmenterNode
 from gemini_ros.nodes.segmenter.keys import STATUSES, Key
 from gemini_ros.pipeline.settings import SETTINGS, Setting
@@ -33,6 +35,8 @@ from gemini_ros.pipeline.settings import SETTINGS, Setting
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"
 DIAGNOSTICS_PAGE = ROOT / "docs/diagnostics.md"
+README = ROOT / "README.md"
+MODELS_BEGIN, MODELS_END = "<!-- models: written by docs/generate.py -->\n\n", "\n\n<!-- end of models -->"
 LAUNCH_FILES = (
     "launch/segmenter.launch.py",
     "launch/multi_camera.launch.py",
@@ -43,6 +47,15 @@ NODE = "/segmenter/"
 # Every stream there is: two by the model, depth for the geometry beside them.
 STREAMS = ["rgb", "thermal", "depth"]
 MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
+
+# Milliseconds on one core, of frames of 640x480: python -m benchmarks.cpu_backends NAME ... --threads 1 (AMD EPYC).
+MILLISECONDS = {
+    "nav5_rgbd_nano": 0,
+    "warehouse_rgb_nano": 0,
+    "warehouse_rgbd_nano": 0,
+    "warehouse_rgbt_linear_nano": 0,
+    "warehouse_rgbt_nano": 0,
+}
 
 # What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
 INPUTS = {
@@ -150,6 +163,38 @@ def diagnostics_page() -> str:
         if each.keys:
             parts.append(_table(("key", "unit", "meaning"), map(_key_row, each.keys)))
     return "\n\n".join(parts) + "\n"
+
+
+def models_table() -> str:
+    """A row for each shipped model: what it takes, and its mIoU with all modalities, in the dark, and without each."""
+    head = ("model", "takes", "classes", "mIoU", "no light", "without RGB", "without the other", "ms", "MB", "data")
+    rows = []
+    for path in sorted((ROOT / "models").glob("*.onnx")):
+        info, others = read_model_info(path), [n for n in read_model_info(path).modality_names if n != "rgb"]
+        gone = {name: (info.scores or {}).get(f"without {name}", {}).get("all") for name in ("rgb", *others)}
+        complete = (info.scores or {})["complete"]
+        scores = [complete["all"], complete.get("black"), gone["rgb"], *(gone[name] for name in others or ("rgb",))]
+        rows.append(
+            (
+                f"[`{path.stem}`](models/{path.stem}.md)",
+                " + ".join(info.modality_names),
+                str(len(info.label_set.names)),
+                *("" if score is None else f"{score:.2f}" for score in scores),
+                str(MILLISECONDS[path.stem]),
+                f"{path.stat().st_size / 1e6:.1f}",
+                "simulated" if info.training_data == "gemini-ros dataset simulate" else str(info.training_data),
+            )
+        )
+    return _table(head, rows)
+
+
+def readme() -> str:
+    """The README with its table of models as it is now."""
+    before, begin, rest = README.read_text(encoding="utf-8").partition(MODELS_BEGIN)
+    _, end, after = rest.partition(MODELS_END)
+    if not (begin and end):
+        raise SystemExit(f"{README}: no table of models, expected it between {MODELS_BEGIN!r} and {MODELS_END!r}")
+    return before + begin + models_table() + end + after
 
 
 def _key_row(key: Key) -> tuple[str, str, str]:
@@ -264,7 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     options = parser.parse_args()
-    for path, made in ((DIAGNOSTICS_PAGE, diagnostics_page()), (PAGE, page())):
+    for path, made in ((DIAGNOSTICS_PAGE, diagnostics_page()), (PAGE, page()), (README, readme())):
         if not options.check:
             path.write_text(made, encoding="utf-8")
             continue
