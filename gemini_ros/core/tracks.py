@@ -23,6 +23,7 @@ _MEASURED_M, _IN_PART_M = 0.08, 0.2  # how exact the centre of a thing is, and t
 _GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
 _FARTHEST_M = 1.2
 _SURE_AFTER = 4  # sightings
+_ONE_BODY_M = 0.35  # two things of a class are farther apart: what is not is one of them
 _TURNS_FROM_MPS = 0.4  # a thing that moves faster looks where it goes
 _H = np.eye(2, 4)
 
@@ -54,10 +55,15 @@ class _Track:
     def distance(self, box: Box) -> float:
         """The squared Mahalanobis distance of a box; infinite where it is another thing."""
         off = np.array(box.center[:2]) - self.state[:2]
-        if box.label != self.label or math.hypot(*off) > _FARTHEST_M:
+        away = math.hypot(*off)
+        if box.label != self.label or away > _FARTHEST_M:
             return math.inf
         squared = float(off @ np.linalg.solve(self._expected(box), off))
-        return squared if squared <= _GATE else math.inf
+        return squared if squared <= _GATE or away < _ONE_BODY_M else math.inf
+
+    def is_of(self, other: _Track) -> bool:
+        """Whether both are one body."""
+        return self.label == other.label and math.dist(self.state[:2], other.state[:2]) < _ONE_BODY_M
 
     def take(self, box: Box, stamp_ns: int) -> None:
         gain = self.spread @ _H.T @ np.linalg.inv(self._expected(box))
@@ -66,9 +72,14 @@ class _Track:
         self.seen_ns, self.sightings = stamp_ns, self.sightings + 1
 
     @property
+    def sure(self) -> bool:
+        """Whether it was seen often enough."""
+        return self.sightings >= _SURE_AFTER
+
+    @property
     def velocity(self) -> tuple[float, float]:
         """Zero until it is known."""
-        if self.sightings < _SURE_AFTER:
+        if not self.sure:
             return 0.0, 0.0
         return float(self.state[2]), float(self.state[3])
 
@@ -116,22 +127,41 @@ class Tracker:
             if math.hypot(vx, vy) > _TURNS_FROM_MPS:
                 box = thing.box(math.atan2(vy, vx))
             made.append(replace(box, id=track.id, velocity=(vx, vy), speed=track.speed))
+        self._join(stamp_ns)
         return tuple(made)
 
+    def _join(self, stamp_ns: int) -> None:
+        """Drop each track that was not seen now where one that was is the same body."""
+        seen = [track for track in self._tracks if track.seen_ns == stamp_ns]
+        self._tracks = [
+            track
+            for track in self._tracks
+            if track.seen_ns == stamp_ns or not any(track.is_of(other) for other in seen)
+        ]
+
     def _matched(self, boxes: Sequence[Box]) -> dict[int, _Track]:
-        """The track of each box that has one: the nearest pairs first."""
+        """The track of each box that has one: those that are sure come first, and the nearest pairs of them.
+
+        Of tracks that are one body the oldest has the box.
+        """
         pairs = sorted(
-            (distance, i, j)
+            (not track.sure, distance, i, j)
             for i, box in enumerate(boxes)
             for j, track in enumerate(self._tracks)
             if (distance := track.distance(box)) < math.inf
         )
         found: dict[int, _Track] = {}
         taken: set[int] = set()
-        for _, i, j in pairs:
+        for _, _, i, j in pairs:
             if i not in found and j not in taken:
                 found[i] = self._tracks[j]
                 taken.add(j)
+        free = [track for j, track in enumerate(self._tracks) if j not in taken]
+        for i, track in found.items():
+            older = [other for other in free if other.id < track.id and other.is_of(track)]
+            if older:
+                found[i] = min(older, key=lambda other: other.id)
+                free.remove(found[i])
         return found
 
 
