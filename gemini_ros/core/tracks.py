@@ -23,7 +23,8 @@ _MEASURED_M, _IN_PART_M = 0.08, 0.2  # how exact the centre of a thing is, and t
 _GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
 _FARTHEST_M = 1.2
 _SURE_AFTER = 4  # sightings
-_ONE_BODY_M = 0.35  # two things of a class are farther apart: what is not is one of them
+_ONE_BODY_M, _ONE_BODY_SHARE = 0.35, 0.3  # two things are farther apart: metres, or a share of the longest side
+_JUMPS_SHARE, _JUMPS_FROM_M = 0.15, 0.8  # how far the centre of a large thing jumps with the side that is seen
 _TURNS_FROM_MPS = 0.4  # a thing that moves faster looks where it goes
 _H = np.eye(2, 4)
 
@@ -32,19 +33,23 @@ Values = npt.NDArray[np.float64]
 
 @dataclass
 class _Track:
-    """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance."""
+    """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance.
+
+    ``reach_m`` is the longest side in the plane that was ever seen of it.
+    """
 
     id: int
     label: int
     state: Values
     spread: Values
     seen_ns: int
+    reach_m: float
     sightings: int = 1
 
     @classmethod
     def begun(cls, number: int, box: Box, stamp_ns: int) -> _Track:
         spread = np.diag([error_m(box) ** 2] * 2 + [_FASTEST_MPS**2] * 2)
-        return cls(number, box.label, np.array([*box.center[:2], 0.0, 0.0]), spread, stamp_ns)
+        return cls(number, box.label, np.array([*box.center[:2], 0.0, 0.0]), spread, stamp_ns, max(box.size[:2]))
 
     def predict(self, seconds: float) -> None:
         moves = np.eye(4) + np.diag([seconds] * 2, 2)
@@ -53,23 +58,33 @@ class _Track:
         self.spread = moves @ self.spread @ moves.T + _ACCELERATION_MPS2**2 * pushed @ pushed.T
 
     def distance(self, box: Box) -> float:
-        """The squared Mahalanobis distance of a box; infinite where it is another thing."""
+        """How unlikely a box is of this thing, infinite where it is of another: twice its negative log-likelihood.
+
+        Of two things at one distance it is of the one whose place is known better.
+        """
         off = np.array(box.center[:2]) - self.state[:2]
         away = math.hypot(*off)
-        if box.label != self.label or away > _FARTHEST_M:
+        if box.label != self.label or away > max(_FARTHEST_M, self.body_m):
             return math.inf
-        squared = float(off @ np.linalg.solve(self._expected(box), off))
-        return squared if squared <= _GATE or away < _ONE_BODY_M else math.inf
+        expected = self._expected(box)
+        squared = float(off @ np.linalg.solve(expected, off))
+        return squared + math.log(np.linalg.det(expected)) if squared <= _GATE or away < self.body_m else math.inf
 
     def is_of(self, other: _Track) -> bool:
         """Whether both are one body."""
-        return self.label == other.label and math.dist(self.state[:2], other.state[:2]) < _ONE_BODY_M
+        return self.label == other.label and math.dist(self.state[:2], other.state[:2]) < self.body_m
+
+    @property
+    def body_m(self) -> float:
+        """Two things are farther apart: what is not is one of them."""
+        return max(_ONE_BODY_M, _ONE_BODY_SHARE * self.reach_m)
 
     def take(self, box: Box, stamp_ns: int) -> None:
         gain = self.spread @ _H.T @ np.linalg.inv(self._expected(box))
         self.state = self.state + gain @ (np.array(box.center[:2]) - self.state[:2])
         self.spread = (np.eye(4) - gain @ _H) @ self.spread
         self.seen_ns, self.sightings = stamp_ns, self.sightings + 1
+        self.reach_m = max(self.reach_m, *box.size[:2])
 
     @property
     def sure(self) -> bool:
@@ -90,7 +105,8 @@ class _Track:
         return max(0.0, math.hypot(*self.velocity) - 2 * sigma)
 
     def _expected(self, box: Box) -> Values:
-        return self.spread[:2, :2] + error_m(box) ** 2 * np.eye(2)
+        error = error_m(box) + _JUMPS_SHARE * max(0.0, self.reach_m - _JUMPS_FROM_M)
+        return self.spread[:2, :2] + error**2 * np.eye(2)
 
 
 class Tracker:
