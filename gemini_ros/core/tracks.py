@@ -19,7 +19,7 @@ LOST_AFTER_NS = 2_000_000_000
 """A thing that was not seen for longer comes back under another id."""
 _ACCELERATION_MPS2 = 2.0  # of a person, one standard deviation
 _FASTEST_MPS = 2.0  # of what was never seen before
-_MEASURED_M, _IN_PART_M = 0.08, 0.2  # how exact the centre of a thing is, and that of one seen in part
+_MEASURED_M, _IN_PART_M = 0.12, 0.3  # how exact the centre of a thing is, and that of one seen in part
 _GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
 _FARTHEST_M = 1.2
 _SURE_AFTER = 4  # sightings
