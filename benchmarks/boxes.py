@@ -27,14 +27,14 @@ import numpy as np
 
 from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader
-from gemini_ros.bags.true_boxes import TrueBoxes
-from gemini_ros.core.box_scores import BoxJudge, BoxScores
+from gemini_ros.core.box_scores import BoxScores
 from gemini_ros.core.boxes import BoxFinder
 from gemini_ros.core.costmap.meaning import GROUND, STANDING
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet, load_label_set
 from gemini_ros.core.tracks import Tracker
 from gemini_ros.core.transforms import camera_in_base
+from gemini_ros.evaluation.boxes import BoxRecorder
 from gemini_ros.evaluation.conditions import light_of
 from gemini_ros.inference import load_segmenter
 from gemini_ros.pipeline.bag_walk import BagRun
@@ -78,17 +78,12 @@ def main() -> None:
 def scored(bag: Path, model: str) -> BoxScores:
     """The boxes of a bag against the truth in it."""
     settings = make_settings(SETTINGS)
-    judge = BoxJudge()
     with BagReader(bag) as reader, opened(reader, model, settings) as run:
-        truth = TrueBoxes(reader, load_label_set("warehouse").names)
+        recorder = BoxRecorder(reader, load_label_set("warehouse"))
         for result in run.results():
-            boxes = truth.at(result.frame.stamp_ns)
-            if boxes is None or result.map_frame != truth.frame:
-                continue
             rgb = result.frame.rgb
-            light = light_of(None if rgb is None else float(rgb[::8, ::8].mean()))
-            judge.add(result.boxes.boxes if result.boxes is not None else (), boxes, result.robot[:2], light)
-    return judge.scores
+            recorder.add(result, light_of(None if rgb is None else float(rgb[::8, ::8].mean())))
+    return recorder.judge.scores
 
 
 @contextmanager

@@ -1,27 +1,34 @@
 """Boxes against true ones: their common volume, average precision, recall, centre errors and switches of ids.
 
 A thing counts as found where a box of its class has its centre within ``FOUND_M`` of the true one in the plane, as in
-nuScenes (Caesar et al., CVPR 2020); average precision is that of all points, by common volume.
+nuScenes (Caesar et al., CVPR 2020); average precision is that of all points, by common volume. Switches of ids are
+those of CLEAR MOT (Bernardin and Stiefelhagen, 2008): a thing keeps the box with its id while that is near enough.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.core.boxes import Box
 
 FOUND_M = 0.5
-LEAST_PIXELS = 50
-"""A thing of which less is seen is not asked for, and not wrong where it is found."""
+LEAST_PIXELS, LEAST_SHARE = 50, 0.1
+"""A thing that shows in fewer pixels, or in a smaller share of the rectangle that its box would fill, is not asked for,
+and not wrong where it is found. A person fills about two fifths of it, so this is a quarter of a body."""
 IOUS = (0.25, 0.5)
 DISTANCES_M = (2.0, 5.0, 8.0, math.inf)
+NEAR_M = 5.0
+SCORE_STEPS, ERROR_STEPS = 20, 25  # of 0.05, and of 2 cm; counts by step add up
+
+Counts = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,31 +59,123 @@ def iou(a: Box | TrueBox, b: Box | TrueBox) -> float:
     return common / (math.prod(a.size) + math.prod(b.size) - common)
 
 
+@dataclass(frozen=True)
+class AskedThing:
+    """A thing that a frame shows enough of: ``box`` is the id of the one that was found at it, ``error_m`` how far off.
+
+    ``away_m`` is its distance from the robot; ``switched``: the thing had another id before.
+    """
+
+    label: int
+    id: int
+    away_m: float
+    pixels: int
+    box: int | None
+    error_m: float | None
+    switched: bool
+
+
+@dataclass(frozen=True)
+class JudgedBox:
+    """A box of a frame, and whether it is right at each of ``IOUS``."""
+
+    label: int
+    id: int
+    score: float
+    right: tuple[bool, bool]
+
+
+@dataclass(frozen=True)
+class JudgedFrame:
+    """What became of the boxes of a frame, ``metres`` from the one before; ``least_m`` is the shortest side of any."""
+
+    metres: float
+    things: tuple[AskedThing, ...]
+    boxes: tuple[JudgedBox, ...]
+    least_m: float
+
+
+def band_of(away_m: float) -> int:
+    """Which of ``DISTANCES_M`` a distance is up to."""
+    return next(i for i, limit in enumerate(DISTANCES_M) if away_m <= limit)
+
+
+def average_precision(judged: Counts, right: Counts, asked: Counts) -> Counts:
+    """Of all points over steps of the score: ``judged`` and ``right`` boxes (..., ``SCORE_STEPS``), ``asked`` (...).
+
+    NaN where nothing is asked for.
+    """
+    boxes, hits = (np.cumsum(counts[..., ::-1], axis=-1) for counts in (judged, right))
+    precision = hits / np.maximum(boxes, 1)
+    best = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    area = np.sum(best * np.diff(hits, prepend=0, axis=-1), axis=-1)
+    return np.divide(area, asked, out=np.full(np.shape(asked), np.nan), where=np.asarray(asked) > 0)
+
+
+def median_error_m(counts: Counts) -> Counts:
+    """The median (...) of errors by step (..., ``ERROR_STEPS``), in metres; NaN where there are none."""
+    total = counts.sum(-1)
+    up_to = np.cumsum(counts, axis=-1)
+    step = np.argmax(up_to >= total[..., None] / 2, axis=-1)[..., None]
+    here = np.take_along_axis(counts, step, -1)[..., 0]
+    before = np.take_along_axis(up_to, step, -1)[..., 0] - here
+    share = np.divide(total / 2 - before, here, out=np.full(total.shape, np.nan), where=total > 0)
+    return (step[..., 0] + share) * FOUND_M / ERROR_STEPS
+
+
+def score_step(score: float) -> int:
+    """The step of a score from 0 to 1."""
+    return min(int(score * SCORE_STEPS), SCORE_STEPS - 1)
+
+
+def error_step(error_m: float) -> int:
+    """The step of an error up to ``FOUND_M``."""
+    return min(int(error_m / FOUND_M * ERROR_STEPS), ERROR_STEPS - 1)
+
+
+_Key = tuple[int, str, int]
+
+
 @dataclass
 class BoxScores:
     """What was counted of frames; two of them add up by ``add``.
 
-    ``asked``: by label, light and distance, how many things there were; ``errors_m`` the centre errors in the plane of
-    those that were found. ``judged``: by label, the score of each box and whether it is right at each of ``IOUS``.
-    ``switches``: how often a thing got another id, over ``metres`` that the robot drove. ``least_m`` is the shortest
-    side of any box.
+    ``asked``: by label, light and band of distance, how many things there were; ``errors`` (``ERROR_STEPS``,) those
+    that were found, by the step of their error. ``judged``: by label (3, ``SCORE_STEPS``) how many boxes there were by
+    the step of their score, and how many are right at each of ``IOUS``. ``switches``: how often a thing got another id,
+    over ``metres`` that the robot drove. ``least_m`` is the shortest side of any box.
     """
 
-    asked: Counter[tuple[int, str, float]] = field(default_factory=Counter)
-    errors_m: dict[tuple[int, str, float], list[float]] = field(default_factory=dict)
-    judged: dict[int, list[tuple[float, bool, bool]]] = field(default_factory=dict)
+    asked: Counter[_Key] = field(default_factory=Counter)
+    errors: dict[_Key, Counts] = field(default_factory=dict)
+    judged: dict[int, Counts] = field(default_factory=dict)
     switches: int = 0
     metres: float = 0.0
     least_m: float = math.inf
     frames: int = 0
 
+    def count(self, frame: JudgedFrame, light: str) -> None:
+        """Count a frame that was taken in this ``light``."""
+        self.frames += 1
+        self.metres += frame.metres
+        self.least_m = min(self.least_m, frame.least_m)
+        for thing in frame.things:
+            key = thing.label, light, band_of(thing.away_m)
+            self.asked[key] += 1
+            self.switches += thing.switched
+            if thing.error_m is not None:
+                self.errors.setdefault(key, np.zeros(ERROR_STEPS))[error_step(thing.error_m)] += 1
+        for box in frame.boxes:
+            of_label = self.judged.setdefault(box.label, np.zeros((3, SCORE_STEPS)))
+            of_label[:, score_step(box.score)] += 1, *box.right
+
     def add(self, other: BoxScores) -> None:
         """Take in what was counted of other frames."""
         self.asked.update(other.asked)
-        for key, errors in other.errors_m.items():
-            self.errors_m.setdefault(key, []).extend(errors)
-        for label, rows in other.judged.items():
-            self.judged.setdefault(label, []).extend(rows)
+        for key, errors in other.errors.items():
+            self.errors[key] = self.errors.get(key, 0) + errors
+        for label, counts in other.judged.items():
+            self.judged[label] = self.judged.get(label, 0) + counts
         self.switches += other.switches
         self.metres += other.metres
         self.least_m = min(self.least_m, other.least_m)
@@ -87,13 +186,22 @@ class BoxScores:
         classes = {}
         for label in sorted({key[0] for key in self.asked} | set(self.judged)):
             keys = [key for key in self.asked if key[0] == label]
-            near = [key for key in keys if key[2] <= 5.0]
+            near = [key for key in keys if DISTANCES_M[key[2]] <= NEAR_M]
+            judged = self.judged.get(label, np.zeros((3, SCORE_STEPS)))
+            asked = np.array(sum(self.asked[key] for key in keys), np.float64)
             classes[names[label]] = {
-                **{f"ap_{100 * least:.0f}": self._average_precision(label, i + 1) for i, least in enumerate(IOUS)},
+                **{
+                    f"ap_{100 * least:.0f}": _rounded(average_precision(judged[0], right, asked))
+                    for least, right in zip(IOUS, judged[1:], strict=True)
+                },
                 **self._found(keys),
-                **{f"{name}_within_5_m": value for name, value in self._found(near).items()},
+                **{f"{name}_within_{NEAR_M:g}_m": value for name, value in self._found(near).items()},
                 "by": [
-                    {"light": key[1], "up_to_m": key[2] if math.isfinite(key[2]) else None, **self._found([key])}
+                    {
+                        "light": key[1],
+                        "up_to_m": DISTANCES_M[key[2]] if math.isfinite(DISTANCES_M[key[2]]) else None,
+                        **self._found([key]),
+                    }
                     for key in sorted(keys)
                 ],
             }
@@ -106,25 +214,14 @@ class BoxScores:
             "classes": classes,
         }
 
-    def _found(self, keys: Sequence[tuple[int, str, float]]) -> dict[str, Any]:
+    def _found(self, keys: Sequence[_Key]) -> dict[str, Any]:
         asked = sum(self.asked[key] for key in keys)
-        errors = [error for key in keys for error in self.errors_m.get(key, ())]
+        errors = sum((self.errors[key] for key in keys if key in self.errors), np.zeros(ERROR_STEPS))
         return {
             "asked": asked,
-            "recall": round(len(errors) / asked, 4) if asked else None,
-            "center_error_m": round(float(np.median(errors)), 4) if errors else None,
+            "recall": round(float(errors.sum()) / asked, 4) if asked else None,
+            "center_error_m": _rounded(median_error_m(errors)),
         }
-
-    def _average_precision(self, label: int, column: int) -> float | None:
-        there = sum(count for key, count in self.asked.items() if key[0] == label)
-        if not there:
-            return None
-        rows = sorted(self.judged.get(label, []), key=lambda row: -row[0])
-        if not rows:
-            return 0.0
-        right = np.cumsum([row[column] for row in rows])
-        precision = np.maximum.accumulate((right / np.arange(1, len(rows) + 1))[::-1])[::-1]
-        return round(float(np.sum(precision * np.diff(right, prepend=0)) / there), 4)
 
 
 class BoxJudge:
@@ -135,70 +232,91 @@ class BoxJudge:
         self._ids: dict[int, int] = {}
         self._place: tuple[float, float] | None = None
 
-    def add(self, found: Sequence[Box], truth: Sequence[TrueBox], place: tuple[float, float], light: str) -> None:
-        """The boxes of a frame, and the true ones, in one frame of coordinates; ``place`` is the robot's x and y."""
-        scores = self.scores
-        scores.frames += 1
-        if self._place is not None:
-            scores.metres += math.dist(place, self._place)
+    def add(
+        self,
+        found: Sequence[Box],
+        truth: Sequence[TrueBox],
+        place: tuple[float, float],
+        light: str,
+        focal_px: float = 0.0,
+    ) -> JudgedFrame:
+        """The boxes of a frame, and the true ones, in one frame of coordinates.
+
+        ``place`` is the robot's x and y; with ``focal_px`` 0 the share of a thing that shows does not count.
+        """
+        metres = 0.0 if self._place is None else math.dist(place, self._place)
         self._place = place
-        scores.least_m = min([scores.least_m, *(min(box.size) for box in found)])
-        self._count_found(found, truth, place, light)
-        self._judge(found, truth)
+        asked = [_is_asked(true, math.dist(true.center[:2], place), focal_px) for true in truth]
+        things = tuple(self._asked_things(found, truth, asked, place))
+        least_m = min((min(box.size) for box in found), default=math.inf)
+        frame = JudgedFrame(metres, things, tuple(_judged_boxes(found, truth, asked)), least_m)
+        self.scores.count(frame, light)
+        return frame
 
-    def _count_found(
-        self, found: Sequence[Box], truth: Sequence[TrueBox], place: tuple[float, float], light: str
-    ) -> None:
-        pairs = _matched(
-            [
-                (math.dist(box.center[:2], true.center[:2]), i, j)
-                for i, box in enumerate(found)
-                for j, true in enumerate(truth)
-                if box.label == true.label
-            ],
-            FOUND_M,
-        )
-        for j, true in enumerate(truth):
-            if true.pixels < LEAST_PIXELS:
-                continue
-            away = math.dist(true.center[:2], place)
-            key = true.label, light, next(limit for limit in DISTANCES_M if away <= limit)
-            self.scores.asked[key] += 1
-            if j in pairs:
-                index, error = pairs[j]
-                self.scores.errors_m.setdefault(key, []).append(error)
-                self.scores.switches += self._ids.setdefault(true.id, found[index].id) != found[index].id
-                self._ids[true.id] = found[index].id
-
-    def _judge(self, found: Sequence[Box], truth: Sequence[TrueBox]) -> None:
-        """Each box is right where it is the best in score that has enough in common with a thing."""
-        common = {
-            (i, j): iou(box, true)
+    def _asked_things(
+        self, found: Sequence[Box], truth: Sequence[TrueBox], asked: Sequence[bool], place: tuple[float, float]
+    ) -> Iterator[AskedThing]:
+        near = [
+            (away, i, j)
             for i, box in enumerate(found)
             for j, true in enumerate(truth)
-            if box.label == true.label and math.dist(box.center, true.center) < sum(box.size) + sum(true.size)
-        }
-        right: list[set[int]] = []
-        for least in IOUS:
-            order = [(-found[i].score, -share, i, j) for (i, j), share in common.items() if share >= least]
-            taken: dict[int, int] = {}
-            for _, _, i, j in sorted(order):
-                if j not in taken and i not in taken.values():
-                    taken[j] = i
-            right.append({i for j, i in taken.items() if truth[j].pixels >= LEAST_PIXELS})
-        unasked = {i for (i, j), share in common.items() if share > 0 and truth[j].pixels < LEAST_PIXELS}
-        for i, box in enumerate(found):
-            told = i in right[0], i in right[1]
-            if any(told) or i not in unasked:
-                self.scores.judged.setdefault(box.label, []).append((box.score, *told))
+            if box.label == true.label and (away := math.dist(box.center[:2], true.center[:2])) <= FOUND_M
+        ]
+        # A thing keeps the box with the id that it had, as long as that is near enough; then the nearest pairs.
+        pairs = _matched(near, lambda pair: (self._ids.get(truth[pair[2]].id) != found[pair[1]].id, pair))
+        for j, true in enumerate(truth):
+            if not asked[j]:
+                continue
+            away, box, error, switched = math.dist(true.center[:2], place), None, None, False
+            if j in pairs:
+                index, error = pairs[j]
+                box = found[index].id
+                switched = self._ids.setdefault(true.id, box) != box
+                self._ids[true.id] = box
+            yield AskedThing(true.label, true.id, away, true.pixels, box, error, switched)
 
 
-def _matched(pairs: list[tuple[float, int, int]], most: float) -> dict[int, tuple[int, float]]:
-    """Of pairs (distance, i, j) up to ``most`` the nearest first, each i and j once: i and distance by j."""
+def _judged_boxes(found: Sequence[Box], truth: Sequence[TrueBox], asked: Sequence[bool]) -> Iterator[JudgedBox]:
+    """Each box is right where it is the best in score that has enough in common with a thing."""
+    common = {
+        (i, j): iou(box, true)
+        for i, box in enumerate(found)
+        for j, true in enumerate(truth)
+        if box.label == true.label and math.dist(box.center, true.center) < sum(box.size) + sum(true.size)
+    }
+    right: list[set[int]] = []
+    for least in IOUS:
+        order = [(-found[i].score, -share, i, j) for (i, j), share in common.items() if share >= least]
+        taken: dict[int, int] = {}
+        for _, _, i, j in sorted(order):
+            if j not in taken and i not in taken.values():
+                taken[j] = i
+        right.append({i for j, i in taken.items() if asked[j]})
+    unasked = {i for (i, j), share in common.items() if share > 0 and not asked[j]}
+    for i, box in enumerate(found):
+        told = i in right[0], i in right[1]
+        if any(told) or i not in unasked:
+            yield JudgedBox(box.label, box.id, box.score, told)
+
+
+def _is_asked(true: TrueBox, away_m: float, focal_px: float) -> bool:
+    """Whether enough is seen of a thing."""
+    whole = true.size[2] * min(true.size[:2]) * (focal_px / max(away_m, 0.1)) ** 2
+    return true.pixels >= max(LEAST_PIXELS, LEAST_SHARE * whole)
+
+
+def _matched(
+    pairs: Sequence[tuple[float, int, int]], rank: Callable[[tuple[float, int, int]], Any]
+) -> dict[int, tuple[int, float]]:
+    """Of pairs (distance, i, j) those of lowest rank first, each i and j once: i and distance by j."""
     found: dict[int, tuple[int, float]] = {}
     taken: set[int] = set()
-    for distance, i, j in sorted(pairs):
-        if distance <= most and i not in taken and j not in found:
+    for distance, i, j in sorted(pairs, key=rank):
+        if i not in taken and j not in found:
             found[j] = i, distance
             taken.add(i)
     return found
+
+
+def _rounded(value: Counts) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

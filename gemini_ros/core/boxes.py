@@ -23,6 +23,7 @@ _COLUMNS = 320  # pixels are sampled so that a row has about as many
 _LEAST_PIXELS, _MOST_POINTS = 12, 1500  # of the sampled ones
 _GAP_M, _GAP_SHARE = 0.25, 0.06  # depth jumps by more between two things: metres, or a share of the depth
 _FRAGMENT_M, _FRAGMENT_SHARE = 0.3, 0.5  # what is nearer to a larger part, and smaller than a share of it, is of it
+_STACKED_M, _STACKED_SHARE = 0.3, 0.25  # as near in the plan, with less of their heights in common: one above the other
 _LEAST_THING_M = 0.2  # what is smaller in every axis is a splinter of a label
 _STANDS_M = 0.3  # what begins lower stands on the ground
 _DEEP_BY_WIDTH, _DEEP_BY_HEIGHT, _DEEP_M = 0.6, 0.25, 0.5  # a thing is at least as deep as these shares, up to this
@@ -230,7 +231,11 @@ _Located = tuple[_Part, npt.NDArray[np.float64]]
 
 
 def _joined(sampled: _Sampled, parts: list[_Located]) -> list[list[_Located]]:
-    """Parts of one thing together: an arm before a body is cut off from it by a gap, and lies near it."""
+    """Parts of one thing together.
+
+    An arm before a body is cut off from it by a gap, and lies near it; legs whose hips have another label stand below
+    the rest. Two things beside each other have their heights in common.
+    """
     things: list[tuple[list[_Located], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
     for part, points in parts:
         if not len(points):
@@ -238,11 +243,15 @@ def _joined(sampled: _Sampled, parts: list[_Located]) -> list[list[_Located]]:
         low, high = points.min(0), points.max(0)
         for index, (together, least, most) in enumerate(things):
             larger = together[0][0].pixels
-            if len(part.pixels) > _FRAGMENT_SHARE * len(larger):
+            if sampled.labels.flat[part.pixels[0]] != sampled.labels.flat[larger[0]]:
                 continue
-            apart = np.maximum(np.maximum(least - high, low - most), 0)
-            same = sampled.labels.flat[part.pixels[0]] == sampled.labels.flat[larger[0]]
-            if same and float(np.linalg.norm(apart)) <= _FRAGMENT_M:
+            apart = np.maximum(least - high, low - most)
+            small = len(part.pixels) <= _FRAGMENT_SHARE * len(larger)
+            gap = np.maximum(apart, 0)
+            if (small and np.linalg.norm(gap) <= _FRAGMENT_M) or (
+                np.linalg.norm(gap[:2]) <= _STACKED_M
+                and -apart[2] <= _STACKED_SHARE * min(high[2] - low[2], most[2] - least[2])
+            ):
                 together.append((part, points))
                 things[index] = together, np.minimum(least, low), np.maximum(most, high)
                 break

@@ -19,10 +19,12 @@ LOST_AFTER_NS = 2_000_000_000
 """A thing that was not seen for longer comes back under another id."""
 _ACCELERATION_MPS2 = 2.0  # of a person, one standard deviation
 _FASTEST_MPS = 2.0  # of what was never seen before
-_MEASURED_M, _IN_PART_M = 0.08, 0.2  # how exact the centre of a thing is, and that of one seen in part
+_MEASURED_M, _IN_PART_M = 0.12, 0.3  # how exact the centre of a thing is, and that of one seen in part
 _GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
 _FARTHEST_M = 1.2
 _SURE_AFTER = 4  # sightings
+_ONE_BODY_M, _ONE_BODY_SHARE = 0.35, 0.3  # two things are farther apart: metres, or a share of the longest side
+_JUMPS_SHARE, _JUMPS_FROM_M = 0.15, 0.8  # how far the centre of a large thing jumps with the side that is seen
 _TURNS_FROM_MPS = 0.4  # a thing that moves faster looks where it goes
 _H = np.eye(2, 4)
 
@@ -31,19 +33,23 @@ Values = npt.NDArray[np.float64]
 
 @dataclass
 class _Track:
-    """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance."""
+    """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance.
+
+    ``reach_m`` is the longest side in the plane that was ever seen of it.
+    """
 
     id: int
     label: int
     state: Values
     spread: Values
     seen_ns: int
+    reach_m: float
     sightings: int = 1
 
     @classmethod
     def begun(cls, number: int, box: Box, stamp_ns: int) -> _Track:
         spread = np.diag([error_m(box) ** 2] * 2 + [_FASTEST_MPS**2] * 2)
-        return cls(number, box.label, np.array([*box.center[:2], 0.0, 0.0]), spread, stamp_ns)
+        return cls(number, box.label, np.array([*box.center[:2], 0.0, 0.0]), spread, stamp_ns, max(box.size[:2]))
 
     def predict(self, seconds: float) -> None:
         moves = np.eye(4) + np.diag([seconds] * 2, 2)
@@ -52,23 +58,43 @@ class _Track:
         self.spread = moves @ self.spread @ moves.T + _ACCELERATION_MPS2**2 * pushed @ pushed.T
 
     def distance(self, box: Box) -> float:
-        """The squared Mahalanobis distance of a box; infinite where it is another thing."""
+        """How unlikely a box is of this thing, infinite where it is of another: twice its negative log-likelihood.
+
+        Of two things at one distance it is of the one whose place is known better.
+        """
         off = np.array(box.center[:2]) - self.state[:2]
-        if box.label != self.label or math.hypot(*off) > _FARTHEST_M:
+        away = math.hypot(*off)
+        if box.label != self.label or away > max(_FARTHEST_M, self.body_m):
             return math.inf
-        squared = float(off @ np.linalg.solve(self._expected(box), off))
-        return squared if squared <= _GATE else math.inf
+        expected = self._expected(box)
+        squared = float(off @ np.linalg.solve(expected, off))
+        return squared + math.log(np.linalg.det(expected)) if squared <= _GATE or away < self.body_m else math.inf
+
+    def is_of(self, other: _Track) -> bool:
+        """Whether both are one body."""
+        return self.label == other.label and math.dist(self.state[:2], other.state[:2]) < self.body_m
+
+    @property
+    def body_m(self) -> float:
+        """Two things are farther apart: what is not is one of them."""
+        return max(_ONE_BODY_M, _ONE_BODY_SHARE * self.reach_m)
 
     def take(self, box: Box, stamp_ns: int) -> None:
         gain = self.spread @ _H.T @ np.linalg.inv(self._expected(box))
         self.state = self.state + gain @ (np.array(box.center[:2]) - self.state[:2])
         self.spread = (np.eye(4) - gain @ _H) @ self.spread
         self.seen_ns, self.sightings = stamp_ns, self.sightings + 1
+        self.reach_m = max(self.reach_m, *box.size[:2])
+
+    @property
+    def sure(self) -> bool:
+        """Whether it was seen often enough."""
+        return self.sightings >= _SURE_AFTER
 
     @property
     def velocity(self) -> tuple[float, float]:
         """Zero until it is known."""
-        if self.sightings < _SURE_AFTER:
+        if not self.sure:
             return 0.0, 0.0
         return float(self.state[2]), float(self.state[3])
 
@@ -79,7 +105,8 @@ class _Track:
         return max(0.0, math.hypot(*self.velocity) - 2 * sigma)
 
     def _expected(self, box: Box) -> Values:
-        return self.spread[:2, :2] + error_m(box) ** 2 * np.eye(2)
+        error = error_m(box) + _JUMPS_SHARE * max(0.0, self.reach_m - _JUMPS_FROM_M)
+        return self.spread[:2, :2] + error**2 * np.eye(2)
 
 
 class Tracker:
@@ -116,22 +143,41 @@ class Tracker:
             if math.hypot(vx, vy) > _TURNS_FROM_MPS:
                 box = thing.box(math.atan2(vy, vx))
             made.append(replace(box, id=track.id, velocity=(vx, vy), speed=track.speed))
+        self._join(stamp_ns)
         return tuple(made)
 
+    def _join(self, stamp_ns: int) -> None:
+        """Drop each track that was not seen now where one that was is the same body."""
+        seen = [track for track in self._tracks if track.seen_ns == stamp_ns]
+        self._tracks = [
+            track
+            for track in self._tracks
+            if track.seen_ns == stamp_ns or not any(track.is_of(other) for other in seen)
+        ]
+
     def _matched(self, boxes: Sequence[Box]) -> dict[int, _Track]:
-        """The track of each box that has one: the nearest pairs first."""
+        """The track of each box that has one: those that are sure come first, and the nearest pairs of them.
+
+        Of tracks that are one body the oldest has the box.
+        """
         pairs = sorted(
-            (distance, i, j)
+            (not track.sure, distance, i, j)
             for i, box in enumerate(boxes)
             for j, track in enumerate(self._tracks)
             if (distance := track.distance(box)) < math.inf
         )
         found: dict[int, _Track] = {}
         taken: set[int] = set()
-        for _, i, j in pairs:
+        for _, _, i, j in pairs:
             if i not in found and j not in taken:
                 found[i] = self._tracks[j]
                 taken.add(j)
+        free = [track for j, track in enumerate(self._tracks) if j not in taken]
+        for i, track in found.items():
+            older = [other for other in free if other.id < track.id and other.is_of(track)]
+            if older:
+                found[i] = min(older, key=lambda other: other.id)
+                free.remove(found[i])
         return found
 
 

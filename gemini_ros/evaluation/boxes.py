@@ -7,9 +7,10 @@ from pathlib import Path
 
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.true_boxes import TrueBoxes
-from gemini_ros.core.box_scores import BoxJudge
+from gemini_ros.core.box_scores import BoxJudge, JudgedFrame
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.evaluation.store import BagRecord
 from gemini_ros.pipeline.bag_walk import Result
 
 FILE = "boxes.json"
@@ -25,13 +26,29 @@ class BoxRecorder:
         self._truth = TrueBoxes(reader, self._names) if marked else None
         self.judge = BoxJudge()
 
-    def add(self, result: Result, light: str) -> None:
-        """Compare the boxes of a frame, taken in this ``light``. A frame without any has found nothing."""
+    def add(self, result: Result, light: str) -> JudgedFrame | None:
+        """Compare the boxes of a frame, taken in this ``light``; ``None`` where there is no truth.
+
+        A frame without any has found nothing.
+        """
         truth = self._truth.at(result.frame.stamp_ns) if self._truth else None
         if truth is None or self._truth is None or result.map_frame != self._truth.frame:
-            return
+            return None
         found = result.boxes.boxes if result.boxes is not None else ()
-        self.judge.add(found, truth, result.robot[:2], light)
+        camera = result.frame.intrinsics
+        return self.judge.add(found, truth, result.robot[:2], light, 0.0 if camera is None else camera.fx)
+
+    def add_rows(self, record: BagRecord, number: int, frame: JudgedFrame, scored: LabelSet) -> None:
+        """The rows of the store for frame ``number``, of the classes that are among those that are ``scored``."""
+        places = {label: scored.names.index(name) for label, name in enumerate(self._names) if name in scored.names}
+        record.add("box_frames", number, frame.metres)
+        for thing in frame.things:
+            if thing.label in places:
+                place, found = places[thing.label], (thing.box, thing.error_m, int(thing.switched))
+                record.add("true_things", number, place, thing.id, thing.away_m, thing.pixels, *found)
+        for box in frame.boxes:
+            if box.label in places:
+                record.add("boxes", number, places[box.label], box.id, box.score, *map(int, box.right))
 
     def notes(self) -> list[str]:
         """What is wrong with the truth."""

@@ -19,7 +19,7 @@ from gemini_ros.evaluation.differences import change_sentences, compared, rounde
 from gemini_ros.evaluation.disagreement import Pair, disagreement
 from gemini_ros.evaluation.results import TIMES, label_set_of, latencies, model_classes
 from gemini_ros.evaluation.rules import PASS, Rule, judged, overall, points, require_rules
-from gemini_ros.evaluation.scores import BLOCK_S, ScoreReader, Selection, Tallies, TallyForm, Values
+from gemini_ros.evaluation.scores import BLOCK_S, ScoreReader, Selection, Tallies, TallyForm, Values, things_of
 from gemini_ros.evaluation.store import JSON_KEYS, STORE, Store
 
 COMPARE, FORMAT = "compare.json", 1
@@ -103,7 +103,7 @@ def compare_results(
     Raises ``ValueError``, with the lists, where they are of other bags, of other classes or of other truth.
     """
     with Store(_store_in(first)) as a, Store(_store_in(second)) as b:
-        form = TallyForm(_common_classes(a, b))
+        form = TallyForm(_common_classes(a, b), _common_things(a, b))
         require_rules(rules, form.score_names)
         try:
             return _compare(a, b, form, rules, names or (str(first), str(second)))
@@ -115,8 +115,8 @@ def compare_results(
 def _compare(a: Store, b: Store, form: TallyForm, rules: Sequence[Rule], called: tuple[str, str]) -> Comparison:
     pairs, frames = _common_frames(a, b)
     readers = (
-        ScoreReader(a, form.names, {pair.first: pair.stamps for pair in pairs}),
-        ScoreReader(b, form.names, {pair.second: pair.stamps for pair in pairs}),
+        ScoreReader(a, form.names, {pair.first: pair.stamps for pair in pairs}, form.things),
+        ScoreReader(b, form.names, {pair.second: pair.stamps for pair in pairs}, form.things),
     )
     conditions = _common_conditions(*readers)
     selections = {(name, value): Selection(((name, value),)) for name, values in conditions.items() for value in values}
@@ -182,6 +182,12 @@ def _common_classes(a: Store, b: Store) -> tuple[str, ...]:
             f"{b.run.get('truth_map')!s:.200}: evaluate both with one --map"
         )
     return tuple(label_set_of(a).names)
+
+
+def _common_things(a: Store, b: Store) -> tuple[str, ...]:
+    """The classes whose boxes both have scores of."""
+    first, second = (things_of(label_set_of(store)) for store in (a, b))
+    return tuple(name for name in first if name in second)
 
 
 def _common_frames(a: Store, b: Store) -> tuple[list[Pair], dict[str, int]]:

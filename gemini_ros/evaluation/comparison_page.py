@@ -31,7 +31,10 @@ from gemini_ros.report.scores import class_legend
 _SIDES = ("a", "b")
 _SHOTS = 20
 _SAID = {"fail": "the interval says so", "undecided": "the interval does not decide"}
-_LOWER_IS_BETTER = "Of these a lower value is better: calibration_error, flicker, false_floor, corridor_false."
+_LOWER_IS_BETTER = (
+    "Of these a lower value is better: calibration_error, flicker, false_floor, corridor_false, box_error, "
+    "box_id_switches."
+)
 
 
 def write_comparison(

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gemini_ros.core.paired import Difference, holm, paired_differences
+from gemini_ros.evaluation import box_tally
 from gemini_ros.evaluation.rules import points
 from gemini_ros.evaluation.scores import CORRIDOR_EVENTS, FALSE_FLOOR, TallyForm, Values
 
-_LOWER_IS_BETTER = ("calibration_error", "flicker", *CORRIDOR_EVENTS, *FALSE_FLOOR)
+_LOWER_IS_BETTER = ("calibration_error", "flicker", *CORRIDOR_EVENTS, *FALSE_FLOOR, *box_tally.LOWER_IS_BETTER)
 _NEITHER = ("confidence", "map_known")
 _BEYOND_CHANCE, _DIGITS = 0.05, 6
 SMALLEST = 0.1
@@ -52,7 +53,7 @@ def _change(name: str, found: Difference, p: float | None) -> str | None:
         return None
     if name in _NEITHER:
         return "other"
-    return "better" if (found.value > 0) != (name in _LOWER_IS_BETTER) else "worse"
+    return "better" if (found.value > 0) != name.startswith(_LOWER_IS_BETTER) else "worse"
 
 
 def change_sentences(scores: Mapping[str, Any]) -> Iterator[str]:

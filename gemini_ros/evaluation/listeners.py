@@ -74,7 +74,9 @@ class Listeners:
         number, self._frames = self._frames, self._frames + 1
         truth, scores = self._scorer.add(result)
         light = self._recorder.add(result, truth, scores)
-        self._boxes.add(result, light)
+        judged = self._boxes.add(result, light)
+        if judged is not None:
+            self._boxes.add_rows(self._recorder.record, number, judged, self._classes.label_set)
         if self._spoilt is not None and truth is not None:
             self._spoilt.add(result.frame, truth, light)
         moment = _moment(result, self._reader.start_ns, self._classes, truth, self._run.walk.poses)

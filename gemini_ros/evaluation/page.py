@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.documents import one_line
 from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.evaluation import box_tally
 from gemini_ros.evaluation.job import settings_data
 from gemini_ros.evaluation.results import Results, label_set_of
 from gemini_ros.evaluation.robustness_page import robustness_sections
@@ -89,6 +90,7 @@ def evaluation_page(
             confusion_of(reader.label_set, counts),
             _calibration(data),
             *reader.conditions(),
+            *reader.boxes(),
             *(robustness_sections(data["robustness"]) if "robustness" in data else ()),
             reader.bags(),
             reader.timelines(),
@@ -147,6 +149,23 @@ class _Reader:
         head = ("condition", "frames", "scored", "mIoU", "flicker", "falsely free at 0.8")
         if rows:
             yield Table("Conditions", "The scores of the frames under each condition.", head=head, rows=rows)
+
+    def boxes(self) -> Iterator[Section]:
+        scores, lights = self.data["scores"], self.data["conditions"].get("light", {})
+        things = box_tally.things_in(scores)
+        by_light = {"all": scores} | {
+            light: lights[light]["scores"] for light in sorted(lights, key=lambda light: _LIGHTS.find(light))
+        }
+        rows = [
+            (thing, light, band, percent(recall, 1), number(error))
+            for thing in things
+            for light, found in by_light.items()
+            for band, recall, error in box_tally.by_distance(found, thing)
+        ]
+        if rows:
+            note = " ".join(f"{line[0].upper()}{line[1:]}." for line in box_tally.lines(scores, things))
+            head = ("class", "light", "distance", "recall", "median centre error (m)")
+            yield Table("Boxes", note, head=head, rows=rows)
 
     def bags(self) -> Section:
         head = ("bag", "seconds", "frames", "scored", "mIoU", "flicker", "falsely free at 0.8", "verdict")

@@ -13,10 +13,18 @@ import numpy as np
 from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
-from gemini_ros.evaluation import robustness_results
+from gemini_ros.evaluation import box_tally, robustness_results
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
 from gemini_ros.evaluation.robustness_results import robustness_of
-from gemini_ros.evaluation.scores import CORRIDOR_EVENTS, FALSE_FLOOR, ScoreReader, Selection, Tallies
+from gemini_ros.evaluation.scores import (
+    CORRIDOR_EVENTS,
+    FALSE_FLOOR,
+    ScoreReader,
+    Selection,
+    Tallies,
+    TallyForm,
+    things_of,
+)
 from gemini_ros.evaluation.store import FORMAT, JSON_KEYS, Store
 from gemini_ros.pipeline.statistics import STAGES
 from gemini_ros.pipeline.summary import summary_from_json
@@ -106,6 +114,7 @@ class Results:
                 f"on the robot's way, events in 100 m: {_told(false_free)} falsely free, {_told(false_lethal)} falsely "
                 f"lethal; {_percent(free['value'])} of the floor there free"
             )
+        lines += box_tally.lines(scores, box_tally.things_in(scores))
         if self.times["bag_seconds_per_second"]:
             lines.append(f"{self.times['bag_seconds_per_second']:.2f} seconds of bag in a second of each worker")
         return lines
@@ -116,7 +125,8 @@ def read_results(store: Store, criteria: Sequence[Criterion] = ()) -> Results:
 
     Raises ``ValueError`` for a criterion on a score that there is not, and for a store of another form.
     """
-    reader = ScoreReader(store, label_set_of(store).names)
+    classes = label_set_of(store)
+    reader = ScoreReader(store, classes.names, things=things_of(classes))
     require_scores(criteria, reader.score_names)
     try:
         return _read(store, reader, criteria)
@@ -162,7 +172,7 @@ def _read(store: Store, reader: ScoreReader, criteria: Sequence[Criterion]) -> R
         "conditions": conditions,
         "criteria": [verdict.to_dict() for verdict in verdicts],
     }
-    if (robustness := robustness_of(store, reader.form)) is not None:
+    if (robustness := robustness_of(store, TallyForm(reader.names))) is not None:
         data["robustness"] = robustness
     broken = frozenset(name for name, bag in bags.items() if bag["error"] is not None)
     return Results(data, _times(store), failures, broken, verdicts)

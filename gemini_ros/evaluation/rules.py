@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemini_ros.core.paired import Difference
+from gemini_ros.evaluation.box_tally import SWITCHES
 from gemini_ros.evaluation.scores import CORRIDOR_EVENTS
 
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
-COUNTED = ("map_known", *CORRIDOR_EVENTS)
-"""Scores that are no share: cells, and events in 100 m."""
+COUNTED = ("map_known", *CORRIDOR_EVENTS, SWITCHES)
+"""Scores that are no share: cells, and events in 100 m. A point of an error in metres is 1 cm."""
 _POINTS = 100  # of a share
 
 

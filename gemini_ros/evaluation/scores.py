@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.intervals import FEWEST, bootstrap_t
+from gemini_ros.core.labels import LabelSet
+from gemini_ros.evaluation import box_tally
 from gemini_ros.evaluation.common_classes import FLOOR_CONFIDENCES
 from gemini_ros.evaluation.store import Store
 
@@ -91,11 +93,12 @@ class _Frames:
 class TallyForm:
     """Where in a tally what is counted stands, for classes called ``names``, and the scores that are read off it.
 
-    ``at`` has the place of each thing counted, ``size`` is that of the tally, ``score_names`` are the scores.
+    Those of boxes are of the classes ``things``. ``at`` has the place of each thing counted, ``size`` is that of the
+    tally, ``score_names`` are the scores.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
+    def __init__(self, names: Sequence[str], things: Sequence[str] = ()) -> None:
+        self.names, self.things = tuple(names), tuple(things)
         n = len(self.names)
         sizes = {
             "confusion": n * (n + 1),
@@ -109,6 +112,7 @@ class TallyForm:
             "confidence": 1,
             "map_known": 1,
             "scored_frames": 1,
+            **box_tally.parts(len(self.things)),
         }
         ends = np.cumsum(list(sizes.values()))
         self.at = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
@@ -141,17 +145,24 @@ class TallyForm:
         found["corridor_free_recall"] = _ratio(free, clear)
         found["confidence"] = _ratio(part["confidence"][..., 0], frames)
         found["map_known"] = _ratio(part["map_known"][..., 0], frames)
-        return found
+        return found | box_tally.scores_of(part, self.things)
 
 
 class ScoreReader:
-    """Scores of a store. ``names`` are those of the classes, ``score_names`` those of the scores.
+    """Scores of a store. ``names`` are those of the classes, ``things`` those of them that boxes are scored of,
+    ``score_names`` those of the scores.
 
     Of the bags in ``stamps`` only the frames with these stamps count.
     """
 
-    def __init__(self, store: Store, names: Sequence[str], stamps: Mapping[str, Iterable[int]] | None = None) -> None:
-        self._store, self.form, self._stamps = store, TallyForm(names), stamps
+    def __init__(
+        self,
+        store: Store,
+        names: Sequence[str],
+        stamps: Mapping[str, Iterable[int]] | None = None,
+        things: Sequence[str] = (),
+    ) -> None:
+        self._store, self.form, self._stamps = store, TallyForm(names, things), stamps
         self.names, self.score_names, self._size = self.form.names, self.form.score_names, self.form.size
         self._at, self.of = self.form.at, self.form.of
         self._bags = [bag for bag, (_, error) in store.bags().items() if error is None]
@@ -228,6 +239,7 @@ class ScoreReader:
             ("corridor", CORRIDOR_EVENTS, np.inf),
             ("corridor", ("corridor_free_recall",), 1.0),
             ("frames", ("confidence",), 1.0),
+            *box_tally.groups(self.form.things),
         ]
         taken = {"map_known", *(name for _, names, _ in others for name in names)}
         return [("scored_frames", tuple(name for name in self.score_names if name not in taken), 1.0), *others]
@@ -263,11 +275,29 @@ class ScoreReader:
         parts.append((frame[index == 0], at["scored_frames"], np.ones((index == 0).sum())))
         frame, *counts = columns("corridor", ", ".join(_CORRIDOR))
         parts += [(frame, at["corridor"] + i, values) for i, values in enumerate(counts)]
+        parts += self._box_entries(bag, at)
         joined = [np.concatenate(each) for each in zip(*(np.broadcast_arrays(*part) for part in parts), strict=True)]
         under: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
         for number, name, value in self._store.rows("conditions", "frame, name, value", "bag = ?", [bag]):
             under.setdefault((name, value), np.zeros(count, bool))[number] = True
         return _Frames(seconds, meant, block, under, joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
+
+    def _box_entries(self, bag: str, at: Mapping[str, int]) -> list[tuple[Any, Any, Any]]:
+        if not self.form.things:
+            return []
+        columns = {
+            "box_frames": "frame, metres",
+            "true_things": "frame, class, away_m, error_m, switched",
+            "boxes": "frame, class, score, right_25, right_50",
+        }
+        rows = {table: self._store.rows(table, names, "bag = ?", [bag]) for table, names in columns.items()}
+        places = {self.names.index(thing): i for i, thing in enumerate(self.form.things)}
+        return [box_tally.entries(at, places, rows)]
+
+
+def things_of(label_set: LabelSet) -> tuple[str, ...]:
+    """The classes that boxes are scored of."""
+    return tuple(c.name for c in label_set.classes if c.instances)
 
 
 def _only(found: Mapping[str, Values], names: Sequence[str]) -> dict[str, Values]:

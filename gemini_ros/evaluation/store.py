@@ -30,6 +30,11 @@ truth, and those of them that are labelled free with at least this confidence, `
 ``corridor``, of frames with a true map: ``metres`` driven since the frame before, the cells ``blocked``, ``missed``,
 ``clear``, ``found`` and ``false_lethal`` of the robot's way, and the ``false_free_events`` and ``false_lethal_events``
 that began with this frame; see ``evaluation/corridor.py``.
+Of frames with true boxes, in the marked classes: ``box_frames`` (``metres`` driven since the frame before),
+``true_things`` (each that a frame shows enough of: its ``class`` and number ``thing``, how far ``away_m`` it is, the
+``pixels`` that show it, the id of the ``box`` found at it and its ``error_m``, null where it was missed, and whether
+the id ``switched``) and ``boxes`` (``class``, the id ``box``, its ``score``, and whether it is right at IoU 0.25 and
+0.5, ``right_25`` and ``right_50``); see ``core/box_scores.py``.
 ``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
 ``light``; ``robustness_confusion``, ``robustness_calibration`` and ``robustness_floor`` are the sums over these frames.
 ``pictures``: WebP files for ``report.html``, each an ``image`` of a ``kind``; see ``report/gallery.py``.
@@ -70,6 +75,10 @@ _FRAME_TABLES = {
     "floor": "confidence REAL, not_free INTEGER, falsely_free INTEGER",
     "corridor": "metres REAL, blocked INTEGER, missed INTEGER, clear INTEGER, found INTEGER, false_lethal INTEGER, "
     "false_free_events INTEGER, false_lethal_events INTEGER",
+    "box_frames": "metres REAL",
+    "true_things": "class INTEGER, thing INTEGER, away_m REAL, pixels INTEGER, box INTEGER, error_m REAL, "
+    "switched INTEGER",
+    "boxes": "class INTEGER, box INTEGER, score REAL, right_25 INTEGER, right_50 INTEGER",
     "pictures": "kind TEXT, image BLOB",
     "times": ", ".join(f"{stage}_ns INTEGER" for stage in STAGES),
 }

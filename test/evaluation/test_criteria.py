@@ -187,7 +187,7 @@ def test_the_criteria_and_the_map_of_the_docs_are_right(tmp_path: Path):
     truth_map, coarse, criteria = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "c.yaml").write_text(criteria)
     (tmp_path / "m.yaml").write_text(truth_map)
-    assert len(read_criteria(tmp_path / "c.yaml")) == 4
+    assert len(read_criteria(tmp_path / "c.yaml")) == 5
     assert read_truth_map(tmp_path / "m.yaml").table(NAV5)[4] == FLOOR
     (tmp_path / "coarse.yaml").write_text(coarse)
     assert set(read_truth_map(tmp_path / "coarse.yaml").merged) == {"ground", "obstacle"}

@@ -18,6 +18,7 @@ from gemini_ros.nodes.segmenter.box_topics import BoxTopics
 from gemini_ros.nodes.tool import tool_node
 from gemini_ros.pipeline.detections import Detections
 from test.nodes.listener import listening
+from test.nodes.rig import live_node, robot
 
 LABELS = load_label_set("warehouse")
 PERSON = LABELS.names.index("person")
@@ -124,3 +125,23 @@ def test_installed_messages_have_the_fields(installed: Callable[[], Any]):
     assert found
     for name, fields in found.items():
         assert set(fields.split()) <= set(getattr(module, name).get_fields_and_field_types())
+
+
+@pytest.mark.slow
+def test_the_diagnostics_say_why_there_are_no_boxes_while_somebody_wants_them(ros_environment):
+    drawn = box_topics.installed()
+    if drawn is None:
+        pytest.skip("visualization_msgs is not installed")
+    with live_node(label_set="warehouse") as _, robot() as r:
+        r.meet()
+        r.send_until(lambda: r.heard["labels"], "rgb", "depth", odom=False)
+        assert "boxes" not in r.diagnostics
+        r.node.create_subscription(drawn.MarkerArray, "segmenter/markers", lambda _: None, 10)
+
+        def said() -> str:
+            return r.diagnostics["boxes"].message if "boxes" in r.diagnostics else ""
+
+        r.send_until(lambda: said().startswith("no boxes: "), "rgb", "depth", odom=False)
+        assert "odom" in said()
+        r.send_until(lambda: said() == "looking" and r.figures("boxes"), "rgb", "depth")
+        assert int(r.figures("boxes")["boxes"]) >= 0

@@ -146,6 +146,13 @@ STATUSES: Mapping[str, Described] = {
         "never",
         (Key("phrase_NUMBER", "", "Role and text of the phrase with this number in `~/phrase_masks`."),),
     ),
+    "boxes": Described(
+        "Boxes of single things. While somebody subscribes to `~/markers`, `~/detections` or `~/detections_2d`.",
+        "a frame gives no boxes, for want of odometry, intrinsics, depth or a marked class, or more than fit; the "
+        "message says which",
+        "never",
+        (Key("boxes", "count", "In the last frame."),),
+    ),
     "snapshot": Described(
         "Recordings of the inputs before the mode left normal. Where `snapshot.on_degrade_s` is set.",
         "the last recording could not be written; the message says why",

@@ -28,6 +28,7 @@ from gemini_ros.nodes.segmenter.pose import OdometryPose
 from gemini_ros.nodes.segmenter.snapshot import InputRecorder, Snapshots
 from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.pipeline.clock import Seen
+from gemini_ros.pipeline.detections import Detector
 from gemini_ros.pipeline.frame import Failed, FramePipeline, Segmented
 from gemini_ros.pipeline.in_order import InOrder
 from gemini_ros.pipeline.intake import Intake, Received
@@ -284,6 +285,11 @@ class LivePipeline:
                 outputs.speed.publish(mask, self._costmap.frame)
         if outputs.scan_wanted and (scan := nav.scan(seen, self.now())) is not None:
             outputs.publish_scan(scan, seen.stamp_ns, self._costmap.base_frame)
+
+    @property
+    def detector(self) -> Detector | None:
+        """What finds boxes, while somebody subscribes to them."""
+        return self._costmap.detector if self._outputs.boxes.wanted else None
 
     def _publish_boxes(self, frame: Frame) -> None:
         """The boxes of the frame for whom they may concern, or why there are none."""

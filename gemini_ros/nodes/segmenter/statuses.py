@@ -45,7 +45,7 @@ class Report:
         if configured is not None and pipeline is not None:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
-            statuses += [_transport(pipeline), _graph(pipeline), *_phrases(pipeline)]
+            statuses += [_transport(pipeline), _graph(pipeline), *_phrases(pipeline), *_boxes(pipeline)]
             if (snapshots := pipeline.snapshots) is not None:
                 fault = snapshots.fault
                 statuses.append(
@@ -260,6 +260,14 @@ def _phrases(pipeline: LivePipeline) -> list[Status]:
         return []
     figures = {f"phrase_{entry.number}": f"{entry.role} {entry.text}" for entry in entries}
     return [Status("phrases", WARN if faults else OK, "; ".join(faults) or f"{len(entries)} in force", figures)]
+
+
+def _boxes(pipeline: LivePipeline) -> list[Status]:
+    if (detector := pipeline.detector) is None:
+        return []
+    found, silence = detector.found, detector.silence
+    figures = {} if found is None else {"boxes": len(found.boxes)}
+    return [Status("boxes", WARN if silence else OK, silence or "looking", figures)]
 
 
 def _graph(pipeline: LivePipeline) -> Status:
