@@ -56,7 +56,7 @@ from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import atomic_path
 from gemini_ros.pipeline.statistics import STAGES
 
-FORMAT = 1
+FORMAT = 2
 STORE = "frames.sqlite"
 JSON_KEYS = ("label_set", "scored_label_set", "parameters", "truth_map", "conditions", "topics", "robustness")
 """The keys of ``run`` whose text is JSON."""
@@ -196,7 +196,10 @@ class Store:
     def _read_run(self) -> dict[str, str]:
         run = dict(self._connection.execute("SELECT key, value FROM run ORDER BY key"))
         if run.get("format") != str(FORMAT):
-            raise ValueError(f"{self.path}: format {run.get('format')!r:.20}, expected {FORMAT}")
+            raise ValueError(
+                f"{self.path}: format {run.get('format')!r:.20}, expected {FORMAT}: another version of gemini_ros wrote "
+                "it; evaluate the bags again"
+            )
         if not all(isinstance(text, str) for pair in run.items() for text in pair):
             raise ValueError(f"{self.path}: run {run!s:.200}, expected text")
         return run

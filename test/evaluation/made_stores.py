@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gemini_ros.evaluation.store import STORE, BagRecord, write_store
+from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, write_store
 from gemini_ros.pipeline.statistics import STAGES
 
 NAMES = ("floor", "wall", "person")
@@ -69,7 +69,7 @@ def confusion_of(right: float) -> np.ndarray:
 def made_store(folder: Path, bags: list[BagRecord], run: Mapping[str, Any] | None = None) -> Path:
     """A folder with a store of ``bags``."""
     values = {
-        "format": "1",
+        "format": str(FORMAT),
         "version": "0",
         "model": folder.name,
         "model_sha256": "0",

@@ -13,14 +13,20 @@ from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.evaluation.criteria import read_criteria
 from gemini_ros.evaluation.results import read_results
-from gemini_ros.evaluation.store import STORE, BagRecord, Store, write_store
+from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, Store, write_store
 from gemini_ros.evaluation.truth import read_truth_map
 from gemini_ros.pipeline.statistics import Counters, LatencyStatistics
 from gemini_ros.pipeline.summary import summarise
 from gemini_ros.pipeline.sync import StreamCounts
 
 NAV5 = load_label_set("nav5")
-RUN = {"format": "1", "model": "m", "label_set": json.dumps(NAV5.to_dict()), "backend": "onnxruntime", "threads": "1"}
+RUN = {
+    "format": str(FORMAT),
+    "model": "m",
+    "label_set": json.dumps(NAV5.to_dict()),
+    "backend": "onnxruntime",
+    "threads": "1",
+}
 FLOOR, OBSTACLE = 0, 1
 DAY, DARK = 1, 3  # wrong pixels of each class of 10
 

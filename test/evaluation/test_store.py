@@ -18,11 +18,11 @@ from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.evaluation.flicker import View, flicker
 from gemini_ros.evaluation.pipeline import evaluate_bag
-from gemini_ros.evaluation.store import STORE, TABLES, TIMES, BagRecord, Store, write_store
+from gemini_ros.evaluation.store import FORMAT, STORE, TABLES, TIMES, BagRecord, Store, write_store
 from test.evaluation.drive import CAMERA, MOUNTING, START_NS, pose_at, view, write_drive
 
 MODEL = Path(__file__).parents[1] / "fixtures/tiny_rgb_depth.onnx"
-RUN = {"format": "1", "model": "m"}
+RUN = {"format": str(FORMAT), "model": "m"}
 
 
 @pytest.fixture(scope="module")
