@@ -197,8 +197,8 @@ class Store:
         run = dict(self._connection.execute("SELECT key, value FROM run ORDER BY key"))
         if run.get("format") != str(FORMAT):
             raise ValueError(
-                f"{self.path}: format {run.get('format')!r:.20}, expected {FORMAT}: another version of gemini_ros wrote "
-                "it; evaluate the bags again"
+                f"{self.path}: format {run.get('format')!r:.20}, expected {FORMAT}: another version wrote it; "
+                "evaluate the bags again"
             )
         if not all(isinstance(text, str) for pair in run.items() for text in pair):
             raise ValueError(f"{self.path}: run {run!s:.200}, expected text")
