@@ -14,8 +14,9 @@ from gemini_ros.core.costmap.roles import AVOID, PREFER, Role
 from gemini_ros.core.documents import parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.phrase_maps import MOST_PHRASES
 from gemini_ros.language.encoder import TextEncoder
-from gemini_ros.language.features import MOST_PHRASES, read_features
+from gemini_ros.language.features import read_features
 from gemini_ros.language.grammar import Grammar, check_text
 from gemini_ros.language.nearest import NearestNoun
 from gemini_ros.language.phrase import Query, query_of
