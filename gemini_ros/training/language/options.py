@@ -48,8 +48,10 @@ class PhraseStage:
 
 @dataclass(frozen=True)
 class PhraseTraining:
-    """``model`` is a shipped model's name or a weights file, which stays as it is; ``folders`` hold its scenes and their
-    ``questions.jsonl``; on those of ``validation`` the windows' hits are told. ``texts`` is ``sentences``, or ``class_names`` for an ablation that reads no more than those.
+    """``model`` is a shipped model's name or a weights file, which stays as it is.
+
+    ``folders`` hold its scenes and their ``questions.jsonl``; on those of ``validation`` the windows' hits are told.
+    ``texts`` is ``sentences``, or ``class_names`` for an ablation that reads no more than those.
     ``checkpoint_minutes`` is the most that a stop can cost.
     """
 
