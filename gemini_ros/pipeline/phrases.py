@@ -94,8 +94,8 @@ class PhraseBook:
     """The phrases in force, for a model of ``label_set`` and images of ``streams``. Safe to use from several threads.
 
     ``file`` has encoded phrases, whose words need no text encoder here. Where it cannot be used nothing is in force:
-    ``fault`` says why. ``refused`` is the last set that was refused, ``None`` once another was accepted. ``language`` is
-    what the model takes of words, which ``inputs`` gives.
+    ``fault`` says why. ``refused`` is the last set that was refused, ``None`` once another was accepted. ``language``
+    is what the model takes of words, which ``inputs`` gives.
     """
 
     label_set: LabelSet
