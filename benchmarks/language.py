@@ -5,11 +5,11 @@
 DATA is a folder of `gemini-ros dataset simulate` with its questions.jsonl; --questions takes another file of the same
 frames, such as held-out nouns. Without --model only rules and labels are judged, on ``--labels MODEL``'s labels.
 
-Target IoU: mean IoU of the questions with a target. Hit: the most probable pixel lies in the target; of rules and labels,
-which have no most probable one, any of their pixels. "Not there": the share of questions without a target that are told
-so, at the threshold at which 90 % of the targets are found; rules and labels have no threshold, so their share of targets
-found stands beside it. Intervals are of scenes. Controls: another phrase's text, shuffled words, the empty sentence, and
-frames without one modality.
+Target IoU: mean IoU of the questions with a target. Hit: the most probable pixel lies in the target; of rules and
+labels, which have no most probable one, any of their pixels. "Not there": the share of questions without a target that
+are told so, at the threshold at which 90 % of the targets are found; rules and labels have no threshold, so their share
+of targets found stands beside it. Intervals are of scenes. Controls: another phrase's text, shuffled words, the empty
+sentence, and frames without one modality.
 """
 
 from __future__ import annotations
