@@ -143,8 +143,6 @@ def _run_stage(
         )
         loader = DataLoader(batches(first), batch_size=None)
         trainer.fit(task, loader, ckpt_path=str(last) if first else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
     with atomic_path(done) as part:
         state = {key: value.cpu().contiguous() for key, value in task.branch.state_dict().items()}
         part.write_bytes(safetensors.torch.save(state))

@@ -31,8 +31,8 @@ class PhraseTask(lightning.LightningModule):
         run = self.branch if self._masks else self.branch.latents
         parts = losses(run(batch.maps, batch.phrases, batch.mask), batch, self._weights)
         total = torch.stack(list(parts.values())).sum()
-        self.log_dict({name: value.detach() for name, value in parts.items()})
-        self.log("loss", total.detach(), prog_bar=True)
+        told = {name: value.detach() for name, value in parts.items()} | {"loss": total.detach()}
+        self.log_dict(told, batch_size=len(batch.present))
         return total
 
     def transfer_batch_to_device(self, batch: PhraseBatch, device: torch.device, dataloader_idx: int) -> PhraseBatch:

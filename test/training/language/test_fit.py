@@ -14,6 +14,7 @@ import pytest
 from gemini_ros.cli import main
 from gemini_ros.core.phrase_maps import MOST_PIECES, TEXT_WIDTH, PhraseInputs
 from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.cache import PASSED, REJECTED
 from gemini_ros.inference.gate import gate, golden_path
 from gemini_ros.language.encoder import SHA256
 from gemini_ros.language.views import open_simulated
@@ -68,10 +69,10 @@ def test_it_learns_goes_on_and_writes_a_file(data, tmp_path) -> None:
 
     segmenter = load_segmenter(model, backend="onnxruntime", threads=1)
     assert _overlap(segmenter, data, encoder) > 0.5
-    assert gate(segmenter, golden_path(model), model).state == "passed"
+    assert gate(segmenter, golden_path(model), model).state == PASSED
     _spoil(golden_path(model), "output1/phrase_present")
     verdict = gate(segmenter, golden_path(model), model)
-    assert verdict.state == "rejected" and "presence or counts" in verdict.reason
+    assert verdict.state == REJECTED and "presence or counts" in verdict.reason
     segmenter.close()
 
 
@@ -81,10 +82,10 @@ def test_a_stopped_training_goes_on_at_its_checkpoint(data, tmp_path) -> None:
     def stop(line: str) -> None:
         told.append(line)
         if line.startswith("all") and "step 25" in line:
-            raise KeyboardInterrupt
+            raise RuntimeError("stopped")
 
     short = options(data, latents=PhraseStage(0), all=PhraseStage(50, 1e-3, 1, 2), checkpoint_minutes=1e-6)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError, match="stopped"):
         train_phrases(short, tmp_path, encoder=WordVectors(), say=stop)
     assert not (tmp_path / "all.safetensors").exists()
     told.clear()
