@@ -48,6 +48,7 @@ def _run(path: Path, phrases: dict[str, np.ndarray], seed: int = 0, present: tup
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("present", [(1, 1, 1), (0, 1, 1), (1, 0, 0)])
 def test_labels_confidence_and_logits_are_those_of_the_plain_model(files, present) -> None:
     plain = _run(files[False], {}, present=present)
@@ -57,8 +58,11 @@ def test_labels_confidence_and_logits_are_those_of_the_plain_model(files, presen
             np.testing.assert_array_equal(found[name], plain[name])
 
 
+@pytest.mark.slow
 def test_a_row_without_a_phrase_gives_nothing_and_disturbs_no_other(files) -> None:
-    both, alone = (_run(files[True], asked(n).padded(4, 16)) for n in (2, 2))
+    phrases = asked(2).padded(4, 16)
+    noisy = {**phrases, "phrases": phrases["phrases"] + 5 * (1 - phrases["phrase_mask"][..., None])}
+    both, alone = (_run(files[True], given) for given in (noisy, phrases))
     for name in ("phrase_prob", "phrase_present", "phrase_count"):
         assert not both[name][2:].any()
         assert both[name][:2].any()
@@ -69,6 +73,7 @@ def test_a_row_without_a_phrase_gives_nothing_and_disturbs_no_other(files) -> No
     np.testing.assert_allclose(both["phrase_count"][:2].sum(1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_file_says_what_torch_says_and_words_matter(files) -> None:
     plain = network()
     made = branch(plain)
@@ -83,6 +88,19 @@ def test_the_file_says_what_torch_says_and_words_matter(files) -> None:
     np.testing.assert_allclose(found["phrase_count"], expected[5].numpy(), atol=5e-3)
     other = _run(files[True], asked(3, seed=7).padded(4, 16))
     assert (other["phrase_prob"][:3] != found["phrase_prob"][:3]).mean() > 0.3
+
+
+def test_in_torch_too_phrases_change_nothing_but_their_own_outputs() -> None:
+    plain = network()
+    with_phrases = ModelFile(plain, described(ALL), SIZE, language=branch(plain)).eval()
+    alone = ModelFile(plain, described(ALL), SIZE).eval()
+    given = [torch.from_numpy(image[None]) for image in frame().images().values()]
+    with torch.inference_mode():
+        expected = alone(*given, torch.ones(3))
+        for phrases in (no_phrases(4, 16), asked(3).padded(4, 16)):
+            found = with_phrases(*given, torch.ones(3), *(torch.from_numpy(a) for a in phrases.values()))
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=False))
+            assert [output.any().item() for output in found[3:]] == [bool(phrases["phrase_mask"].any())] * 3
 
 
 def test_deploy_form_equals_the_trained_form() -> None:
@@ -106,6 +124,7 @@ def test_deploy_form_equals_the_trained_form() -> None:
     torch.testing.assert_close(deployed[5], found.count[0].softmax(-1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_backends_answer_phrases(files, backend, tmp_path) -> None:
     if backend == "openvino":
@@ -131,6 +150,7 @@ def test_backends_answer_phrases(files, backend, tmp_path) -> None:
         segmenter.close()
 
 
+@pytest.mark.slow
 def test_a_plain_file_answers_no_phrases(files) -> None:
     assert read_model_info(files[True]).language is not None
     segmenter = load_segmenter(files[False], backend="onnxruntime", threads=1)
