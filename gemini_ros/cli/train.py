@@ -25,7 +25,7 @@ def add(nouns: Subparsers) -> None:
         parser.set_defaults(run=run, passes_on=True, verb=verb)
     phrases = add_verb(verbs, "phrases", run_phrases, "train a frozen network to find phrases; run again to go on")
     phrases.add_argument(
-        "--config", type=Path, required=True, metavar="YAML", help="such as config/training/phrases_nano.yaml"
+        "--config", type=Path, required=True, metavar="YAML", help="such as config/training/phrases/nano.yaml"
     )
     phrases.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for caches, checkpoints, model")
     phrases.add_argument(

@@ -31,6 +31,7 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.weights_file import WeightsFile, read_weights
 from gemini_ros.training.callbacks import StopAtNan, WholeCheckpoints
 from gemini_ros.training.export import GOLDEN_FRAMES, write_checked
+from gemini_ros.training.fit import quieten
 from gemini_ros.training.language.cache import CachedTexts, FrozenNetwork, cache_frames, cache_texts
 from gemini_ros.training.language.data import PhraseBatches, describe, read_questions
 from gemini_ros.training.language.options import CLASS_NAMES, PhraseStage, PhraseTraining
@@ -65,8 +66,9 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
     texts = cache_texts([q.text for each in asked for q in each], encoder, out / "cache")
     known = len(options.folders)
     say(f"train on {describe([q for each in asked[:known] for q in each])}")
+    quieten()
     torch.manual_seed(options.seed)
-    branch = LanguageBranch(network, options.branch)
+    branch = LanguageBranch(network, options.branch).train()
     sets = list(zip(frames[:known], asked[:known], strict=True))
     for number, (name, stage) in enumerate((("latents", options.latents), ("all", options.all))):
 

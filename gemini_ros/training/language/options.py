@@ -1,4 +1,4 @@
-"""The options of a training with phrases, from one YAML file (``config/training/phrases_nano.yaml``)."""
+"""The options of a training with phrases, from one YAML file (``config/training/phrases/nano.yaml``)."""
 
 from __future__ import annotations
 

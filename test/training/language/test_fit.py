@@ -95,7 +95,7 @@ def test_a_stopped_training_goes_on_at_its_checkpoint(data, tmp_path) -> None:
 
 
 def test_options_are_read_and_refused(data, tmp_path) -> None:
-    read = read_options(Path("config/training/phrases_nano.yaml"), {"seed": 3})
+    read = read_options(Path("config/training/phrases/nano.yaml"), {"seed": 3})
     assert (read.seed, read.loss.dual, read.latents.frames) == (3, 0.1, 16)
     for text, message in (
         ("folders: [a]", "model"),
