@@ -12,6 +12,8 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import Language, ModelInfo
 from gemini_ros.core.phrase_maps import MOST_PHRASES, MOST_PIECES, TEXT_WIDTH, PhraseInputs
+from gemini_ros.inference.gate import asked_of, golden_path, write_golden
+from gemini_ros.inference.onnx import OnnxSegmenter
 from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.language.branch import DEFAULT_OPTIONS, LanguageBranch, LanguageOptions
@@ -26,8 +28,12 @@ LABELS = load_label_set("warehouse")
 
 
 def network(modalities: tuple[str, ...] = ("rgb", "depth", "thermal"), seed: int = 0) -> FusionSegmenter:
+    """Sure of its labels, as a gate needs it."""
     torch.manual_seed(seed)
-    return FusionSegmenter(SMALL, modalities, len(LABELS)).eval()
+    made = FusionSegmenter(SMALL, modalities, len(LABELS)).eval()
+    with torch.no_grad():
+        made.decoder.predict.weight.mul_(200)
+    return made
 
 
 def branch(plain: FusionSegmenter, options: LanguageOptions = DEFAULT_OPTIONS, seed: int = 1) -> LanguageBranch:
@@ -49,9 +55,16 @@ def info_of(modalities: tuple[str, ...], language: bool = True) -> ModelInfo:
 
 
 def write(folder: Path, modalities: tuple[str, ...] = ("rgb", "depth", "thermal"), language: bool = True) -> Path:
+    """A model file and its golden file."""
     plain = network(modalities)
     path = folder / f"{'phrases' if language else 'plain'}.onnx"
-    write_model_file(plain, info_of(modalities, language), path, language=branch(plain) if language else None)
+    info = info_of(modalities, language)
+    write_model_file(plain, info, path, language=branch(plain) if language else None)
+    sets = [asked(seed=10), asked(seed=11)] if language else []
+    frames = [frame(seed).without(*(set(frame().images()) - set(modalities))) for seed in range(4)]
+    segmenter = OnnxSegmenter(path, info, "golden frames", None, 1)
+    results = [segmenter.segment(each, asked_of(sets, index)) for index, each in enumerate(frames)]
+    write_golden(golden_path(path), frames, results, sets)
     return path
 
 

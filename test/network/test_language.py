@@ -139,9 +139,10 @@ def test_backends_answer_phrases(files, backend, tmp_path) -> None:
         if backend == "onnxruntime":
             np.testing.assert_array_equal(said.labels, quiet.labels)
             np.testing.assert_array_equal(said.confidence, quiet.confidence)
-        assert np.abs(said.phrases.prob.astype(int) - reference["phrase_prob"][:3]).max() <= 2
-        np.testing.assert_allclose(said.phrases.present, reference["phrase_present"][:3], atol=1e-3)
-        np.testing.assert_allclose(said.phrases.count, reference["phrase_count"][:3], atol=1e-3)
+        lower = backend == "openvino"  # which may compute in bf16
+        assert np.abs(said.phrases.prob.astype(int) - reference["phrase_prob"][:3]).max() <= (8 if lower else 1)
+        np.testing.assert_allclose(said.phrases.present, reference["phrase_present"][:3], atol=0.05 if lower else 1e-4)
+        np.testing.assert_allclose(said.phrases.count, reference["phrase_count"][:3], atol=0.05 if lower else 1e-4)
         with pytest.raises(ValueError, match="encode them again"):
             segmenter.segment(frame(), of_another_encoder(asked()))
         with pytest.raises(ValueError, match="at most 4"):
