@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class FrozenNetwork:
 
     def __init__(self, network: FusionSegmenter, info: ModelInfo, size: tuple[int, int]) -> None:
         self.network, self.info, self.size = network.eval().requires_grad_(False), info, size
-        self._steps = [normalise(m, size[::-1]) for m in info.modalities]
+        self._steps = [normalise(m, (size[1], size[0])) for m in info.modalities]
         self._geometry = Geometry(info.modalities, size)
         hashed = hashlib.sha256(f"{size} {info.modality_names}".encode())
         for name, value in network.state_dict().items():
@@ -57,7 +58,7 @@ class CachedFrames:
     (n, h/4, w/4), the true ones. ``stems`` are the frames'."""
 
     stems: tuple[str, ...]
-    maps: dict[str, npt.NDArray[np.float16]]
+    maps: Mapping[str, npt.NDArray[Any]]
     instances: npt.NDArray[np.uint16]
     labels: npt.NDArray[np.uint8]
 
