@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_noun
+from gemini_ros.cli.arguments import Subparsers, add_noun, add_verb
 
 _WEIGHTS, _CHECKPOINT = "--model.weights", "--ckpt_path"
 _FILES = {
@@ -23,6 +23,24 @@ def add(nouns: Subparsers) -> None:
     for verb, text in texts.items():
         parser = verbs.add_parser(verb, help=text, description=text, add_help=False)
         parser.set_defaults(run=run, passes_on=True, verb=verb)
+    phrases = add_verb(verbs, "phrases", run_phrases, "train a frozen network to find phrases; run again to go on")
+    phrases.add_argument(
+        "--config", type=Path, required=True, metavar="YAML", help="such as config/training/phrases/nano.yaml"
+    )
+    phrases.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for caches, checkpoints, model")
+    phrases.add_argument(
+        "--data", type=Path, action="append", metavar="DIR", help="folder to learn from; may come again (config's)"
+    )
+    phrases.add_argument("--model", metavar="NAME|FILE", help="weights of the plain network (config's)")
+    phrases.add_argument("--seed", type=int, metavar="N", help="seed of weights and batches (config's)")
+
+
+def run_phrases(args: argparse.Namespace) -> None:
+    from gemini_ros.training.language.fit import train_phrases
+    from gemini_ros.training.language.options import read_options
+
+    given = {"model": args.model, "seed": args.seed, "folders": args.data and [str(folder) for folder in args.data]}
+    train_phrases(read_options(args.config, {key: v for key, v in given.items() if v is not None}), args.out)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.lens import Lens
+from gemini_ros.core.phrase_maps import PHRASE_INPUTS, PHRASE_OUTPUTS, PhraseMaps
 
 MODALITIES = ("rgb", "depth", "thermal")
 UNLABELLED = 255
@@ -19,7 +20,7 @@ UNLABELLED = 255
 RESERVED_NAMES = frozenset(
     {
         *("present", "labels", "confidence", "logits"),
-        *("phrases", "phrase_mask", "phrase_prob", "phrase_present", "phrase_count"),
+        *(*PHRASE_INPUTS, *PHRASE_OUTPUTS),
         *("stamp_ns", "frame_id", "intrinsics", "others"),
     }
 )
@@ -185,9 +186,11 @@ class Frame:
 class Segmentation:
     """Per-pixel answer: ``labels`` uint8 (H, W), 255 = unlabelled; ``confidence`` uint8 (H, W) = round(255 p).
 
-    ``timings_ns`` holds the stages the segmenter measured: ``network`` and ``postprocess``.
+    ``timings_ns`` holds the stages the segmenter measured: ``network`` and ``postprocess``. ``phrases``: what the model
+    says of phrases, ``None`` where it takes none or none were asked for.
     """
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8]
     timings_ns: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    phrases: PhraseMaps | None = None

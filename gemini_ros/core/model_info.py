@@ -16,6 +16,7 @@ from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import MODALITIES, require_modality_name
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
 from gemini_ros.core.onnx_file import HASH_KEY
+from gemini_ros.core.phrase_maps import PHRASE_INPUTS, PHRASE_OUTPUTS
 
 FORMAT = 2
 FORMATS = (1, FORMAT)
@@ -119,6 +120,16 @@ class ModelInfo:
     @property
     def modality_names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.modalities)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Of the model file, in its order."""
+        return *self.modality_names, "present", *(PHRASE_INPUTS if self.language else ())
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Of the model file, in its order."""
+        return "labels", "confidence", "logits", *(PHRASE_OUTPUTS if self.language else ())
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -84,7 +84,7 @@ class EngineJob:
 
     @property
     def interface(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-        return engine_inputs(self.info, self.camera_size), engine_outputs(self.camera_size)
+        return engine_inputs(self.info, self.camera_size), engine_outputs(self.info, self.camera_size)
 
     def key(self) -> EngineKey:
         """What the cache knows the engine by; reads the model file."""

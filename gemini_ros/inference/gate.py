@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from gemini_ros.core.documents import one_line, read_npz
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS, PhraseInputs, PhraseMaps
 from gemini_ros.inference.cache import PASSED, REJECTED, Parity
 from gemini_ros.inference.cpu import default_threads
 from gemini_ros.inference.model_file import ModelError
@@ -21,6 +24,11 @@ LEAST_AGREEMENT = {"fp32": 0.99}
 LEAST_AGREEMENT_BELOW_FP32 = 0.95
 # The costmap weighs by confidence: an engine that is sure of everything must not get through on its labels.
 LARGEST_CONFIDENCE_DIFFERENCE = 12.8
+# A phrase is where its probability is above one half; in the mean it may differ by as much as the confidence, of 255.
+LEAST_PHRASE_AGREEMENT = 0.99
+LARGEST_PHRASE_DIFFERENCE = 0.05  # of presence and counts, which are probabilities
+PHRASE_SETS = 2
+_HALF = 127
 
 
 def golden_path(model: Path) -> Path:
@@ -29,19 +37,23 @@ def golden_path(model: Path) -> Path:
 
 
 def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Parity:
-    """Run the frames of ``golden`` and compare with its outputs, all frames together.
+    """Run the frames of ``golden`` and compare with its outputs, all frames together, those for phrases too.
 
     For a segmenter of another size than these frames are, they are scaled to it (nearest pixel), and what they are
     compared with comes from ONNX Runtime on ``model``. Raises ``ModelError`` where there is nothing to compare with.
     """
     frames, expected = read_golden(golden, segmenter.info)
+    phrases = read_golden_phrases(golden, segmenter.info)
     size = segmenter.camera_size
     if size is not None and size != frames[0].size:
         frames = [scaled(frame, size) for frame in frames]
-        expected = _reference(model, segmenter.info, frames)
+        expected = _reference(model, segmenter.info, frames, phrases)
     confident = equal = difference = pixels = 0
-    for frame, reference in zip(frames, expected, strict=True):
-        result = segmenter.segment(frame)
+    said = PhraseAgreement()
+    for index, (frame, reference) in enumerate(zip(frames, expected, strict=True)):
+        result = segmenter.segment(frame, asked_of(phrases, index))
+        if reference.phrases is not None and result.phrases is not None:
+            said.add(result.phrases, reference.phrases)
         judged = reference.confidence >= CONFIDENT
         confident += int(judged.sum())
         equal += int((result.labels == reference.labels)[judged].sum())
@@ -51,10 +63,44 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
         raise ModelError(
             f"{golden}: no pixel of confidence {CONFIDENT} or more to judge an engine by; export the model again"
         )
-    return _verdict(equal / confident, difference / pixels, segmenter.info, gpu)
+    return _verdict(equal / confident, difference / pixels, said, segmenter.info, gpu)
 
 
-def _verdict(agreement: float, difference: float, info: ModelInfo, gpu: str) -> Parity:
+@dataclass
+class PhraseAgreement:
+    """How far two backends' answers about phrases agree, over all that was added."""
+
+    pixels: int = 0
+    equal: int = 0
+    difference: int = 0
+    largest: float = 0.0
+
+    def add(self, found: PhraseMaps, expected: PhraseMaps) -> None:
+        """Of the same phrases."""
+        self.pixels += expected.prob.size
+        self.equal += int(((found.prob > _HALF) == (expected.prob > _HALF)).sum())
+        self.difference += int(np.abs(found.prob.astype(np.int16) - expected.prob).sum())
+        for ours, theirs in ((found.present, expected.present), (found.count, expected.count)):
+            self.largest = max(self.largest, float(np.abs(ours - theirs).max(initial=0.0)))
+
+    def faults(self) -> list[str]:
+        """Why it is too little, in sentences; none where it is enough or nothing was added."""
+        if not self.pixels:
+            return []
+        share, mean, found = self.equal / self.pixels, self.difference / self.pixels, []
+        if not share >= LEAST_PHRASE_AGREEMENT:
+            least = f"expected {LEAST_PHRASE_AGREEMENT}"
+            found.append(f"{share:.4f} of the phrases' masks are those of ONNX Runtime, {least}")
+        if not mean <= LARGEST_CONFIDENCE_DIFFERENCE:
+            most = f"expected at most {LARGEST_CONFIDENCE_DIFFERENCE}"
+            found.append(f"the phrases' probability differs by {mean:.1f} of 255 in the mean, {most}")
+        if not self.largest <= LARGEST_PHRASE_DIFFERENCE:
+            most = f"expected at most {LARGEST_PHRASE_DIFFERENCE}"
+            found.append(f"presence or counts of phrases differ by {self.largest:.3f}, {most}")
+        return found
+
+
+def _verdict(agreement: float, difference: float, said: PhraseAgreement, info: ModelInfo, gpu: str) -> Parity:
     least = LEAST_AGREEMENT.get(info.architecture.get("precision", "fp32"), LEAST_AGREEMENT_BELOW_FP32)
     reasons = []
     if agreement < least:
@@ -62,6 +108,7 @@ def _verdict(agreement: float, difference: float, info: ModelInfo, gpu: str) -> 
     if difference > LARGEST_CONFIDENCE_DIFFERENCE:
         expected = f"expected at most {LARGEST_CONFIDENCE_DIFFERENCE}"
         reasons.append(f"the confidence differs by {difference:.1f} of 255 in the mean, {expected}")
+    reasons += said.faults()
     state = REJECTED if reasons else PASSED
     return Parity(state, round(agreement, 6), round(difference, 3), gpu, "; ".join(reasons))
 
@@ -76,7 +123,10 @@ def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmenta
             for i in range(count)
         ]
         expected = [
-            Segmentation(arrays[f"output{i}/labels"], arrays[f"output{i}/confidence"], {}) for i in range(count)
+            Segmentation(
+                arrays[f"output{i}/labels"], arrays[f"output{i}/confidence"], {}, _golden_maps(arrays, i, info)
+            )
+            for i in range(count)
         ]
     except FileNotFoundError as error:
         raise ModelError(
@@ -94,24 +144,69 @@ def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmenta
     return frames, expected
 
 
-def write_golden(path: Path, frames: list[Frame], results: list[Segmentation]) -> None:
-    """Write ``frames`` with what a model says of them, all or nothing."""
+def read_golden_phrases(path: Path, info: ModelInfo) -> list[PhraseInputs]:
+    """The sets of phrases of a golden file; none for a model that takes none. Raises ``ModelError``."""
+    if info.language is None:
+        return []
+    try:
+        arrays = read_npz(path)
+        return [
+            PhraseInputs(
+                _names(arrays[f"phrases{k}/phrases"]),
+                info.language.encoder_sha256,
+                arrays[f"phrases{k}/phrases"],
+                arrays[f"phrases{k}/phrase_mask"],
+            )
+            for k in range(PHRASE_SETS)
+        ]
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: damaged, or not of this model: {one_line(error)}") from error
+
+
+def asked_of(phrases: Sequence[PhraseInputs], index: int) -> PhraseInputs | None:
+    """The set that the golden frame of this index is asked about, in turn."""
+    return phrases[index % len(phrases)] if phrases else None
+
+
+def _golden_maps(arrays: Mapping[str, np.ndarray], index: int, info: ModelInfo) -> PhraseMaps | None:
+    if info.language is None:
+        return None
+    prob, present, count = (arrays[f"output{index}/{name}"] for name in PHRASE_OUTPUTS)
+    return PhraseMaps(_names(prob), prob, present, count)
+
+
+def _names(rows: np.ndarray) -> tuple[str, ...]:
+    """A golden file has no texts."""
+    return tuple(map(str, range(len(rows))))
+
+
+def write_golden(
+    path: Path, frames: list[Frame], results: list[Segmentation], phrases: Sequence[PhraseInputs] = ()
+) -> None:
+    """Write ``frames`` with what a model says of them, all or nothing; ``phrases`` are the sets it was asked about."""
     arrays = {}
+    for k, asked in enumerate(phrases):
+        arrays |= {f"phrases{k}/phrases": asked.phrases, f"phrases{k}/phrase_mask": asked.mask}
     for i, (frame, result) in enumerate(zip(frames, results, strict=True)):
         arrays |= {f"input{i}/{name}": image for name, image in frame.images().items()}
         arrays |= {f"output{i}/labels": result.labels, f"output{i}/confidence": result.confidence}
+        if (said := result.phrases) is not None:
+            values = (said.prob, said.present, said.count)
+            arrays |= {f"output{i}/{name}": array for name, array in zip(PHRASE_OUTPUTS, values, strict=True)}
     with atomic_path(path) as part:
         np.savez_compressed(part, **arrays)
 
 
-def _reference(model: Path, info: ModelInfo, frames: list[Frame]) -> list[Segmentation]:
+def _reference(
+    model: Path, info: ModelInfo, frames: list[Frame], phrases: Sequence[PhraseInputs]
+) -> list[Segmentation]:
     try:
         from gemini_ros.inference.onnx import OnnxSegmenter
     except ModuleNotFoundError as error:
         raise ModelError(f"model {model}: {error.name} is not installed, which an engine is compared with") from error
     reference = OnnxSegmenter(model, info, "reference of the gate", frames[0].size, default_threads())
     try:
-        return [reference.segment(frame) for frame in frames]
+        return [reference.segment(frame, asked_of(phrases, index)) for index, frame in enumerate(frames)]
     finally:
         reference.close()
 

@@ -13,11 +13,12 @@ from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.graph_limits import require_bounded_graph
 from gemini_ros.inference.model_file import ModelError, require_whole
-from gemini_ros.inference.segmenter import Segmenter, check_interface
+from gemini_ros.inference.segmenter import Segmenter, asks, check_interface, phrase_maps
 
 _ERROR_LEVEL = 3
 
@@ -74,11 +75,14 @@ class OnnxSegmenter(Segmenter):
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         rows, columns = inputs[self.info.modality_names[0]].shape[1:3]
         start = time.perf_counter_ns()
-        (logits,) = self._session.run(["logits"], inputs, self._run_options)
+        # Only what is fetched is computed: without phrases the network is the plain one.
+        wanted = ["logits", *(PHRASE_OUTPUTS if asks(inputs) else ())]
+        logits, *said = (np.asarray(output) for output in self._session.run(wanted, inputs, self._run_options))
         middle = time.perf_counter_ns()
-        labels, confidence = finish(np.asarray(logits)[0], rows, columns, self.info.temperature)
+        labels, confidence = finish(logits[0], rows, columns, self.info.temperature)
         end = time.perf_counter_ns()
-        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
+        timings = {"network": middle - start, "postprocess": end - middle}
+        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None)
 
     def close(self) -> None:
         """Give back the network's memory."""

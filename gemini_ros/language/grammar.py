@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from gemini_ros.core.phrase_maps import MOST_PIECES
 from gemini_ros.language.exact import split_exact
 from gemini_ros.language.phrase import Phrase, Query
 from gemini_ros.language.words import RELATIONS, SIDES, SUPERLATIVES, Words
 
 MOST_CHARACTERS = 200
-MOST_PIECES = 16
-"""Word pieces of a phrase, with the two marks that begin and end it."""
 NearestNoun = Callable[[str], str]
 _ARTICLE = re.compile(r"^(?:the|a|an|any|all|every)\s+")
 _LEAD = re.compile(r"^.*?\b(?:the|a|an|any|all|every)\s+")

@@ -107,6 +107,22 @@ class Things:
         return self._of_class[name]
 
 
+def parts_of(mask: npt.NDArray[np.bool_], frame: Frame, words: Words) -> npt.NDArray[np.uint16]:
+    """uint16 (H, W): the things in a ``mask`` of the frame's pixels that something else made, numbered from 1.
+
+    They are cut where the rules cut; too small ones are left out. Raises ``FrameError`` as ``Things`` does.
+    """
+    if frame.depth is None or frame.intrinsics is None:
+        raise FrameError("rules need depth and intrinsics to tell things apart, expected both in the frame")
+    small = _Small(frame, mask.astype(np.uint8), words)
+    parts = small.parts(1)
+    sizes = np.bincount(parts.ravel())
+    kept = sizes >= _LEAST_PX
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
+    return small.enlarge(numbers[parts]) * mask
+
+
 def _judged(query: Query, words: Words) -> Phrase:
     """The phrase without what rules do not judge: a kind becomes its class."""
     phrase = query.phrase
@@ -149,8 +165,7 @@ class _Small:
 
     def things(self, name: str) -> list[Thing]:
         """The things of one class, numbered on."""
-        of_class = self._labels == self._words.classes.index(name)
-        parts = _parts(of_class, self._jumps)
+        parts = self.parts(self._words.classes.index(name))
         found = []
         for part in np.unique(parts[parts > 0]):
             mask = parts == part
@@ -158,6 +173,10 @@ class _Small:
                 self._number += 1
                 found.append(Thing(self._see(name, mask), mask))
         return found
+
+    def parts(self, label: int) -> npt.NDArray[np.int32]:
+        """int32 (h, w): where it looks like single things of one label, numbered from 1, 0 elsewhere."""
+        return _parts(self._labels == label, self._jumps)
 
     @cached_property
     def _jumps(self) -> npt.NDArray[np.bool_]:

@@ -15,28 +15,40 @@ from onnxscript import opset18
 from torch import Tensor, nn
 
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
+from gemini_ros.core.model_info import METADATA_KEY, Language, ModelInfo, parse_model_info
 from gemini_ros.core.onnx_file import with_graph_hash
+from gemini_ros.core.phrase_maps import no_phrases
 from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
 
 OPSET = 18
 SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
 
 
-def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, stacked: bool = False) -> None:
+def write_model_file(
+    model: FusionSegmenter,
+    info: ModelInfo,
+    path: Path,
+    *,
+    stacked: bool = False,
+    language: LanguageBranch | None = None,
+) -> None:
     """Export ``model`` (in evaluation mode) to ``path`` atomically, with symbolic camera size H x W.
 
-    ``stacked``: in the form for a GPU. Raises ``ValueError`` if the model's modalities or classes are not those of
-    ``info``, if ``info`` is not what a reader takes, or if the stacked form does not know the model.
+    ``stacked``: in the form for a GPU. ``language`` finds phrases beside it. Raises ``ValueError`` if the model's
+    modalities or classes are not those of ``info``, if only one of ``language`` and ``info.language`` is there, if
+    ``info`` is not what a reader takes, or if the stacked form does not know the model.
     """
     if model.modalities != info.modality_names or model.classes != len(info.label_set):
         raise ValueError(
             f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
             f"{len(info.label_set)}"
         )
+    if (language is None) != (info.language is None):
+        raise ValueError("a language branch and metadata of one: expected both or neither")
     parse_model_info(info.to_json(), "new model file")
-    module = ModelFile(model, info.modalities, info.network_size, stacked, info.temperature).eval()
+    module = ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language).eval()
     proto = _export(module, info)
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
@@ -56,13 +68,18 @@ def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
         for m in info.modalities
     ]
     rows, columns = torch.export.Dim("H", min=64, max=8192), torch.export.Dim("W", min=64, max=8192)
+    said = [] if info.language is None else _asked(info.language)
     return to_onnx(
         module,
-        (*images, torch.ones(len(images))),
-        [*info.modality_names, "present"],
-        ["labels", "confidence", "logits"],
-        (tuple({1: rows, 2: columns} for _ in images) + (None,),),
+        (*images, torch.ones(len(images)), *said),
+        info.input_names,
+        info.output_names,
+        (tuple({1: rows, 2: columns} for _ in images) + (None,) * (1 + len(said)),),
     )
+
+
+def _asked(language: Language) -> list[Tensor]:
+    return [torch.from_numpy(array + 1) for array in no_phrases(language.phrases, language.pieces).values()]
 
 
 def to_onnx(

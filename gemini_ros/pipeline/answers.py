@@ -17,7 +17,7 @@ from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
 from gemini_ros.pipeline.clock import Instant, Seen
-from gemini_ros.pipeline.grounding import Grounded, Grounder, Rules
+from gemini_ros.pipeline.grounding import RULES, Asked, Grounded, Grounder, Network, Rules
 from gemini_ros.pipeline.mapping import Look, Mapper
 from gemini_ros.pipeline.phrases import TARGET, Entry, PhraseBook
 
@@ -81,6 +81,7 @@ class Answer:
         things = [thing.to_dict() for thing in self.things[:_MOST_THINGS]]
         said |= {"ask": entry.query.ask if entry.query else "", "present": found.present, "count": found.count}
         said |= {"answer": "yes" if found.present else "no", "ignored": list(found.ignored)}
+        said["by"] = found.by
         said["probability"] = None if found.probability is None else round(found.probability, 3)
         return {**said, **(things[0] if things else {}), "things": things}
 
@@ -108,7 +109,8 @@ class PhraseOutputs:
         self.silence = ""
         self.lost: tuple[str, ...] = ()
         self._mapper = mapper
-        self._grounder = grounder or Rules(book.words, book.label_set)
+        rules = Rules(book.words, book.label_set)
+        self._grounder = grounder or (Network(book.words, rules) if book.language else rules)
         self._present_ns: dict[tuple[str, str], int] = {}
 
     def take(
@@ -160,7 +162,7 @@ class PhraseOutputs:
 
     def _answers(self, entries: Sequence[Entry], frame: Frame, segmentation: Segmentation) -> list[Answer]:
         known = [entry for entry in entries if entry.query is not None]
-        queries = [entry.query for entry in known if entry.query is not None]
+        queries = [Asked(entry.text, entry.query) for entry in known if entry.query is not None]
         try:
             made = self._grounder.ground(queries, frame, segmentation)
         except Exception as error:  # noqa: BLE001 (a phrase must not cost the robot its map)
@@ -195,7 +197,8 @@ class PhraseOutputs:
         refused = self.book.refused
         said = [answer.to_dict() for answer in answers] + (refused.to_dicts() if refused else [])
         frames = {"frame_id": frame.frame_id, "base_frame": self._mapper.base_frame, "map_frame": self._mapper.frame}
-        return json.dumps({"stamp_ns": frame.stamp_ns, **frames, "by": self._grounder.name, "answers": said})
+        by = next((a.grounded.by for a in answers if a.grounded and a.grounded.by != RULES), RULES)
+        return json.dumps({"stamp_ns": frame.stamp_ns, **frames, "by": by, "answers": said})
 
 
 def _silence(frame: Frame) -> str:

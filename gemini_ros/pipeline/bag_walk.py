@@ -213,7 +213,7 @@ class BagRun:
     ) -> None:
         info = segmenter.info
         self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
-        book = PhraseBook(label_set, tuple(self.walk.intake.streams), settings.phrases_file)
+        book = PhraseBook(label_set, tuple(self.walk.intake.streams), settings.phrases_file, info.language)
         book.start(settings.phrases)
         if book.fault:
             raise ValueError(book.fault)
@@ -224,7 +224,10 @@ class BagRun:
         if self.nav is not None:
             self.nav.warm_up()
         registration.warm_up()
-        self.pipeline = FramePipeline(self.walk.intake, lambda: segmenter, self.costmap)
+        self._now_ns = 0
+        self.pipeline = FramePipeline(
+            self.walk.intake, lambda: segmenter, self.costmap, lambda: book.inputs(Instant.of(self._now_ns))
+        )
         self._waiting: deque[tuple[Segmented, Moment, Match]] = deque()
 
     def results(self) -> Iterator[Result]:
@@ -241,6 +244,7 @@ class BagRun:
 
     def _segment(self, match: Match, moment: Moment) -> None:
         self.pipeline.emitted(match)
+        self._now_ns = moment.now_ns
         timer = StageTimer()
         timer.add("sync", moment.now_ns - max(item.received_ns for item in match.items.values()))
         self.pipeline.begin()

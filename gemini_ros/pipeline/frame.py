@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
+from gemini_ros.core.phrase_maps import PhraseInputs
 from gemini_ros.inference.segmenter import Segmenter
 from gemini_ros.pipeline.clock import Instant, Seen
 from gemini_ros.pipeline.intake import Intake, Received
@@ -40,18 +41,25 @@ class Failed:
 
 
 class FramePipeline:
-    """What becomes of matches. ``segmenter`` gives the network, or ``None`` while there is none.
+    """What becomes of matches. ``segmenter`` gives the network, or ``None`` while there is none; ``phrases`` what it is
+    asked, ``None`` where nothing that it takes is in force: the plain network runs then.
 
     ``fault`` is why the last match became no labels, empty if it did; ``faults`` counts the reasons of a run. ``begin``
     and ``infer`` may be called from several threads; ``settle`` and what follows it from one, match after match.
     """
 
-    def __init__(self, intake: Intake, segmenter: Callable[[], Segmenter | None], costmap: Mapper) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        segmenter: Callable[[], Segmenter | None],
+        costmap: Mapper,
+        phrases: Callable[[], PhraseInputs | None] = lambda: None,
+    ) -> None:
         self.counters = Counters()
         self.latencies = LatencyStatistics()
         self.fault = ""
         self.faults = FaultCounts()
-        self._intake, self._segmenter, self._costmap = intake, segmenter, costmap
+        self._intake, self._segmenter, self._costmap, self._phrases = intake, segmenter, costmap, phrases
         self._settling = threading.Lock()
         self._abandoned = False
         self._under_way = 0
@@ -79,7 +87,8 @@ class FramePipeline:
             if segmenter is None:
                 raise RuntimeError("the model was unloaded")
             start_ns = time.monotonic_ns()
-            segmentation = segmenter.segment(frame)
+            asked = self._phrases()
+            segmentation = segmenter.segment(frame) if asked is None else segmenter.segment(frame, asked)
         except FrameError as error:
             return Failed("wrong_size" if error.cause == "wrong_size" else "invalid", str(error))
         except Exception as error:  # noqa: BLE001 (a backend may raise anything; the next frame may be good)

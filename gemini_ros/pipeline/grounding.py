@@ -1,19 +1,26 @@
-"""What finds phrases in a frame: rules on the labels, behind an interface that a network may take over."""
+"""What finds phrases in a frame: the model where it says something of them, else rules on its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import UNLABELLED, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.phrase_maps import COUNTS, PhraseMaps
+from gemini_ros.language.exact import exact_mask
 from gemini_ros.language.phrase import Query
-from gemini_ros.language.rules import Things
+from gemini_ros.language.rules import Things, parts_of
 from gemini_ros.language.words import Words
+
+RULES, NETWORK = "rules", "network"
+_HALF = 127  # of 255
+_LEAST_PRESENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Grounded:
     """``parts`` uint16 (H, W): the pixels of each thing that a phrase means, numbered from 1, 0 elsewhere.
 
     ``probability`` is that of being there, ``None`` where it is not and nobody says how probable that is; ``count`` is
-    ``None`` for what cannot be counted. ``ignored``: what the phrase says and was not judged.
+    ``None`` for what cannot be counted. ``ignored``: what the phrase says and was not judged. ``by``: what found it.
     """
 
     parts: npt.NDArray[np.uint16]
@@ -29,6 +36,14 @@ class Grounded:
     probability: float | None
     count: int | None
     ignored: tuple[str, ...] = ()
+    by: str = RULES
+
+
+class Asked(NamedTuple):
+    """A phrase to find: its text, as it was encoded where it was, and what it means."""
+
+    text: str
+    query: Query
 
 
 class Grounder(Protocol):
@@ -36,15 +51,15 @@ class Grounder(Protocol):
 
     name: str
 
-    def ground(self, queries: Sequence[Query], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
-        """What each of ``queries`` means in a frame with depth and intrinsics, or why the frame does not tell."""
+    def ground(self, asked: Sequence[Asked], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
+        """What each of ``asked`` means in a frame with depth and intrinsics, or why the frame does not tell."""
         ...
 
 
 class Rules:
     """``language.rules`` on the labels of a model of ``label_set``, whose classes are found by their names."""
 
-    name = "rules"
+    name = RULES
 
     def __init__(self, words: Words, label_set: LabelSet) -> None:
         self._words = words
@@ -53,9 +68,9 @@ class Rules:
             if label.name in words.classes:
                 self._table[label.id] = words.classes.index(label.name)
 
-    def ground(self, queries: Sequence[Query], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
+    def ground(self, asked: Sequence[Asked], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
         things = Things(frame, self._table[segmentation.labels], self._words)
-        return [self._ground(query, things, segmentation) for query in queries]
+        return [self._ground(one.query, things, segmentation) for one in asked]
 
     def _ground(self, query: Query, things: Things, segmentation: Segmentation) -> Grounded | FrameError:
         try:
@@ -66,3 +81,48 @@ class Rules:
         probability = float(sure.mean()) / 255 if found.present and sure.size else None
         stuff = self._words.nouns[query.phrase.noun].stuff
         return Grounded(found.parts, found.present, probability, None if stuff else len(found.things), found.ignored)
+
+
+class Network:
+    """What a model says of phrases (``Segmentation.phrases``); ``otherwise`` finds those that it says nothing of.
+
+    Exact bounds are applied to measured pixels, whatever the model says.
+    """
+
+    name = NETWORK
+
+    def __init__(self, words: Words, otherwise: Grounder) -> None:
+        self._words, self._otherwise = words, otherwise
+
+    def ground(self, asked: Sequence[Asked], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
+        maps = segmentation.phrases
+        rows = {} if maps is None else {text: row for row, text in enumerate(maps.texts)}
+        left = [one for one in asked if one.text not in rows]
+        others = iter(self._otherwise.ground(left, frame, segmentation) if left else ())
+        found: list[Grounded | FrameError] = []
+        for one in asked:
+            if maps is None or one.text not in rows:
+                found.append(next(others))
+            else:
+                found.append(self._ground(one.query, rows[one.text], maps, frame))
+        return found
+
+    def _ground(self, query: Query, row: int, maps: PhraseMaps, frame: Frame) -> Grounded | FrameError:
+        probability = float(maps.present[row])
+        stuff = self._words.nouns[query.phrase.noun].stuff
+        try:
+            mask = cv2.resize(maps.prob[row], frame.size, interpolation=cv2.INTER_LINEAR) > _HALF
+            mask &= exact_mask(query.exact, frame)
+            whole = stuff or query.phrase.choose is not None or query.phrase.relation == "nearest to"
+            parts = mask.astype(np.uint16) if whole else parts_of(mask, frame, self._words)
+        except FrameError as error:
+            return error
+        present = probability >= _LEAST_PRESENT and bool(parts.any())
+        if not present:
+            return Grounded(np.zeros_like(parts), False, probability, None if stuff else 0, by=NETWORK)
+        count = int(parts.max())
+        if not query.exact and not whole:
+            said = int(maps.count[row].argmax())
+            # The last class is "or more", and 0 is no count of what is there.
+            count = max(said, 1) if said < COUNTS - 1 else max(said, count)
+        return Grounded(parts, True, probability, None if stuff else count, by=NETWORK)

@@ -10,12 +10,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.core.costmap.roles import AVOID, PREFER, Role
 from gemini_ros.core.documents import parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.labels import LabelSet
-from gemini_ros.language.encoder import TextEncoder
-from gemini_ros.language.features import MOST_PHRASES, read_features
+from gemini_ros.core.model_info import Language
+from gemini_ros.core.phrase_maps import MOST_PHRASES, PhraseInputs
+from gemini_ros.language.encoder import SHA256, TextEncoder
+from gemini_ros.language.features import read_features, without_exact
 from gemini_ros.language.grammar import Grammar, check_text
 from gemini_ros.language.nearest import NearestNoun
 from gemini_ros.language.phrase import Query, query_of
@@ -89,12 +94,14 @@ class PhraseBook:
     """The phrases in force, for a model of ``label_set`` and images of ``streams``. Safe to use from several threads.
 
     ``file`` has encoded phrases, whose words need no text encoder here. Where it cannot be used nothing is in force:
-    ``fault`` says why. ``refused`` is the last set that was refused, ``None`` once another was accepted.
+    ``fault`` says why. ``refused`` is the last set that was refused, ``None`` once another was accepted. ``language``
+    is what the model takes of words, which ``inputs`` gives.
     """
 
     label_set: LabelSet
     streams: Collection[str]
     file: Path | None = None
+    language: Language | None = None
     fault: str = field(default="", init=False)
     refused: Refused | None = field(default=None, init=False)
 
@@ -104,6 +111,10 @@ class PhraseBook:
         self._set = _Set()
         self._grammar = Grammar(self.words, self._nearest)
         self._encoded: dict[str, Query] = {}
+        self._of_file: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = {}
+        self._features: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = {}
+        self._inputs: tuple[tuple[str, ...], PhraseInputs | None] = ((), None)
+        self._encoder: TextEncoder | None = None
         self._encoder_fault = ""
         self._ranked: NearestNoun | None = None
         if self.file is not None:
@@ -138,7 +149,9 @@ class PhraseBook:
         except ValueError as error:
             self.refused = Refused(str(error), tuple(read))
             return str(error)
+        features = self._encode(entries)
         with self._lock:
+            self._features = features
             # A simulated clock that nobody has set yet is no time to count from.
             self._set, self.refused = _Set(entries, now if now and now.clock_ns else None), None
         return ""
@@ -157,6 +170,17 @@ class PhraseBook:
             return entries
         elapsed_s = (now.steady_ns - since.steady_ns) / 1e9
         return tuple(entry for entry in entries if entry.ttl_s is None or elapsed_s < entry.ttl_s)
+
+    def inputs(self, now: Instant) -> PhraseInputs | None:
+        """What the model is asked of those in force that could be encoded for it; ``None`` where there are none."""
+        entries = self.in_force(now)
+        with self._lock:
+            texts = tuple(dict.fromkeys(e.text for e in entries if e.query and e.text in self._features))
+            if self._inputs[0] != texts:
+                rows = [self._features[text] for text in texts]
+                arrays = [np.stack(parts) for parts in zip(*rows, strict=True)]
+                self._inputs = texts, PhraseInputs(texts, SHA256, *arrays) if texts else None
+            return self._inputs[1]
 
     def roles(self, now: Instant) -> tuple[Role, ...]:
         """What those in force do to the map."""
@@ -223,14 +247,37 @@ class PhraseBook:
 
     def _nearest(self, noun: str) -> str:
         """The known noun that is nearest in meaning; the encoder is read when the first such noun comes."""
-        if self._ranked is None and not self._encoder_fault:
-            try:
-                self._ranked = NearestNoun(TextEncoder(), self.words)
-            except (ValueError, OSError) as error:
-                self._encoder_fault = str(error)
+        if self._ranked is None and (encoder := self._text_encoder()) is not None:
+            self._ranked = NearestNoun(encoder, self.words)
         if self._ranked is None:
             raise _NotMapped(noun)
         return self._ranked(noun)
+
+    def _text_encoder(self) -> TextEncoder | None:
+        """The one that is installed, read once; ``None`` where none is, and the fault says why."""
+        if self._encoder is None and not self._encoder_fault:
+            try:
+                self._encoder = TextEncoder()
+            except (ValueError, OSError) as error:
+                self._encoder_fault = str(error)
+        return self._encoder
+
+    def _encode(self, entries: Collection[Entry]) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """Features by text, for a model of this text encoder: of the file, else encoded now. Rules find the rest."""
+        if self.language is None or self.language.encoder_sha256 != SHA256:
+            return {}
+        found = {}
+        for text in (entry.text for entry in entries):
+            if text in self._of_file:
+                found[text] = self._of_file[text]
+            elif text in self._features:
+                found[text] = self._features[text]
+            elif (encoder := self._text_encoder()) is not None:
+                try:
+                    found[text] = encoder.features(without_exact(text))
+                except ValueError:
+                    continue  # too many word pieces for the model; the rules know no such limit
+        return found
 
     def why_unknown(self, entry: Entry) -> str:
         """Why a phrase without a query has no answer."""
@@ -238,6 +285,8 @@ class PhraseBook:
 
     def _read(self, path: Path) -> dict[str, Query]:
         features = read_features(path)
+        rows = zip(features.phrases, features.phrase_mask, strict=True)
+        self._of_file = dict(zip(features.texts, rows, strict=True))
         pairs = zip(features.texts, features.programs, strict=True)
         return {text: query_of(program, self.words, f"{path}: {text!r:.60}") for text, program in pairs}
 

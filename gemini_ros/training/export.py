@@ -14,15 +14,17 @@ from gemini_ros.core.documents import one_line, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.core.model_info import Calibration, ModelInfo
+from gemini_ros.core.phrase_maps import PhraseInputs
 from gemini_ros.core.resources import WEIGHTS_SUFFIX
 from gemini_ros.datasets.examples import Source, read_examples
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import load_segmenter
-from gemini_ros.inference.gate import golden_path, write_golden
+from gemini_ros.inference.gate import asked_of, golden_path, write_golden
 from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
+from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.weights_file import write_weights
 from gemini_ros.training.options import layout_name, network_options
@@ -89,21 +91,30 @@ def export_checkpoint(
 
 
 def write_checked(
-    network: FusionSegmenter, info: ModelInfo, out: Path, frames: list[Frame], stacked: bool = False
+    network: FusionSegmenter,
+    info: ModelInfo,
+    out: Path,
+    frames: list[Frame],
+    stacked: bool = False,
+    *,
+    language: LanguageBranch | None = None,
+    phrases: Sequence[PhraseInputs] = (),
 ) -> None:
     """Write ``out`` and its golden file: ``frames`` with what the file says about them.
+
+    With a ``language`` branch the golden file also holds the sets of ``phrases``, in turn one for each frame.
 
     ``network`` is in evaluation mode. Raises ``ValueError`` and writes nothing if file and network give different
     labels to more than 0.1 % of a frame's pixels, those aside where two labels are as good as equal to the network.
     """
     with atomic_path(out) as part:
-        write_model_file(network, info, part, stacked=stacked)
+        write_model_file(network, info, part, stacked=stacked, language=language)
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
-            results = [segmenter.segment(frame) for frame in frames]
+            results = [segmenter.segment(frame, asked_of(phrases, index)) for index, frame in enumerate(frames)]
         graph = ModelFile(network, info.modalities, info.network_size).eval()
         if (share := _agreement(graph, info.modality_names, frames, results)) < SMALLEST_AGREEMENT:
             raise ValueError(f"{out}: {share:.4f} of the labels agree with the network, expected {SMALLEST_AGREEMENT}")
-        write_golden(golden_path(out), frames, results)
+        write_golden(golden_path(out), frames, results, phrases)
 
 
 def golden_frames(path: Path, modalities: tuple[str, ...], layout: Layout | str = SIMULATED) -> list[Frame]:

@@ -100,7 +100,7 @@ class _Cli(LightningCLI):
 
 def train(arguments: Sequence[str]) -> None:
     """Run LightningCLI on ``arguments`` (``fit --config ...``)."""
-    _say_once()
+    quieten()
     _bound_configurations()
     _Cli(
         SegmentationTask,
@@ -129,7 +129,7 @@ def _bound_configurations() -> None:
     set_loader("yaml", bounded, (yaml.YAMLError, ValueError))
 
 
-def _say_once() -> None:
+def quieten() -> None:
     """Leave Lightning's messages to the program's handlers; without advertisements and what it says of itself."""
     logging.getLogger("lightning").handlers.clear()
     told = logging.getLogger("lightning.pytorch.utilities.rank_zero")

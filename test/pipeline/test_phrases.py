@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.language.encoder import WIDTH
+from gemini_ros.core.phrase_maps import TEXT_WIDTH
 from gemini_ros.language.features import PhraseFeatures, write_features
 from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.phrases import PhraseBook
@@ -141,7 +141,7 @@ def test_the_parameter_is_phrases_or_json_and_lives_from_the_first_frame():
 
 def features(path: Path, value: float = 0.0, **program: Any) -> Path:
     entry = {"ask": "find", "noun": "person", "exact": [], "unknown": ["operator"], **program}
-    phrases = np.full((1, 16, WIDTH), value, np.float32)
+    phrases = np.full((1, 16, TEXT_WIDTH), value, np.float32)
     mask = np.zeros((1, 16), np.float32)
     mask[:, :4] = 1
     return write_features(PhraseFeatures(("the nearest operator",), (entry,), phrases, mask), path)

@@ -120,7 +120,7 @@ def _fix_shapes(
         network.unmark_output(tensor)
         outputs.remove(tensor)
     check_tensors(f"inputs of model {onnx}", _tensors(inputs), expected)
-    check_tensors(f"outputs of model {onnx}", _tensors(outputs), engine_outputs(camera_size))
+    check_tensors(f"outputs of model {onnx}", _tensors(outputs), engine_outputs(info, camera_size))
 
 
 def _tensors(tensors: list[tensorrt.ITensor]) -> dict[str, Tensor]:

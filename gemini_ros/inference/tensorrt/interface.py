@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.model_info import Language, ModelInfo
+from gemini_ros.core.phrase_maps import COUNTS, PHRASE_OUTPUTS, no_phrases
 from gemini_ros.inference.model_file import ModelError
 
 if TYPE_CHECKING:
@@ -39,13 +40,24 @@ def engine_inputs(info: ModelInfo, camera_size: tuple[int, int]) -> dict[str, Te
         name: Tensor((1, height, width, 3), "UINT8") if name == "rgb" else Tensor((1, height, width), "FLOAT")
         for name in info.modality_names
     }
-    return images | {"present": Tensor((len(images),), "FLOAT")}
+    asked = {} if info.language is None else no_phrases(info.language.phrases, info.language.pieces)
+    phrases = {name: Tensor(array.shape, "FLOAT") for name, array in asked.items()}
+    return images | {"present": Tensor((len(images),), "FLOAT")} | phrases
 
 
-def engine_outputs(camera_size: tuple[int, int]) -> dict[str, Tensor]:
+def engine_outputs(info: ModelInfo, camera_size: tuple[int, int]) -> dict[str, Tensor]:
     """Outputs of an engine: the model file's but ``logits``, which a GPU's user has no need of."""
     width, height = camera_size
-    return {name: Tensor((1, height, width), "UINT8") for name in OUTPUTS}
+    outputs = {name: Tensor((1, height, width), "UINT8") for name in OUTPUTS}
+    return outputs if info.language is None else outputs | phrase_outputs(info.language, info.network_size)
+
+
+def phrase_outputs(language: Language, network_size: tuple[int, int]) -> dict[str, Tensor]:
+    """What a network says of phrases."""
+    count, (width, height) = language.phrases, network_size
+    shapes = (count, height // 4, width // 4), (count,), (count, COUNTS)
+    types = ("UINT8", "FLOAT", "FLOAT")
+    return {name: Tensor(*one) for name, one in zip(PHRASE_OUTPUTS, zip(shapes, types, strict=True), strict=True)}
 
 
 def described(shape: tensorrt.Dims, dtype: tensorrt.DataType) -> Tensor:

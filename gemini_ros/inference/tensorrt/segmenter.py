@@ -11,7 +11,8 @@ import numpy as np
 
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
-from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
+from gemini_ros.inference.segmenter import Segmenter, asks, phrase_maps
 from gemini_ros.inference.tensorrt.cuda import Buffer, Cuda, GpuError, probe_gpu
 from gemini_ros.inference.tensorrt.interface import (
     NUMPY_TYPES,
@@ -65,7 +66,7 @@ class TensorRtSegmenter(Segmenter):
             self._loaded = load_engine(trt, engine)
             self._loaded.check(info, camera_size)
             self._inputs = self._buffers(engine_inputs(info, camera_size))
-            self._outputs = self._buffers(engine_outputs(camera_size))
+            self._outputs = self._buffers(engine_outputs(info, camera_size))
             self._enqueue = self._warmed_up(cuda_graph)
             # Of a GPU that shares the CPU's memory this counts what other programs took meanwhile, too.
             self.memory_mb = free_mb - self.cuda.free_mb()
@@ -94,8 +95,10 @@ class TensorRtSegmenter(Segmenter):
         middle = time.perf_counter_ns()
         # Copies, because the buffers take the next frame's answer while this one may still be used.
         labels, confidence = (self._outputs[name].host[0].copy() for name in OUTPUTS)
+        # An engine answers phrases whether any are asked or not: it has no part that runs alone.
+        phrases = phrase_maps([self._outputs[name].host.copy() for name in PHRASE_OUTPUTS]) if asks(inputs) else None
         end = time.perf_counter_ns()
-        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle})
+        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle}, phrases)
 
     def _enqueue_plainly(self) -> None:
         for buffer in self._inputs.values():
@@ -140,7 +143,7 @@ class LoadedEngine:
         """Raise ``EngineError`` if names, shapes or types are not those of the metadata at this camera size."""
         modes = self._trt.TensorIOMode
         check_tensors("inputs of the engine", self._tensors(modes.INPUT), engine_inputs(info, camera_size))
-        check_tensors("outputs of the engine", self._tensors(modes.OUTPUT), engine_outputs(camera_size))
+        check_tensors("outputs of the engine", self._tensors(modes.OUTPUT), engine_outputs(info, camera_size))
 
     def set_address(self, name: str, address: int) -> None:
         if not self._context.set_tensor_address(name, address):

@@ -8,13 +8,16 @@ from torch.nn import functional as F
 
 from gemini_ros.core.model_info import Modality
 from gemini_ros.network.decoder import MlpDecoder
-from gemini_ros.network.deploy.layers import linear, pointwise
+from gemini_ros.network.deploy.language import DeployedLanguage
+from gemini_ros.network.deploy.layers import image, linear, pointwise
 from gemini_ros.network.deploy.mit import DeployedMit
 from gemini_ros.network.deploy.stacked import StackedMit
 from gemini_ros.network.deploy.swin import DeployedSwin
 from gemini_ros.network.encoders.mit import MixTransformer
 from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.encoders.swin import SwinTransformer
+from gemini_ros.network.language.branch import LanguageBranch
+from gemini_ros.network.language.maps import Geometry, PlainMaps, first_guided, require_mit
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.normalise import EPS, normalise
 
@@ -27,6 +30,9 @@ class ModelFile(nn.Module):
     Inputs: per modality ``rgb`` uint8 (1, H, W, 3) or float32 (1, H, W), then ``present`` float32 (N,). Outputs: labels
     and confidence uint8 (1, H, W), logits float32 (1, classes, h/4, w/4) at the network's size (h, w). Confidence is of
     softmax(logits / ``temperature``). ``stacked`` as in ``DeployedSegmenter``.
+
+    With a ``language`` branch two more inputs come last, phrases float32 (P, T, 384) and phrase_mask (P, T), and the
+    three outputs of ``DeployedLanguage``. The others do not depend on them.
     """
 
     def __init__(
@@ -36,26 +42,41 @@ class ModelFile(nn.Module):
         network_size: tuple[int, int],
         stacked: bool = False,
         temperature: float = 1.0,
+        language: LanguageBranch | None = None,
     ) -> None:
         super().__init__()
+        if stacked and language is not None:
+            raise ValueError("the stacked deploy form knows no phrases: use the plain form")
         self.temperature = temperature
         self.normalise = nn.ModuleList(normalise(m, (network_size[1], network_size[0])) for m in modalities)
         self.network = DeployedSegmenter(model, stacked)
+        self.language = None if language is None else DeployedLanguage(language)
+        self.geometry = None if language is None else Geometry(modalities, network_size)
+        self.guided_from = 0 if language is None else first_guided(require_mit(model))
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        *images, present = inputs
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        count = len(self.normalise)
+        images, present = inputs[:count], inputs[count]
         rows, columns = images[0].shape[1:3]
         normalised = [
-            step(image, present[i : i + 1]) for i, (step, image) in enumerate(zip(self.normalise, images, strict=True))
+            step(given, present[i : i + 1]) for i, (step, given) in enumerate(zip(self.normalise, images, strict=True))
         ]
-        logits = self.network(normalised, present)
+        taken: list[list[Tensor]] | None = None if self.language is None else []
+        features = self.network.features(normalised, present, taken)
+        logits = self.network.decode(features, present)
         upsampled = F.interpolate(logits, size=(rows, columns), mode="bilinear", align_corners=False)
         # uint8 is an output type only for TensorRT: the cast goes through float32.
         labels = upsampled.argmax(1).to(torch.float32).to(torch.uint8)
         scaled = logits if self.temperature == 1 else logits * (1 / self.temperature)
         probability = scaled.softmax(1).amax(1, keepdim=True)
         confidence = F.interpolate(probability, size=(rows, columns), mode="bilinear", align_corners=False)
-        return labels, (confidence[:, 0] * 255 + 0.5).floor().to(torch.uint8), logits
+        plain = labels, (confidence[:, 0] * 255 + 0.5).floor().to(torch.uint8), logits
+        if self.language is None or self.geometry is None or taken is None:
+            return plain
+        rows, columns = features[0][2].shape[2:]
+        entry = [image(x, rows, columns) for x in taken[self.guided_from - 1]]
+        maps = PlainMaps.of(features, entry, logits, self.geometry(images, present[None]))
+        return *plain, *self.language(maps, *inputs[count + 1 :])
 
 
 class DeployedSegmenter(nn.Module):
@@ -73,7 +94,16 @@ class DeployedSegmenter(nn.Module):
         self.register_buffer("alpha", model.alpha.detach().softmax(0))
 
     def forward(self, images: list[Tensor], present: Tensor) -> Tensor:
-        features = self.encoder(images, present)
+        return self.decode(self.features(images, present), present)
+
+    def features(
+        self, images: list[Tensor], present: Tensor, taken: list[list[Tensor]] | None = None
+    ) -> list[list[Tensor]]:
+        """Four maps per stream; ``taken`` as in ``DeployedMit``, the only encoder that knows it."""
+        return self.encoder(images, present) if taken is None else self.encoder(images, present, taken)
+
+    def decode(self, features: list[list[Tensor]], present: Tensor) -> Tensor:
+        """The ensemble's logits."""
         weights = self.alpha * stream_presence(present)
         weights = weights / weights.sum().clamp_min(EPS)
         logits = [self.decoder(maps) * weights[m] for m, maps in enumerate(features)]

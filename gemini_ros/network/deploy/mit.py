@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gemini_ros.network.deploy.fusion import FusedProjection, PlainFusion
 from gemini_ros.network.deploy.layers import image, join_heads, linear, pointwise, split_heads, tokens
-from gemini_ros.network.encoders.mit import Block, MixTransformer, Stage
+from gemini_ros.network.encoders.mit import TAKEN_STAGE, Block, MixTransformer, Stage
 from gemini_ros.network.encoders.scored_maximum import further_there, maximum_of_those_there
 from gemini_ros.network.fusion.gemini import GeminiFusion, valid_shares
 
@@ -18,18 +18,23 @@ QUERY_PIECES = {8: 16, 4: 8, 2: 2, 1: 1}
 
 
 class DeployedMit(nn.Module):
-    """Normalised images (1, 3, H, W) per modality -> four maps per stream; ``present`` float32 (modalities,)."""
+    """Normalised images (1, 3, H, W) per modality -> four maps per stream; ``present`` float32 (modalities,).
+
+    ``taken`` gets the tokens (N, C) of the streams after each block of the third stage.
+    """
 
     def __init__(self, encoder: MixTransformer) -> None:
         super().__init__()
         self.stages = nn.ModuleList(DeployedStage(stage) for stage in encoder.stages)
 
     @valid_shares
-    def forward(self, images: list[Tensor], present: Tensor) -> list[list[Tensor]]:
+    def forward(
+        self, images: list[Tensor], present: Tensor, taken: list[list[Tensor]] | None = None
+    ) -> list[list[Tensor]]:
         there = further_there(present[None]) if len(images) > 2 else None
         features: list[list[Tensor]] = [[] for _ in images[:2]]
-        for stage in self.stages:
-            outputs, images = stage(images, there)
+        for index, stage in enumerate(self.stages):
+            outputs, images = stage(images, there, taken if index == TAKEN_STAGE else None)
             for maps, x in zip(features, outputs, strict=True):
                 maps.append(x)
         return features
@@ -46,7 +51,9 @@ class DeployedStage(nn.Module):
         self.blocks = nn.ModuleList(DeployedBlock(block) for block in stage.blocks)
         self.norm = stage.norm
 
-    def forward(self, images: list[Tensor], there: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(
+        self, images: list[Tensor], there: Tensor | None, taken: list[list[Tensor]] | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Images per modality -> maps per stream, and the next stage's images."""
         maps = [self.embed.proj(image) for image in images]
         height, width = maps[0].shape[2:]
@@ -58,6 +65,8 @@ class DeployedStage(nn.Module):
             xs = [xs[0], maximum_of_those_there(scored, there)]
         for block in self.blocks:
             xs = block(xs, height, width)
+            if taken is not None:
+                taken.append(xs)
         normed = [self.norm[m](x) for m, x in enumerate(xs)]
         outputs = [image(x, height, width) for x in normed]
         return outputs, [outputs[0], *(image(x + normed[1], height, width) for x in scored)] if scored else outputs

@@ -25,6 +25,7 @@ EPS = 1e-6
 MLP_RATIO = 4
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
+TAKEN_STAGE = 2  # in whose middle the language branch begins
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,12 @@ class Stage(nn.Module):
         )
         self.norm = ModalityNorm(streams, width, EPS)
 
-    def forward(self, images: list[Tensor], there: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def forward(
+        self, images: list[Tensor], there: Tensor, taken: list[list[Tensor]] | None = None
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Images (B, C', H, W) per modality -> maps (B, C, h, w) per stream, the next stage's images, losses.
 
-        ``there`` is ``further_there`` of the modalities that are present.
+        ``there`` is ``further_there`` of the modalities that are present; ``taken`` gets the tokens after each block.
         """
         embedded = [self.embed(image, m) for m, image in enumerate(images)]
         xs = [tokens for tokens, _, _ in embedded]
@@ -179,6 +182,8 @@ class Stage(nn.Module):
         losses = []
         for block in self.blocks:
             xs, loss = block(xs, height, width)
+            if taken is not None:
+                taken.append(xs)
             if loss is not None:
                 losses.append(loss)
         maps = [image_from_tokens(self.norm(x, m), height, width) for m, x in enumerate(xs)]
@@ -212,19 +217,22 @@ class MixTransformer(nn.Module):
                 stage.scores.initialise()
 
     @valid_shares
-    def forward(self, images: list[Tensor], present: Tensor | None = None) -> tuple[list[list[Tensor]], list[Tensor]]:
+    def forward(
+        self, images: list[Tensor], present: Tensor | None = None, taken: list[list[Tensor]] | None = None
+    ) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Maps per stream and stage, and the auxiliary losses of the fusion operators.
 
         ``present`` (B, modalities) of 0 and 1 says which of more than two images the second stream is made of; all, if
-        omitted. With up to two it changes nothing.
+        omitted. With up to two it changes nothing. ``taken`` gets the tokens of the streams after each block of the
+        third stage.
         """
         if present is None:
             present = images[0].new_ones(images[0].shape[0], len(images))
         there = further_there(present) if len(images) > 2 else present
         features: list[list[Tensor]] = [[] for _ in images[:2]]
         losses: list[Tensor] = []
-        for stage in self.stages:
-            outputs, images, stage_losses = stage(images, there)
+        for index, stage in enumerate(self.stages):
+            outputs, images, stage_losses = stage(images, there, taken if index == TAKEN_STAGE else None)
             losses += stage_losses
             for maps, image in zip(features, outputs, strict=True):
                 maps.append(image)

@@ -55,7 +55,7 @@ class Configured:
             node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
-        book = PhraseBook(label_set, (*self.required, *self.extras), settings.phrases_file)
+        book = PhraseBook(label_set, (*self.required, *self.extras), settings.phrases_file, self.info.language)
         book.start(settings.phrases)
         self.outputs = Outputs(node, label_set, settings)
         self.poses: OdometryPose = pose_source(

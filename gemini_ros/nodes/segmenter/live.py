@@ -85,7 +85,7 @@ class LivePipeline:
         aligned = [stream for stream, topic in names.items() if is_registered(topic)]
         self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned, poses.transform)
         self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
-        self.frames = FramePipeline(self._intake, segmenter, costmap)
+        self.frames = FramePipeline(self._intake, segmenter, costmap, lambda: phrases.phrases.book.inputs(self.now()))
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {
             stream: ImageInput(node, self._intake, stream, settings.transports[stream])

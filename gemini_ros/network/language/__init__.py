@@ -1,0 +1,1 @@
+"""What finds phrases beside a segmenter that stays as it is."""
