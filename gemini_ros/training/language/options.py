@@ -71,10 +71,10 @@ class PhraseTraining:
     def __post_init__(self) -> None:
         if self.texts not in (SENTENCES, CLASS_NAMES):
             raise ValueError(f"texts {self.texts!r:.80}, expected {SENTENCES} or {CLASS_NAMES}")
-        if not self.folders or any(side % 32 or side < 96 for side in self.network_size):
+        if not self.folders or any(side % 16 or side < 96 for side in self.network_size):
             raise ValueError(
                 f"{len(self.folders)} folders, network_size {self.network_size}, expected at least one folder, and "
-                "sides of at least 96 that are multiples of 32"
+                "sides of at least 96 that are multiples of 16"
             )
         for stage in (self.latents, self.all):
             if min(stage.frames, stage.phrases) < 1 or stage.steps < 0 or stage.learning_rate <= 0:

@@ -45,7 +45,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def options(data: Path, **changes) -> PhraseTraining:
-    stages = {"latents": PhraseStage(40, 2e-3, 2, 6), "all": PhraseStage(400, 4e-3, 2, 6, late_factor=0.5)}
+    stages = {"latents": PhraseStage(150, 3e-3, 2, 6), "all": PhraseStage(400, 4e-3, 2, 6, late_factor=0.5)}
     return PhraseTraining("warehouse_rgbd_nano", (data,), network_size=(160, 128), **{**stages, **changes})
 
 
