@@ -42,21 +42,7 @@ class Segmenter(ABC):
 
         Raises ``ValueError`` if none of the model's modalities is there or the frame is not of ``camera_size``.
         """
-        names = self.info.modality_names
-        images = {name: frame.image(name) for name in names}
-        present = [image is not None for image in images.values()]
-        if not any(present):
-            raise ValueError(f"frame with {', '.join(frame.images())}; the model takes {', '.join(names)}")
-        if self.camera_size is not None and frame.size != self.camera_size:
-            raise ValueError(
-                f"frame {frame.size[0]}x{frame.size[1]}, expected {self.camera_size[0]}x{self.camera_size[1]}"
-            )
-        inputs = {
-            name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
-            for name, image in images.items()
-        }
-        inputs["present"] = np.array(present, np.float32)
-        return self._run(inputs)
+        return self._run(model_inputs(frame, self.info, self.camera_size))
 
     @abstractmethod
     def close(self) -> None:
@@ -73,10 +59,30 @@ class Segmenter(ABC):
         return inputs | {"present": np.ones(len(inputs), np.float32)}
 
 
+def model_inputs(frame: Frame, info: ModelInfo, camera_size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """The model file's inputs; a modality that the frame has not counts as absent.
+
+    Raises ``ValueError`` if none of the model's modalities is there or the frame is not of ``camera_size``.
+    """
+    names = info.modality_names
+    images = {name: frame.image(name) for name in names}
+    present = [image is not None for image in images.values()]
+    if not any(present):
+        raise ValueError(f"frame with {', '.join(frame.images())}; the model takes {', '.join(names)}")
+    if camera_size is not None and frame.size != camera_size:
+        raise ValueError(f"frame {frame.size[0]}x{frame.size[1]}, expected {camera_size[0]}x{camera_size[1]}")
+    inputs = {
+        name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
+        for name, image in images.items()
+    }
+    return inputs | {"present": np.array(present, np.float32)}
+
+
 def check_interface(path: Path, info: ModelInfo, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Raise ``ModelError`` where a network's inputs and outputs are not those that its metadata say."""
     found = list(inputs), list(outputs)
-    expected = [*info.modality_names, "present"], ["labels", "confidence", "logits"]
+    answers = ["labels", "confidence", "logits"] if info.target is None else ["translated", "confidence"]
+    expected = [*info.modality_names, "present"], answers
     if found != expected:
         raise ModelError(f"model {path}: inputs {found[0]}, outputs {found[1]}; expected {expected[0]}, {expected[1]}")
 

@@ -19,6 +19,8 @@ from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.translation import OUTPUTS as TRANSLATED
+from gemini_ros.network.translation import TranslationFile, channels_of
 
 OPSET = 18
 SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
@@ -30,13 +32,17 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, sta
     ``stacked``: in the form for a GPU. Raises ``ValueError`` if the model's modalities or classes are not those of
     ``info``, if ``info`` is not what a reader takes, or if the stacked form does not know the model.
     """
-    if model.modalities != info.modality_names or model.classes != len(info.label_set):
+    channels = len(info.label_set) if info.target is None else channels_of(info.target)
+    if model.modalities != info.modality_names or model.classes != channels:
         raise ValueError(
-            f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
-            f"{len(info.label_set)}"
+            f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and {channels}"
         )
     parse_model_info(info.to_json(), "new model file")
-    module = ModelFile(model, info.modalities, info.network_size, stacked, info.temperature).eval()
+    module = (
+        ModelFile(model, info.modalities, info.network_size, stacked, info.temperature)
+        if info.target is None
+        else TranslationFile(model, info.modalities, info.network_size, info.target, stacked)
+    ).eval()
     proto = _export(module, info)
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
@@ -45,7 +51,7 @@ def write_model_file(model: FusionSegmenter, info: ModelInfo, path: Path, *, sta
         part.write_bytes(with_graph_hash(proto, METADATA_KEY))
 
 
-def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
+def _export(module: nn.Module, info: ModelInfo) -> onnx.ModelProto:
     width, height = info.network_size
     # Not the network's own size: the exporter would take the resize for a no-op and drop it.
     height, width = height + 32, width + 64
@@ -60,7 +66,7 @@ def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
         module,
         (*images, torch.ones(len(images))),
         [*info.modality_names, "present"],
-        ["labels", "confidence", "logits"],
+        ["labels", "confidence", "logits"] if info.target is None else list(TRANSLATED),
         (tuple({1: rows, 2: columns} for _ in images) + (None,),),
     )
 
