@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 from collections.abc import Sequence
@@ -136,12 +137,12 @@ def _asked_task(arguments: Sequence[str]) -> str:
     """``model.task`` of the command line, else of its configuration files, else that of a segmenter."""
     found = "segment"
     words = [word for argument in arguments for word in argument.split("=", 1)]
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in itertools.pairwise(words):
         if option in ("--config", "-c") and Path(value).is_file():
             read = read_yaml(Path(value))
             model = read.get("model") if isinstance(read, dict) else None
             found = model.get("task", found) if isinstance(model, dict) else found
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in itertools.pairwise(words):
         found = value if option == "--model.task" else found
     if found not in TASKS:
         raise ValueError(f"model.task {found!r:.80}, expected one of {', '.join(TASKS)}")

@@ -118,7 +118,7 @@ def test_the_golden_file_tells_another_model_apart(made, tmp_path):
 
 
 def test_what_is_refused_in_one_sentence(made):
-    path = made[2]
+    target, _, path = made
     with pytest.raises(ModelError, match="task translate, expected segment: it makes images and gives no labels"):
         load_segmenter(path, backend="onnxruntime")
     other = "rgb" if target.name == "depth" else "depth"

@@ -113,5 +113,5 @@ def test_from_the_command_line_to_the_model_file(tmp_path):
 
 
 def test_an_unknown_task_is_refused():
-    with pytest.raises(ValueError, match="model.task 'dream', expected one of segment, translate"):
+    with pytest.raises(ValueError, match=r"model\.task 'dream', expected one of segment, translate"):
         train(["fit", "--model.task", "dream"])
