@@ -103,7 +103,8 @@ class _Cli(LightningCLI):
 
 class _TranslationCli(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.link_arguments("model.network", "data.network")
+        parser.link_arguments("model.network.modalities", "data.modalities")
+        parser.link_arguments("model.network.target", "data.target")
 
     def before_test(self) -> None:
         """Raise ``ValueError`` where weights by chance would be scored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -80,16 +80,16 @@ class PairOptions:
     crop_size: tuple[int, int] = (160, 120)
 
 
-def require_pairs(network: TranslationOptions, pairs: PairOptions) -> None:
+def require_pairs(modalities: Sequence[str], target: str, pairs: PairOptions) -> None:
     """Raise ``ValueError`` where the target is also an input at the same pixels: nothing could be learnt."""
-    if network.target not in network.modalities:
+    if target not in modalities:
         return
-    if network.target == "depth" and not 0 < pairs.holes <= 1:
+    if target == "depth" and not 0 < pairs.holes <= 1:
         raise ValueError(
             f"holes {pairs.holes}: the target depth is also an input at the same pixels; expected a share above 0 and "
             "up to 1 of the frames, or modalities without depth"
         )
-    if network.target == "rgb" and len(pairs.dark_train) != len(pairs.train):
+    if target == "rgb" and len(pairs.dark_train) != len(pairs.train):
         raise ValueError(
             f"dark_train has {len(pairs.dark_train)} folders and train {len(pairs.train)}: the target rgb is also an "
             "input at the same pixels; expected a dark folder for each, or modalities without rgb"
@@ -106,16 +106,17 @@ class PairFrames(Dataset):
         self,
         folder: Path,
         dark: Path | None,
-        network: TranslationOptions,
+        modalities: tuple[str, ...],
+        target: str,
         pairs: PairOptions,
         *,
         train: bool,
     ) -> None:
-        self._network, self._pairs, self._train = network, pairs, train
+        self._modalities, self._target, self._pairs, self._train = modalities, target, pairs, train
         layout = load_layout(SIMULATED)
-        wanted = tuple(dict.fromkeys((*network.modalities, network.target, "rgb")))
+        wanted = tuple(dict.fromkeys((*modalities, target, "rgb")))
         self._bright = FolderFrames(folder, layout, wanted, labels=False)
-        self._dark = None if dark is None else FolderFrames(dark, layout, network.modalities, labels=False)
+        self._dark = None if dark is None else FolderFrames(dark, layout, modalities, labels=False)
         if self._dark is not None:
             stems = [[record["stem"] for record in frames.records] for frames in (self._bright, self._dark)]
             if stems[0] != stems[1]:
@@ -134,17 +135,17 @@ class PairFrames(Dataset):
     def __getitem__(self, index: int) -> Sample:
         bright = self._bright.images(index)
         seen = dict(bright if self._dark is None else self._dark.images(index))
-        target = bright[self._network.target]
+        target = bright[self._target]
         seed = int(torch.randint(2**62, ()).item()) if self._train else index
         rng = np.random.default_rng(seed)
         if self._train:
             seen, target = self._cropped(seen, target, rng)
         known = np.isfinite(target) if target.ndim == 2 else np.ones(target.shape[:2], bool)
-        if "depth" in self._network.modalities and rng.random() < self._pairs.holes:
+        if "depth" in self._modalities and rng.random() < self._pairs.holes:
             seen["depth"] = cut(seen["depth"], holes_like_a_sensors(seen["depth"], seen.get("rgb"), rng))
-        images = {name: seen[name] for name in self._network.modalities} | {TARGET: target, _KNOWN: known}
+        images = {name: seen[name] for name in self._modalities} | {TARGET: target, _KNOWN: known}
         sample = {name: torch.from_numpy(np.ascontiguousarray(image)) for name, image in images.items()}
-        return sample | {"present": torch.ones(len(self._network.modalities)), "index": torch.tensor(index)}
+        return sample | {"present": torch.ones(len(self._modalities)), "index": torch.tensor(index)}
 
     def _cropped(
         self, seen: dict[str, np.ndarray], target: np.ndarray, rng: np.random.Generator
@@ -162,13 +163,14 @@ class TranslationData(lightning.LightningDataModule):
 
     def __init__(
         self,
-        network: TranslationOptions,
+        modalities: tuple[str, ...],
+        target: str,
         pairs: PairOptions = PairOptions(),
         loading: LoadingOptions = LoadingOptions(),
     ) -> None:
         super().__init__()
-        require_pairs(network, pairs)
-        self.network, self.pairs, self.loading = network, pairs, loading
+        require_pairs(modalities, target, pairs)
+        self.modalities, self.target, self.pairs, self.loading = tuple(modalities), target, pairs, loading
 
     def setup(self, stage: str) -> None:
         """Open the folders."""
@@ -179,13 +181,13 @@ class TranslationData(lightning.LightningDataModule):
             dark = pairs.dark_train or (None,) * len(pairs.train)
             self.train = ConcatDataset(
                 [
-                    PairFrames(folder, beside, self.network, pairs, train=True)
+                    PairFrames(folder, beside, self.modalities, self.target, pairs, train=True)
                     for folder, beside in zip(pairs.train, dark, strict=True)
                 ]
             )
         if pairs.val is None:
             raise ValueError("validation needs data.pairs.val")
-        self.val = PairFrames(pairs.val, pairs.dark_val, self.network, pairs, train=False)
+        self.val = PairFrames(pairs.val, pairs.dark_val, self.modalities, self.target, pairs, train=False)
 
     def sources(self) -> list[str]:
         """Whose images are learnt from, for the licence of the model."""

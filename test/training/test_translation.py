@@ -23,10 +23,6 @@ from test.training.toy import write_folder
 DEPTH = Target("depth", (0.1, 20.0))
 
 
-def options(*modalities, target="depth"):
-    return TranslationOptions("nano", modalities, target)
-
-
 def test_the_loss_is_zero_on_values_and_gradients_at_the_truth_and_blind_to_what_is_not_known():
     maps = torch.zeros(1, channels_of(DEPTH), 4, 6)
     unit = torch.full((1, 1, 16, 24), 0.5)  # sigmoid(0)
@@ -54,34 +50,34 @@ def test_the_confidence_moves_its_own_channel_alone():
 
 def test_holes_are_cut_into_the_input_and_not_into_the_target(tmp_path):
     folder = write_folder(tmp_path / "toy", 3)
-    frames = PairFrames(folder, None, options("rgb", "depth"), PairOptions(), train=False)
+    frames = PairFrames(folder, None, ("rgb", "depth"), "depth", PairOptions(), train=False)
     sample, again = frames[1], frames[1]
     holes, known = torch.isnan(sample["depth"]), sample["known"]
     assert holes.float().mean() > (~known).float().mean() + 0.02
     assert torch.equal(sample["depth"][~holes], sample["target"][~holes])
     assert torch.equal(holes, torch.isnan(again["depth"]))
-    crop = PairFrames(folder, None, options("rgb", "depth"), PairOptions(crop_size=(64, 32)), train=True)[0]
+    crop = PairFrames(folder, None, ("rgb", "depth"), "depth", PairOptions(crop_size=(64, 32)), train=True)[0]
     assert crop["target"].shape == crop["depth"].shape == (32, 64)
 
 
 def test_pairs_of_day_and_dark_have_the_same_frames(tmp_path):
     day, dark = write_folder(tmp_path / "day", 3), write_folder(tmp_path / "dark", 3)
     (rgb := dark / "rgb/001.jpg").write_bytes((dark / "rgb/002.jpg").read_bytes())
-    frames = PairFrames(day, dark, options("rgb", target="rgb"), PairOptions(), train=False)
+    frames = PairFrames(day, dark, ("rgb",), "rgb", PairOptions(), train=False)
     assert not torch.equal(frames[1]["rgb"], frames[1]["target"])
     assert torch.equal(frames[0]["rgb"], frames[0]["target"])
     assert rgb.exists()
     other = write_folder(tmp_path / "other", 2)
     with pytest.raises(ValueError, match="expected the same scenes in the dark: render both with one seed"):
-        PairFrames(day, other, options("rgb", target="rgb"), PairOptions(), train=False)
+        PairFrames(day, other, ("rgb",), "rgb", PairOptions(), train=False)
 
 
 def test_a_target_that_is_an_input_at_the_same_pixels_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holes 0: the target depth is also an input at the same pixels"):
-        require_pairs(options("rgb", "depth"), PairOptions(holes=0))
+        require_pairs(("rgb", "depth"), "depth", PairOptions(holes=0))
     with pytest.raises(ValueError, match=r"dark_train has 0 folders and train 1: the target rgb is also an input"):
-        require_pairs(options("rgb", "thermal", target="rgb"), PairOptions(train=(tmp_path,)))
-    require_pairs(options("thermal", target="rgb"), PairOptions(train=(tmp_path,)))
+        require_pairs(("rgb", "thermal"), "rgb", PairOptions(train=(tmp_path,)))
+    require_pairs(("thermal",), "rgb", PairOptions(train=(tmp_path,)))
     with pytest.raises(ValueError, match="confidence 0: the model would have no confidence"):
         TranslationOptions("nano", ("rgb",), "depth", confidence=0)
 
