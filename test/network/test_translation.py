@@ -9,6 +9,7 @@ import torch
 from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import METRES, Modality, ModelInfo, Target
+from gemini_ros.core.resources import find_model
 from gemini_ros.inference import ModelError, load_segmenter
 from gemini_ros.inference.translator import Translator, golden_difference, write_golden
 from gemini_ros.network.export import write_model_file
@@ -63,7 +64,7 @@ def frame_with_holes():
     return Frame(7, "camera", rng.integers(0, 255, (48, 80, 3), dtype=np.uint8), depth)
 
 
-@pytest.fixture(scope="module", params=[DEPTH, RGB], ids=["depth", "rgb"])
+@pytest.fixture(scope="module", params=[DEPTH, pytest.param(RGB, marks=pytest.mark.slow)], ids=["depth", "rgb"])
 def made(request, tmp_path_factory):
     """A target, its network, and the model file of it."""
     torch.manual_seed(3)
@@ -126,9 +127,6 @@ def test_what_is_refused_in_one_sentence(made):
         Translator(path, other)
 
 
-def test_a_segmenter_is_no_translator(tmp_path):
-    info = dataclasses.replace(info_of(None), task="segment")
-    path = tmp_path / "segmenter.onnx"
-    write_model_file(FusionSegmenter("nano", ("rgb", "depth"), len(info.label_set)).eval(), info, path)
+def test_a_segmenter_is_no_translator():
     with pytest.raises(ModelError, match="task segment, expected translate: it labels and makes no image"):
-        Translator(path)
+        Translator(find_model("warehouse_rgb_nano"))

@@ -82,6 +82,7 @@ def test_a_target_that_is_an_input_at_the_same_pixels_is_refused(tmp_path):
         TranslationOptions("nano", ("rgb",), "depth", confidence=0)
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_the_model_file(tmp_path):
     folder = write_folder(tmp_path / "toy", 4)
     common = [
