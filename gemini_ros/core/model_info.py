@@ -23,6 +23,9 @@ FORMATS = (1, FORMAT)
 METADATA_KEY = "gemini_ros"
 COMMERCIAL_USE = ("yes", "no", "unknown")
 TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
+TRANSLATION_OUTPUTS = ("translated", "confidence")
+TARGETS: Mapping[str, int] = {"depth": 1, "rgb": 3}
+"""What a model of the task ``translate`` may make, each with its channels."""
 MOST_MODALITIES = 4
 MOST_NETWORK_PIXELS = 2048 * 1536
 """A network of this size takes 250 MB for its images; one of 8192x8192 would take 5 GB."""
@@ -48,7 +51,7 @@ _KEYS = {
     "licence",
     "commercial_use",
 }
-_OPTIONAL_KEYS = {"task", "language", "calibration", HASH_KEY}
+_OPTIONAL_KEYS = {"task", "target", "language", "calibration", HASH_KEY}
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
 _LANGUAGE_KEYS = {"encoder_sha256", "phrases", "pieces"}
 _UNIT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,31}")
@@ -102,8 +105,23 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a model of the task ``translate`` makes: ``depth`` in metres or ``rgb`` of 0-255, inside ``range``."""
+
+    name: str
+    range: tuple[float, float]
+
+    @property
+    def channels(self) -> int:
+        return TARGETS[self.name]
+
+
+@dataclass(frozen=True)
 class ModelInfo:
-    """Checked metadata of a model file; ``network_size`` is (width, height)."""
+    """Checked metadata of a model file; ``network_size`` is (width, height).
+
+    ``target`` is there where the task is ``translate``; ``label_set`` is then that of the training data alone.
+    """
 
     label_set: LabelSet
     modalities: tuple[Modality, ...]
@@ -116,6 +134,7 @@ class ModelInfo:
     task: str = SEGMENT
     language: Language | None = None
     calibration: Calibration | None = None
+    target: Target | None = None
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -129,6 +148,8 @@ class ModelInfo:
     @property
     def output_names(self) -> tuple[str, ...]:
         """Of the model file, in its order."""
+        if self.target is not None:
+            return TRANSLATION_OUTPUTS
         return "labels", "confidence", "logits", *(PHRASE_OUTPUTS if self.language else ())
 
     @property
@@ -156,6 +177,8 @@ class ModelInfo:
         }
         if self.task != SEGMENT:
             data["task"] = self.task
+        if self.target is not None:
+            data["target"] = {"name": self.target.name, "range": list(self.target.range)}
         if self.language is not None:
             data["language"] = vars(self.language)
         if self.calibration is not None:
@@ -201,6 +224,7 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
         data.get("task", SEGMENT),
         _language(data["language"], f"{where}: language") if "language" in data else None,
         _calibration(data["calibration"], f"{where}: calibration") if "calibration" in data else None,
+        _target(data, where),
     )
 
 
@@ -290,6 +314,24 @@ def _calibration(entry: object, where: str) -> Calibration:
     if type(temperature) not in (int, float) or not low <= temperature <= high:
         raise ValueError(f"{where}: temperature {temperature!r:.80}, expected a number {low:g}-{high:g}")
     return Calibration(float(temperature))
+
+
+def _target(data: Mapping[str, Any], where: str) -> Target | None:
+    task = data.get("task", SEGMENT)
+    if ("target" in data) != (task == TRANSLATE):
+        found = "a target" if "target" in data else "no target"
+        raise ValueError(f"{where}: task {task} with {found}; a model of {TRANSLATE} has one and no other has")
+    if task != TRANSLATE:
+        return None
+    entry = require_entries(data["target"], {"name", "range"}, set(), f"{where}: target")
+    name = entry["name"]
+    if not isinstance(name, str) or name not in TARGETS:
+        raise ValueError(f"{where}: target {name!r:.80}, expected one of {', '.join(TARGETS)}")
+    low, high = _floats(entry["range"], 2, f"{where}: target: range")
+    least = 0.0 if name == "rgb" else 1e-3
+    if not least <= low < high:
+        raise ValueError(f"{where}: target: range {[low, high]}, expected an increasing one from {least:g} on")
+    return Target(name, (low, high))
 
 
 def _floats(value: object, count: int, where: str) -> tuple[float, ...]:

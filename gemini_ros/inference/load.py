@@ -48,7 +48,7 @@ def load_segmenter(
     path = Path(path)
     info = read_model_info(path)
     if info.task != SEGMENT:
-        raise ModelError(f"model {path}: task {info.task}, expected {SEGMENT}: it gives no labels")
+        raise ModelError(f"model {path}: task {info.task}, expected {SEGMENT}: it makes images and gives no labels")
     on_cpu = CpuJob(path, info, camera_size, threads or default_threads(), requests, cache_dir, progress)
     if backend in CPU_BACKENDS:
         return open_on_cpu(on_cpu, (backend,), "asked for")

@@ -46,20 +46,7 @@ class Segmenter(ABC):
         not depend on them. Raises ``ValueError`` if none of the model's modalities is there, the frame is not of
         ``camera_size``, or the phrases are of another text encoder or shape.
         """
-        names = self.info.modality_names
-        images = {name: frame.image(name) for name in names}
-        present = [image is not None for image in images.values()]
-        if not any(present):
-            raise ValueError(f"frame with {', '.join(frame.images())}; the model takes {', '.join(names)}")
-        if self.camera_size is not None and frame.size != self.camera_size:
-            raise ValueError(
-                f"frame {frame.size[0]}x{frame.size[1]}, expected {self.camera_size[0]}x{self.camera_size[1]}"
-            )
-        inputs = {
-            name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
-            for name, image in images.items()
-        }
-        inputs["present"] = np.array(present, np.float32)
+        inputs = model_inputs(frame, self.info, self.camera_size)
         said = self.info.language and phrases
         if not said:
             return self._run(inputs | self._nothing_asked())
@@ -113,6 +100,25 @@ def _named(segmentation: Segmentation, texts: tuple[str, ...]) -> Segmentation:
     count = len(texts)
     named = PhraseMaps(texts, found.prob[:count], found.present[:count], found.count[:count])
     return replace(segmentation, phrases=named)
+
+
+def model_inputs(frame: Frame, info: ModelInfo, camera_size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """The model file's inputs; a modality that the frame has not counts as absent.
+
+    Raises ``ValueError`` if none of the model's modalities is there or the frame is not of ``camera_size``.
+    """
+    names = info.modality_names
+    images = {name: frame.image(name) for name in names}
+    present = [image is not None for image in images.values()]
+    if not any(present):
+        raise ValueError(f"frame with {', '.join(frame.images())}; the model takes {', '.join(names)}")
+    if camera_size is not None and frame.size != camera_size:
+        raise ValueError(f"frame {frame.size[0]}x{frame.size[1]}, expected {camera_size[0]}x{camera_size[1]}")
+    inputs = {
+        name: absent_image(name, *frame.size) if image is None else np.ascontiguousarray(image)[None]
+        for name, image in images.items()
+    }
+    return inputs | {"present": np.array(present, np.float32)}
 
 
 def check_interface(path: Path, info: ModelInfo, inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from gemini_ros.core.phrase_maps import no_phrases
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.translation import TranslationFile, channels_of
 
 OPSET = 18
 SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
@@ -40,15 +41,19 @@ def write_model_file(
     modalities or classes are not those of ``info``, if only one of ``language`` and ``info.language`` is there, if
     ``info`` is not what a reader takes, or if the stacked form does not know the model.
     """
-    if model.modalities != info.modality_names or model.classes != len(info.label_set):
+    channels = len(info.label_set) if info.target is None else channels_of(info.target)
+    if model.modalities != info.modality_names or model.classes != channels:
         raise ValueError(
-            f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and "
-            f"{len(info.label_set)}"
+            f"model of {model.modalities} and {model.classes} classes, metadata of {info.modality_names} and {channels}"
         )
     if (language is None) != (info.language is None):
         raise ValueError("a language branch and metadata of one: expected both or neither")
     parse_model_info(info.to_json(), "new model file")
-    module = ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language).eval()
+    module = (
+        ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language)
+        if info.target is None
+        else TranslationFile(model, info.modalities, info.network_size, info.target, stacked)
+    ).eval()
     proto = _export(module, info)
     _store_as_fp16(proto)
     helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
@@ -57,7 +62,7 @@ def write_model_file(
         part.write_bytes(with_graph_hash(proto, METADATA_KEY))
 
 
-def _export(module: ModelFile, info: ModelInfo) -> onnx.ModelProto:
+def _export(module: nn.Module, info: ModelInfo) -> onnx.ModelProto:
     width, height = info.network_size
     # Not the network's own size: the exporter would take the resize for a no-op and drop it.
     height, width = height + 32, width + 64

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from gemini_ros.core.documents import one_line, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
-from gemini_ros.core.model_info import Calibration, ModelInfo
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.model_info import TRANSLATE, Calibration, ModelInfo
 from gemini_ros.core.phrase_maps import PhraseInputs
 from gemini_ros.core.resources import WEIGHTS_SUFFIX
 from gemini_ros.datasets.examples import Source, read_examples
@@ -21,23 +22,28 @@ from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.gate import asked_of, golden_path, write_golden
+from gemini_ros.inference.translator import LARGEST_DIFFERENCE, Translation, Translator
+from gemini_ros.inference.translator import write_golden as write_translated
 from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.translation import TranslationFile
 from gemini_ros.network.weights_file import write_weights
 from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.start import load_weights
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.temperature import read_temperature
-from gemini_ros.training.weights import read_trained
+from gemini_ros.training.translation import TranslationOptions, TranslationTask
+from gemini_ros.training.weights import read_trained, require_fitting
 
 GOLDEN_FRAMES = 4
 SMALLEST_AGREEMENT = 0.999
 # The file stores weights as fp16: closer than this, in standard deviations of the logits, either label is right.
 UNDECIDED = 0.01
 LICENCE = "Apache-2.0; trained from scratch on data made by this package's simulator"
+DATA_LABELS = "warehouse"  # of the pairs that translation learns from
 SIMULATION = "gemini-ros dataset simulate"  # the source that layouts of simulated data name
 DATA_LICENCE = "trained on data whose terms hold: {}"
 IMAGENET_LICENCE = (
@@ -63,6 +69,11 @@ def export_checkpoint(
     form for a GPU. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree
     (``write_checked``).
     """
+    if read_trained(checkpoint)["hyper_parameters"].get("task") == TRANSLATE:
+        if calibration:
+            raise ValueError(f"{calibration}: a model of task {TRANSLATE} has no temperature, leave it out")
+        export_translation(checkpoint, out, frames=frames, size=size, scores=scores, stacked=stacked)
+        return
     temperature, errors = read_temperature(calibration) if calibration else (None, {})
     task = load_task(checkpoint)
     layout = layout_of(checkpoint)
@@ -88,6 +99,74 @@ def export_checkpoint(
     )
     write_checked(task.network, info, out, golden, stacked)
     write_weights(task.network, info, out.with_suffix(WEIGHTS_SUFFIX), sources, task.imagenet)
+
+
+def export_translation(
+    checkpoint: Path,
+    out: Path,
+    *,
+    frames: Path,
+    size: tuple[int, int] | None = None,
+    scores: Path | None = None,
+    stacked: bool = False,
+) -> None:
+    """As ``export_checkpoint``, of a checkpoint of the task ``translate``."""
+    task = load_translation(checkpoint)
+    golden = golden_frames(frames, task.options.modalities)
+    sources = task.sources or [SIMULATION]
+    licence, commercial_use = licence_terms(None, sources)
+    info = ModelInfo(
+        label_set=load_label_set(DATA_LABELS),
+        modalities=task.modalities,
+        network_size=size or golden[0].size,
+        architecture={
+            "name": "GeminiFusion",
+            "encoder": task.options.encoder,
+            "fusion": task.options.fusion,
+            **({"form": "stacked"} if stacked else {}),
+        },
+        training_data="; ".join(sources),
+        scores=read_json(scores)["translation"]["all"] if scores else {},
+        licence=licence,
+        commercial_use=commercial_use,
+        task=TRANSLATE,
+        target=task.target,
+    )
+    graph = TranslationFile(task.network, info.modalities, info.network_size, task.target).eval()
+    with atomic_path(out) as part:
+        write_model_file(task.network, info, part, stacked=stacked)
+        translator = Translator(part)
+        results = [translator.translate(frame) for frame in golden]
+        off = max(_off(graph, info, frame, result) for frame, result in zip(golden, results, strict=True))
+        if off > LARGEST_DIFFERENCE:
+            raise ValueError(
+                f"{out}: differs from the network by {off:.4f} of the range, expected at most {LARGEST_DIFFERENCE}"
+            )
+        write_translated(golden_path(out), golden, results)
+    write_weights(task.network, info, out.with_suffix(WEIGHTS_SUFFIX), sources)
+
+
+def load_translation(checkpoint: Path) -> TranslationTask:
+    """The task of a checkpoint of ``translate``, in evaluation mode. Raises ``ValueError`` for another one."""
+    data = read_trained(checkpoint)
+    options = data["hyper_parameters"].get("network")
+    try:
+        task = TranslationTask(TranslationOptions(**options))
+    except TypeError as error:
+        raise ValueError(f"{checkpoint}: network {options!s:.80}, expected that of a translation") from error
+    require_fitting(data["state_dict"], task.state_dict(), str(checkpoint))
+    task.load_state_dict(data["state_dict"])
+    task.on_load_checkpoint(data)
+    return task.eval()
+
+
+def _off(graph: TranslationFile, info: ModelInfo, frame: Frame, result: Translation) -> float:
+    """The mean difference between the file and the network, of the target's range."""
+    images = [torch.from_numpy(np.ascontiguousarray(frame.images()[name]))[None] for name in info.modality_names]
+    with torch.inference_mode():
+        made, _ = graph(*images, torch.ones(len(images)))
+    low, high = graph.target.range
+    return float(np.abs(made[0].numpy().astype(np.float64) - result.image).mean()) / (high - low)
 
 
 def write_checked(
@@ -137,12 +216,17 @@ def layout_of(checkpoint: Path) -> Layout:
 
 def licence_of(task: SegmentationTask, sources: Sequence[str] = (SIMULATION,)) -> tuple[str, str]:
     """Licence of the weights and whether commercial use is allowed, by what they were started from and trained on."""
-    terms = [] if task.imagenet is None else [IMAGENET_LICENCE.format(task.imagenet)]
+    return licence_terms(task.imagenet, sources)
+
+
+def licence_terms(imagenet: str | None, sources: Sequence[str]) -> tuple[str, str]:
+    """As ``licence_of``, of the name of the ImageNet weights and the sources."""
+    terms = [] if imagenet is None else [IMAGENET_LICENCE.format(imagenet)]
     if foreign := [source for source in sources if source != SIMULATION]:
         terms.append(DATA_LICENCE.format(", ".join(foreign)))
     if not terms:
         return LICENCE, "yes"
-    return "; ".join(terms), "unknown" if task.imagenet is None else "no"
+    return "; ".join(terms), "unknown" if imagenet is None else "no"
 
 
 def _agreement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from jsonargparse import get_loader, set_loader
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from gemini_ros.core.documents import one_line, parse_yaml
+from gemini_ros.core.documents import one_line, parse_yaml, read_yaml
+from gemini_ros.core.model_info import TASKS, TRANSLATE
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
+from gemini_ros.training.translation import TranslationData, TranslationTask
 from gemini_ros.training.weights import read_trained, require_fitting
 
 
@@ -98,13 +101,28 @@ class _Cli(LightningCLI):
             self._stored = None
 
 
+class _TranslationCli(LightningCLI):
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("model.network.modalities", "data.modalities")
+        parser.link_arguments("model.network.target", "data.target")
+
+    def before_test(self) -> None:
+        """Raise ``ValueError`` where weights by chance would be scored."""
+        if self.config.test.ckpt_path is None:
+            raise ValueError("train test: no checkpoint is given, expected --ckpt_path CHECKPOINT")
+
+
 def train(arguments: Sequence[str]) -> None:
     """Run LightningCLI on ``arguments`` (``fit --config ...``)."""
     quieten()
     _bound_configurations()
-    _Cli(
-        SegmentationTask,
-        SegmentationData,
+    translate = _asked_task(arguments) == TRANSLATE
+    cli, task, data = (
+        (_TranslationCli, TranslationTask, TranslationData) if translate else (_Cli, SegmentationTask, SegmentationData)
+    )
+    cli(
+        task,
+        data,
         args=list(arguments),
         trainer_defaults={
             "callbacks": [CoreTime(), StopAtNan(), EndCheckpoint()],
@@ -114,6 +132,22 @@ def train(arguments: Sequence[str]) -> None:
         },
         save_config_kwargs={"overwrite": True},
     )
+
+
+def _asked_task(arguments: Sequence[str]) -> str:
+    """``model.task`` of the command line, else of its configuration files, else that of a segmenter."""
+    found = "segment"
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for option, value in itertools.pairwise(words):
+        if option in ("--config", "-c") and Path(value).is_file():
+            read = read_yaml(Path(value))
+            model = read.get("model") if isinstance(read, dict) else None
+            found = model.get("task", found) if isinstance(model, dict) else found
+    for option, value in itertools.pairwise(words):
+        found = value if option == "--model.task" else found
+    if found not in TASKS:
+        raise ValueError(f"model.task {found!r:.80}, expected one of {', '.join(TASKS)}")
+    return found
 
 
 def _bound_configurations() -> None:

@@ -57,6 +57,7 @@ def test_what_is_written_reads_the_same():
         label_set=label_set,
         modalities=[{**EVENT, "channels": ["standard", "standard", "valid"]}, RGB, DEPTH],
         task="translate",
+        target={"name": "depth", "range": [0.1, 20.0]},
         language=LANGUAGE,
         calibration={"temperature": 2},
     )
@@ -65,7 +66,7 @@ def test_what_is_written_reads_the_same():
     wall = info.label_set.classes[1]
     assert (wall.speed_percent, wall.transparent, wall.instances) == (30, True, False)
     assert parse_model_info(info.to_json(), "copy") == info
-    assert set(json.loads(info.to_json())) == {*METADATA, "task", "language", "calibration"}
+    assert set(json.loads(info.to_json())) == {*METADATA, "task", "target", "language", "calibration"}
     assert json.loads(parsed().to_json()) == METADATA
 
 
@@ -195,3 +196,24 @@ def test_format_1_gets_the_units():
 def test_format_1_holds_nothing_of_format_2(changes, message):
     with pytest.raises(ValueError, match=rf"^x\.onnx: {message}"):
         parsed(**{**OLD, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"task": "translate"}, "task translate with no target"),
+        ({"target": {"name": "depth", "range": [0.1, 20.0]}}, "task segment with a target"),
+        (
+            {"task": "translate", "target": {"name": "smell", "range": [0, 1]}},
+            "target 'smell', expected one of depth, rgb",
+        ),
+        (
+            {"task": "translate", "target": {"name": "depth", "range": [0, 9]}},
+            "expected an increasing one from 0.001 on",
+        ),
+        ({"task": "translate", "target": {"name": "rgb", "range": [9, 9]}}, "expected an increasing one from 0 on"),
+    ],
+)
+def test_targets_that_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parsed(**changes)

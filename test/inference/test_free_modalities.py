@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from gemini_ros.core.frames import Frame
-from gemini_ros.core.model_info import TRANSLATE, ModelInfo
+from gemini_ros.core.model_info import TRANSLATE, ModelInfo, Target
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.benchmark import benchmark_model
 from gemini_ros.inference.cache import PASSED, REJECTED
@@ -175,7 +175,7 @@ def test_metadata_of_other_names_than_the_graph_is_refused(model, names, tmp_pat
 
 
 def test_a_model_of_another_task_is_no_segmenter(model, tmp_path):
-    path = changed(model, tmp_path / "x.onnx", task=TRANSLATE)
+    path = changed(model, tmp_path / "x.onnx", task=TRANSLATE, target=Target("depth", (0.1, 20.0)))
     assert read_model_info(path).task == TRANSLATE
     with pytest.raises(ModelError, match=r"x\.onnx: task translate, expected segment"):
         load_segmenter(path)

@@ -101,7 +101,7 @@ def test_options_are_read_and_refused(data, tmp_path) -> None:
         ("folders: [a]", "model"),
         ("{model: m, folders: [a], texts: none}", "class_names"),
         ("{model: m, folders: [a], all: {steps: many}}", "steps 'many'"),
-        ("{model: m, folders: [a], network_size: [100, 100]}", "multiples of 32"),
+        ("{model: m, folders: [a], network_size: [100, 100]}", "multiples of 16"),
         ("{model: m, folders: [a], colour: red}", "colour"),
     ):
         (tmp_path / "o.yaml").write_text(text)

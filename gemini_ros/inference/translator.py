@@ -1,0 +1,111 @@
+"""Run a translation model: frames in, images of another modality out, with a confidence.
+
+ONNX Runtime alone runs them so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from gemini_ros.core.documents import one_line, read_npz
+from gemini_ros.core.files import atomic_path, read_file
+from gemini_ros.core.frames import Frame
+from gemini_ros.core.model_info import TRANSLATE
+from gemini_ros.inference.cpu import default_threads
+from gemini_ros.inference.graph_limits import require_bounded_graph
+from gemini_ros.inference.model_file import ModelError, read_model_info, require_whole
+from gemini_ros.inference.segmenter import check_interface, model_inputs
+
+CONFIDENT = 128
+LARGEST_DIFFERENCE = 0.01
+"""Of the target's range, in the mean: what a backend may differ by from the golden outputs."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """``image`` float32 (H, W) in metres or uint8 (H, W, 3); ``confidence`` uint8 (H, W) = round(255 p)."""
+
+    image: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.uint8]
+    timings_ns: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Translator:
+    """A translation model on ONNX Runtime. Raises ``ModelError`` for a file that is none or cannot be used.
+
+    ``target`` is what the caller wants of it, ``depth`` or ``rgb``.
+    """
+
+    def __init__(self, path: str | Path, target: str | None = None, threads: int | None = None) -> None:
+        path = Path(path)
+        self.info = read_model_info(path)
+        if self.info.task != TRANSLATE or self.info.target is None:
+            raise ModelError(f"model {path}: task {self.info.task}, expected {TRANSLATE}: it labels and makes no image")
+        if target not in (None, self.info.target.name):
+            raise ModelError(f"model {path}: it makes {self.info.target.name}, expected one that makes {target}")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ModelError(f"model {path}: onnxruntime cannot be imported ({error})") from error
+        data = read_file(path)
+        require_whole(data, path)
+        require_bounded_graph(data, self.info, path)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or default_threads()
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
+        except Exception as error:
+            raise ModelError(f"model {path}: ONNX Runtime cannot run it: {one_line(error)}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        check_interface(path, self.info, [i.name for i in inputs], [o.name for o in outputs])
+
+    def translate(self, frame: Frame) -> Translation:
+        """The frame's image of the target, on the frame's own grid. Raises ``ValueError`` as ``Segmenter.segment``."""
+        inputs = model_inputs(frame, self.info, None)
+        start = time.perf_counter_ns()
+        image, confidence = self._session.run(["translated", "confidence"], inputs)
+        return Translation(np.asarray(image)[0], np.asarray(confidence)[0], {"network": time.perf_counter_ns() - start})
+
+
+def write_golden(path: Path, frames: Sequence[Frame], results: Sequence[Translation]) -> None:
+    """Write ``frames`` with what a model makes of them, all or nothing."""
+    arrays = {}
+    for i, (frame, result) in enumerate(zip(frames, results, strict=True)):
+        arrays |= {f"input{i}/{name}": image for name, image in frame.images().items()}
+        arrays |= {f"output{i}/translated": result.image, f"output{i}/confidence": result.confidence}
+    with atomic_path(path) as part:
+        np.savez_compressed(part, **arrays)
+
+
+def golden_difference(translator: Translator, golden: Path) -> float:
+    """The mean difference from the golden outputs, of the target's range, where these are confident.
+
+    A translator passes below ``LARGEST_DIFFERENCE``. Raises ``ModelError`` for a file of something else.
+    """
+    target = translator.info.target
+    assert target is not None
+    try:
+        arrays = read_npz(golden)
+        count = sum(name.endswith("/translated") for name in arrays)
+        off, pixels = 0.0, 0
+        for i in range(count):
+            names = translator.info.modality_names
+            frame = Frame.from_images(i, "golden", {name: arrays[f"input{i}/{name}"] for name in names})
+            made = translator.translate(frame).image.astype(np.float64)
+            judged = arrays[f"output{i}/confidence"] >= CONFIDENT
+            off += float(np.abs(made - arrays[f"output{i}/translated"])[judged].sum()) / target.channels
+            pixels += int(judged.sum())
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{golden}: missing, damaged, or not of this model: {one_line(error)}") from error
+    if not pixels:
+        raise ModelError(f"{golden}: no pixel of confidence {CONFIDENT} or more to judge by; export the model again")
+    return off / pixels / (target.range[1] - target.range[0])
