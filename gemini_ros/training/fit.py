@@ -140,7 +140,10 @@ def _asked_task(arguments: Sequence[str]) -> str:
     words = [word for argument in arguments for word in argument.split("=", 1)]
     for option, value in itertools.pairwise(words):
         if option in ("--config", "-c") and Path(value).is_file():
-            read = read_yaml(Path(value))
+            try:
+                read = read_yaml(Path(value))
+            except ValueError:  # the command line's own reader says what is wrong
+                continue
             model = read.get("model") if isinstance(read, dict) else None
             found = model.get("task", found) if isinstance(model, dict) else found
     for option, value in itertools.pairwise(words):

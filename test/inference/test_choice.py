@@ -16,7 +16,7 @@ pytest.importorskip("onnx")
 from gemini_ros.inference import ModelError, load_segmenter
 from gemini_ros.inference.gate import golden_path
 from gemini_ros.inference.onnx import OnnxSegmenter
-from gemini_ros.inference.openvino import OpenVinoJob, OpenVinoSegmenter
+from gemini_ros.inference.openvino import OpenVinoJob, OpenVinoSegmenter, precisions
 from test.inference.small_model import golden_of, small_model
 
 pytestmark = pytest.mark.usefixtures("no_gpu")
@@ -27,6 +27,12 @@ SIZE = (96, 80)
 def no_other_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's cache directory is looked at as well: an empty one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+
+
+@pytest.fixture(autouse=True)
+def a_cpu_without_lower_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same candidates on every machine."""
+    monkeypatch.setattr("gemini_ros.inference.openvino.precisions", lambda: ("f32",))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,16 @@ def test_the_faster_one_is_taken_and_stays_taken(model, tmp_path, monkeypatch, s
     assert f"measured {document['measured']}" in again.reason
 
 
+def test_every_precision_of_this_cpu_takes_part(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("gemini_ros.inference.openvino.precisions", precisions)
+    segmenter, _ = auto(model, tmp_path)
+    (kept,) = tmp_path.glob("*.choice")
+    document = json.loads(kept.read_text(encoding="utf-8"))
+    named = {"openvino" if name == "f32" else f"openvino {name}" for name in precisions()}
+    assert set(document["ms"]) | set(document["left_out"]) == {"onnxruntime", *named}
+    assert document["chosen"].partition(" ")[0] == segmenter.backend
+
+
 def test_another_grid_or_thread_count_is_measured_anew(model, tmp_path):
     assert auto(model, tmp_path)[1]
     assert auto(model, tmp_path, threads=2)[1]
@@ -101,14 +117,14 @@ def test_a_backend_made_wrong_is_left_out_however_fast(model, tmp_path, monkeypa
     def wrong(self, timing_cache, progress):
         return build(OpenVinoJob(other, self.info, self.camera_size, 1), timing_cache, progress)
 
-    slowed(monkeypatch, OnnxSegmenter)
-    monkeypatch.setattr(OpenVinoJob, "build", wrong)
-    segmenter, _ = auto(model, tmp_path)
+    with monkeypatch.context() as patched:
+        slowed(patched, OnnxSegmenter)
+        patched.setattr(OpenVinoJob, "build", wrong)
+        segmenter, _ = auto(model, tmp_path)
     assert segmenter.backend == "onnxruntime"
     assert "openvino left out: engine small-96x80-" in segmenter.reason
     assert "rejected: 0.0" in segmenter.reason
-    monkeypatch.undo()  # the verdict lasts
-    assert "openvino left out" in auto(model, tmp_path)[0].reason
+    assert "openvino left out" in auto(model, tmp_path)[0].reason  # the verdict lasts
 
 
 def test_where_no_backend_gives_the_golden_labels_none_is_served(model, tmp_path):
@@ -124,10 +140,10 @@ def test_a_failure_that_may_pass_is_not_kept(model, tmp_path, monkeypatch):
     def full(self, timing_cache, progress):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(OpenVinoJob, "build", full)
-    segmenter, _ = auto(model, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenVinoJob, "build", full)
+        segmenter, _ = auto(model, tmp_path)
     assert "openvino left out: [Errno 28] No space left on device" in segmenter.reason
-    monkeypatch.undo()
     assert auto(model, tmp_path)[1]
 
 

@@ -33,6 +33,12 @@ def no_other_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
 
 
+@pytest.fixture(autouse=True)
+def a_cpu_without_lower_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same candidates on every machine."""
+    monkeypatch.setattr("gemini_ros.inference.openvino.precisions", lambda: ("f32",))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = small_model(tmp_path_factory.mktemp("model") / "small.onnx", modalities=("rgb", "depth"), temperature=1.5)
