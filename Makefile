@@ -2,6 +2,7 @@
 # make test       all tests but the slow ones, the runtime's with every Python that is found; two at a time
 # make test-all   the slow ones too
 # make test-gpu   the tests on a GPU, all of which have to run; writes gpu_report.json (REPORT=), to attach to a report
+# make site       the documentation as a website in build/site
 # make system     the apt packages that the simulation renders with (as root, on Debian and Ubuntu)
 # make .venv      the developer's environment (.venv-demo and the others likewise)
 # make lock       the newest versions of all packages into constraints/; make test then says whether they work
@@ -9,7 +10,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help demo test test-all test-gpu test-rooms test-live system lock clean
+.PHONY: help demo site test test-all test-gpu test-rooms test-live system lock clean
 # One thing after the other, but for the two lanes of tests.
 ifeq ($(filter test-rooms,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
@@ -89,7 +90,7 @@ main := $(if $(slow),,-m "not slow")
 endif
 
 test-all: export slow := yes
-test test-all: $(if $(with_all),.venv-ray/.made .venv-rerun/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
+test test-all: $(if $(with_all),.venv-docs/.made .venv-ray/.made .venv-rerun/.made) $(patsubst %,.venv%,/.made $(patsubst %,-%/.made,$(if $(with_all),$(pythons),$(last)) $(robots)))
 	@echo "Two runs of tests at a time; each is shown when it has ended"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rooms test-live
 
@@ -105,6 +106,7 @@ endef
 test-rooms:
 	$(call run,,$(main) $(room_tests))
 	$(foreach name,$(if $(slow),$(last)),$(call run,-$(name),$(further) $(further_live)))
+	$(if $(slow),$(call run,-docs,test/docs/test_site_build.py))
 	$(if $(slow),$(call run,-ray,test/evaluation/test_on_ray.py))
 	$(if $(slow),$(call run,-rerun,test/evaluation/test_rerun.py))
 
@@ -128,6 +130,9 @@ system_packages := libegl1 libgl1-mesa-dri $(if $(shell grep -xs ID=debian /etc/
 system:
 	@missing=$$(for name in $(system_packages); do dpkg --status $$name >/dev/null 2>&1 || echo $$name; done); \
 	[ -z "$$missing" ] || { apt-get update && apt-get install --yes --no-install-recommends $$missing; }
+
+site: .venv-docs
+	.venv-docs/bin/mkdocs build --strict
 
 clean:
 	rm -rf .venv .venv-* build install log demo_output gemini_ros.egg-info

@@ -71,7 +71,7 @@ CHECK = [
 DEMO = [*RUNTIME, *ROS, *BAGS, *NUMBA, *REPORT]
 # Tools that are seldom wanted: each has an environment of its own, made when it is first used (`make .venv-docs`).
 TOOLS = {
-    "docs": ["mkdocs>=1.6,<2"],
+    "docs": ["codespell>=2.3", "mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26"],
     "fuzz": [f"atheris>=2.3; {X86}"],
     "mutation": ["mutmut>=3,<4"],
     "ray": ["ray>=2.40"],

@@ -27,6 +27,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from gemini_ros.cli import build_parser
 from gemini_ros.inference import read_model_info
 from gemini_ros.nodes.segmenter import SegmenterNode
 from gemini_ros.nodes.segmenter.keys import STATUSES, Key
@@ -35,6 +36,7 @@ from gemini_ros.pipeline.settings import SETTINGS, Setting
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/topics_and_parameters.md"
 DIAGNOSTICS_PAGE = ROOT / "docs/diagnostics.md"
+COMMANDS_PAGE = ROOT / "docs/commands.md"
 README = ROOT / "README.md"
 MODELS_BEGIN, MODELS_END = "<!-- models: written by docs/generate.py -->\n\n", "\n\n<!-- end of models -->"
 LAUNCH_FILES = (
@@ -163,6 +165,41 @@ def diagnostics_page() -> str:
         if each.keys:
             parts.append(_table(("key", "unit", "meaning"), map(_key_row, each.keys)))
     return "\n\n".join(parts) + "\n"
+
+
+def commands_page() -> str:
+    """The page of the commands with their options in Markdown."""
+    parts = [
+        "# Commands",
+        "Written by `python docs/generate.py` from the code. Do not edit it: a test compares the two. Exit status 0 "
+        "means good, 1 that a check failed or nothing was processed, 2 bad input. Sizes are WIDTHxHEIGHT. Where a "
+        "command takes a model, give a path or the name of a shipped one.",
+    ]
+    for noun, parser in _below(build_parser()):
+        verbs = list(_below(parser))
+        for name, command in [(f"{noun} {verb}", each) for verb, each in verbs] or [(noun, parser)]:
+            rows = [
+                (
+                    ", ".join(f"`{word}`" for word in action.option_strings or [action.metavar or action.dest]),
+                    _help(action),
+                )
+                for action in command._actions
+                if action.help != argparse.SUPPRESS and action.dest != "help"
+            ]
+            parts += [f"## gemini-ros {name}", command.description or "", _table(("argument", "meaning"), rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _below(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The commands below a parser, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def _help(action: argparse.Action) -> str:
+    text = " ".join((action.help or "").split()) % {**vars(action), "prog": "gemini-ros"}
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def models_table() -> str:
@@ -309,7 +346,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     options = parser.parse_args()
-    for path, made in ((DIAGNOSTICS_PAGE, diagnostics_page()), (PAGE, page()), (README, readme())):
+    for path, made in (
+        (COMMANDS_PAGE, commands_page()),
+        (DIAGNOSTICS_PAGE, diagnostics_page()),
+        (PAGE, page()),
+        (README, readme()),
+    ):
         if not options.check:
             path.write_text(made, encoding="utf-8")
             continue

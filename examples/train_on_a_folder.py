@@ -3,7 +3,7 @@
 python examples/train_on_a_folder.py TRAIN VAL [--steps N] [--out X.onnx]
 
 Each folder holds rgb/NAME.png, depth/NAME.png (16 bits, millimetres) and labels/NAME.png (8 bits, the number of the
-class, 255 = not annotated) of one size; docs/datasets.md describes other layouts. A useful network takes some thousand
+class, 255 = not annotated) of one size; docs/layouts.md describes other layouts. A useful network takes some thousand
 steps and a thousand images or more.
 """
 

@@ -1,4 +1,4 @@
-"""How a data set lies in its folder, as data: ``config/datasets/NAME.yaml``, or a file of one's own (docs/datasets.md).
+"""How a data set lies in its folder, as data: ``config/datasets/NAME.yaml``, or a file of one's own (docs/layouts.md).
 
 A path names its parts: ``img/{light}/{split}/{map}/{frame}_rgb.png``. What belongs to one frame has equal parts in the
 paths of all its images. Three names have a meaning: ``split`` is the part of the data set (train, test), ``light`` a

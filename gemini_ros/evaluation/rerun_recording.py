@@ -92,7 +92,7 @@ def rerun_recording(
 
 
 class RerunRecording:
-    """Frames on the timelines ``stamp`` and ``frame``; see ``docs/evaluate.md`` for the entities."""
+    """Frames on the timelines ``stamp`` and ``frame``; see ``docs/results.md`` for the entities."""
 
     def __init__(self, rerun: Any, stream: Any, part: Path, label_set: LabelSet, poses: PoseSource) -> None:
         self._rerun, self._stream, self._part, self._poses = rerun, stream, part, poses

@@ -214,8 +214,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize(
     "page, heading, expected",
     [
-        ("synchronisation.md", "## Everything is counted", list(CAUSES)),
-        ("synchronisation.md", "## Where the time goes", list(STAGES)),
+        ("counters.md", "## Everything is counted", list(CAUSES)),
+        ("counters.md", "## Where the time goes", list(STAGES)),
         ("synchronisation.md", "## When a modality is missing", list(POLICIES)),
     ],
 )
@@ -230,7 +230,7 @@ def test_keys_of_files_are_all_told() -> None:
 
 
 def test_layouts_are_all_told_and_the_example_is_one() -> None:
-    page = ROOT / "docs/datasets.md"
+    page = ROOT / "docs/layouts.md"
     names = table(page, "## Layouts")
     assert sorted(names) == sorted(path.stem for path in (ROOT / "config/datasets").glob("*.yaml"))
     assert all(load_layout(name).name == name for name in names)

@@ -189,7 +189,7 @@ def test_wrong_criteria_are_told(text, said, tmp_path: Path, capsys):
 
 
 def test_the_criteria_and_the_map_of_the_docs_are_right(tmp_path: Path):
-    page = (Path(__file__).parents[2] / "docs/evaluate.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/scores.md").read_text(encoding="utf-8")
     truth_map, coarse, criteria = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "c.yaml").write_text(criteria)
     (tmp_path / "m.yaml").write_text(truth_map)

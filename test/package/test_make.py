@@ -100,7 +100,7 @@ def test_tools_have_environments_of_their_own(tree: Path) -> None:
     for tool in tools:
         extras = "demo,sim,test,ray" if tool == "ray" else f"demo,test,{tool}"  # a cluster renders scenes, too
         assert f"make_environment .venv-{tool} tested {extras} " in plan
-        assert (f".venv-{tool}" in tests) == (tool in ("ray", "rerun"))
+        assert (f".venv-{tool}" in tests) == (tool in ("docs", "ray", "rerun"))
 
 
 def test_find_python_gives_one_that_can_make_environments() -> None:

@@ -76,7 +76,7 @@ STATUSES: Mapping[str, Described] = {
             _count("received", "Images that arrived"),
             _count("in_pairs", "Images that went on with all other streams of the model"),
             _count("singles", "Images that went on without a stream that is missing"),
-            _count("dropped_CAUSE", "Images that were not used, by [cause](synchronisation.md)"),
+            _count("dropped_CAUSE", "Images that were not used, by [cause](counters.md)"),
             Key("rate_hz", "Hz", "Images received per second, since the last report."),
             Key("age_s", "s", "Since the last image arrived, or since activation."),
             Key("stamp_age_s", "s", "From the stamp of the last image to now, on the node's clock."),
