@@ -46,6 +46,7 @@ RUN_BY = {
     "phrases encode": "test/language/test_features.py",
     "results merge": "test/evaluation/test_many.py",
     "train fit": "test/training/test_training.py",
+    "train phrases": "test/training/language/test_fit.py",
     "train test": "test/training/test_training.py",
 }
 # What no test runs, by the first words of the line, and why.

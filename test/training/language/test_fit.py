@@ -107,6 +107,7 @@ def test_options_are_read_and_refused(data, tmp_path) -> None:
         (tmp_path / "o.yaml").write_text(text)
         with pytest.raises(ValueError, match=message):
             read_options(tmp_path / "o.yaml")
+    assert main(["train", "phrases", "--config", str(tmp_path / "o.yaml"), "--out", str(tmp_path / "run")]) == 2
     with pytest.raises(ValueError, match="classes"):
         train_phrases(replace(options(data), model="nav5_rgbd_nano"), tmp_path / "other", encoder=WordVectors())
 
