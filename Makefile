@@ -1,4 +1,4 @@
-# make demo       the bundled bag through the live node; BAG= MODEL= MODALITY= FAULTS=1 OUT= for others
+# make demo       the bundled bag through the live node; BAG= MODEL= MODALITY= FAULTS=1 PHRASES= OUT= for others
 # make test       all tests but the slow ones, the runtime's with every Python that is found; two at a time
 # make test-all   the slow ones too
 # make test-gpu   the tests on a GPU, all of which have to run; writes gpu_report.json (REPORT=), to attach to a report
@@ -122,7 +122,7 @@ test-gpu: .venv
 
 demo: .venv-demo
 	.venv-demo/bin/gemini-ros demo $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(OUT),--out "$(OUT)")
+	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(PHRASES),--phrases "$(PHRASES)") $(if $(OUT),--out "$(OUT)")
 
 # With a browser, for the test of a page; Ubuntu has it as a snap alone.
 system_packages := libegl1 libgl1-mesa-dri $(if $(shell grep -xs ID=debian /etc/os-release),chromium)

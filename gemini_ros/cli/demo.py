@@ -19,6 +19,12 @@ def add(nouns: Subparsers) -> None:
         help="modality to fuse with RGB (default: the one in the bag)",
     )
     parser.add_argument("--faults", action="store_true", help="leave a stream out for a while, and play the bag twice")
+    parser.add_argument(
+        "--phrases",
+        default="",
+        metavar="TEXT",
+        help="what matters, in words: phrases with semicolons between them, or the JSON that ~/set_phrases takes",
+    )
     add_camera(parser)
     add_rate(parser)
     parser.add_argument(
@@ -34,4 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     model = None if args.model is None else find_model(args.model)
     video, choice = not args.no_video, choice_of(args)
-    return run_demo(DemoOptions(args.bag, model, args.modality, args.faults, args.out, args.rate, video, choice))
+    options = DemoOptions(
+        args.bag, model, args.modality, args.faults, args.out, args.rate, video, choice, args.phrases.strip()
+    )
+    return run_demo(options)

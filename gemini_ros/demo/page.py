@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.demo import phrases
 from gemini_ros.demo.pictures import live_moments
 from gemini_ros.demo.results import Run
 from gemini_ros.pipeline.summary import Summary
@@ -35,6 +36,7 @@ def write_report(run: Run, summary: Summary, wrong: Sequence[str], path: Path) -
         _messages(summary),
         _timeline(run, summary),
         _stages(summary),
+        *phrases.sections(run.spoken, live_moments(run)),
         *_images(run),
         _configuration(run, summary),
     ]
@@ -138,6 +140,7 @@ def _configuration(run: Run, summary: Summary) -> page.Section:
         ("rate", f"{plan.rate:g}"),
         ("slop", f"{plan.slop_s:g} s"),
         ("streams", ", ".join(plan.streams)),
+        *([("phrases", plan.phrases)] if plan.phrases else []),
         ("left out on purpose", "nothing" if plan.drop is None else "{} from {:g} to {:g} s".format(*plan.drop)),
     ]
     notes = [("note", note) for note in summary.notes]

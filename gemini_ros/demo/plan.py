@@ -19,6 +19,7 @@ from gemini_ros.core.transforms import BODY_FROM_OPTICAL
 from gemini_ros.inference import read_model_info
 from gemini_ros.pipeline.bag_walk import mounting_of
 from gemini_ros.pipeline.grid import aligned_setting
+from gemini_ros.pipeline.phrases import PhraseBook
 from gemini_ros.pipeline.settings import DEFAULTS
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, aligned_streams, find_topics, topic_lines
 from gemini_ros.pipeline.topic_names import TRANSPORTS, base_name
@@ -33,7 +34,7 @@ DEFAULT_SLOP_S = DEFAULTS.slop_ns / 1e9
 @dataclass(frozen=True)
 class DemoOptions:
     """``modality`` and ``model`` ``None``: what the bag offers. ``rate``: times as fast as recorded. ``choice``: of
-    topics."""
+    topics. ``phrases``: as the node's parameter of that name takes them."""
 
     bag: Path | None = None
     model: Path | None = None
@@ -43,6 +44,7 @@ class DemoOptions:
     rate: float = 1.0
     video: bool = True
     choice: StreamChoice = DETECTED
+    phrases: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Plan:
     aligned: frozenset[str]
     choice: StreamChoice
     chosen: tuple[str, ...]
+    phrases: str = ""
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -108,6 +111,8 @@ class Plan:
                 values[aligned_setting(stream)] = True
         if self.mounting is not None:
             values["camera.in_base"] = list(self.mounting)
+        if self.phrases:
+            values["phrases"] = self.phrases
         return {"segmenter": {"ros__parameters": values}}
 
 
@@ -122,6 +127,7 @@ def make_plan(options: DemoOptions) -> Plan:
         model = (options.model or find_resource(f"models/{MODELS[_modality(options, topics)]}.onnx")).resolve()
         info = read_model_info(model)
         _require_fit(options, info, topics, reader)
+        _require_phrases(options, info, topics, bag)
         duration_s = reader.duration_ns / 1e9
         return Plan(
             bag=bag,
@@ -137,6 +143,7 @@ def make_plan(options: DemoOptions) -> Plan:
             loops=2 if options.faults else 1,
             rate=options.rate,
             slop_s=_slop_s(reader, [available[name] for name in info.modality_names], duration_s),
+            phrases=options.phrases,
         )
 
 
@@ -175,6 +182,15 @@ def _require_fit(options: DemoOptions, info: ModelInfo, topics: Topics, reader: 
                 f"{reader.path}: {topic} is compressed, expected a name that ends in /{' or /'.join(TRANSPORTS)} as "
                 "image_transport gives it"
             )
+
+
+def _require_phrases(options: DemoOptions, info: ModelInfo, topics: Topics, bag: Path) -> None:
+    """Refuse what the node would refuse, before it is started."""
+    if not options.phrases:
+        return
+    if topics.depth is None:
+        raise ValueError(f"{bag}: phrases need depth, and the bag has none: leave them out, or play another bag")
+    PhraseBook(info.label_set, {*info.modality_names, "depth"}).start(options.phrases)
 
 
 def _mounting(reader: BagReader, topics: Topics) -> tuple[float, ...] | None:

@@ -17,6 +17,8 @@ from gemini_ros.core.costmap import CostmapConfig, Occupancy
 from gemini_ros.core.documents import read_json
 from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.metrics import Scores
+from gemini_ros.demo import phrases
+from gemini_ros.demo.phrases import Spoken, read_spoken
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.session import LABELS, MAP, RECORDING, STATISTICS
 from gemini_ros.pipeline.bag_walk import BagWalk
@@ -59,6 +61,7 @@ class Run:
 
     ``label_stamps`` are in order of receipt: a loop brings its stamps again, and ``labels`` holds the first image of
     each. ``statistics`` is the segmenter's file. ``allowed_pairs``: what the stamps of the bag, played once, allow.
+    ``spoken``: what was answered to phrases.
     """
 
     plan: Plan
@@ -70,6 +73,7 @@ class Run:
     truth: LabelImages | None
     statistics: Mapping[str, Any]
     allowed_pairs: int
+    spoken: Spoken
 
 
 def read_run(plan: Plan, out: Path) -> Run:
@@ -86,6 +90,7 @@ def read_run(plan: Plan, out: Path) -> Run:
             truth=LabelImages(bag, plan.topics.labels) if plan.topics.labels else None,
             statistics=statistics,
             allowed_pairs=_allowed_pairs(plan, bag),
+            spoken=read_spoken(recording),
         )
 
 
@@ -117,7 +122,7 @@ def failures(run: Run, summary: Summary) -> list[str]:
     foreign = set(run.label_stamps) - run.rgb_stamps
     if foreign and not any("rgb" in change.mode for change in summary.mode_changes):
         wrong.append(f"{len(foreign)} label images have a stamp of no RGB image, though RGB was never missing")
-    return wrong + _fault_failures(run, summary)
+    return wrong + _fault_failures(run, summary) + phrases.failures(run.plan, run.spoken)
 
 
 def _notes(run: Run) -> list[str]:

@@ -84,6 +84,7 @@ def _print_counts(console: Console, run: Run, summary: Summary, wrong: list[str]
         )
     if summary.miou is not None:
         lines.append(f"mIoU {summary.miou:.3f} over {summary.scored_frames} frames")
+    lines += run.spoken.lines()
     modes = ", ".join(f"{change.mode} at {change.seconds:.1f} s" for change in summary.mode_changes)
     lines.append(f"modes: {modes or 'none'}")
     lines += [f"note: {note}" for note in summary.notes]

@@ -14,11 +14,13 @@ from gemini_ros.demo.display import Display
 from gemini_ros.demo.plan import Plan
 from gemini_ros.demo.processes import Child, ChildError
 from gemini_ros.nodes.observe.monitor import Monitor, monitoring
+from gemini_ros.pipeline import answers
 from gemini_ros.pipeline.statistics import CAUSES
 
 SEGMENTER = "segmenter"
 LABELS, MAP = f"/{SEGMENTER}/labels", f"/{SEGMENTER}/costmap"
 OUTPUTS = (LABELS, MAP, *(f"/{SEGMENTER}/{name}" for name in ("color", "confidence", "camera_info")))
+ANSWERS, MASKS = (f"/{SEGMENTER}/{name}" for name in (answers.ANSWERS, answers.MASKS))
 RECORDING = "output.mcap"
 STATISTICS = "segmenter_statistics.json"
 _CLI = "gemini_ros.cli"
@@ -37,13 +39,14 @@ def run_session(plan: Plan, out: Path, stop: threading.Event) -> None:
     with ExitStack() as stack:
         monitor = stack.enter_context(monitoring(SEGMENTER))
         display = stack.enter_context(Display(plan, monitor))
-        recorder = stack.enter_context(_running("recorder", _CLI, _recorder_arguments(out), out))
+        recorder = stack.enter_context(_running("recorder", _CLI, _recorder_arguments(plan, out), out))
         segmenter = stack.enter_context(
             _running(SEGMENTER, "gemini_ros.nodes.segmenter", _segmenter_arguments(plan, out), out)
         )
         session = _Session(monitor, display, stop, [recorder, segmenter])
         display.enter("starting")
-        session.wait(lambda: _ready(monitor), _READY_S, "the segmenter to load its model and the recorder to subscribe")
+        what = "the segmenter to load its model and the recorder to subscribe"
+        session.wait(lambda: _ready(monitor, plan), _READY_S, what)
         display.enter("playing")
         player = stack.enter_context(_running("player", _CLI, ["bag", "play", *plan.player_arguments()], out))
         limit_s = 60.0 + 2.0 * plan.loops * plan.duration_s / plan.rate
@@ -80,9 +83,13 @@ class _Session:
             self._display.show()
 
 
-def _ready(monitor: Monitor) -> bool:
+def _outputs(plan: Plan) -> tuple[str, ...]:
+    return (*OUTPUTS, *((ANSWERS, MASKS) if plan.phrases else ()))
+
+
+def _ready(monitor: Monitor, plan: Plan) -> bool:
     loaded = monitor.mode not in ("starting", "inactive", "loading", "failed")
-    return loaded and all(monitor.is_subscribed(topic, "recorder") for topic in OUTPUTS)
+    return loaded and all(monitor.is_subscribed(topic, "recorder") for topic in _outputs(plan))
 
 
 def _at_rest(monitor: Monitor) -> Callable[[], bool]:
@@ -107,8 +114,8 @@ def _running(name: str, module: str, arguments: list[str], out: Path) -> Iterato
         child.stop()
 
 
-def _recorder_arguments(out: Path) -> list[str]:
-    return ["bag", "record", "--out", str(out / RECORDING), "--topics", *OUTPUTS, "/diagnostics"]
+def _recorder_arguments(plan: Plan, out: Path) -> list[str]:
+    return ["bag", "record", "--out", str(out / RECORDING), "--topics", *_outputs(plan), "/diagnostics"]
 
 
 def _segmenter_arguments(plan: Plan, out: Path) -> list[str]:

@@ -31,6 +31,9 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 RGBD, RGBT, RGB = (FIXTURES / f"tiny_{name}.onnx" for name in ("rgb_depth", "rgb_thermal", "rgb"))
 
 
+PHRASES = "the floor; which person is nearest?"
+
+
 def start_demo(*words: object, share: Path | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "gemini_ros.cli", "demo", *map(str, words)],
@@ -82,7 +85,7 @@ def shown(drive: Path) -> tuple[int, str, Path]:
     models.mkdir(parents=True)
     (models / f"{MODELS['none']}.onnx").symlink_to(RGB)
     (models / f"{MODELS['depth']}.onnx").symlink_to(RGBD)
-    status, output = demo("--bag", drive, "--out", out, share=models.parent)
+    status, output = demo("--bag", drive, "--out", out, "--phrases", PHRASES, share=models.parent)
     return status, output, out
 
 
@@ -133,6 +136,29 @@ def test_what_is_recorded(shown, drive):
         maps = [reader.deserialize(m) for m in reader.messages(["/segmenter/costmap"])]
         assert maps[-2].header.frame_id == "odom"
         assert any((np.asarray(grid.data) != -1).any() for grid in maps)
+
+
+def test_phrases_are_answered_and_shown(shown):
+    _, output, out = shown
+    published = json.loads((out / "segmenter_statistics.json").read_text())["labels_published"]
+    with BagReader(out / "output.mcap") as reader:
+        counts = reader.counts
+        said = [json.loads(reader.deserialize(m).data) for m in reader.messages(["/segmenter/answers"])]
+    assert counts["/segmenter/answers"] == counts["/segmenter/phrase_masks"] == published
+    texts = [answer["text"] for answer in said[0]["answers"]]
+    assert texts == ["the floor", "which person is nearest?"]
+    there = sum(answers["answers"][0]["present"] for answers in said)
+    assert f"ask 'the floor': there in {there} of {published} frames" in output
+    report = (out / "report.html").read_text()
+    assert "which person is nearest?" in report and f"{there} of {published} frames" in report
+
+
+@pytest.mark.once
+def test_phrases_that_the_node_would_refuse_are_refused_before_it_starts(drive, tmp_path, capsys):
+    for words, said in ((["the acid", "avoid"], "acid"), (["the person or not"], "phrases: ")):
+        asked = json.dumps([dict(zip(("text", "role"), words, strict=False))])
+        assert cli.main(["demo", "--bag", str(drive), "--model", str(RGBD), "--phrases", asked]) != 0
+        assert said in capsys.readouterr().err
 
 
 def test_live_labels_are_those_of_the_offline_pipeline(shown, drive):
