@@ -28,7 +28,7 @@ GRAMMAR = {
     "results": ["merge"],
     "calibrate": [],
     "adapt": [],
-    "train": ["fit", "test"],
+    "train": ["fit", "test", "phrases"],
     "doctor": [],
     "demo": [],
 }
