@@ -18,7 +18,7 @@ from gemini_ros.report import page
 from gemini_ros.report.contact_sheet import Moment
 from gemini_ros.report.pictures import encode, ground, small
 
-_COLOR = (255, 0, 200)
+_COLOR = (0, 190, 255)  # not that of a falsely free pixel, which the same page shows
 _ALPHA = 0.6
 
 
