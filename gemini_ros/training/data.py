@@ -217,6 +217,11 @@ class SegmentationData(lightning.LightningDataModule):
         if isinstance(self.train, SimulatedFrames):
             spawn = {"multiprocessing_context": "spawn", "worker_init_fn": one_thread} if workers else {}
             return DataLoader(self.train, size, num_workers=workers, **spawn)
+        if len(self.train) < size:
+            raise ValueError(
+                f"data.loading.batch_size: {size}, but {len(self.train)} frames to learn from; expected at least one "
+                "full batch"
+            )
         if self.mixture:
             sampler = weighted_sampler(self._counts, self._weights)
             return DataLoader(self.train, size, sampler=sampler, drop_last=True, num_workers=workers)

@@ -121,6 +121,17 @@ def test_settings_that_do_not_fit_are_refused(several_sizes, options, message):
         opened("fit", **{"layout": "sunrgbd_37"} | filled)
 
 
+def test_fewer_frames_than_a_batch_are_refused(several_sizes):
+    """Lightning would train on no batch, and end well."""
+    data = opened("fit", root=several_sizes, layout="sunrgbd_37", train_split="train", val_split="test")
+    assert len(data.train_dataloader()) == 1
+    data.loading = LoadingOptions(4)
+    with pytest.raises(
+        ValueError, match=r"batch_size: 4, but 3 frames to learn from; expected at least one full batch"
+    ):
+        data.train_dataloader()
+
+
 def test_labels_beyond_the_models_classes_are_named(tmp_path):
     root = write_tree(tmp_path, "nyudv2_40")
     for stem in ("0001", "0002"):
