@@ -114,7 +114,7 @@ def make_task(start: str) -> SegmentationTask:
 
 def make_data(folder: Path) -> SegmentationData:
     data = recipe()["data"]
-    augmentation = {name: tuple(value) for name, value in data["augmentation"].items()}
+    augmentation: dict[str, Any] = {name: tuple(value) for name, value in data["augmentation"].items()}
     return SegmentationData(
         MODALITIES,
         LAYOUT,
