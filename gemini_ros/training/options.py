@@ -170,7 +170,8 @@ class AugmentationOptions:
     ``modality_subsets``, in place of ``modality_dropout``, says how often what remains of a frame is a subset of its
     modalities: ``{rgb: 0.1, rgb+depth: 0.05}``, or ``{each: 0.1}`` for every one. ``corruptions`` says how often a
     family spoils a frame (``training.spoiling``): noise, misregistration, clock offset, darkness, motion blur, fog,
-    JPEG.
+    JPEG. ``tone`` says how often a picture gets another contrast, saturation, white balance and brightness, far beyond
+    what one camera does: for models that learn in simulation and work on photographs.
     """
 
     crop_size: tuple[int, int] = (160, 120)
@@ -181,6 +182,7 @@ class AugmentationOptions:
     thermal_kind: ThermalKind = "radiometric"
     modality_subsets: dict[str, float] = field(default_factory=dict)
     corruptions: dict[str, float] = field(default_factory=dict)
+    tone: float = 0.0
 
 
 @dataclass(frozen=True)

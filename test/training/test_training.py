@@ -240,6 +240,24 @@ def test_misregistration_moves_depth_alone_by_a_little():
     assert shifts == {-2, -1, 0, 1, 2}
 
 
+def test_tone_is_beyond_one_cameras_and_never_moves_an_edge():
+    """Contrast and saturation of a half red, half grey picture, over many draws; depth stays."""
+    rgb = np.full((40, 60, 3), 100, np.uint8)
+    rgb[:, 30:] = (160, 90, 80)
+    images = {"rgb": rgb, "depth": np.full((40, 60), 2, np.float32)}
+    contrasts = []
+    torch.manual_seed(0)
+    for _ in range(60):
+        given, _ = Augmentation(AugmentationOptions((60, 40), (1.0, 1.0), (), tone=1.0))(images, ("rgb",))
+        halves = [given["rgb"][:, i * 30 + 4 : i * 30 + 26].mean((0, 1)) for i in (0, 1)]
+        contrasts.append(abs(halves[0] - halves[1]).max())
+        across = abs(np.diff(given["rgb"].astype(float).mean(0), axis=0)).max(1)
+        assert contrasts[-1] < 12 or across.argmax() in (28, 29, 30)
+    assert min(contrasts) < 30 and max(contrasts) > 100
+    with pytest.raises(ValueError, match="tone 2, expected a probability"):
+        Augmentation(AugmentationOptions(tone=2))
+
+
 def test_depth_noise_grows_with_the_square_of_the_distance():
     torch.manual_seed(0)
     near, far = 1.0, 4.0
