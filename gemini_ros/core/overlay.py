@@ -16,7 +16,7 @@ UNKNOWN_COLOR = (138, 141, 148)
 FREE_COLOR = (243, 245, 240)
 COSTLY_COLOR = (240, 140, 40)
 LETHAL_COLOR = (139, 0, 20)
-_SYNTHETIC, _SYNTHETIC_COLOR, _EDGE = "SYNTHETIC", (255, 200, 0), 0.02
+_SYNTHETIC, _SYNTHETIC_COLOR, _EDGE, _LEGIBLE_PX = "SYNTHETIC", (255, 200, 0), 0.02, 9
 _ROBOT_COLOR = (20, 100, 220)
 
 
@@ -61,7 +61,8 @@ def synthetic(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     stripes = ((u + v) // (2 * edge)) % 2 == 0
     image[rim] = np.where(stripes[..., None], np.uint8(0), np.array(_SYNTHETIC_COLOR, np.uint8))[rim]
     (text_width, text_height), below = cv2.getTextSize(_SYNTHETIC, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
-    scale = min(0.8 * width / text_width, 0.15 * height / (text_height + below))
+    line = min(max(0.075 * height, _LEGIBLE_PX), 0.15 * height)
+    scale = min(0.8 * width / text_width, line / (text_height + below))
     bar = min(height, max(1, round(1.6 * scale * (text_height + below))))
     image[height - bar :] = 0
     foot = height - round(0.3 * scale * (text_height + below) + scale * below)
