@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from gemini_ros.core.documents import one_line
-from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.finishing import finish
-from gemini_ros.inference.graph_limits import require_bounded_graph
-from gemini_ros.inference.model_file import ModelError, require_whole
-from gemini_ros.inference.segmenter import Segmenter, asks, check_interface, phrase_maps
-
-_ERROR_LEVEL = 3
+from gemini_ros.inference.model_file import ModelError
+from gemini_ros.inference.onnx_session import OnnxSession
+from gemini_ros.inference.segmenter import Segmenter, asks, phrase_maps
 
 
 class OnnxSegmenter(Segmenter):
     """ONNX Runtime on the CPU; each of ``requests`` frames at once has ``threads // requests`` threads."""
 
     backend = ONNXRUNTIME
-    # Threads that sleep between two operators come too late for the next one, so that a second core brings nothing.
-    # After a frame they stop: between two frames the cores are the rest of the robot's.
-    session_entries: Mapping[str, str] = {
-        "session.intra_op.allow_spinning": "1",
-        "session.force_spinning_stop": "1",
-    }
 
     def __init__(
         self,
@@ -44,31 +32,11 @@ class OnnxSegmenter(Segmenter):
         requests: int = 1,
     ) -> None:
         super().__init__(info, reason, camera_size, threads=threads, requests=requests)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERROR_LEVEL
-        options.intra_op_num_threads = max(threads // requests, 1)
-        for name, value in self.session_entries.items():
-            options.add_session_config_entry(name, value)
-        data = read_file(path)
-        require_whole(data, path)
-        require_bounded_graph(data, info, path)
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.only_execute_path_to_fetches = True
+        self._session = OnnxSession(path, info, max(threads // requests, 1))
         zeros = self._zeros()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
-            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-            check_interface(path, info, [i.name for i in inputs], [o.name for o in outputs])
-            (logits,) = self._session.run(["logits"], zeros, self._run_options)
-        except ModelError:
-            raise
-        # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
-        except Exception as error:
-            raise ModelError(f"model {path}: ONNX Runtime cannot run it: {one_line(error)}") from error
+        (logits,) = self._session.try_out(["logits"], zeros)
         shape, classes = np.shape(logits), len(info.label_set)
-        if len(shape) != 4 or shape[:2] != (1, classes) or 0 in shape or np.asarray(logits).dtype != np.float32:
+        if len(shape) != 4 or shape[:2] != (1, classes) or 0 in shape or logits.dtype != np.float32:
             raise ModelError(f"model {path}: logits {shape}, expected float32 (1, {classes}, H, W)")
         self._run(zeros)  # compiles what finishes a frame
 
@@ -77,7 +45,7 @@ class OnnxSegmenter(Segmenter):
         start = time.perf_counter_ns()
         # Only what is fetched is computed: without phrases the network is the plain one.
         wanted = ["logits", *(PHRASE_OUTPUTS if asks(inputs) else ())]
-        logits, *said = (np.asarray(output) for output in self._session.run(wanted, inputs, self._run_options))
+        logits, *said = self._session.run(wanted, inputs)
         middle = time.perf_counter_ns()
         labels, confidence = finish(logits[0], rows, columns, self.info.temperature)
         end = time.perf_counter_ns()

@@ -62,9 +62,7 @@ class Segmenter(ABC):
 
     def _zeros(self) -> dict[str, np.ndarray]:
         """Inputs of the right shapes, so that everything that is made once is made before the first frame."""
-        size = self.camera_size or self.info.network_size
-        inputs = {name: absent_image(name, *size) for name in self.info.modality_names}
-        return inputs | {"present": np.ones(len(inputs), np.float32)} | self._nothing_asked()
+        return zero_inputs(self.info, self.camera_size or self.info.network_size) | self._nothing_asked()
 
     def _nothing_asked(self) -> dict[str, np.ndarray]:
         """What a model that takes phrases is given where there are none."""
@@ -119,6 +117,12 @@ def model_inputs(frame: Frame, info: ModelInfo, camera_size: tuple[int, int] | N
         for name, image in images.items()
     }
     return inputs | {"present": np.array(present, np.float32)}
+
+
+def zero_inputs(info: ModelInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The model file's images of ``size`` (width, height), all there and all 0; no phrases."""
+    images = {name: absent_image(name, *size) for name in info.modality_names}
+    return images | {"present": np.ones(len(images), np.float32)}
 
 
 def check_interface(path: Path, info: ModelInfo, inputs: Sequence[str], outputs: Sequence[str]) -> None:

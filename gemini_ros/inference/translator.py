@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.documents import one_line, read_npz
-from gemini_ros.core.files import atomic_path, read_file
+from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame
-from gemini_ros.core.model_info import TRANSLATE
+from gemini_ros.core.model_info import TRANSLATE, ModelInfo
 from gemini_ros.inference.cpu import default_threads
-from gemini_ros.inference.graph_limits import require_bounded_graph
-from gemini_ros.inference.model_file import ModelError, read_model_info, require_whole
-from gemini_ros.inference.segmenter import check_interface, model_inputs
+from gemini_ros.inference.model_file import ModelError, read_model_info
+from gemini_ros.inference.segmenter import model_inputs, zero_inputs
 
 CONFIDENT = 128
 LARGEST_DIFFERENCE = 0.01
@@ -45,35 +44,31 @@ class Translator:
 
     def __init__(self, path: str | Path, target: str | None = None, threads: int | None = None) -> None:
         path = Path(path)
-        self.info = read_model_info(path)
-        if self.info.task != TRANSLATE or self.info.target is None:
-            raise ModelError(f"model {path}: task {self.info.task}, expected {TRANSLATE}: it labels and makes no image")
-        if target not in (None, self.info.target.name):
-            raise ModelError(f"model {path}: it makes {self.info.target.name}, expected one that makes {target}")
+        self.info = read_translation_info(path, target)
         try:
-            import onnxruntime
+            from gemini_ros.inference.onnx_session import OnnxSession
         except ImportError as error:
-            raise ModelError(f"model {path}: onnxruntime cannot be imported ({error})") from error
-        data = read_file(path)
-        require_whole(data, path)
-        require_bounded_graph(data, self.info, path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or default_threads()
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
-        except Exception as error:
-            raise ModelError(f"model {path}: ONNX Runtime cannot run it: {one_line(error)}") from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        check_interface(path, self.info, [i.name for i in inputs], [o.name for o in outputs])
+            cure = "pip install 'gemini_ros[runtime]'"
+            raise ModelError(f"model {path}: onnxruntime cannot be imported ({error}): {cure}") from error
+        self._session = OnnxSession(path, self.info, threads or default_threads())
+        self._session.try_out(self.info.output_names, zero_inputs(self.info, self.info.network_size))
 
     def translate(self, frame: Frame) -> Translation:
         """The frame's image of the target, on the frame's own grid. Raises ``ValueError`` as ``Segmenter.segment``."""
         inputs = model_inputs(frame, self.info, None)
         start = time.perf_counter_ns()
-        image, confidence = self._session.run(["translated", "confidence"], inputs)
-        return Translation(np.asarray(image)[0], np.asarray(confidence)[0], {"network": time.perf_counter_ns() - start})
+        image, confidence = self._session.run(self.info.output_names, inputs)
+        return Translation(image[0], confidence[0], {"network": time.perf_counter_ns() - start})
+
+
+def read_translation_info(path: Path, target: str | None = None) -> ModelInfo:
+    """The metadata of a translation model that makes ``target``. Raises ``ModelError`` for any other file."""
+    info = read_model_info(path)
+    if info.task != TRANSLATE or info.target is None:
+        raise ModelError(f"model {path}: task {info.task}, expected {TRANSLATE}: it labels and makes no image")
+    if target not in (None, info.target.name):
+        raise ModelError(f"model {path}: it makes {info.target.name}, expected one that makes {target}")
+    return info
 
 
 def write_golden(path: Path, frames: Sequence[Frame], results: Sequence[Translation]) -> None:
