@@ -20,6 +20,7 @@ from gemini_ros.core.documents import one_line, parse_yaml, read_yaml
 from gemini_ros.core.model_info import SEGMENT, TASKS, TRANSLATE
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
+from gemini_ros.training.memory import keep_memory
 from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.translation import TranslationData, TranslationTask, translation_options
@@ -128,8 +129,9 @@ class _TranslationCli(LightningCLI):
 
 
 def train(arguments: Sequence[str]) -> None:
-    """Run LightningCLI on ``arguments`` (``fit --config ...``)."""
+    """Run LightningCLI on ``arguments`` (``fit --config ...``). From then on this process keeps memory it has freed."""
     quieten()
+    keep_memory()
     _bound_configurations()
     translate = _asked_task(arguments) == TRANSLATE
     cli, task, data = (

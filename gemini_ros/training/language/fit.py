@@ -37,6 +37,7 @@ from gemini_ros.training.language.data import PhraseBatches, describe, read_ques
 from gemini_ros.training.language.options import CLASS_NAMES, PhraseStage, PhraseTraining
 from gemini_ros.training.language.scoring import latent_hits
 from gemini_ros.training.language.task import PhraseTask
+from gemini_ros.training.memory import keep_memory
 
 MODEL, OPTIONS = "model.onnx", "options.json"
 _SAY_EVERY = 25
@@ -67,6 +68,7 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
     known = len(options.folders)
     say(f"train on {describe([q for each in asked[:known] for q in each])}")
     quieten()
+    keep_memory()
     torch.manual_seed(options.seed)
     branch = LanguageBranch(network, options.branch).train()
     sets = list(zip(frames[:known], asked[:known], strict=True))
