@@ -3,6 +3,7 @@
 # make test-all   the slow ones too
 # make test-gpu   the tests on a GPU, all of which have to run; writes gpu_report.json (REPORT=), to attach to a report
 # make site       the documentation as a website in build/site
+# make release-check  the wheel and the source distribution in dist/, built and looked into
 # make system     the apt packages that the simulation renders with (as root, on Debian and Ubuntu)
 # make .venv      the developer's environment (.venv-demo and the others likewise)
 # make lock       the newest versions of all packages into constraints/; make test then says whether they work
@@ -10,7 +11,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help demo site test test-all test-gpu test-rooms test-live system lock clean
+.PHONY: help demo site release-check test test-all test-gpu test-rooms test-live system lock clean
 # One thing after the other, but for the two lanes of tests.
 ifeq ($(filter test-rooms,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
@@ -29,7 +30,7 @@ with_all := $(slow)$(filter test-all,$(MAKECMDGOALS))
 # An environment is finished when its .made is there.
 
 make_environment = scripts/make_environment $(@D)
-tools := docs fuzz mutation ray rerun
+tools := docs fuzz mutation ray release rerun
 environments := .venv $(patsubst %,.venv-%,demo 3.10 3.12 3.13 jetpack-6 ubuntu-24.04 $(tools))
 ifdef ROS_DISTRO
 # A ROS installation is sourced: its Python and its packages, and no other Python.
@@ -48,7 +49,8 @@ any := 3.11 3.12 3.13 3.10
 .venv-jetpack-6/.made:    ; $(make_environment) jetpack-6 runtime,bags,test 3.10
 .venv-ubuntu-24.04/.made: ; $(make_environment) ubuntu-24.04 runtime,bags,test 3.12
 .venv-ray/.made:          ; $(make_environment) tested demo,sim,test,ray $(any)
-$(patsubst %,.venv-%/.made,$(filter-out ray,$(tools))): .venv-%/.made: ; $(make_environment) tested demo,test,$* $(any)
+.venv-release/.made:      ; $(make_environment) tested release $(any)
+$(patsubst %,.venv-%/.made,$(filter-out ray release,$(tools))): .venv-%/.made: ; $(make_environment) tested demo,test,$* $(any)
 
 # uv installs the others: the same wheels as pip in a fifth of the time, as environments share what one has unpacked.
 .venv-uv/.made: constraints/tested.txt
@@ -59,7 +61,8 @@ $(patsubst %,.venv-%/.made,$(filter-out ray,$(tools))): .venv-%/.made: ; $(make_
 $(environments:=/.made): .venv-uv/.made
 endif
 
-$(environments:=/.made): setup.py requirements-robot.txt $(wildcard constraints/*) scripts/make_environment
+# The version of what is installed is that of gemini_ros/__init__.py.
+$(environments:=/.made): setup.py $(wildcard gemini_ros/__init__.py) requirements-robot.txt $(wildcard constraints/*) scripts/make_environment
 .PHONY: $(environments)
 $(environments): %: %/.made
 
@@ -134,5 +137,8 @@ system:
 site: .venv-docs
 	.venv-docs/bin/mkdocs build --strict
 
+release-check: .venv-release
+	scripts/release_check .venv-release/bin
+
 clean:
-	rm -rf .venv .venv-* build install log demo_output gemini_ros.egg-info
+	rm -rf .venv .venv-* build dist install log demo_output gemini_ros.egg-info

@@ -75,6 +75,7 @@ TOOLS = {
     "fuzz": [f"atheris>=2.3; {X86}"],
     "mutation": ["mutmut>=3,<4"],
     "ray": ["ray>=2.40"],
+    "release": ["build>=1.2", "check-manifest>=0.50", "setuptools<80", "twine>=6", "wheel>=0.40"],
     "rerun": ["rerun-sdk>=0.39"],
 }
 
@@ -124,6 +125,8 @@ setup(
     description="RGB plus depth or thermal semantic segmentation for ROS 2: two cameras in, labels and a costmap out",
     license="Apache-2.0",
     author="The gemini_ros authors",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.report": ["templates/*"]},
     data_files=shared_files(),

@@ -1,6 +1,6 @@
 """Write from the code: docs/topics_and_parameters.md (what a running segmenter subscribes to and publishes, its
-parameters, and the arguments of the launch files), docs/diagnostics.md (every status and key), and the table of models
-in README.md.
+parameters, and the arguments of the launch files), docs/diagnostics.md (every status and key), docs/commands.md, the
+table of models in README.md, and the version in package.xml and CITATION.cff.
 
     python docs/generate.py [--check]
 
@@ -13,6 +13,7 @@ import argparse
 import ast
 import difflib
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from gemini_ros import __version__
 from gemini_ros.cli import build_parser
 from gemini_ros.inference import read_model_info
 from gemini_ros.nodes.segmenter import SegmenterNode
@@ -38,6 +40,11 @@ PAGE = ROOT / "docs/topics_and_parameters.md"
 DIAGNOSTICS_PAGE = ROOT / "docs/diagnostics.md"
 COMMANDS_PAGE = ROOT / "docs/commands.md"
 README = ROOT / "README.md"
+# Where the version stands once more, for tools that run no Python.
+VERSIONED = {
+    ROOT / "package.xml": f"  <version>{__version__}</version>",
+    ROOT / "CITATION.cff": f"version: {__version__}",
+}
 MODELS_BEGIN, MODELS_END = "<!-- models: written by docs/generate.py -->\n\n", "\n\n<!-- end of models -->"
 LAUNCH_FILES = (
     "launch/segmenter.launch.py",
@@ -352,6 +359,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def versioned(path: Path, line: str) -> str:
+    """The file with this line in place of the one that states the version."""
+    start = re.match(r"\s*\W?version\W", line)
+    assert start, line
+    text, found = re.subn(rf"(?m)^{re.escape(start[0])}.*$", line, path.read_text(encoding="utf-8"))
+    assert found == 1, f"{path.name} states the version {found} times"
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
@@ -361,6 +377,7 @@ def main() -> None:
         (DIAGNOSTICS_PAGE, diagnostics_page()),
         (PAGE, page()),
         (README, readme()),
+        *((path, versioned(path, line)) for path, line in VERSIONED.items()),
     ):
         if not options.check:
             path.write_text(made, encoding="utf-8")

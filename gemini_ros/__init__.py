@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # the same names for type checkers
     from gemini_ros.pipeline.sync import PairMatcher as PairMatcher
     from gemini_ros.training.fit import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NAMES = {
     "bags.reader": ("BagReader",),

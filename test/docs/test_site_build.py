@@ -29,6 +29,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "Two cameras in" in front
     # A link of the README to a page of docs/ leads to that page on the site.
     assert 'href="robot/"' in front and (tmp_path / "robot/index.html").is_file()
+    assert 'href="site.css"' in front and (tmp_path / "site.css").is_file()
     assert "load_segmenter" in (tmp_path / "python_api/index.html").read_text(encoding="utf-8")
 
 

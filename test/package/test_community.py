@@ -23,7 +23,10 @@ def load(path: Path) -> dict:
 
 def test_the_version_is_one() -> None:
     assert ElementTree.parse(ROOT / "package.xml").findtext("version") == __version__
-    assert str(load(ROOT / "CITATION.cff")["version"]) == __version__
+    citation = load(ROOT / "CITATION.cff")
+    assert str(citation["version"]) == __version__
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:2] == ["[Unreleased]", f"[{__version__}] - {citation['date-released']}"]
 
 
 def test_the_citation_has_what_the_format_requires() -> None:
