@@ -24,7 +24,9 @@ class CostmapConfig:
     Depth counts from 5 cm to ``range_m`` along the optical axis; ``min_confidence`` is a probability (0-1). What is
     higher above the ground than the error budget of its distance (``heights.least_height``) stands, up to
     ``max_height_m``. Ground is unknown ``decay_s`` after it was last seen; an obstacle that cannot be seen is
-    remembered for ``memory_s``; the whole map is unknown ``timeout_s`` after the last evidence. Raises ``ValueError``.
+    remembered for ``memory_s``; the whole map is unknown ``timeout_s`` after the last evidence. With
+    ``completed_depth`` what a network guesses with ``completed_confidence`` or more marks cells (``completed.py``).
+    Raises ``ValueError``.
     """
 
     size_m: float = 10.0
@@ -43,6 +45,8 @@ class CostmapConfig:
     caution_stands: bool = False
     robot_radius_m: float = 0.0
     without_depth: str = "unknown"
+    completed_depth: bool = False
+    completed_confidence: float = 0.75
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -51,8 +55,9 @@ class CostmapConfig:
                 continue
             if not 0 < value < math.inf and not (field.name in _MAY_BE_ZERO and value == 0):
                 raise ValueError(f"costmap.{field.name}: {value}, expected a positive, finite number")
-        if self.min_confidence > 1:
-            raise ValueError(f"costmap.min_confidence: {self.min_confidence}, expected a probability, 0 to 1")
+        for name in ("min_confidence", "completed_confidence"):
+            if (value := getattr(self, name)) > 1:
+                raise ValueError(f"costmap.{name}: {value}, expected a probability, 0 to 1")
         if self.without_depth not in WITHOUT_DEPTH:
             expected = ", ".join(WITHOUT_DEPTH)
             raise ValueError(f"costmap.without_depth: {self.without_depth!r}, expected one of {expected}")

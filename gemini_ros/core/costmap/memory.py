@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.costmap.completed import CompletedMarks
 from gemini_ros.core.costmap.drops import LEAST_FRAMES, LEAST_MOTION_M
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
 from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, grown, overlap
@@ -31,7 +32,10 @@ _YIELDS_AFTER = 5
 """Frames with nothing but caution of confidence 0.9, until what stands may be driven through."""
 _ON_GROUND = np.uint16(1 << LOW_BIN | 1 << DROP_BIN)
 _MOST_COUNT = 200
-_EMPTY = dict.fromkeys(("_seen", "_hit", "_driven", "_assumed_in"), NEVER) | {"_said": -1, "_assumed": NOTHING}
+_EMPTY = dict.fromkeys(("_seen", "_hit", "_driven", "_assumed_in", "marked_in"), NEVER) | {
+    "_said": -1,
+    "_assumed": NOTHING,
+}
 """What cells hold of which nothing is known, where it is not 0."""
 
 
@@ -65,6 +69,7 @@ class Memory:
         assumed = (n, n) if config.without_depth == PROJECT else (0, 0)
         self._assumed, self._assumed_in = np.full(assumed, NOTHING, np.int8), np.full(assumed, NEVER, np.int32)
         self._yields = np.zeros((n, n) if config.caution_stands else (0, 0), np.uint8)
+        self._marks = CompletedMarks(config)
 
     def begin(self, seen: Ages) -> None:
         """What comes from now on was said by a frame of these times."""
@@ -80,7 +85,7 @@ class Memory:
             self.forget()
         else:
             right, down = (new - old for new, old in zip(corner, self.corner, strict=True))
-            for name, cells in {**vars(self), **vars(self._odds)}.items():
+            for name, cells in {**vars(self), **vars(self._odds), **vars(self._marks)}.items():
                 if isinstance(cells, np.ndarray) and cells.size:
                     _shift(cells, down, right)
                     for outside in (cells[: rows.start], cells[rows.stop :], cells[:, : columns.start]):
@@ -160,6 +165,11 @@ class Memory:
         passable = self._table.passable(ranks)
         passable &= (bits & (IS_DROP | IS_DROP_OF_FLOOR)) == 0
         np.copyto(self._edges, np.uint8(0), where=passable)
+        self._marks.refute(passable)
+
+    def mark(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], of: Corner) -> None:
+        """Completed depth stands in cells (n,) of the window at ``of``."""
+        self._marks.mark(rows, columns, of, self.corner, self._frame)
 
     def drive_over(self, xy: tuple[float, float], ranks: npt.NDArray[np.uint8]) -> None:
         """The robot stands there: free, until ``ranks`` of a frame say otherwise."""
@@ -203,6 +213,7 @@ class Memory:
             for thing in faster:
                 cells = moving & thing.covers(self.corner, moving.shape, config.resolution_m)
                 data[widen(cells, thing.margin_m, config.resolution_m)] = _LETHAL
+        self._marks.draw(data, self._times, now, config.decay_s)
         return data
 
 

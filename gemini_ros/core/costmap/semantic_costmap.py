@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap.clearing import Clearing
+from gemini_ros.core.costmap.completed import CompletedDepth, CompletedReader
 from gemini_ros.core.costmap.drops import DropFinder, is_glass, mark_glass
 from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, sampled
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
@@ -57,6 +58,7 @@ class SemanticCostmap:
         self._follower = GroundFollower(reader, self._free | label_set.nav_table("caution"), config)
         self._filler, self._drops = GroundFiller(reader, config), DropFinder(reader, self._free, config)
         self._clearing = Clearing(config)
+        self._completed = CompletedReader(self._table, config) if config.completed_depth else None
         self._lock = threading.Lock()
         self._memory = Memory(config, self._table)
         self._newest_stamp_ns: int | None = None
@@ -71,6 +73,8 @@ class SemanticCostmap:
         """
         for step in (self._follower, self._filler, self._drops, self._clearing, self._memory):
             step.warm_up()
+        if self._completed is not None:
+            self._completed.warm_up()
         return self._projector.warm_up()
 
     def update(
@@ -82,19 +86,21 @@ class SemanticCostmap:
         stamp_ns: int,
         received_ns: int | None = None,
         robot_xy: tuple[float, float] | None = None,
+        completed: CompletedDepth | None = None,
     ) -> bool:
         """Take in one frame: labels and ``depth`` (H, W) in metres, seen from ``grid_from_camera`` (optical frame).
 
         z = 0 of the pose is the plane that the robot stands on. ``stamp_ns`` is when the frame was taken, on the node's
         clock; ``received_ns`` when it came, on the steady clock; ``robot_xy`` where the robot was, metres in the grid.
-        Returns whether it makes any cell known, free or not.
+        Returns whether it makes any cell known, free or not. Where the configuration says so, ``completed`` marks
+        obstacles in the holes of ``depth``; it is no evidence.
 
         No depth (but for ``without_depth: project``), or none that measures anything in the window, is no evidence: the
         map goes on ageing. A stamp before the last one is a new time line: the map is cleared first. Raises
         ``ValueError`` for sizes that differ or a pose that is none; the map is then as before.
         """
         pose = require_rigid(grid_from_camera, "grid_from_camera")
-        _require_one_size(segmentation, depth, intrinsics)
+        _require_one_size(segmentation, depth, intrinsics, completed)
         require_rays(intrinsics, self.config)
         corner = corner_around((pose[0, 3], pose[1, 3]), self.config)
         if depth is not None:
@@ -110,14 +116,18 @@ class SemanticCostmap:
             surface = self._follower.follow(segmentation, depth, view)
             evidence = self._read(segmentation, depth, view, surface)
             self.levels = evidence.levels
-            if not evidence.ranks.any():
-                return False
-            self._memory.move_to(corner)
-            self._memory.begin(seen)
-            self._evidence = seen
-            self._remember(evidence, segmentation, depth, view, surface)
-            if robot_xy is not None:
-                self._memory.drive_over(robot_xy, evidence.ranks)
+            known = evidence.ranks.any()
+            if known:
+                self._memory.move_to(corner)
+                self._memory.begin(seen)
+                self._evidence = seen
+                self._remember(evidence, segmentation, depth, view, surface)
+                if robot_xy is not None:
+                    self._memory.drive_over(robot_xy, evidence.ranks)
+            if completed is not None and self._completed is not None:
+                if not known:
+                    self._memory.begin(seen)
+                self._memory.mark(*self._completed.cells(completed, segmentation, depth, view, surface), corner)
             ranks = evidence.ranks
             return bool((self._table.passable(ranks) | (ranks == self._table.lethal)).any())
 
@@ -256,12 +266,15 @@ class SemanticCostmap:
         self._evidence = self._turned = None
 
 
-def _require_one_size(segmentation: Segmentation, depth: np.ndarray | None, intrinsics: Intrinsics) -> None:
+def _require_one_size(
+    segmentation: Segmentation, depth: np.ndarray | None, intrinsics: Intrinsics, completed: CompletedDepth | None
+) -> None:
     labels = segmentation.labels
     others = {
         "confidence": segmentation.confidence.shape,
         "intrinsics": (intrinsics.height, intrinsics.width),
         **({} if depth is None else {"depth": depth.shape}),
+        **({} if completed is None else {"completed depth": completed.depth.shape}),
     }
     for name, shape in others.items():
         if shape != labels.shape:
