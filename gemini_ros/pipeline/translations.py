@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gemini_ros.core.costmap.completed import CompletedDepth
 from gemini_ros.core.documents import one_line
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.frames import UNLABELLED, Frame, Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.overlay import synthetic
@@ -39,6 +40,7 @@ class Translations:
     def __init__(self, settings: Settings) -> None:
         self.paths: dict[str, Path] = {}
         self.infos: dict[str, ModelInfo] = {}
+        self._sha256: dict[str, str] = {}
         for output, target in TARGETS.items():
             name = translation_setting(output)
             if not (text := settings.translations.get(output)):
@@ -46,6 +48,7 @@ class Translations:
             try:
                 self.paths[output] = find_model(text)
                 self.infos[output] = read_translation_info(self.paths[output], target)
+                self._sha256[output] = sha256_of(self.paths[output])
             except (ValueError, OSError) as error:
                 raise ValueError(f"{name}: {error}") from error
         self.silence: dict[str, str] = {}
@@ -59,12 +62,16 @@ class Translations:
         return tuple(dict.fromkeys(name for info in self.infos.values() for name in info.modality_names))
 
     def load(self, threads: int | None = None) -> None:
-        """Open the models. Raises ``ValueError`` for one that ONNX Runtime cannot run."""
+        """Open the models. Raises ``ValueError`` for one that ONNX Runtime cannot run, or that has changed since."""
         for output, path in self.paths.items():
+            name = translation_setting(output)
             try:
-                self._translators[output] = Translator(path, TARGETS[output], threads)
-            except ValueError as error:
-                raise ValueError(f"{translation_setting(output)}: {error}") from error
+                translator = Translator(path, TARGETS[output], threads)
+                if sha256_of(path) != self._sha256[output]:
+                    raise ValueError(f"model {path}: the file has changed since it was named; configure anew")
+            except (ValueError, OSError) as error:
+                raise ValueError(f"{name}: {error}") from error
+            self._translators[output] = translator
 
     def unload(self) -> None:
         """Give the networks back."""

@@ -1,6 +1,7 @@
 """Translation models beside the segmenter: what is refused, what is left as it was, and where they wait."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,18 @@ def test_a_frame_that_lacks_an_image_gives_nothing_and_says_so(frame, segmentati
     assert models.silence["night_view"] == ""
     models.unload()
     assert models.night_view(frame) is None
+
+
+def test_a_file_that_changed_since_is_refused(tmp_path):
+    path = tmp_path / "x.onnx"
+    path.write_bytes(Path(TO_DEPTH).read_bytes())
+    models = named(depth_completed=str(path))
+    path.write_bytes(path.read_bytes() + b"\x32\x01a")  # ModelProto.doc_string
+    with pytest.raises(ValueError, match=r"depth_completed\.model: model .*: the file has changed since it was named"):
+        models.load(threads=1)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"depth_completed\.model: .*No such file"):
+        models.load(threads=1)
 
 
 def test_each_wrong_file_has_one_clear_error(tmp_path):
