@@ -28,6 +28,7 @@ from gemini_ros.core.model_info import TARGETS
 
 if TYPE_CHECKING:
     from gemini_ros.simulation.scenes.courses import CourseOptions
+    from gemini_ros.simulation.tour import TourOptions
 
 
 def add(nouns: Subparsers) -> None:
@@ -51,15 +52,16 @@ def _add_simulate(verbs: Subparsers) -> None:
         choices=("day", "dim", "dark", "black", "fading"),
         help="light level (default: drawn per scene; day for a bag). A bag can also be fading, from day to black",
     )
+    parser.add_argument(
+        "--place",
+        choices=("home", "office", "warehouse", "course", "mixed", "near"),
+        help="what to render, labelled with nav5. A data set shows it through cameras of many kinds; a bag is a drive "
+        "of up to 200 s round a home, office or warehouse (default: warehouses through the robot's camera, labelled "
+        "with the set warehouse)",
+    )
     images = parser.add_argument_group("data set")
     images.add_argument("--scenes", type=int, default=100, help="number of scenes (default 100)")
     images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
-    images.add_argument(
-        "--place",
-        choices=("home", "office", "warehouse", "course", "mixed", "near"),
-        help="what to render, through cameras of many kinds and labelled with nav5 (default: warehouses through the "
-        "robot's camera, labelled with the set warehouse)",
-    )
     add_workers(images, "--processes")
     add_ray(images, "the scenes")
     add_shard(images, "render")
@@ -77,6 +79,30 @@ def _add_simulate(verbs: Subparsers) -> None:
     drive.add_argument(
         "--z-drift", type=float, default=0.0, metavar="M", help="drift of the odometry's z, metres in 100 m (default 0)"
     )
+    drive.add_argument(
+        "--pose-drift",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="drift of the odometry's x, y and yaw, metres a metre (default 0)",
+    )
+    drive.add_argument(
+        "--camera-height", type=float, metavar="M", help="height of the camera (default: drawn from the seed)"
+    )
+    drive.add_argument(
+        "--camera-pitch", type=float, metavar="DEG", help="how far the camera looks down (default: drawn from the seed)"
+    )
+    drive.add_argument(
+        "--depth-sensor",
+        choices=("stereo", "structured"),
+        default="stereo",
+        help="what measures depth (default stereo)",
+    )
+    place = parser.add_argument_group("place (a bag with --place)")
+    place.add_argument(
+        "--way", type=int, metavar="N", help="another drive through the same place for each number (default 0)"
+    )
+    place.add_argument("--follower", action="store_true", help="let a person walk behind the robot")
     course = parser.add_argument_group("course (a bag with --course)")
     course.add_argument(
         "--course",
@@ -89,7 +115,9 @@ def _add_simulate(verbs: Subparsers) -> None:
         help="kinds or groups of hazards, separated by commas; none for a clear path (default: all)",
     )
     course.add_argument("--drop-depth", type=float, metavar="M", help="depth of holes and docks (default: 0.1 to 1.2)")
-    course.add_argument("--floor", choices=("plain", "black", "mirror"), help="what the floor is like (default plain)")
+    course.add_argument(
+        "--floor", choices=("plain", "black", "mirror"), help="what the floor is like, of a place too (default plain)"
+    )
     course.add_argument(
         "--approach", action="store_true", help="drive straight at the first hazard and stop before it, not past all"
     )
@@ -103,6 +131,7 @@ def run_simulate(args: argparse.Namespace) -> None:
             raise ValueError("--workers, --ray and --shard belong to a data set: a bag is one drive, so leave them out")
         from gemini_ros.simulation.drive import MountingError
         from gemini_ros.simulation.drive_bag import write_drive_bag
+        from gemini_ros.simulation.rig import Rig
 
         write_drive_bag(
             args.bag,
@@ -112,8 +141,11 @@ def run_simulate(args: argparse.Namespace) -> None:
             light=args.light or "day",
             person_at_s=args.person_at,
             course=_course(args),
+            tour=_tour(args),
+            rig=Rig(args.camera_height, args.camera_pitch, args.depth_sensor),
             mounting_error=MountingError(*args.mounting_error) if args.mounting_error else None,
             z_drift=args.z_drift / 100,
+            pose_drift=args.pose_drift,
         )
         return
     from gemini_ros.simulation.dataset import write_dataset
@@ -139,14 +171,26 @@ def _course(args: argparse.Namespace) -> CourseOptions | None:
     given = {
         "hazards": None if args.hazards is None else parse_hazards(args.hazards),
         "drop_depth_m": args.drop_depth,
-        "floor": args.floor,
+        "floor": args.floor if args.course else None,
         "ramp_deg": args.ramp,
         "approach": args.approach or None,
     }
     options = {name: value for name, value in given.items() if value is not None}
     if options and not args.course:
-        raise ValueError("--hazards, --drop-depth, --floor, --ramp and --approach belong to a course: add --course")
+        raise ValueError("--hazards, --drop-depth, --ramp and --approach belong to a course: add --course")
     return CourseOptions(**options) if args.course else None
+
+
+def _tour(args: argparse.Namespace) -> TourOptions | None:
+    from gemini_ros.simulation.tour import TourOptions
+
+    if args.place:
+        return TourOptions(args.place, args.way or 0, args.floor or "plain", args.follower)
+    if args.way is not None or args.follower:
+        raise ValueError("--way and --follower belong to a drive round a place: add --place home, office or warehouse")
+    if args.floor and not args.course:
+        raise ValueError("--floor belongs to a course or a place: add --course, or --place home, office or warehouse")
+    return None
 
 
 def _add_check(verbs: Subparsers) -> None:

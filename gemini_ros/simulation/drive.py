@@ -14,6 +14,7 @@ from gemini_ros.core.transforms import BODY_FROM_OPTICAL, camera_in_base, from_x
 from gemini_ros.simulation.cameras.lighting import Illumination
 from gemini_ros.simulation.cameras.scene_camera import SceneCamera, SimulatedFrame
 from gemini_ros.simulation.cameras.viewpoint import CAMERA_CLEARANCE_M, Base, base_matrix
+from gemini_ros.simulation.rig import Rig
 from gemini_ros.simulation.scenes.hazards import Hazard
 from gemini_ros.simulation.scenes.people import Posture, Stand, walking
 from gemini_ros.simulation.scenes.scene import Figure, Scene
@@ -141,7 +142,13 @@ class Standing:
         return Stand(self.x, self.y, self.yaw)
 
 
-Person = Round | Crossing | Standing | None
+class Somebody(Protocol):
+    """A person: where and how at a time, None where not there."""
+
+    def stand(self, time_s: float) -> Stand | None: ...
+
+
+Person = Somebody | None
 
 
 class Way(Protocol):
@@ -157,7 +164,8 @@ class Drive:
     """Everything that happens in a drive, as functions of the time in seconds since its start.
 
     ``hazards`` are those of a course, None elsewhere; ``mounting`` is where its camera is, x y z roll pitch yaw as of
-    ``core.transforms.camera_in_base``, drawn for the scene where it is None.
+    ``core.transforms.camera_in_base``, drawn for the scene where it is None. ``shadows``: how many lamps cast one, all
+    or ``COURSE_SHADOWS`` by default.
     """
 
     scene: Scene
@@ -167,6 +175,7 @@ class Drive:
     people: tuple[Person, ...]
     hazards: tuple[Hazard, ...] | None = None
     mounting: tuple[float, ...] | None = None
+    shadows: int | None = None
 
     def base(self, time_s: float) -> Base:
         return self.track.at(self.track.travelled(time_s))
@@ -237,7 +246,7 @@ def _find_crossing(scene: Scene, rng: np.random.Generator, track: Track, time_s:
     """A free line from beside the way into it, 2.7 to 3.5 m before where the robot will be."""
     if not scene.figures:
         return None
-    reach = _walking_reach(scene.figures[0])
+    reach = walking_reach(scene.figures[0])
     for _ in range(40):
         base = track.at(track.travelled(time_s) + float(rng.uniform(2.7, 3.5)))
         offset = float(rng.choice([-1, 1])) * float(rng.uniform(0.9, 1.8))
@@ -254,12 +263,12 @@ def _find_walkers(
     times = np.arange(0, duration_s, 0.2)
     robot = np.array([[b.x, b.y] for b in (track.at(track.travelled(float(t))) for t in times)])
     people: list[Round | Crossing | None] = [crossing] if crossing else []
-    taken = [(robot, 0.7)] + [(_walk(person, times), _walking_reach(scene.figures[0])) for person in people if person]
+    taken = [(robot, 0.7)] + [(_walk(person, times), walking_reach(scene.figures[0])) for person in people if person]
     for figure in scene.figures[len(people) :]:
-        person = _find_round(scene, rng, track, _walking_reach(figure), times, taken)
+        person = _find_round(scene, rng, track, walking_reach(figure), times, taken)
         people.append(person)
         if person:
-            taken.append((_walk(person, times), _walking_reach(figure)))
+            taken.append((_walk(person, times), walking_reach(figure)))
     return tuple(people)
 
 
@@ -292,7 +301,7 @@ def _walk(person: Round | Crossing, times: npt.NDArray[np.float64]) -> npt.NDArr
     return np.array([[s.x, s.y] for s in (person.stand(float(t)) for t in times)])
 
 
-def _walking_reach(figure: Figure) -> float:
+def walking_reach(figure: Figure) -> float:
     return max(walking(phase, STRIDE).reach(figure.scale) for phase in np.arange(0, 2 * math.pi, 0.3))
 
 
@@ -321,7 +330,8 @@ class MountingError:
 class DriveCamera:
     """The cameras on a drive, at any time of it; a context manager. Each instant has its own random numbers.
 
-    ``base_from_camera`` is the mounting as it is known; the images are taken with ``mounting_error`` beside it.
+    ``rig`` says how they differ from those drawn for the scene. ``base_from_camera`` is the mounting as it is known;
+    the images are taken with ``mounting_error`` beside it.
     """
 
     def __init__(
@@ -331,14 +341,19 @@ class DriveCamera:
         *,
         supersample: int = 1,
         mounting_error: MountingError = MountingError(),
+        rig: Rig | None = None,
     ) -> None:
         self.drive = drive
-        shadows = len(drive.scene.lamps) if drive.hazards is None else COURSE_SHADOWS
+        shadows = drive.shadows
+        if shadows is None:
+            shadows = len(drive.scene.lamps) if drive.hazards is None else COURSE_SHADOWS
         self._camera = SceneCamera(drive.scene, size, shadows=shadows, supersample=supersample)
         self.intrinsics = self._camera.intrinsics
         if drive.mounting is not None:
             self._camera.base_from_camera = camera_in_base(drive.mounting)
-        self.base_from_camera = self._camera.base_from_camera
+        rig = rig or Rig()
+        self.base_from_camera = rig.mounted(self._camera.base_from_camera)
+        self._camera.depth = rig.sensor(drive.scene.seed, self._camera.depth, self.intrinsics.fx)
         self._camera.base_from_camera = mounting_error.applied(self.base_from_camera)
         self.label_set = self._camera.label_set
         self.scene_model = self._camera.scene_model

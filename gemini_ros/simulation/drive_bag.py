@@ -22,12 +22,15 @@ from gemini_ros.bags.topics import (
 )
 from gemini_ros.bags.transform_tree import STATIC_TOPIC
 from gemini_ros.bags.writer import BagWriter
-from gemini_ros.simulation.cameras.viewpoint import Base, base_matrix
+from gemini_ros.simulation.cameras.viewpoint import base_matrix
 from gemini_ros.simulation.course import describe_hazards, plan_course
 from gemini_ros.simulation.drive import Drive, DriveCamera, MountingError, plan_drive
 from gemini_ros.simulation.ground_truth import GroundTruth
+from gemini_ros.simulation.odometry import Odometry
+from gemini_ros.simulation.rig import Rig
 from gemini_ros.simulation.scenes.courses import CourseOptions
 from gemini_ros.simulation.scenes.people import Stand
+from gemini_ros.simulation.tour import TourOptions, plan_tour
 from gemini_ros.simulation.true_boxes import TrueBoxMaker
 
 CAMERA_HZ, THERMAL_HZ, ODOM_HZ = 10, 9, 50
@@ -35,7 +38,6 @@ START_NS = 1_700_000_000_000_000_000
 LATENCY_NS = {"odom": 1_000_000, "rgb": 12_000_000, "depth": 18_000_000, "thermal": 25_000_000, "labels": 18_000_000}
 SUPERSAMPLE = 2
 _LATCHED = [STATIC_TOPIC, LABEL_SET_TOPIC, OCCUPANCY_TOPIC, HAZARDS_TOPIC]
-MOST_DRIFT = 0.1  # metres of z a metre
 
 
 def write_drive_bag(
@@ -47,43 +49,52 @@ def write_drive_bag(
     light: str = "day",
     person_at_s: float | None = None,
     course: CourseOptions | None = None,
+    tour: TourOptions | None = None,
+    rig: Rig | None = None,
     mounting_error: MountingError | None = None,
     z_drift: float = 0.0,
+    pose_drift: float = 0.0,
 ) -> Path:
-    """Write a drive as an MCAP bag and return its path: through a ``course`` (``course.plan_course``), or along a
-    warehouse (``drive.plan_drive``).
+    """Write a drive as an MCAP bag and return its path: through a ``course`` (``course.plan_course``), round a
+    furnished place (``tour.plan_tour``), or along a warehouse (``drive.plan_drive``).
 
     RGB (JPEG), depth (16UC1 PNG, millimetres) and true labels (PNG) at 10 Hz under equal stamps, thermal (mono16 PNG,
     centi-Kelvin) at 9 Hz, each image with its camera_info, odometry at 50 Hz, the camera's mounting in ``/tf_static``.
     All images are on one pixel grid of ``size``; colour is rendered at twice that. ``/ground_truth/occupancy``
     (``simulation.ground_truth``) holds for the images of its stamp and until the next, ``/ground_truth/boxes``
-    (``simulation.true_boxes``) for those of its stamp; a course also has its hazards
-    (``course.describe_hazards``) and the true pose at 50 Hz. Odometry is that of wheels: x, y, yaw, and a z that drifts
-    by ``z_drift`` metres a metre. The mounting is written without the ``mounting_error``. Raises ``ValueError`` as
-    ``plan_drive`` and ``plan_course`` do.
+    (``simulation.true_boxes``) for those of its stamp; a course also has its hazards (``course.describe_hazards``). The
+    true pose at 50 Hz is written of courses and places, and wherever odometry drifts in the plane. Odometry is that of
+    wheels (``odometry.Odometry``). ``rig`` is another camera than the scene's own. The mounting is written without the
+    ``mounting_error``. Raises ``ValueError`` as ``plan_drive``, ``plan_tour`` and ``plan_course`` do.
     """
-    if not abs(z_drift) <= MOST_DRIFT:
-        raise ValueError(f"drift of z by {z_drift} m a metre, expected at most {MOST_DRIFT}")
-    if course is not None and person_at_s is not None:
-        raise ValueError("a course has persons of its own: leave out the time at which one steps into the way")
-    if course is None:
-        drive = plan_drive(seed, duration_s=duration_s, light=light, person_at_s=person_at_s)
-    else:
+    odometry = Odometry(z_drift, pose_drift, seed)
+    if course is not None and tour is not None:
+        raise ValueError("a drive goes through a course or round a place, not both")
+    if (course or tour) is not None and person_at_s is not None:
+        where = "course" if course else "place"
+        raise ValueError(f"a {where} has persons of its own: leave out the time at which one steps into the way")
+    if course is not None:
         drive = plan_course(seed, duration_s=duration_s, light=light, options=course)
+    elif tour is not None:
+        drive = plan_tour(seed, duration_s=duration_s, light=light, options=tour)
+    else:
+        drive = plan_drive(seed, duration_s=duration_s, light=light, person_at_s=person_at_s)
     error = mounting_error or MountingError()
     with (
-        DriveCamera(drive, size, supersample=SUPERSAMPLE, mounting_error=error) as camera,
+        DriveCamera(drive, size, supersample=SUPERSAMPLE, mounting_error=error, rig=rig) as camera,
         BagWriter(path, transient_local=_LATCHED) as bag,
     ):
-        _Recorder(bag, drive, camera, z_drift).record()
+        with_pose = course is not None or tour is not None or pose_drift != 0
+        _Recorder(bag, drive, camera, odometry, with_pose).record()
     return Path(path)
 
 
 class _Recorder:
     """Writes what is recorded of a drive."""
 
-    def __init__(self, bag: BagWriter, drive: Drive, camera: DriveCamera, z_drift: float) -> None:
-        self._bag, self._drive, self._camera, self._z_drift = bag, drive, camera, z_drift
+    def __init__(self, bag: BagWriter, drive: Drive, camera: DriveCamera, odometry: Odometry, with_pose: bool) -> None:
+        self._bag, self._drive, self._camera = bag, drive, camera
+        self._odometry, self._with_pose = odometry, with_pose
         self._truth = GroundTruth(camera.scene_model)
         self._boxes = TrueBoxMaker(camera.scene_model, camera.label_set)
         self._last_stands: list[Stand | None] | None = None
@@ -117,10 +128,9 @@ class _Recorder:
 
     def _write_odometry(self, time_s: float, stamp: int) -> None:
         base, receipt = self._drive.base(time_s), stamp + LATENCY_NS["odom"]
-        drifted = self._z_drift * self._drive.track.travelled(time_s)
-        reported = base_matrix(Base(base.x, base.y, base.yaw, drifted))
+        reported = base_matrix(self._odometry.reported(base, self._drive.track.travelled(time_s)))
         self._bag.write(_topic("odom"), messages.odometry(reported, stamp, ODOM_FRAME, BASE_FRAME), receipt)
-        if self._drive.hazards is not None:
+        if self._with_pose:
             self._bag.write(POSE_TOPIC, messages.pose_stamped(base_matrix(base), stamp, ODOM_FRAME), receipt)
 
     def _write_occupancy(self, time_s: float, stamp: int) -> None:

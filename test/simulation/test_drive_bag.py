@@ -19,6 +19,7 @@ from gemini_ros.bags.topics import (
     POSE_TOPIC,
 )
 from gemini_ros.bags.transform_tree import STATIC_TOPIC, TransformTree
+from gemini_ros.cli import main
 from gemini_ros.core.encodings import decode_image, intrinsics_from_camera_info
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.transforms import camera_in_base
@@ -28,7 +29,9 @@ from gemini_ros.simulation.course import describe_hazards, plan_course
 from gemini_ros.simulation.drive import DriveCamera, MountingError, plan_drive
 from gemini_ros.simulation.drive_bag import START_NS, write_drive_bag
 from gemini_ros.simulation.ground_truth import GroundTruth
+from gemini_ros.simulation.rig import Rig
 from gemini_ros.simulation.scenes.courses import CourseOptions
+from gemini_ros.simulation.tour import TourOptions, plan_tour
 
 SIZE, DURATION = (96, 72), 1.0
 
@@ -165,4 +168,65 @@ def test_every_simulated_bag_has_the_true_grid(bag):
 def test_contradictions_leave_no_bag(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=message):
         write_drive_bag(tmp_path / "x.mcap", seed=0, duration_s=1.0, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    path = tmp_path_factory.mktemp("place") / "home.mcap"
+    words = ["--bag", str(path), "--place", "home", "--seed", "1", "--duration", "1", "--size", "64x48"]
+    words += ["--camera-height", "0.3", "--camera-pitch", "12", "--depth-sensor", "structured", "--pose-drift", "0.05"]
+    assert main(["dataset", "simulate", *words]) == 0
+    with BagReader(path) as reader:
+        assert find_topics(reader) == DEFAULT_TOPICS
+        found = {topic: [reader.deserialize(m) for m in reader.messages([topic])] for topic in reader.topics}
+        return found, TransformTree(reader).at(BASE_FRAME, COLOR_FRAME, 0)
+
+
+def test_a_place_is_seen_by_the_camera_that_was_asked_for(place):
+    messages, mounting = place
+    rig = Rig(0.3, 12.0, "structured")
+    with DriveCamera(
+        plan_tour(1, duration_s=1, options=TourOptions("home")), (64, 48), supersample=2, rig=rig
+    ) as camera:
+        expected = camera.frame(0.7)
+    np.testing.assert_allclose(mounting, expected.base_from_camera, atol=1e-9)
+    assert mounting[2, 3] == pytest.approx(0.3)
+    np.testing.assert_array_equal(decode_image(messages[DEFAULT_TOPICS.labels][7], "labels"), expected.labels)
+    depth = decode_image(messages[DEFAULT_TOPICS.depth][7], "depth")
+    np.testing.assert_allclose(depth, expected.frame.depth, atol=0.00051)
+    (classes,) = messages[LABEL_SET_TOPIC]
+    assert json.loads(classes.data)["name"] == "nav5"
+    assert {0, 100} <= set(np.unique(messages[OCCUPANCY_TOPIC][0].data).tolist())
+    assert HAZARDS_TOPIC not in messages
+
+
+def test_odometry_of_a_bad_drive_leaves_the_true_pose(place):
+    messages, _ = place
+    drive = plan_tour(1, duration_s=1, options=TourOptions("home"))
+    for number in (0, 49):
+        base, travelled = drive.base(number / 50), drive.track.travelled(number / 50)
+        told, true = messages["/odom"][number].pose.pose.position, messages[POSE_TOPIC][number].pose.position
+        np.testing.assert_allclose((true.x, true.y), (base.x, base.y), atol=1e-9)
+        assert np.hypot(told.x - base.x, told.y - base.y) == pytest.approx(0.05 * travelled)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--place", "course"], "place 'course', expected one of home, office, warehouse for a drive"),
+        (["--place", "home", "--course"], "a drive goes through a course or round a place, not both"),
+        (["--place", "home", "--person-at", "1"], "a place has persons of its own"),
+        (["--way", "1"], "--way and --follower belong to a drive round a place: add --place"),
+        (["--floor", "mirror"], "--floor belongs to a course or a place: add --course, or --place"),
+        (
+            ["--place", "home", "--duration", "300"],
+            "duration 300.0 s, expected more than 0 and at most 200 s",
+        ),
+    ],
+)
+def test_drives_that_cannot_be_are_said_in_one_sentence(tmp_path, capsys, words, message):
+    assert main(["dataset", "simulate", "--bag", str(tmp_path / "x.mcap"), *words]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and message in said[0]
     assert list(tmp_path.iterdir()) == []
