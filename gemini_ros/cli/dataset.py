@@ -24,7 +24,6 @@ from gemini_ros.cli.arguments import (
     require_one_pool,
 )
 from gemini_ros.cli.output import print_lines
-from gemini_ros.core.model_info import TARGETS
 
 if TYPE_CHECKING:
     from gemini_ros.simulation.scenes.courses import CourseOptions
@@ -203,7 +202,7 @@ def _add_check(verbs: Subparsers) -> None:
     )
     parser.add_argument(
         "--target",
-        choices=TARGETS,
+        choices=("depth", "rgb"),
         help="also check that a translation model can learn to make this from it: depth without holes, or with --dark "
         "the same frames by day",
     )

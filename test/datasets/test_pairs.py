@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from gemini_ros.cli import build_parser
+from gemini_ros.core.model_info import TARGETS
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.datasets.pairs import check_dark_pairs, check_depth_target
 from test.training.toy import write_folder
@@ -51,3 +53,8 @@ def test_the_command_says_what_is_wrong_with_its_target(tmp_path, capsys):
     assert "--target rgb and --dark DIR" in capsys.readouterr().err
     assert main([*check, "rgb", "--dark", str(folder)]) == 2
     assert "broken: frame 000" in capsys.readouterr().out
+
+
+def test_the_command_offers_every_target():
+    for name in TARGETS:
+        assert build_parser().parse_args(["dataset", "check", "folder", "--target", name]).target == name

@@ -16,6 +16,7 @@ from gemini_ros.core.labels import label_set_from_dict, load_label_set
 from gemini_ros.simulation.cameras.lighting import LIGHTS
 from gemini_ros.simulation.cameras.render import render_scene
 from gemini_ros.simulation.dataset import IMAGES, to_centikelvin, to_millimetres, write_dataset
+from gemini_ros.simulation.rig import DEPTH_SENSORS
 from gemini_ros.simulation.scenes.places import PLACES
 from test.small_disk import small_disk
 
@@ -154,6 +155,7 @@ def test_a_full_disk_costs_the_scene_in_hand(dataset, tmp_path):
 
 def test_the_command_offers_every_place_and_light():
     words = ("dataset", "simulate", "--out", "set")
-    for name, values in (("place", PLACES), ("light", LIGHTS)):
+    for name, values in (("place", PLACES), ("light", LIGHTS), ("depth-sensor", DEPTH_SENSORS)):
         for value in values:
-            assert getattr(build_parser().parse_args([*words, f"--{name}", value]), name) == value
+            given = build_parser().parse_args([*words, f"--{name}", value])
+            assert getattr(given, name.replace("-", "_")) == value
