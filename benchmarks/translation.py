@@ -49,8 +49,7 @@ def main() -> None:
 def depth(args: argparse.Namespace) -> dict[str, dict]:
     """Scores by way to fill holes."""
     ways: dict[str, Way] = {
-        "nearest": lambda f: (infilling.nearest(f.depth), None),
-        "bilinear": lambda f: (infilling.bilinear(f.depth), None),
+        **{name: lambda f, fill=fill: (fill(f.depth), None) for name, fill in infilling.FILLS.items()},
         "joint bilateral": lambda f: (infilling.joint_bilateral(f.depth, f.rgb), None),
     }
     masks = (
@@ -72,8 +71,7 @@ def night(args: argparse.Namespace) -> dict[str, dict]:
     """Scores by way to see in the dark."""
     ways: dict[str, Way] = {
         "as it is": lambda f: (f.rgb, None),
-        "brightened": lambda f: (infilling.brightened(f.rgb), None),
-        "CLAHE": lambda f: (infilling.clahe(f.rgb), None),
+        **{name: lambda f, make=make: (make(f.rgb), None) for name, make in infilling.BRIGHTER.items()},
     }
     names = Translator(args.model, "rgb").info.modality_names if args.model else ("rgb",)
     wanted = tuple(dict.fromkeys((*names, "rgb")))

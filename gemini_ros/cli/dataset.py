@@ -156,15 +156,33 @@ def _add_check(verbs: Subparsers) -> None:
     parser.add_argument(
         "--label-set", metavar="NAME|YAML", help="classes of the data set, where the layout does not name them"
     )
+    parser.add_argument(
+        "--target",
+        choices=("depth", "rgb"),
+        help="also check that a translation model can learn to make this from it: depth without holes, or with --dark "
+        "the same frames by day",
+    )
+    parser.add_argument("--dark", type=Path, metavar="DIR", help="the same frames in the dark, with --target rgb")
 
 
 def run_check(args: argparse.Namespace) -> int:
     from gemini_ros.datasets.check import check_dataset
     from gemini_ros.datasets.layout import load_layout
+    from gemini_ros.datasets.pairs import check_dark_pairs, check_depth_target
 
-    check = check_dataset(args.folder, load_layout(args.layout), label_set=args.label_set, split=args.split)
+    if (args.target == "rgb") != (args.dark is not None):
+        raise ValueError("--target rgb and --dark DIR (the same frames in the dark) go together: give both or none")
+    layout = load_layout(args.layout)
+    check = check_dataset(args.folder, layout, label_set=args.label_set, split=args.split)
     print_lines(check.lines())
-    return 2 if check.broken else 0
+    if check.broken or args.target is None:
+        return 2 if check.broken else 0
+    if args.target == "rgb":
+        pairs = check_dark_pairs(args.folder, args.dark, layout, args.split)
+    else:
+        pairs = check_depth_target(args.folder, layout, args.split)
+    print_lines(pairs.lines())
+    return 2 if pairs.broken else 0
 
 
 def _add_from_bag(verbs: Subparsers) -> None:

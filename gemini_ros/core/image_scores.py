@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+ANY = 0.0
 CONFIDENCES = (0.25, 0.5, 0.75)
 _SSIM_SIGMA, _SSIM_C1, _SSIM_C2 = 1.5, (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
@@ -27,6 +28,26 @@ def ssim(made: npt.NDArray[np.uint8], true: npt.NDArray[np.uint8]) -> float:
     both = _blurred(a * b) - mean_a * mean_b
     above = (2 * mean_a * mean_b + _SSIM_C1) * (2 * both + _SSIM_C2)
     return float(np.mean(above / ((mean_a**2 + mean_b**2 + _SSIM_C1) * (var_a + var_b + _SSIM_C2))))
+
+
+def depth_counts(
+    made: npt.NDArray[Any],
+    confidence: npt.NDArray[np.floating],
+    true: npt.NDArray[Any],
+    measured: npt.NDArray[np.float32] | None = None,
+) -> dict[float, tuple[int, int, float]]:
+    """By least confidence, ``ANY`` and ``CONFIDENCES``: pixels that are judged, those of them that are kept, and the
+    sum of their absolute errors in metres.
+
+    Depth is judged where ``true`` is known and ``measured`` (H, W) is not; ``confidence`` is 0 to 1 (H, W).
+    """
+    judged = np.isfinite(true) if measured is None else np.isfinite(true) & np.isnan(measured)
+    off, sure = np.abs(made - true)[judged], confidence[judged]
+    counts = {}
+    for least in (ANY, *CONFIDENCES):
+        kept = (sure >= least) & np.isfinite(off)
+        counts[least] = int(judged.sum()), int(kept.sum()), float(off[kept].sum(dtype=np.float64))
+    return counts
 
 
 class PictureScores:
@@ -52,12 +73,11 @@ class PictureScores:
             made = np.clip(np.rint(made), 0, 255).astype(np.uint8)
             self._count(psnr=min(psnr(made, true), 100.0), ssim=ssim(made, true))
             return
-        judged = np.isfinite(true) if measured is None else np.isfinite(true) & np.isnan(measured)
-        off, sure = np.abs(made - true)[judged], confidence[judged]
-        self._count(pixels=judged.sum(), error=off.sum(), known=np.isfinite(true).sum())
-        for least in CONFIDENCES:
-            kept = sure >= least
-            self._count(**{f"kept {least}": kept.sum(), f"off {least}": off[kept].sum()})
+        self._count(known=np.isfinite(true).sum())
+        for least, (pixels, kept, off) in depth_counts(made, confidence, true, measured).items():
+            self._count(**{f"kept {least}": kept, f"off {least}": off})
+            if least == ANY:
+                self._count(pixels=pixels, error=off)
 
     def to_dict(self) -> dict[str, Any]:
         """``frames`` and the scores; ``None`` where nothing was judged.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import cv2
 import numpy as np
 
@@ -64,6 +66,11 @@ def clahe(rgb: Rgb) -> Rgb:
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(4.0, (8, 8)).apply(np.ascontiguousarray(lab[..., 0]))
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
+
+
+FILLS: Mapping[str, Callable[[Image], Image]] = {"nearest": nearest, "bilinear": bilinear}
+"""Ways to fill holes that need depth alone; the joint bilateral filter takes RGB, and hundreds of milliseconds."""
+BRIGHTER: Mapping[str, Callable[[Rgb], Rgb]] = {"brightened": brightened, "CLAHE": clahe}
 
 
 def _pulled(value: Image, weight: Image) -> Image:

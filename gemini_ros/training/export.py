@@ -35,7 +35,7 @@ from gemini_ros.training.options import layout_name, network_options
 from gemini_ros.training.start import load_weights
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.temperature import read_temperature
-from gemini_ros.training.translation import TranslationOptions, TranslationTask
+from gemini_ros.training.translation import TranslationTask, translation_options
 from gemini_ros.training.weights import read_trained, require_fitting
 
 GOLDEN_FRAMES = 4
@@ -149,11 +149,7 @@ def export_translation(
 def load_translation(checkpoint: Path) -> TranslationTask:
     """The task of a checkpoint of ``translate``, in evaluation mode. Raises ``ValueError`` for another one."""
     data = read_trained(checkpoint)
-    options = data["hyper_parameters"].get("network")
-    try:
-        task = TranslationTask(TranslationOptions(**options))
-    except TypeError as error:
-        raise ValueError(f"{checkpoint}: network {options!s:.80}, expected that of a translation") from error
+    task = TranslationTask(translation_options(data["hyper_parameters"], str(checkpoint)))
     require_fitting(data["state_dict"], task.state_dict(), str(checkpoint))
     task.load_state_dict(data["state_dict"])
     task.on_load_checkpoint(data)

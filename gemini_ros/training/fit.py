@@ -17,12 +17,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from gemini_ros.core.documents import one_line, parse_yaml, read_yaml
-from gemini_ros.core.model_info import TASKS, TRANSLATE
+from gemini_ros.core.model_info import SEGMENT, TASKS, TRANSLATE
 from gemini_ros.training.callbacks import CoreTime, EndCheckpoint, StopAtNan, WholeCheckpoints
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.options import network_options
 from gemini_ros.training.task import SegmentationTask
-from gemini_ros.training.translation import TranslationData, TranslationTask
+from gemini_ros.training.translation import TranslationData, TranslationTask, translation_options
 from gemini_ros.training.weights import read_trained, require_fitting
 
 
@@ -105,6 +105,21 @@ class _TranslationCli(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.network.modalities", "data.modalities")
         parser.link_arguments("model.network.target", "data.target")
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse a checkpoint of another network; Lightning would replace what was asked for by what the file holds."""
+        options = self.config[self.config.subcommand]
+        path = options.get("ckpt_path")
+        if path is None or not Path(path).is_file():
+            return
+        stored = read_trained(Path(path), for_lightning=True)["hyper_parameters"]
+        if (task := stored.get("task", SEGMENT)) != TRANSLATE:
+            raise ValueError(f"{path}: task {task}, the configuration says {TRANSLATE}")
+        trained = asdict(translation_options(stored, path))
+        asked = asdict(translation_options({"network": options.model.network.as_dict()}, "model.network"))
+        for name in ("encoder", "modalities", "target", "fusion"):
+            if trained[name] != asked[name]:
+                raise ValueError(f"{path}: {name} is {trained[name]}, the configuration says {asked[name]}")
 
     def before_test(self) -> None:
         """Raise ``ValueError`` where weights by chance would be scored."""

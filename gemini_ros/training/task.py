@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +15,9 @@ from gemini_ros.network.fusion.channel_exchange import shrink_exchanged
 from gemini_ros.network.imagenet import load_imagenet
 from gemini_ros.network.model import FusionSegmenter, Prediction, ensemble
 from gemini_ros.training.degraded import complete_frames, single_modality
+from gemini_ros.training.learning import LearningTask
 from gemini_ros.training.loss import SegmentationLoss, distillation_loss
 from gemini_ros.training.modalities import described
-from gemini_ros.training.optimizer import adamw, parameter_groups
 from gemini_ros.training.options import (
     LossOptions,
     NetworkOptions,
@@ -29,19 +28,18 @@ from gemini_ros.training.options import (
     plain,
 )
 from gemini_ros.training.samples import Normaliser, Sample
-from gemini_ros.training.schedule import rate_factor
 from gemini_ros.training.start import Start, load_weights
 from gemini_ros.training.testing import Scorer, label_images
 
 
-class SegmentationTask(lightning.LightningModule):
+class SegmentationTask(LearningTask):
     """Train a ``FusionSegmenter`` with a loss on every output (arXiv:2406.01210), AdamW and a rate that decays.
 
     The loss is taken at 1/4 resolution. A stream whose modalities were taken away from a sample is not asked for that
     sample: its loss is left out. ``scoring`` is of ``train test`` alone. ``weights`` to start from are a checkpoint, a
     weights file, or the name of a shipped model (``training.start``), ``imagenet`` a published file of ImageNet weights
     for the encoder (``network.imagenet``); its name goes with every checkpoint that comes of it, because its licence
-    does, and so do the ``sources`` of all data that was learnt from.
+    does.
     """
 
     def __init__(
@@ -71,7 +69,6 @@ class SegmentationTask(lightning.LightningModule):
         self.single_output, self.robust = loss.single_output, robust
         self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
-        self.sources: list[str] = []
         self.start: Start | None = None if weights is None else load_weights(self, weights)
         if imagenet is not None:
             load_imagenet(self.network, imagenet)
@@ -82,21 +79,17 @@ class SegmentationTask(lightning.LightningModule):
         return self.network(self.normalise(sample), sample["present"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["imagenet"] = self.imagenet
-        checkpoint["sources"] = self.sources
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         self.imagenet = checkpoint.get("imagenet")
-        self.sources = list(checkpoint.get("sources", []))
 
     def setup(self, stage: str) -> None:
         """Several GPUs share the statistics of the batch norm. Not yet run on hardware."""
         if stage == "fit" and self.trainer.world_size > 1 and self.trainer.strategy.root_device.type == "cuda":
             self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
-
-    def on_fit_start(self) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        self.sources += [s for s in (data.sources() if data else ["unknown"]) if s not in self.sources]
 
     def training_step(self, sample: Sample, _index: int) -> Tensor:
         sample = single_modality(sample, self.global_step, self.robust.single_every)
@@ -152,8 +145,7 @@ class SegmentationTask(lightning.LightningModule):
         self.log("val_miou", ConfusionMatrix.from_counts(counts).miou(), prog_bar=True)
 
     def on_test_epoch_start(self) -> None:
-        if self.trainer.world_size > 1:
-            raise ValueError(f"train test in {self.trainer.world_size} processes, expected one: --trainer.devices 1")
+        self.require_one_process()
         records = self.trainer.datamodule.val.records
         self.scorer = Scorer(self.network, self.normalise, self.labels, self.scoring, records)
 
@@ -162,10 +154,3 @@ class SegmentationTask(lightning.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.log_dict(self.scorer.write(Path(self.trainer.default_root_dir)))
-
-    def configure_optimizers(self) -> dict:
-        groups = parameter_groups(self.network.named_parameters(), self.optimizer_options)
-        optimizer = adamw(groups, self.device, mixed=self.trainer.precision.endswith("mixed"))
-        total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total, self.schedule))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -18,18 +18,19 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from gemini_ros.core.depth_holes import cut, holes_like_a_sensors
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.image_scores import PictureScores
+from gemini_ros.core.infilling import BRIGHTER, FILLS
 from gemini_ros.core.model_info import TRANSLATE, Target
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.folder import SIMULATED, source_of
 from gemini_ros.datasets.layout import load_layout
+from gemini_ros.datasets.pairs import require_same_frames
 from gemini_ros.network.encoders.scored_maximum import stream_presence
 from gemini_ros.network.model import FusionSegmenter, ensemble
 from gemini_ros.network.translation import channels_of, confidence_of, image_of, predicted, unit_of
+from gemini_ros.training.learning import LearningTask
 from gemini_ros.training.modalities import described
-from gemini_ros.training.optimizer import adamw, parameter_groups
 from gemini_ros.training.options import LoadingOptions, OptimizerOptions, ScheduleOptions, plain
 from gemini_ros.training.samples import Normaliser, Sample
-from gemini_ros.training.schedule import rate_factor
 
 RANGES: Mapping[str, tuple[float, float]] = {"depth": (0.1, 20.0), "rgb": (0.0, 255.0)}
 TARGET = "target"
@@ -60,6 +61,15 @@ class TranslationOptions:
             raise ValueError(
                 "confidence 0: the model would have no confidence, and no map may take it; expected above 0"
             )
+
+
+def translation_options(hyper_parameters: Mapping[str, Any], where: str) -> TranslationOptions:
+    """The network of a checkpoint. Raises ``ValueError`` for that of another task, named ``where``."""
+    options = hyper_parameters.get("network")
+    try:
+        return TranslationOptions(**options)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"{where}: network {options!s:.80}, expected that of a translation") from error
 
 
 @dataclass(frozen=True)
@@ -118,12 +128,7 @@ class PairFrames(Dataset):
         self._bright = FolderFrames(folder, layout, wanted, labels=False)
         self._dark = None if dark is None else FolderFrames(dark, layout, modalities, labels=False)
         if self._dark is not None:
-            stems = [[record["stem"] for record in frames.records] for frames in (self._bright, self._dark)]
-            if stems[0] != stems[1]:
-                raise ValueError(
-                    f"{dark}: frames other than those of {folder}, expected the same scenes in the dark: render both "
-                    "with one seed"
-                )
+            require_same_frames(self._bright, self._dark)
 
     @property
     def records(self) -> list[Mapping[str, str]]:
@@ -231,7 +236,7 @@ def translation_loss(
     return loss + confidence * likelihood
 
 
-class TranslationTask(lightning.LightningModule):
+class TranslationTask(LearningTask):
     """Train a ``FusionSegmenter`` whose decoder makes images (``network.translation``)."""
 
     def __init__(
@@ -249,16 +254,6 @@ class TranslationTask(lightning.LightningModule):
         self.network = FusionSegmenter(network.encoder, network.modalities, channels_of(self.target), network.fusion)
         self.modalities = described(network.modalities)
         self.normalise = Normaliser(self.modalities)
-        self.sources: list[str] = []
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["sources"] = self.sources
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.sources = list(checkpoint.get("sources", []))
-
-    def on_fit_start(self) -> None:
-        self.sources += [s for s in self.trainer.datamodule.sources() if s not in self.sources]
 
     def forward(self, sample: Sample) -> Tensor:
         """The decoder's maps of a batch: one answer of all streams, which learn through it."""
@@ -282,7 +277,9 @@ class TranslationTask(lightning.LightningModule):
         self.log("val_loss", self._loss(sample)[0], prog_bar=True, batch_size=len(sample[TARGET]))
 
     def on_test_epoch_start(self) -> None:
+        self.require_one_process()
         self.scores: dict[str, PictureScores] = {}
+        self.rivals: dict[str, PictureScores] = {}
 
     def test_step(self, sample: Sample, _index: int) -> None:
         value, scale = predicted(self(sample), self.target)
@@ -297,16 +294,21 @@ class TranslationTask(lightning.LightningModule):
                 self.scores.setdefault(light, PictureScores(self.target.name)).add(
                     made[i].cpu().numpy(), sure[i, 0].cpu().numpy(), sample[TARGET][i].cpu().numpy(), measured
                 )
+            self._compare(measured, sample, i)
+
+    def _compare(self, measured: np.ndarray | None, sample: Sample, i: int) -> None:
+        """Score cheap ways on the same frame, where what the network makes is among what it takes."""
+        name, true = self.target.name, sample[TARGET][i].cpu().numpy()
+        if name not in sample:
+            return
+        seen = sample[name][i].cpu().numpy()
+        for way, make in (FILLS if name == "depth" else BRIGHTER).items():
+            made = make(seen)
+            self.rivals.setdefault(way, PictureScores(name)).add(made, np.ones(true.shape[:2]), true, measured)
 
     def on_test_epoch_end(self) -> None:
         found = {light: scores.to_dict() for light, scores in self.scores.items()}
         with atomic_path(Path(self.trainer.default_root_dir) / "scores.json") as part:
-            part.write_text(json.dumps({"translation": found}, indent=1))
+            rivals = {way: scores.to_dict() for way, scores in self.rivals.items()}
+            part.write_text(json.dumps({"translation": found, "rivals": rivals}, indent=1))
         self.log_dict({name: value for name, value in found["all"].items() if isinstance(value, float)})
-
-    def configure_optimizers(self) -> dict:
-        groups = parameter_groups(self.network.named_parameters(), self.optimizer_options)
-        optimizer = adamw(groups, self.device, mixed=self.trainer.precision.endswith("mixed"))
-        total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total, self.schedule))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -96,8 +96,14 @@ def test_from_the_command_line_to_the_model_file(tmp_path):
     (checkpoint,) = (tmp_path / "run").rglob("*.ckpt")
     with pytest.raises(ValueError, match="no checkpoint is given"):
         train(["test", *common])
+    other = [word.replace("[rgb, depth]", "[depth]") for word in common]
+    with pytest.raises(ValueError, match=r"modalities is \('rgb', 'depth'\), the configuration says \('depth',\)"):
+        train(["test", *other, f"--ckpt_path={checkpoint}"])
     train(["test", *common, f"--ckpt_path={checkpoint}"])
-    scores = json.loads((tmp_path / "run/scores.json").read_text())["translation"]
+    written = json.loads((tmp_path / "run/scores.json").read_text())
+    scores, rivals = written["translation"], written["rivals"]
+    assert rivals["nearest"]["frames"] == rivals["bilinear"]["frames"] == 4
+    assert rivals["nearest"]["hole_share"] == pytest.approx(scores["all"]["hole_share"])
     assert set(scores) == {"all", "day", "dark"}
     assert scores["all"]["abs_error_m"] > 0
     assert scores["all"]["frames"] == 4
