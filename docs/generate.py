@@ -49,6 +49,10 @@ NODE = "/segmenter/"
 # Every stream there is: two by the model, depth for the geometry beside them.
 STREAMS = ["rgb", "thermal", "depth"]
 MODEL = ROOT / "test/fixtures/tiny_rgb_thermal.onnx"
+TRANSLATIONS = {
+    "depth_completed": ROOT / "test/fixtures/tiny_to_depth.onnx",
+    "night_view": ROOT / "test/fixtures/tiny_to_rgb.onnx",
+}
 
 # Milliseconds on one core, of frames of 640x480, by ONNX Runtime on an AMD EPYC with AVX-512:
 # python -m benchmarks.cpu_backends NAME ... --threads 1
@@ -85,6 +89,10 @@ OUTPUTS = {
     "~/costmap": "Where the robot can drive, see [costmap](costmap.md). While subscribed, at 5 Hz or more.",
     "~/speed_mask": "Percent of the full speed by `speed_percent` of the classes; 0 = no limit. Once a second while "
     "subscribed.",
+    "~/depth_completed": "Depth without holes, as `depth/image` holds it (16UC1 or 32FC1), on the grid of RGB. Where "
+    "`depth_completed.model` is set, while subscribed. See [image to image](translation.md).",
+    "~/night_view": "What a network takes the dark scene for by day, rgb8, marked SYNTHETIC in the image. Where "
+    "`night_view.model` is set, while subscribed.",
     "~/answers": "What each phrase in force means in a frame, as JSON. While subscribed.",
     "~/phrase_masks": "Number of the phrase at each pixel of the label image, mono8; 0 = none. While subscribed.",
     "~/phrases": "The phrases in force, and those that were refused, as JSON. When that changes.",
@@ -242,6 +250,7 @@ def _key_row(key: Key) -> tuple[str, str, str]:
 def interface() -> tuple[list[Topic], list[Topic]]:
     """What an active node with every stream subscribes to and publishes, by name, without rclpy's own."""
     overrides = {"autostart": False, "model": str(MODEL), "modalities": STREAMS, "camera.in_base": [0.0] * 6}
+    overrides |= {f"{output}.model": str(path) for output, path in TRANSLATIONS.items()}
     with _context() as context:
         parameters = [RosParameter(name, value=value) for name, value in overrides.items()]
         node = SegmenterNode(context=context, parameter_overrides=parameters)

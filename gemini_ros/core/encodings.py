@@ -112,6 +112,24 @@ def decode_image(
     return values if modality in _ENCODINGS else _numbers(values)
 
 
+def depth_encoding(message: Any) -> str:
+    """How a depth message holds its values: ``16UC1``, which some drivers call mono16, or ``32FC1``."""
+    words = getattr(message, "encoding", "") or message.format
+    return "32FC1" if "32FC1" in words else "16UC1"
+
+
+def encode_depth(depth: npt.NDArray[np.float32], encoding: str, scale: float = 1.0) -> np.ndarray:
+    """The inverse of ``decode_image`` for ``depth`` (H, W) in metres, NaN for none, as ``depth_encoding`` names it.
+
+    uint16, 0 where nothing was measured or 16 bits do not hold it, or float32, NaN there.
+    """
+    if encoding == "32FC1":
+        return depth if scale == 1 else depth / np.float32(scale)
+    with np.errstate(invalid="ignore"):
+        counts = np.rint(depth * np.float32(1000 / scale))
+        return np.where((counts >= 1) & (counts <= 65535), counts, 0).astype(np.uint16)
+
+
 def image_size(message: Any) -> tuple[int, int]:
     """(width, height) of an Image or CompressedImage by its header; nothing is decoded. Raises ``FrameError``."""
     if hasattr(message, "encoding"):

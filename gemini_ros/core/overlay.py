@@ -16,6 +16,7 @@ UNKNOWN_COLOR = (138, 141, 148)
 FREE_COLOR = (243, 245, 240)
 COSTLY_COLOR = (240, 140, 40)
 LETHAL_COLOR = (139, 0, 20)
+_SYNTHETIC, _SYNTHETIC_COLOR, _EDGE, _LEGIBLE_PX = "SYNTHETIC", (255, 200, 0), 0.02, 9
 _ROBOT_COLOR = (20, 100, 220)
 
 
@@ -46,6 +47,29 @@ def overlay(frame: Frame, labels: npt.NDArray[np.uint8], label_set: LabelSet) ->
     if frame.rgb is None:
         return colorize(labels, label_set)
     return blend(frame.rgb, labels, label_set)
+
+
+def synthetic(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """``rgb`` (H, W, 3) that a network made up, marked in the image itself: a hatched frame all around, and the word
+    SYNTHETIC on a bar below. Neither scaling nor cropping one side takes all of it away.
+    """
+    image = np.ascontiguousarray(rgb).copy()
+    height, width = image.shape[:2]
+    edge = max(2, round(_EDGE * min(height, width)))
+    v, u = np.indices((height, width))
+    rim = (v < edge) | (v >= height - edge) | (u < edge) | (u >= width - edge)
+    stripes = ((u + v) // (2 * edge)) % 2 == 0
+    image[rim] = np.where(stripes[..., None], np.uint8(0), np.array(_SYNTHETIC_COLOR, np.uint8))[rim]
+    (text_width, text_height), below = cv2.getTextSize(_SYNTHETIC, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+    line = min(max(0.075 * height, _LEGIBLE_PX), 0.15 * height)
+    scale = min(0.8 * width / text_width, line / (text_height + below))
+    bar = min(height, max(1, round(1.6 * scale * (text_height + below))))
+    image[height - bar :] = 0
+    foot = height - round(0.3 * scale * (text_height + below) + scale * below)
+    thick = max(1, round(1.5 * scale))
+    left = round((width - scale * text_width) / 2)
+    cv2.putText(image, _SYNTHETIC, (left, foot), cv2.FONT_HERSHEY_SIMPLEX, scale, _SYNTHETIC_COLOR, thick, cv2.LINE_AA)
+    return image
 
 
 def draw_occupancy(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,14 @@ def header(stamp: int, frame_id: str) -> Header:
     return Header(stamp=time_message(stamp), frame_id=frame_id)
 
 
-def image_message(image: npt.NDArray[np.uint8], head: Header) -> Image:
-    """sensor_msgs/Image of uint8: (H, W) as mono8, (H, W, 3) in RGB order as rgb8."""
-    encoding = "mono8" if image.ndim == 2 else "rgb8"
+_ONE_CHANNEL = {"uint8": "mono8", "uint16": "16UC1", "float32": "32FC1"}
+
+
+def image_message(image: npt.NDArray[Any], head: Header) -> Image:
+    """sensor_msgs/Image: uint8 (H, W) as mono8, (H, W, 3) in RGB order as rgb8; uint16 as 16UC1, float32 as 32FC1."""
+    encoding = _ONE_CHANNEL[image.dtype.name] if image.ndim == 2 else "rgb8"
     height, width = image.shape[:2]
-    message = Image(header=head, height=height, width=width, encoding=encoding, step=width * image[0, 0].size)
+    message = Image(header=head, height=height, width=width, encoding=encoding, step=image[0].nbytes)
     message.data = _array("B", image)
     return message
 

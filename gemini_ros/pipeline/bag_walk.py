@@ -6,10 +6,13 @@ The same every time. Where the node waits, for a pose or for time to pass, the w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import Topics
@@ -17,6 +20,7 @@ from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core import registration
 from gemini_ros.core.clouds import Clouds
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.completed import CompletedDepth
 from gemini_ros.core.costmap.scan import Scan
 from gemini_ros.core.frames import MODALITIES, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
@@ -43,6 +47,7 @@ from gemini_ros.pipeline.streams import (
     streams_of_bag,
 )
 from gemini_ros.pipeline.sync import POLL_NS, Match
+from gemini_ros.pipeline.translations import DEPTH_COMPLETED, NIGHT_VIEW, Translations, require_streams
 
 _POLLS_IN_A_GAP = 1200
 
@@ -73,7 +78,8 @@ class Result(Step):
     (valid until the next result) and ``scan`` are ``None`` where the frame does not tell what is in the way, ``boxes``
     where it is no evidence, there is no odometry, or no class is marked, ``answers`` where no phrase is in force or the
     frame tells none, ``keepout`` where no phrase was given. ``target_pose`` is x, y and yaw in ``map_frame`` of a place
-    before the target, ``None`` where there is none.
+    before the target, ``None`` where there is none. ``completed`` and ``night_view`` are what translation models made,
+    ``None`` where that is not wanted.
     """
 
     segmentation: Segmentation
@@ -89,12 +95,15 @@ class Result(Step):
     answers: Answers | None = None
     keepout: Occupancy | None = None
     target_pose: tuple[float, float, float] | None = None
+    completed: CompletedDepth | None = None
+    night_view: npt.NDArray[np.uint8] | None = None
 
 
 class BagWalk:
     """One walk through a bag: iterate once, then ``intake`` and ``faults`` tell the rest.
 
-    ``model_modalities``: what the model takes. ``keep_poses_ns``: how long poses are remembered. ``ranges``: see
+    ``model_modalities``: what the model takes, and ``also`` what other models take beside it. ``keep_poses_ns``: how
+    long poses are remembered. ``ranges``: see
     ``Intake``. ``choice`` names topics. Raises ``BagError`` for a bag that lacks a topic, ``ValueError`` for modalities
     that do not go together; on the way ``BagError`` where the bag is damaged. A message that cannot be used is a
     counted drop, and ``faults`` counts the reasons.
@@ -109,10 +118,12 @@ class BagWalk:
         keep_poses_ns: int = 10_000_000_000,
         ranges: Mapping[str, tuple[float, float]] = MappingProxyType({}),
         choice: StreamChoice = DETECTED,
+        also: Sequence[str] = (),
     ) -> None:
-        further = sorted(set(model_modalities) - set(MODALITIES))
+        taken = tuple(dict.fromkeys((*model_modalities, *also)))
+        further = sorted(set(taken) - set(MODALITIES))
         self.topics = find_topics(reader, choice, settings, further)
-        required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities, choice)
+        required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities, choice, also)
         tree = TransformTree(reader, self.topics.rgb or self.topics.depth or "")
         self.poses = OdometryPoses(
             settings.costmap_frame,
@@ -129,7 +140,7 @@ class BagWalk:
         for stream, source in self.intake.streams.items():
             source.topic = self._topics[stream][0]
         self.faults = self.intake.faults
-        for sentence in settings_of_no_stream(settings, model_modalities):
+        for sentence in settings_of_no_stream(settings, taken):
             self.faults.note(sentence)
         self._reader = reader
 
@@ -197,8 +208,9 @@ class BagWalk:
 class BagRun:
     """A walk through segmenter and costmap: iterate ``results`` once, then counters, latencies and notes are there.
 
-    With ``nav`` results have clouds and a scan; without it they are ``None``. Raises ``ValueError`` for phrases that
-    are refused.
+    With ``nav`` results have clouds and a scan; without it they are ``None``, and so are completed depth and the night
+    view that are not among ``made``. Raises ``ValueError`` for phrases that are refused, and for translation models
+    that cannot be run or whose images the bag has not.
     """
 
     def __init__(
@@ -210,9 +222,15 @@ class BagRun:
         choice: StreamChoice = DETECTED,
         *,
         nav: bool = False,
+        made: Collection[str] = (),
     ) -> None:
         info = segmenter.info
-        self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice)
+        self.translations = Translations(settings)
+        also = self.translations.modalities
+        self.walk = BagWalk(reader, info.modality_names, settings, ranges=info.ranges, choice=choice, also=also)
+        require_streams(self.translations, tuple(self.walk.intake.streams))
+        self.translations.load(segmenter.threads)
+        self._wanted = frozenset(made)
         book = PhraseBook(label_set, tuple(self.walk.intake.streams), settings.phrases_file, info.language)
         book.start(settings.phrases)
         if book.fault:
@@ -226,7 +244,11 @@ class BagRun:
         registration.warm_up()
         self._now_ns = 0
         self.pipeline = FramePipeline(
-            self.walk.intake, lambda: segmenter, self.costmap, lambda: book.inputs(Instant.of(self._now_ns))
+            self.walk.intake,
+            lambda: segmenter,
+            self.costmap,
+            lambda: book.inputs(Instant.of(self._now_ns)),
+            self.translations,
         )
         self._waiting: deque[tuple[Segmented, Moment, Match]] = deque()
 
@@ -262,7 +284,7 @@ class BagRun:
                 return
             self._waiting.popleft()
             now = Instant.of(now_ns)
-            self.pipeline.map(segmented, now)
+            completed = self.pipeline.map(segmented, now)
             fault = self.costmap.fault
             answers = keepout = target = None
             if self.phrases is not None:
@@ -282,7 +304,16 @@ class BagRun:
             made = segmented.segmentation, occupancy, map_frame, self.costmap.robot
             found = self.costmap.detector.found
             told = match, fault, segmented.timer.timings_ns, clouds, scan, found, answers, keepout, target
+            told = *told, *self._translated(segmented, completed)
             yield Result(frame, moment.mode, moment.now_ns, *made, *told)
+
+    def _translated(
+        self, segmented: Segmented, completed: CompletedDepth | None
+    ) -> tuple[CompletedDepth | None, npt.NDArray[np.uint8] | None]:
+        """Completed depth and the night view of a frame, what is wanted of them."""
+        if completed is None and DEPTH_COMPLETED in self._wanted:
+            completed = self.translations.completed(segmented.frame, segmented.segmentation)
+        return completed, self.translations.night_view(segmented.frame) if NIGHT_VIEW in self._wanted else None
 
 
 def mounting_of(reader: BagReader, topics: Topics, settings: Settings = DEFAULTS) -> Matrix | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gemini_ros.core.costmap.completed import CompletedDepth
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.phrase_maps import PhraseInputs
 from gemini_ros.inference.segmenter import Segmenter
@@ -15,6 +16,7 @@ from gemini_ros.pipeline.intake import Intake, Received
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.statistics import Counters, FaultCounts, LatencyStatistics, StageTimer
 from gemini_ros.pipeline.sync import Match
+from gemini_ros.pipeline.translations import Translations
 
 _NOTES_KEPT = 20
 
@@ -42,7 +44,8 @@ class Failed:
 
 class FramePipeline:
     """What becomes of matches. ``segmenter`` gives the network, or ``None`` while there is none; ``phrases`` what it is
-    asked, ``None`` where nothing that it takes is in force: the plain network runs then.
+    asked, ``None`` where nothing that it takes is in force: the plain network runs then. ``translations`` complete
+    depth where the map takes that.
 
     ``fault`` is why the last match became no labels, empty if it did; ``faults`` counts the reasons of a run. ``begin``
     and ``infer`` may be called from several threads; ``settle`` and what follows it from one, match after match.
@@ -54,12 +57,14 @@ class FramePipeline:
         segmenter: Callable[[], Segmenter | None],
         costmap: Mapper,
         phrases: Callable[[], PhraseInputs | None] = lambda: None,
+        translations: Translations | None = None,
     ) -> None:
         self.counters = Counters()
         self.latencies = LatencyStatistics()
         self.fault = ""
         self.faults = FaultCounts()
         self._intake, self._segmenter, self._costmap, self._phrases = intake, segmenter, costmap, phrases
+        self._translations = translations
         self._settling = threading.Lock()
         self._abandoned = False
         self._under_way = 0
@@ -124,12 +129,15 @@ class FramePipeline:
         self.counters.labels_published += 1
         self._intake.matcher.outcome(True)
 
-    def map(self, segmented: Segmented, now: Instant) -> None:
-        """The frame as evidence into the map."""
+    def map(self, segmented: Segmented, now: Instant) -> CompletedDepth | None:
+        """The frame as evidence into the map, with its completed depth where the map takes that, which is returned."""
+        frame, segmentation, completed = segmented.frame, segmented.segmentation, None
+        if self._translations is not None and self._costmap.takes_completed:
+            with segmented.timer.stage("network"):
+                completed = self._translations.completed(frame, segmentation)
         with segmented.timer.stage("costmap"):
-            self._costmap.integrate(
-                segmented.frame, segmented.segmentation, segmented.seen, now, segmented.camera_fault
-            )
+            self._costmap.integrate(frame, segmentation, segmented.seen, now, segmented.camera_fault, completed)
+        return completed
 
     def notes(self) -> list[str]:
         """What was not there or not usable in a run, and what follows; the commonest first."""

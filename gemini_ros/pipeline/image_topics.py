@@ -18,7 +18,7 @@ from gemini_ros.pipeline.topic_names import base_name, is_true_labels
 if TYPE_CHECKING:
     from gemini_ros.bags.reader import BagReader
 
-NODE_IMAGES = ("labels", "confidence", "color")
+NODE_IMAGES = ("labels", "confidence", "color", "depth_completed", "night_view")
 """Images that a segmenter publishes, under its own name."""
 _COLOUR, _GREY, _MEASURED = frozenset({"rgb"}), frozenset({"rgb", "thermal", "labels"}), frozenset({"depth", "thermal"})
 _ANYTHING = _COLOUR | _GREY | _MEASURED

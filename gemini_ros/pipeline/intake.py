@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.core.camera_info import CameraCalibration
-from gemini_ros.core.encodings import decode_image, fingerprint, image_size, rows_left, stamp_ns
+from gemini_ros.core.encodings import decode_image, depth_encoding, fingerprint, image_size, rows_left, stamp_ns
 from gemini_ros.core.frames import (
     MODALITIES,
     RESERVED_NAMES,
@@ -92,6 +92,8 @@ class ImageStream:
         self._calibration: CameraCalibration | None = None
         self._unsettled = 0
         self.size: tuple[int, int] | None = None
+        self.encoding = ""
+        """Of depth: how its last message held it."""
         self.copies: int | None = None
         self._settings = settings
         self._skipped_rows = settings.thermal_skip_rows if name == "thermal" else 0
@@ -116,6 +118,8 @@ class ImageStream:
         self.copies = int(not np.may_share_memory(image, np.frombuffer(message.data, np.uint8)))
         content = fingerprint(message)
         self.frame_id = message.header.frame_id
+        if self.name == "depth":
+            self.encoding = depth_encoding(message)
         decode_ns = time.monotonic_ns() - start_ns
         return Received(image, self.frame_id, self.intrinsics, received_ns, decode_ns, receipt), content
 
@@ -273,6 +277,11 @@ class Intake:
         if source.image_warning:
             self.faults.note(f"{stream}: {source.image_warning}", f"{stream} warning")
         return self.matcher.add(stream, at_ns, received, clock(), content, not source.blind)
+
+    @property
+    def depth_encoding(self) -> str:
+        """How depth comes, and how depth that is made goes out: ``16UC1`` or ``32FC1`` (REP 118)."""
+        return (self.streams["depth"].encoding if "depth" in self.streams else "") or "32FC1"
 
     def assumptions(self) -> list[str]:
         """What is taken for granted of streams that are said to be aligned."""

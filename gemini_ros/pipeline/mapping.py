@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap import AHEAD_NS, CostmapConfig, Occupancy, SemanticCostmap
+from gemini_ros.core.costmap.completed import CompletedDepth, least_confidence
 from gemini_ros.core.costmap.forgetting import Ages
 from gemini_ros.core.costmap.grid import PROJECT, corner_around
 from gemini_ros.core.costmap.margins import margin_m
@@ -108,16 +109,17 @@ class Mapper:
         seen: Seen | None = None,
         now: Instant | None = None,
         camera_fault: str = "",
+        completed: CompletedDepth | None = None,
     ) -> None:
         """Take in one frame, or note in ``fault`` why it is no evidence; the map then goes on ageing.
 
         ``seen`` is when it was taken and came, ``now`` the present; without them all of it was at the frame's stamp.
-        ``camera_fault`` is why the frame has no intrinsics.
+        ``camera_fault`` is why the frame has no intrinsics. ``completed`` may mark obstacles, where the map takes it.
         """
         seen = seen or Seen.of(frame.stamp_ns)
         self._integrated_ns = time.monotonic_ns()
         self.look, self.silence = None, ""
-        kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault)
+        kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault, completed)
         if self.look is None:
             self.silence = self.fault or self.warning
             self.detector.none(self.silence)
@@ -153,6 +155,16 @@ class Mapper:
         """From where on low obstacles stand out, and what the floor says of the mounting; empty before any frame."""
         with self._lock:
             return self._costmap.geometry()
+
+    @property
+    def takes_completed(self) -> bool:
+        """Whether completed depth marks obstacles."""
+        return self._costmap.config.completed_depth
+
+    @property
+    def least_completed(self) -> int:
+        """The confidence, of 255, from which on completed depth is believed."""
+        return least_confidence(self._costmap.config)
 
     @property
     def timeout_s(self) -> float:
@@ -232,7 +244,13 @@ class Mapper:
             self._stopped = False
 
     def _integrate(
-        self, frame: Frame, segmentation: Segmentation, seen: Seen, now: Instant, camera_fault: str
+        self,
+        frame: Frame,
+        segmentation: Segmentation,
+        seen: Seen,
+        now: Instant,
+        camera_fault: str,
+        completed: CompletedDepth | None,
     ) -> tuple[str, str]:
         """The kind of sentence, where those of a kind differ in figures alone, and why the frame is no evidence."""
         with self._lock:
@@ -274,6 +292,7 @@ class Mapper:
                 evidence_ns,
                 seen.receipt.steady_ns,
                 pose.robot[:2],
+                completed,
             )
             config, costmap = self._costmap.config, self._costmap
             # An older frame makes no map, so that it says nothing of how old one gets.

@@ -272,6 +272,17 @@ SETTINGS: tuple[Setting, ...] = (
         "Name or YAML path of a label set with other colours or meanings for the model's classes. Empty: its own.",
     ),
     Setting(
+        "depth_completed.model",
+        "",
+        "Path of a translation model that completes depth, or the name of a shipped one; `~/depth_completed` is made "
+        "with it, see [image to image](translation.md). Empty: none.",
+    ),
+    Setting(
+        "night_view.model",
+        "",
+        "The same of a translation model that makes RGB as by day out of the dark: `~/night_view`. Empty: none.",
+    ),
+    Setting(
         "engine.build",
         True,
         "Build a missing engine while the mode is `loading`. If false, configuring fails with the command that does.",
@@ -377,6 +388,22 @@ SETTINGS: tuple[Setting, ...] = (
         "What a frame without depth says. `unknown`: nothing. `project`: its labels, on a ground that is taken for "
         "flat; nothing measures that, and the diagnostics warn.",
         choices=WITHOUT_DEPTH,
+        live=True,
+    ),
+    Setting(
+        "costmap.completed_depth",
+        _COSTMAP.completed_depth,
+        "Completed depth marks obstacles where the camera measured nothing; it never frees a cell. It needs "
+        "`depth_completed.model`, whose network then runs on every frame.",
+        live=True,
+    ),
+    Setting(
+        "costmap.completed_confidence",
+        _COSTMAP.completed_confidence,
+        "Completed depth of less confidence marks nothing, and is left out of `~/depth_completed`. Confidence is the "
+        "probability that a pixel is within 5 % of its distance.",
+        0.01,
+        1.0,
         live=True,
     ),
     Setting(
@@ -576,6 +603,7 @@ class Settings:
     rectification: str
     self_mask: Path | None
     label_set: str
+    translations: Mapping[str, str]
     engine_build: bool
     build_only: bool
     cache_dir: Path | None
@@ -646,6 +674,7 @@ def settings_from_values(values: Mapping[str, Any]) -> Settings:
         rectification=values["camera.rectification"],
         self_mask=_path(values["camera.self_mask"]),
         label_set=values["label_set"],
+        translations=_translations(values),
         engine_build=values["engine.build"],
         build_only=values["engine.build_only"],
         cache_dir=_path(values["engine.cache_dir"]),
@@ -769,6 +798,19 @@ def _frame(values: Mapping[str, Any], name: str, expected: str) -> str:
     if not values[name]:
         raise ValueError(f"{name}: empty, expected {expected}")
     return values[name]
+
+
+def translation_setting(output: str) -> str:
+    """The setting that names the model of ``depth_completed`` or ``night_view``."""
+    return f"{output}.model"
+
+
+def _translations(values: Mapping[str, Any]) -> dict[str, str]:
+    """The model of each output of image to image that has one."""
+    found = {output: values[translation_setting(output)] for output in ("depth_completed", "night_view")}
+    if values["costmap.completed_depth"] and not found["depth_completed"]:
+        raise ValueError("costmap.completed_depth: true, and depth_completed.model is empty: name a model there")
+    return {output: text for output, text in found.items() if text}
 
 
 def _voxel_m(edge_m: float) -> float:

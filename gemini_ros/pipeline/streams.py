@@ -234,23 +234,27 @@ def streams_of_bag(
     model: Sequence[str],
     chosen: Sequence[str] | None,
     choice: StreamChoice = DETECTED,
+    also: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which streams of a bag make a pair for a model of these modalities, and which go along for the geometry.
+
+    ``also``: what other models take, which goes along, too.
 
     ``chosen`` may leave out modalities that the model takes, to see what it does without; ``None`` is what the model
     takes, and depth where the bag has it. Raises ``BagError`` for a topic that the bag lacks, ``ValueError`` for
     streams that do not fit the model.
     """
-    available = {**topics.images(), **further_topics(reader, model, choice)}
+    available = {**topics.images(), **further_topics(reader, (*model, *also), choice)}
+    beside = dict.fromkeys(("depth", *also))
     if chosen is None:
-        required, extras = tuple(model), tuple(s for s in ("depth",) if s not in model and s in available)
+        required, extras = tuple(model), tuple(s for s in beside if s not in model and s in available)
     else:
         required = tuple(stream for stream in model if stream in chosen)
         extras = tuple(s for s in chosen if s not in model)
-        if set(extras) - {"depth"} or not required:
+        if set(extras) - set(beside) or not required:
             raise ValueError(
                 f"modalities {', '.join(chosen)}: the model takes {', '.join(model)}; expected at least one of these, "
-                "and beside them depth at most, for the geometry"
+                f"and beside them {', '.join(beside)} at most, for the geometry"
             )
     if missing := [stream for stream in (*required, *extras) if stream not in available]:
         raise BagError(

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gemini_ros.core.encodings import decode_image, fingerprint, image_size, intrinsics_from_camera_info, stamp_ns
+from gemini_ros.core.encodings import (
+    decode_image,
+    depth_encoding,
+    encode_depth,
+    fingerprint,
+    image_size,
+    intrinsics_from_camera_info,
+    stamp_ns,
+)
 from gemini_ros.core.frames import FrameError, Intrinsics
 from test.core.index_png import index_png
 from test.core.test_rvl import encode_rvl
@@ -608,3 +616,21 @@ def test_messages_of_rclpy():
     np.testing.assert_array_equal(decode_image(packed, "depth"), TestDepth.EXPECTED)
     info = sensor_msgs.CameraInfo(width=640, height=480, k=[500.0, 0, 320, 0, 500, 240, 0, 0, 1])
     assert intrinsics_from_camera_info(info).fx == 500
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_is_encoded_as_it_is_read(encoding, scale):
+    depth = np.array([[0.5, np.nan, 2.0], [16.0, 0.25, 1.0]], np.float32)
+    stored = encode_depth(depth, encoding, scale)
+    message = SimpleNamespace(
+        encoding=encoding, width=3, height=2, step=stored[0].nbytes, is_bigendian=0, data=stored.tobytes()
+    )
+    assert depth_encoding(message) == encoding
+    np.testing.assert_allclose(decode_image(message, "depth", depth_scale=scale), depth, rtol=1e-6)
+
+
+def test_depth_that_16_bits_do_not_hold_is_none():
+    assert encode_depth(np.array([[70.0, 1e-5]], np.float32), "16UC1").tolist() == [[0, 0]]
+    assert depth_encoding(SimpleNamespace(format="16UC1; compressedDepth png")) == "16UC1"
+    assert depth_encoding(SimpleNamespace(format="32FC1; compressedDepth rvl")) == "32FC1"

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.overlay import FREE_COLOR, LETHAL_COLOR, UNKNOWN_COLOR, blend, colorize, draw_occupancy
+from gemini_ros.core.overlay import FREE_COLOR, LETHAL_COLOR, UNKNOWN_COLOR, blend, colorize, draw_occupancy, synthetic
 
 WAREHOUSE = load_label_set("warehouse")
 FLOOR, PERSON, BLACK = (128, 64, 128), (220, 20, 60), (0, 0, 0)
@@ -79,3 +79,18 @@ def test_the_robot_points_along_its_heading(yaw, ahead, behind):
     assert at(ahead) != FREE_COLOR
     assert at((0, 0)) == at(ahead)
     assert at(behind) == FREE_COLOR
+
+
+@pytest.mark.parametrize("size", [(640, 480), (80, 60), (16, 12), (200, 9)])
+def test_a_made_up_image_is_marked_in_itself(size):
+    """The same mark over any image, over a fifth of it; the rest is the image."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (2, *size[::-1], 3), dtype=np.uint8)
+    marked = [synthetic(image) for image in images]
+    mark = (marked[0] == marked[1]).all(2)
+    assert mark[-1].all()
+    assert mark[0].all()
+    assert mark[:, 0].all()
+    assert 0.1 < mark.mean() < 1
+    assert np.array_equal(marked[0][~mark], images[0][~mark])
+    assert len(np.unique(marked[0][mark], axis=0)) >= 2

@@ -61,6 +61,8 @@ OUTPUTS = {
     "phrase_masks": Image,
     "keepout_mask": OccupancyGrid,
     "target_pose": PoseStamped,
+    "depth_completed": Image,
+    "night_view": Image,
 }
 TIMEOUT_S = 30.0
 

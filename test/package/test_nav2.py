@@ -126,7 +126,7 @@ def test_topics_and_classes_are_ours(path: Path):
 def test_the_viewers_show_topics_of_the_node():
     rviz = yaml.safe_load((ROOT / "config/rviz/segmenter.rviz").read_text(encoding="utf-8"))
     shown = {d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d}
-    names = ("color", "obstacles", "ground", "scan", "costmap", "markers")
+    names = ("color", "obstacles", "ground", "scan", "costmap", "markers", "depth_completed", "night_view")
     wanted = {f"/segmenter/{name}" for name in names}
     assert wanted <= shown
     foxglove = (ROOT / "config/foxglove/segmenter.json").read_text(encoding="utf-8")

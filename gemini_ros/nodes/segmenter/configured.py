@@ -21,6 +21,7 @@ from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
 from gemini_ros.nodes.segmenter.phrase_topics import PhraseTopics
 from gemini_ros.nodes.segmenter.pose import OdometryPose, pose_source
+from gemini_ros.nodes.segmenter.translation_topics import TranslationTopics
 from gemini_ros.pipeline.answers import PhraseOutputs
 from gemini_ros.pipeline.mapping import Mapper
 from gemini_ros.pipeline.nav_outputs import NavOutputs, OutputSize
@@ -33,6 +34,7 @@ from gemini_ros.pipeline.settings import (
     settings_from_values,
     settings_of_no_stream,
 )
+from gemini_ros.pipeline.translations import Translations, require_streams
 
 # What a transition may take is 1 s; a library that is not there, or an engine that is not, is known sooner.
 _CHECK_S = 0.6
@@ -48,10 +50,13 @@ class Configured:
         self.info: ModelInfo = read_model_info(self.model_path)
         self.model_sha256 = sha256_of(self.model_path)
         self.required = self.info.modality_names
-        self.extras = _extra_streams(self.info, settings.modalities, self.model_path)
-        declare_streams(node, self.required)
+        translations = Translations(settings)
+        self.extras = _extra_streams(self.info, settings.modalities, self.model_path, translations.modalities)
+        require_streams(translations, (*self.required, *self.extras))
+        taken = tuple(dict.fromkeys((*self.required, *translations.modalities)))
+        declare_streams(node, taken)
         self.settings = settings = settings_from_values(values_of(node))
-        for sentence in (*renamed(values_of(node)), *settings_of_no_stream(settings, self.required)):
+        for sentence in (*renamed(values_of(node)), *settings_of_no_stream(settings, taken)):
             node.get_logger().warning(sentence)
         label_set = label_set_for(self.info, settings)
         self_mask_of(settings)  # refused now, not when the node is activated
@@ -64,6 +69,7 @@ class Configured:
         self.costmap = Mapper(settings.costmap, label_set, self.poses, book.roles)
         self.phrases = PhraseTopics(node, PhraseOutputs(book, self.costmap), OutputSize(settings.output_size))
         self.nav = NavOutputs(self.costmap, settings)
+        self.translated = TranslationTopics(node, translations, self.costmap, settings.depth_scale)
         self.loader: ModelLoader | None = None
         self.load()
 
@@ -76,6 +82,8 @@ class Configured:
         self.costmap.warm_up()
         self.nav.warm_up()
         registration.warm_up()
+        # The segmenter has the other cores.
+        self.translated.translations.load(threads=1)
 
     def learn_grid(self, size: tuple[int, int]) -> None:
         """The first image says how large the grid is, which an engine has to know."""
@@ -87,6 +95,7 @@ class Configured:
         loader, self.loader = self.loader, None
         if loader is not None:
             loader.close(JOIN_S, users)
+        self.translated.translations.unload()
 
     def segmenter(self) -> Segmenter | None:
         return self.loader.segmenter if self.loader is not None else None
@@ -98,23 +107,29 @@ class Configured:
 
     def close(self) -> None:
         self.unload()
+        self.translated.close()
         self.phrases.close()
         self.poses.close()
         self.outputs.close()
 
 
-def _extra_streams(info: ModelInfo, modalities: tuple[str, ...] | None, model: Path) -> tuple[str, ...]:
-    """What is subscribed beside the model's own modalities. Raises ``ValueError`` where the two do not fit."""
-    taken = info.modality_names
+def _extra_streams(
+    info: ModelInfo, modalities: tuple[str, ...] | None, model: Path, also: Sequence[str]
+) -> tuple[str, ...]:
+    """What is subscribed beside the model's own modalities: depth, and what translation models take (``also``).
+
+    Raises ``ValueError`` where the two do not fit.
+    """
+    taken, beside = info.modality_names, dict.fromkeys(("depth", *also))
     if modalities is None:
-        return () if "depth" in taken else ("depth",)
+        return tuple(name for name in beside if name not in taken)
     if lacking := [name for name in taken if name not in modalities]:
         raise ValueError(
             f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: add "
             f"{', '.join(lacking)}, or choose a model for those there are"
         )
     extras = tuple(name for name in modalities if name not in taken)
-    if useless := [name for name in extras if name != "depth"]:
+    if useless := [name for name in extras if name not in beside]:
         raise ValueError(
             f"model {model}: takes {', '.join(taken)}, modalities are {', '.join(modalities)}: {', '.join(useless)} is "
             "of no use to it; leave it out, or choose a model that takes it"

@@ -153,6 +153,18 @@ STATUSES: Mapping[str, Described] = {
         "never",
         (Key("boxes", "count", "In the last frame."),),
     ),
+    "translation": Described(
+        "Completed depth and the night view. Where `depth_completed.model` or `night_view.model` is set.",
+        "a frame lacks an image that a model takes, or a network fails; the message says which",
+        "never",
+        (
+            Key("depth_completed", "count", "Frames whose depth was completed since configuration, for topic or map."),
+            Key("night_view", "count", "Night views made since configuration."),
+            Key("depth_completed_ms", "ms", "What the network took of the last one."),
+            Key("night_view_ms", "ms", "The same of the night view."),
+            Key("translations_replaced", "count", "Frames that a newer one replaced before a network was free."),
+        ),
+    ),
     "snapshot": Described(
         "Recordings of the inputs before the mode left normal. Where `snapshot.on_degrade_s` is set.",
         "the last recording could not be written; the message says why",

@@ -26,6 +26,7 @@ from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.phrase_topics import PhraseTopics
 from gemini_ros.nodes.segmenter.pose import OdometryPose
 from gemini_ros.nodes.segmenter.snapshot import InputRecorder, Snapshots
+from gemini_ros.nodes.segmenter.translation_topics import TranslationTopics
 from gemini_ros.nodes.throttled_log import ThrottledLog
 from gemini_ros.pipeline.clock import Seen
 from gemini_ros.pipeline.detections import Detector
@@ -78,6 +79,7 @@ class LivePipeline:
         outputs: Outputs,
         nav: NavOutputs,
         phrases: PhraseTopics,
+        translated: TranslationTopics,
     ) -> None:
         self.now = NodeTime(node.get_clock())
         self.required = required
@@ -85,7 +87,13 @@ class LivePipeline:
         aligned = [stream for stream, topic in names.items() if is_registered(topic)]
         self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned, poses.transform)
         self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
-        self.frames = FramePipeline(self._intake, segmenter, costmap, lambda: phrases.phrases.book.inputs(self.now()))
+        self.frames = FramePipeline(
+            self._intake,
+            segmenter,
+            costmap,
+            lambda: phrases.phrases.book.inputs(self.now()),
+            translated.translations,
+        )
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {
             stream: ImageInput(node, self._intake, stream, settings.transports[stream])
@@ -93,7 +101,7 @@ class LivePipeline:
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
         self._costmap, self._poses, self._outputs, self.nav = costmap, poses, outputs, nav
-        self.phrases = phrases
+        self.phrases, self.translated = phrases, translated
         self._node = node
         self._logger = node.get_logger()
         self._throttled = ThrottledLog(self._logger)
@@ -258,13 +266,14 @@ class LivePipeline:
         if frame.depth is not None:
             with timer.stage("queue"):
                 self._poses.wait(segmented.seen.time_ns)
-        self.frames.map(segmented, self.now())
+        completed = self.frames.map(segmented, self.now())
         with timer.stage("costmap"):
             self.phrases.publish(frame, segmented.segmentation, segmented.seen)
         with timer.stage("publish"):
             self._publish_for_nav(frame, segmented.seen)
             self._publish_boxes(frame)
             self.costmap_topic.publish(segmented.seen)
+        self.translated.offer(frame, segmented.segmentation, completed, lambda: self._intake.depth_encoding)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
         last = _last(done.match)
         before_ns = sum(item.decode_ns for item in _images(done.match) if item is not last)

@@ -132,6 +132,7 @@ class SegmenterNode(LifecycleNode):
             configured.outputs,
             configured.nav,
             configured.phrases,
+            configured.translated,
         )
         self._active_timers = [self.create_timer(_POLL_S, self._poll, clock=self._steady)]
         if (message_type := bond.installed()) is not None:

@@ -16,6 +16,7 @@ from gemini_ros.nodes.segmenter.configured import Configured
 from gemini_ros.nodes.segmenter.diagnostics import ERROR, OK, WARN, Status, input_status, latency_status, mode_status
 from gemini_ros.nodes.segmenter.inputs import ImageInput
 from gemini_ros.nodes.segmenter.live import LivePipeline
+from gemini_ros.nodes.segmenter.translation_topics import figures
 from gemini_ros.pipeline.nav_outputs import LATE
 from gemini_ros.pipeline.statistics import LatencyStatistics, Rates, Speed
 from gemini_ros.pipeline.summary import ModeChange, summarise
@@ -46,6 +47,7 @@ class Report:
             statuses += self._inputs(pipeline, now_ns)
             statuses += [_pipeline(pipeline), self._latency(pipeline), _costmap(configured, pipeline)]
             statuses += [_transport(pipeline), _graph(pipeline), *_phrases(pipeline), *_boxes(pipeline)]
+            statuses += _translation(pipeline)
             if (snapshots := pipeline.snapshots) is not None:
                 fault = snapshots.fault
                 statuses.append(
@@ -268,6 +270,16 @@ def _boxes(pipeline: LivePipeline) -> list[Status]:
     found, silence = detector.found, detector.silence
     figures = {} if found is None else {"boxes": len(found.boxes)}
     return [Status("boxes", WARN if silence else OK, silence or "looking", figures)]
+
+
+def _translation(pipeline: LivePipeline) -> list[Status]:
+    """What translation models make, where any is named."""
+    topics = pipeline.translated
+    if not topics.translations.paths:
+        return []
+    silence = "; ".join(text for text in topics.translations.silence.values() if text)
+    said = f"making {', '.join(topics.wanted)}" if topics.wanted else "nobody subscribes"
+    return [Status("translation", WARN if silence else OK, silence or said, figures(topics))]
 
 
 def _graph(pipeline: LivePipeline) -> Status:
