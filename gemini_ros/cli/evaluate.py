@@ -59,8 +59,8 @@ def add(nouns: Subparsers) -> None:
         default=(),
         metavar="A,B",
         help="also write these outputs of the node to OUT/BAG.outputs.mcap: labels, confidence, color, camera_info, "
-        "costmap, points, obstacles, ground, scan, phrase_masks, keepout_mask, target_pose, answers (always with "
-        "phrases)",
+        "costmap, points, obstacles, ground, scan, depth_completed, night_view, phrase_masks, keepout_mask, "
+        "target_pose, answers (always with phrases)",
     )
     parser.add_argument(
         "--rerun",

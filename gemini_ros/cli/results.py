@@ -60,7 +60,8 @@ def conclude(
         report = write_report(args.out, store, results, bags, command)
     if args.junit:
         write_junit(args.junit, results.failures, results.verdicts)
-    print_lines(results.lines() if page else [*results.robustness_lines(), *results.criteria_lines()])
+    parts = [*results.completion_lines(), *results.robustness_lines(), *results.criteria_lines()]
+    print_lines(results.lines() if page else parts)
     for sentence in results.sentences():
         print_error(sentence)
     print(f"report   {report}")

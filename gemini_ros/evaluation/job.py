@@ -12,6 +12,7 @@ from typing import Any
 from gemini_ros import __version__
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.labels import LabelSet
+from gemini_ros.core.resources import find_model
 from gemini_ros.evaluation.common_classes import CommonClasses, common_classes
 from gemini_ros.evaluation.conditions import TimeRange
 from gemini_ros.evaluation.robustness import RobustnessOptions
@@ -74,6 +75,7 @@ class Job:
         """
         label_set = label_set_for(segmenter.info, self.settings)
         scored = self.classes(label_set).label_set
+        translations = {name: sha256_of(find_model(text)) for name, text in self.settings.translations.items()}
         return {
             "format": str(FORMAT),
             "version": __version__,
@@ -89,6 +91,7 @@ class Job:
             "topics": json.dumps({"camera": _plain(self.camera and Path(self.camera)), "topics": dict(self.topics)}),
             "backend": segmenter.backend,
             "threads": str(self.threads or "default"),
+            **({"translations": json.dumps(translations)} if translations else {}),
             **({"robustness": self.robustness.describe(segmenter.info.modality_names)} if self.robustness else {}),
         }
 

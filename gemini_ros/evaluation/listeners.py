@@ -17,6 +17,7 @@ from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.metrics import Scores
 from gemini_ros.evaluation.boxes import BoxRecorder
 from gemini_ros.evaluation.common_classes import CommonClasses
+from gemini_ros.evaluation.completion import CompletionRecorder
 from gemini_ros.evaluation.conditions import Conditions
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.pictures import camera_cone
@@ -64,6 +65,7 @@ class Listeners:
             if job.robustness
             else None
         )
+        self._completion = CompletionRecorder(self._recorder.record, run.translations, sha256)
         times = [reader.start_ns + i * (reader.duration_ns / ROWS) for i in range(ROWS)]
         self._sampled, self._moments = MomentChoice(times, returns=True), list[Moment]()
         self._gallery = Gallery(label_set, reader.duration_ns / 1e9)
@@ -77,6 +79,7 @@ class Listeners:
         judged = self._boxes.add(result, light)
         if judged is not None:
             self._boxes.add_rows(self._recorder.record, number, judged, self._classes.label_set)
+        self._completion.add(number, result.frame, result.segmentation)
         if self._spoilt is not None and truth is not None:
             self._spoilt.add(result.frame, truth, light)
         moment = _moment(result, self._reader.start_ns, self._classes, truth, self._run.walk.poses)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 
 from gemini_ros.bags import messages
 from gemini_ros.bags.writer import BagWriter
+from gemini_ros.core.costmap.completed import least_confidence
+from gemini_ros.core.encodings import encode_depth
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.overlay import overlay
 from gemini_ros.core.transforms import from_xyz_rpy
 from gemini_ros.pipeline.answers import ANSWERS, KEEPOUT, MASKS, OF_PHRASES, TARGET_POSE
 from gemini_ros.pipeline.bag_walk import Result
 from gemini_ros.pipeline.nav_outputs import OutputSize
-from gemini_ros.pipeline.settings import DEFAULTS, NODE, Settings
+from gemini_ros.pipeline.settings import DEFAULTS, NODE, Settings, translation_setting
+from gemini_ros.pipeline.translations import DEPTH_COMPLETED, NIGHT_VIEW, TARGETS, sure_depth
 
 _OF_NAV = ("obstacles", "ground", "scan")
-OUTPUTS = ("labels", "confidence", "color", "camera_info", "costmap", "points", *_OF_NAV, *OF_PHRASES)
+OUTPUTS = ("labels", "confidence", "color", "camera_info", "costmap", "points", *_OF_NAV, *TARGETS, *OF_PHRASES)
 
 
 def outputs_path(bag: str | Path, out: str | Path) -> Path:
@@ -34,12 +37,25 @@ def bag_stem(bag: str | Path) -> str:
 class OutputBag:
     """Writes the outputs named in ``wanted``; a context manager, the file is there when the block ends well.
 
-    Raises ``ValueError`` for an output that does not exist.
+    ``depth_encoding`` says how completed depth is written, as the bag's own. Raises ``ValueError`` for an output that
+    does not exist, or that no model is named for.
     """
 
-    def __init__(self, path: Path, label_set: LabelSet, wanted: Collection[str], settings: Settings = DEFAULTS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        label_set: LabelSet,
+        wanted: Collection[str],
+        settings: Settings = DEFAULTS,
+        depth_encoding: Callable[[], str] = lambda: "32FC1",
+    ) -> None:
         if unknown := [name for name in wanted if name not in OUTPUTS]:
             raise ValueError(f"outputs {', '.join(unknown)}: expected some of {', '.join(OUTPUTS)}")
+        for output in TARGETS:
+            if output in wanted and output not in settings.translations:
+                name = translation_setting(output)
+                raise ValueError(f"outputs {output}: {name} is empty: name a model with --set {name}=FILE")
+        self._settings, self._depth_encoding = settings, depth_encoding
         self._label_set, self._wanted = label_set, frozenset(wanted)
         self._size, self._base_frame = OutputSize(settings.output_size), settings.base_frame
         self._bag = BagWriter(path, transient_local=[topic_of("costmap"), topic_of(KEEPOUT)])
@@ -75,8 +91,18 @@ class OutputBag:
                 self._write(name, messages.point_cloud(cloud, *head), result)
         if "scan" in self._wanted and result.scan is not None:
             self._write("scan", messages.laser_scan(result.scan, frame.stamp_ns, self._base_frame), result)
-
+        self._add_translated(result)
         self._add_phrases(result)
+
+    def _add_translated(self, result: Result) -> None:
+        head = result.frame.stamp_ns, result.frame.frame_id
+        if DEPTH_COMPLETED in self._wanted and result.completed is not None:
+            depth = sure_depth(result.completed, least_confidence(self._settings.costmap))
+            encoding = self._depth_encoding()
+            stored = encode_depth(depth, encoding, self._settings.depth_scale)
+            self._write(DEPTH_COMPLETED, messages.image(stored, encoding, *head), result)
+        if NIGHT_VIEW in self._wanted and result.night_view is not None:
+            self._write(NIGHT_VIEW, messages.image(result.night_view, "rgb8", *head), result)
 
     def _add_phrases(self, result: Result) -> None:
         frame, answers = result.frame, result.answers

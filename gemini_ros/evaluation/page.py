@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from gemini_ros.core.documents import one_line
 from gemini_ros.core.frames import UNLABELLED
-from gemini_ros.evaluation import box_tally
+from gemini_ros.evaluation import box_tally, completion
+from gemini_ros.evaluation.completion_page import completion_section
 from gemini_ros.evaluation.job import settings_data
 from gemini_ros.evaluation.results import Results, label_set_of
 from gemini_ros.evaluation.robustness_page import robustness_sections
@@ -91,6 +92,7 @@ def evaluation_page(
             _calibration(data),
             *reader.conditions(),
             *reader.boxes(),
+            *([completion_section(data[completion.KEY])] if completion.KEY in data else ()),
             *(robustness_sections(data["robustness"]) if "robustness" in data else ()),
             reader.bags(),
             reader.timelines(),

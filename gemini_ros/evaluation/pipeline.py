@@ -95,12 +95,18 @@ def examine(
         reader = stack.enter_context(BagReader(bag))
         sha256 = sha256 or sha256_of(bag)
         label_set = label_set_for(segmenter.info, job.settings)
-        run = BagRun(reader, segmenter, label_set, job.settings, job.choice, nav=need_nav(job.write))
+        run = BagRun(reader, segmenter, label_set, job.settings, job.choice, nav=need_nav(job.write), made=job.write)
         say(topic_lines(reader, run.walk.topics, job.settings))
         listeners = Listeners(reader, name, sha256, job, run, segmenter, label_set)
         listen = [listeners.add]
         if job.outputs:
-            outputs = OutputBag(outputs_path(bag, out), label_set, job.outputs, job.settings)
+            outputs = OutputBag(
+                outputs_path(bag, out),
+                label_set,
+                job.outputs,
+                job.settings,
+                depth_encoding=lambda: run.walk.intake.depth_encoding,
+            )
             listen.append(stack.enter_context(outputs).add)
         if rerun is not None:
             identity = recording_id(sha256, job.run(segmenter))

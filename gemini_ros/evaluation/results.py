@@ -13,7 +13,7 @@ import numpy as np
 from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
-from gemini_ros.evaluation import box_tally, robustness_results
+from gemini_ros.evaluation import box_tally, completion, robustness_results
 from gemini_ros.evaluation.criteria import Criterion, Verdict, judge, require_scores
 from gemini_ros.evaluation.robustness_results import robustness_of
 from gemini_ros.evaluation.scores import (
@@ -80,7 +80,11 @@ class Results:
             for value, found in values.items():
                 scores = {score: each["value"] for score, each in found["scores"].items()}
                 lines.append(f"{value:{width}s} {found['frames']:7d} {found['scored_frames']:7d} {_row(scores)}")
-        return lines + self.robustness_lines() + self.criteria_lines()
+        return lines + self.completion_lines() + self.robustness_lines() + self.criteria_lines()
+
+    def completion_lines(self) -> list[str]:
+        """How well depth was completed; nothing where no model did."""
+        return ["", *completion.lines(self.data[completion.KEY])] if completion.KEY in self.data else []
 
     def robustness_lines(self) -> list[str]:
         """What the robustness protocol found; nothing where it was not run."""
@@ -174,6 +178,8 @@ def _read(store: Store, reader: ScoreReader, criteria: Sequence[Criterion]) -> R
     }
     if (robustness := robustness_of(store, TallyForm(reader.names))) is not None:
         data["robustness"] = robustness
+    if (completed := completion.completion_of(store)) is not None:
+        data[completion.KEY] = completed
     broken = frozenset(name for name, bag in bags.items() if bag["error"] is not None)
     return Results(data, _times(store), failures, broken, verdicts)
 

@@ -6,8 +6,8 @@ counts the frames of a bag from 0. Stamps and durations are nanoseconds, shares 
 ``run``: what was evaluated, one text for each ``key``: ``format``, ``version``, ``model`` (its name), ``model_sha256``,
 ``licence`` and ``commercial_use`` of the model, ``label_set`` (JSON), ``parameters`` (JSON), ``truth_map`` (JSON),
 ``conditions`` (JSON), ``topics`` (JSON: those that the user named), ``backend``, ``threads``, with the protocol
-``robustness`` (JSON), and where the map merges classes of the model ``scored_label_set`` (JSON), of which all scores
-are.
+``robustness`` (JSON), with translation models ``translations`` (JSON: the SHA-256 of each), and where the map merges
+classes of the model ``scored_label_set`` (JSON), of which all scores are.
 ``bags``: ``sha256``, ``start_ns``, ``duration_ns``, ``topics`` (JSON) and ``summary`` (``summary.json`` without times);
 of a bag that could not be used ``error`` says why, and the rest is empty.
 ``frames``: ``stamp_ns``, ``receipt_ns``, ``seconds`` since the start of the bag, ``frame_id``, the matcher's ``mode``,
@@ -37,6 +37,9 @@ the id ``switched``) and ``boxes`` (``class``, the id ``box``, its ``score``, an
 0.5, ``right_25`` and ``right_50``); see ``core/box_scores.py``.
 ``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
 ``light``; ``robustness_confusion``, ``robustness_calibration`` and ``robustness_floor`` are the sums over these frames.
+``completed``: of depth that a model completed, by each ``way`` to fill holes: of ``pixels`` that were held out those
+that are ``kept`` at the ``least`` confidence, and ``off``, the sum of their errors in metres; see
+``evaluation/completion.py``.
 ``pictures``: WebP files for ``report.html``, each an ``image`` of a ``kind``; see ``report/gallery.py``.
 
 ``times`` (a column for each stage, see ``pipeline.statistics.STAGES``) and ``elapsed`` (``seconds`` a bag took) hold
@@ -56,9 +59,18 @@ from gemini_ros.core.documents import one_line
 from gemini_ros.core.files import atomic_path
 from gemini_ros.pipeline.statistics import STAGES
 
-FORMAT = 2
+FORMAT = 3
 STORE = "frames.sqlite"
-JSON_KEYS = ("label_set", "scored_label_set", "parameters", "truth_map", "conditions", "topics", "robustness")
+JSON_KEYS = (
+    "label_set",
+    "scored_label_set",
+    "parameters",
+    "truth_map",
+    "conditions",
+    "topics",
+    "robustness",
+    "translations",
+)
 """The keys of ``run`` whose text is JSON."""
 _FRAME_TABLES = {
     "frames": "stamp_ns INTEGER, receipt_ns INTEGER, seconds REAL, frame_id TEXT, mode TEXT, streams TEXT, "
@@ -79,6 +91,7 @@ _FRAME_TABLES = {
     "true_things": "class INTEGER, thing INTEGER, away_m REAL, pixels INTEGER, box INTEGER, error_m REAL, "
     "switched INTEGER",
     "boxes": "class INTEGER, box INTEGER, score REAL, right_25 INTEGER, right_50 INTEGER",
+    "completed": "way TEXT, least REAL, pixels INTEGER, kept INTEGER, off REAL",
     "pictures": "kind TEXT, image BLOB",
     "times": ", ".join(f"{stage}_ns INTEGER" for stage in STAGES),
 }
