@@ -25,6 +25,8 @@ from gemini_ros.pipeline.sync import POLICIES
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 CARDS = sorted((ROOT / "models").glob("*.md"))
+# What they name of others is their subject.
+RECORDS = [ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "THIRD_PARTY.md")]
 CONFIGURATIONS = sorted((ROOT / "config/training").glob("*.yaml"))
 TABLES = ROOT / "docs/topics_and_parameters.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -199,10 +201,12 @@ def test_files_exist(page: Path) -> None:
             assert (ROOT / word).exists(), word
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *RECORDS, *CARDS], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        assert not target.startswith("http"), f"{target}: a foreign page may go away; say it here"
+        if target.startswith("http"):
+            assert page in RECORDS, f"{target}: a foreign page may go away; say it here"
+            continue
         file, _, anchor = target.partition("#")
         found = (page.parent / file).resolve() if file else page
         assert found.exists(), f"{target}: no such file"

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("material", reason="runs in .venv-docs, with `make test-all`")
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "models", "examples"]
+# What people read: pages, and what commands, launch files, parameter files and benchmarks say.
+FOLDERS = ("docs", "models", "examples", "gemini_ros", "launch", "config", "scripts", "benchmarks")
+READ = [*ROOT.glob("*.md"), *(ROOT / name for name in FOLDERS)]
 
 
 def run(tool: str, *arguments: str | Path) -> str:
@@ -34,4 +36,4 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_words_are_spelt_right() -> None:
-    run("codespell", *PAGES)
+    run("codespell", *READ)
