@@ -14,6 +14,9 @@ from PIL import Image
 from gemini_ros.core.files import atomic_path
 
 GIF_MAX_BYTES = 5_000_000
+_UNCHANGED = 255
+"""The index of a pixel that stays as it is; all below are colours."""
+_NOISE = 8  # of 255: what changes by no more stays as it is, unless most of the image changes
 # Tried in turn until the file is small enough: part of the width, and every n-th frame.
 _GIF_LADDER = (
     (1.0, 1),
@@ -112,12 +115,11 @@ def write_gif(
 
 
 def _encode_gif(frames: Sequence[npt.NDArray[np.uint8]], scale: float, seconds_per_frame: float) -> bytes:
-    """One palette for all frames: nothing flickers, and what stands still costs nothing in the file."""
+    """One palette for all frames: nothing flickers, and what stands still, but for noise, costs nothing in the file."""
     height, width = frames[0].shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = [Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS) for frame in frames]
-    palette = _shared_palette(small)
-    indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in small]
+    indexed = list(_changes(small, _shared_palette(small)))
     # A GIF counts hundredths of a second: round the times, not the steps, so that no error adds up.
     ends = [round(100 * seconds_per_frame * (i + 1)) for i in range(len(frames))]
     durations = [10 * max(2, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
@@ -131,15 +133,33 @@ def _encode_gif(frames: Sequence[npt.NDArray[np.uint8]], scale: float, seconds_p
         loop=0,
         optimize=False,
         disposal=1,
+        transparency=_UNCHANGED,
     )
     return data.getvalue()
 
 
+def _changes(images: Sequence[Image.Image], palette: Image.Image) -> Iterator[Image.Image]:
+    """Each image in colours of ``palette``, ``_UNCHANGED`` where what is shown already is near enough to it."""
+    shown: npt.NDArray[np.int16] | None = None
+    for image in images:
+        colors = np.asarray(image, np.int16)
+        indices = np.array(image.quantize(palette=palette, dither=Image.Dither.NONE))
+        near = np.zeros(indices.shape, np.bool_) if shown is None else (np.abs(colors - shown) <= _NOISE).all(-1)
+        if shown is not None and near.mean() >= 0.5:
+            indices[near] = _UNCHANGED
+            shown = np.where(near[..., None], shown, colors)
+        else:
+            shown = colors
+        frame = Image.fromarray(indices)
+        frame.putpalette(palette.getpalette() or [])
+        yield frame
+
+
 def _shared_palette(images: Sequence[Image.Image]) -> Image.Image:
-    """256 colours for all ``images``, found on a contact strip of at most 12 of them."""
+    """255 colours for all ``images``, found on a contact strip of at most 12 of them."""
     chosen = images[:: -(-len(images) // 12)]
     width, height = chosen[0].size
     strip = Image.new("RGB", (width, height * len(chosen)))
     for i, image in enumerate(chosen):
         strip.paste(image, (0, i * height))
-    return strip.quantize(256, method=Image.Quantize.MEDIANCUT)
+    return strip.quantize(_UNCHANGED, method=Image.Quantize.MEDIANCUT)

@@ -130,3 +130,29 @@ def test_gif_shrinks_until_it_fits(tmp_path):
     assert not (tmp_path / "b.gif").exists()
     with pytest.raises(VideoError, match="no frame"):
         write_gif(tmp_path / "b.gif", [], 10)
+
+
+def test_gif_keeps_what_changes_by_noise_alone_and_shows_every_change(tmp_path):
+    rng = np.random.default_rng(0)
+    still = np.full((60, 80, 3), (40, 90, 140), np.uint8)
+    noisy = [still + rng.integers(0, 5, still.shape).astype(np.uint8) for _ in range(12)]
+    write_gif(tmp_path / "a.gif", noisy, 10)
+    write_gif(tmp_path / "b.gif", noisy[:1], 10)
+    assert (tmp_path / "a.gif").stat().st_size < 1.5 * (tmp_path / "b.gif").stat().st_size
+    for i, frame in enumerate(noisy):
+        frame[20:30, 5 * i : 5 * i + 10] = (250, 200, 20)
+    write_gif(tmp_path / "c.gif", noisy, 10)
+    with Image.open(tmp_path / "c.gif") as gif:
+        for i, frame in enumerate(noisy):
+            gif.seek(i)
+            assert np.abs(np.asarray(gif.convert("RGB"), int) - frame).max() <= 24
+
+
+def test_gif_leaves_nothing_of_a_scene_behind_when_it_changes(tmp_path):
+    first, second = np.full((2, 60, 80, 3), 200, np.uint8)
+    first[:20] = (20, 24, 28)
+    second[:] = (26, 30, 34)
+    write_gif(tmp_path / "a.gif", [first, second], 10)
+    with Image.open(tmp_path / "a.gif") as gif:
+        gif.seek(1)
+        assert np.ptp(np.asarray(gif.convert("RGB"), int), axis=(0, 1)).max() == 0
