@@ -308,6 +308,8 @@ class Run:
             try:
                 found = adapt(asked, print_said)
             except ValueError as error:
+                if "--simulation" in str(error):  # not the drive's fault
+                    raise
                 return {"refused": str(error).replace(f"{self.folder}/", ""), "worse": [], "exported": False}
             return {"refused": "", "worse": list(found.refusals), "exported": bool(found.model)}
 
