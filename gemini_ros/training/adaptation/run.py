@@ -108,7 +108,7 @@ class _Run:
         self._path, self._info, self._groups = path, weights.info, groups
         self._name = f"{path.stem}_adapted"
         self._labels = self._out / _LABELS
-        self._network = _network(weights, self._label_set_name())
+        self._network = network_of(weights, self._label_set_name())
         self._before = SegmentationTask(self._network, weights=path).eval()
 
     def result(self) -> Result:
@@ -345,7 +345,7 @@ class _Run:
         )
 
 
-def _network(weights: WeightsFile, label_set: str) -> NetworkOptions:
+def network_of(weights: WeightsFile, label_set: str) -> NetworkOptions:
     """The options of the network that the weights are of."""
     info = weights.info
     known = {
