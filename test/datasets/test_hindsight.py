@@ -207,6 +207,21 @@ def test_a_drive_that_is_too_short_is_refused_and_nothing_is_written(bag, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_slower_camera_that_is_not_wanted_costs_no_frame(tmp_path):
+    """Every third thermal image only, and a model of RGB: depth still teaches at RGB's rate."""
+    streams = ("rgb", "depth", "thermal", "info", "tf", "odom")
+
+    def seldom(stream, index, message):
+        return None if stream == "thermal" and index % 3 else message
+
+    bag = write_drive(tmp_path / "drive.mcap", frames=12, streams=streams, tamper=seldom)
+    of_all, of_rgb = (Recording(bag, every_s=0.0, wanted=wanted) for wanted in (None, ("rgb",)))
+    everything, pairs = (list(one.frames()) for one in (of_all, of_rgb))
+    assert [set(placed.frame.images()) for placed in everything] == [{"rgb", "depth", "thermal"}] * len(everything)
+    assert [set(placed.frame.images()) for placed in pairs] == [{"rgb", "depth"}] * len(pairs)
+    assert len(everything) <= 4 and len(pairs) >= 11
+
+
 def test_bags_whose_frames_cannot_lie_together_are_refused_in_one_sentence():
     def lesson(name: str, first: int, last: int, *modalities: str) -> Lesson:
         no_floor = FloorTracker(), False, ""

@@ -52,6 +52,7 @@ class Placed:
 class Recording:
     """A bag and how it is read: ``every_s`` is the least time between two frames.
 
+    ``wanted`` are the modalities that a frame must have, beside depth; by default all that the bag has.
     ``settings`` are the node's, of which those of streams, registration, poses and the map's errors count.
     """
 
@@ -59,6 +60,7 @@ class Recording:
     settings: Settings = DEFAULTS
     choice: StreamChoice = DETECTED
     every_s: float = 0.2
+    wanted: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.every_s <= MOST_APART_S:
@@ -70,14 +72,15 @@ class Recording:
             return topic_lines(reader, find_topics(reader, self.choice, self.settings), self.settings)
 
     def frames(self, faults: Counter[str] | None = None) -> Iterator[Placed]:
-        """The frames that have all modalities of the bag, intrinsics and a pose that accumulates.
+        """The frames that have all modalities that are wanted, intrinsics and a pose that accumulates.
 
         ``faults`` counts why others do not. Raises ``NoDepthError`` for a bag without depth, and ``BagError``.
         """
         faults = Counter() if faults is None else faults
         with BagReader(self.bag) as reader:
             there = find_topics(reader, self.choice, self.settings).images()
-            modalities = tuple(name for name in MODALITIES if name in there)
+            wanted = MODALITIES if self.wanted is None else (*self.wanted, "depth")
+            modalities = tuple(name for name in MODALITIES if name in there and name in wanted)
             if "depth" not in modalities:
                 raise NoDepthError(f"no depth, which is what teaches; topics there: {reader.listing()}")
             pair = modalities if len(modalities) < 3 else ("rgb", "thermal")

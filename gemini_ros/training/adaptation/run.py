@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,11 @@ def adapt(asked: Adaptation, say: Say = lambda _: None) -> Result:
     path = weights_of(asked.model)
     weights = read_weights(path)
     groups = groups_of(weights.info.label_set)
+    names = weights.info.modality_names
     for recording in asked.recordings:
-        require_modalities(recording, weights.info.modality_names)
+        require_modalities(recording, names)
+    # An image that the model does not take must not decide which frames it learns from: cameras differ in rate.
+    asked = replace(asked, recordings=[replace(recording, wanted=tuple(names)) for recording in asked.recordings])
     asked.out.mkdir(parents=True, exist_ok=True)
     with opened(asked, asked.identity(path)):
         if (asked.out / RESULT).is_file():
