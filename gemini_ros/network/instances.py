@@ -1,7 +1,7 @@
 """A light head that tells single things apart, on what the streams' shared decoder sees at 1/4 resolution.
 
 A heat map of centres and an offset to them, as in Panoptic-DeepLab (arXiv:1911.10194, sec. 3.2) and EMSANet
-(arXiv:2207.04526), of the plain network's own features: ``core.instance_maps`` makes things of the two.
+(arXiv:2207.04526), of the plain network's own features: ``core.grouping`` makes things of the two.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gemini_ros.core.instance_maps import InstanceMaps, grouped, true_maps
+from gemini_ros.core.grouping import grouped, true_maps
+from gemini_ros.core.instance_maps import InstanceMaps
 from gemini_ros.network.instances import InstanceHead, decoder_features, folded, instance_loss
 from test.network.phrase_models import network
 

@@ -5,14 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gemini_ros.core.instance_maps import (
-    MOST_INSTANCES,
-    STRIDE,
-    InstanceMaps,
-    grouped,
-    ids_of_pixels,
-    true_maps,
-)
+from gemini_ros.core.grouping import grouped, ids_of_pixels, true_maps
+from gemini_ros.core.instance_maps import MOST_INSTANCES, STRIDE, InstanceMaps
 
 
 @st.composite
