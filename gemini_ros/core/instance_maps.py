@@ -18,8 +18,10 @@ class InstanceMaps:
     """At a quarter of the network's size (h, w).
 
     ``centres`` float32 (h/4, w/4): 1 in the middle of a thing, less around it, 0 elsewhere. ``offsets`` float32
-    (2, h/4, w/4): pixels of the network to the right and down, from a place to the centre of its thing.
+    (2, h/4, w/4): pixels of the network to the right and down, from a place to the centre of its thing. ``labels`` are
+    the classes whose things they are of.
     """
 
     centres: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
+    labels: tuple[int, ...] = ()

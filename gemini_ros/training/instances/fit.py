@@ -1,16 +1,19 @@
-"""``gemini-ros train instances``: features once, then the head. A run that was stopped goes on."""
+"""``gemini-ros train instances``: features once, then the head, then a model file. A run that was stopped goes on."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.model_info import Instances
 from gemini_ros.core.resources import find_weights
 from gemini_ros.network.instances import InstanceHead
 from gemini_ros.network.weights_file import read_weights
+from gemini_ros.training.export import golden_frames, write_checked
 from gemini_ros.training.fit import quieten
 from gemini_ros.training.frozen import Say, Stage, plain_network, require_same, run_stage
 from gemini_ros.training.instances.data import FrozenFeatures, ThingBatches, cache_things
@@ -18,11 +21,11 @@ from gemini_ros.training.instances.options import InstanceTraining
 from gemini_ros.training.instances.scoring import things_found
 from gemini_ros.training.instances.task import InstanceTask
 
-HEAD, OPTIONS = "head", "options.json"
+HEAD, MODEL, OPTIONS = "head", "model.onnx", "options.json"
 
 
 def train_instances(options: InstanceTraining, out: Path, *, say: Say = print) -> Path:
-    """Train by ``options`` and write ``OUT/head.safetensors``; returns its path.
+    """Train by ``options`` and write ``OUT/model.onnx`` with its golden file; returns its path.
 
     What ``out`` holds of the same options is not done again. Raises ``ValueError`` for one of other options, and for
     data that do not fit.
@@ -53,7 +56,16 @@ def train_instances(options: InstanceTraining, out: Path, *, say: Say = print) -
         for each in some:
             found, there = things_found(head, each)
             say(f"{HEAD:8s} {name}: {found} of {there} things found, their pixels given")
-    return out / f"{HEAD}.safetensors"
+    info = replace(
+        stored.info,
+        label_set=label_set,
+        network_size=frozen.size,
+        instances=Instances(tuple(c.name for c in label_set.classes if c.instances)),
+    )
+    golden = golden_frames(options.folders[0], info.modality_names)
+    write_checked(network, info, out / MODEL, golden, instances=head.eval())
+    say(f"wrote    {out / MODEL}")
+    return out / MODEL
 
 
 def marking(own: LabelSet, name_or_path: str) -> LabelSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import safetensors.torch
 
 from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.model_info import Instances
+from gemini_ros.inference import load_segmenter, read_model_info
+from gemini_ros.inference.cache import PASSED
+from gemini_ros.inference.gate import gate, golden_path
 from gemini_ros.training.instances.data import things_of
 from gemini_ros.training.instances.fit import train_instances
 from gemini_ros.training.instances.options import InstanceTraining
@@ -48,12 +53,17 @@ def spoilt(data: Path, tmp_path: Path, kind: str, image: np.ndarray | None) -> P
 def test_it_learns_goes_on_and_is_not_trained_twice(data, tmp_path):
     told: list[str] = []
     small = options(data, validation=data, frames=4)
-    train_instances(small, tmp_path / "run", say=told.append)
+    model = train_instances(small, tmp_path / "run", say=told.append)
     losses = [float(line.split()[-1]) for line in told if ": loss" in line]
     assert losses[-1] < 0.6 * losses[0]
     (line,) = [line for line in told if "head     train" in line]
     found, there = int(line.split()[2]), int(line.split()[4])
     assert there > 0 and found >= 0.6 * there
+    info = read_model_info(model)
+    assert info.instances == Instances(("person", "vehicle")) and info.network_size == (160, 128)
+    assert [c.name for c in info.label_set.classes if c.instances] == ["person", "vehicle"]
+    with closing(load_segmenter(model, backend="onnxruntime", threads=1)) as segmenter:
+        assert gate(segmenter, golden_path(model), model).state == PASSED
     again: list[str] = []
     train_instances(small, tmp_path / "run", say=again.append)
     assert any("is trained already" in line for line in again)
