@@ -1,10 +1,11 @@
 """Boxes of single things against the truth of simulated drives, and what they cost on one core.
 
-    python benchmarks/boxes.py [--model MODEL] [--seeds 3] [--seconds 20] [--light day,black] [--json FILE]
+    python benchmarks/boxes.py [--model MODEL] [--seeds 3] [--seconds 20] [--light day,black] [--rival] [--json FILE]
 
 Each drive is a bag of a warehouse with persons who walk about; odometry is exact. ``--model truth`` takes the true
-labels in place of a network's. The cost is measured on scenes with three persons at 640x480, in milliseconds of CPU of
-one thread.
+labels in place of a network's. With ``--rival`` a model that tells things apart runs over each drive a second time
+without its maps, so that things are parted by gaps in depth alone, and the two are compared drive by drive. The cost is
+measured on scenes with three persons at 640x480, in milliseconds of CPU of one thread.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,18 @@ from gemini_ros.core.boxes import BoxFinder
 from gemini_ros.core.costmap.meaning import GROUND, STANDING
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.paired import sign_flip_p
 from gemini_ros.core.tracks import Tracker
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.evaluation.boxes import BoxRecorder
 from gemini_ros.evaluation.conditions import light_of
-from gemini_ros.inference import load_segmenter
+from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.pipeline.bag_walk import BagRun
 from gemini_ros.pipeline.settings import Settings, label_set_for, make_settings
 from gemini_ros.simulation.drive_bag import write_drive_bag
 
 TRUTH = "truth"
+COMPARED = ("recall", "recall_within_5_m", "ap_25", "ap_50")
 SETTINGS = {"label_set": "warehouse"}
 
 
@@ -52,22 +56,35 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=9200)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--light", default="day,black")
+    parser.add_argument("--rival", action="store_true", help="compare with gaps in depth alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     label_set = load_label_set("warehouse")
     result: dict[str, Any] = {"model": options.model, "cpu": platform.processor() or platform.machine(), "drives": []}
+    if options.rival and (options.model == TRUTH or read_model_info(options.model).instances is None):
+        parser.error(
+            f"--rival: {options.model} tells no things apart; expected a model of `gemini-ros train instances`"
+        )
     total = BoxScores()
     for light in options.light.split(","):
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 bag = write_drive_bag(Path(folder) / "drive.mcap", seed=seed, duration_s=options.seconds, light=light)
                 scores = scored(bag, options.model)
+                rival = scored(bag, options.model, rival=True) if options.rival else None
             total.add(scores)
             result["drives"].append({"seed": seed, "light": light, **scores.to_dict(label_set.names)})
             print(f"{light} {seed}: {_line(result['drives'][-1])}", flush=True)
+            if rival is not None:
+                result["drives"][-1]["rival"] = rival.to_dict(label_set.names)
+                print(f"{light} {seed} by gaps alone: {_line(result['drives'][-1]['rival'])}", flush=True)
     result |= {"all": total.to_dict(label_set.names), "cost": cost(label_set)}
     print(f"all: {_line(result['all'])}")
+    if options.rival:
+        result["compared"] = compared(result["drives"])
+        for name, (higher, drives, p) in result["compared"].items():
+            print(f"{name}: higher by {higher:+.3f} with the model's maps, mean of {drives} drives, p {p}")
     print(
         "cost at 640x480, one thread: median {median_ms:.2f} ms, 95 % {p95_ms:.2f} ms of CPU".format(**result["cost"])
     )
@@ -75,10 +92,25 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def scored(bag: Path, model: str) -> BoxScores:
-    """The boxes of a bag against the truth in it."""
+def compared(drives: list[dict[str, Any]]) -> dict[str, tuple[float, int, float]]:
+    """By class and score: how much higher it is than the rival's in the mean of the drives that have both, how many
+    these are, and how probable that is where there is no difference (the signs of the drives' differences flipped)."""
+    found = {}
+    for kind in sorted({name for drive in drives for name in drive["classes"]}):
+        for score in COMPARED:
+            pairs = [(drive["classes"].get(kind, {}), drive["rival"]["classes"].get(kind, {})) for drive in drives]
+            both = [(ours.get(score), theirs.get(score)) for ours, theirs in pairs]
+            differences = [ours - theirs for ours, theirs in both if ours is not None and theirs is not None]
+            if differences:
+                p = round(sign_flip_p(differences), 4)
+                found[f"{kind} {score}"] = round(float(np.mean(differences)), 4), len(differences), p
+    return found
+
+
+def scored(bag: Path, model: str, rival: bool = False) -> BoxScores:
+    """The boxes of a bag against the truth in it; ``rival``: without what the model says of single things."""
     settings = make_settings(SETTINGS)
-    with BagReader(bag) as reader, opened(reader, model, settings) as run:
+    with BagReader(bag) as reader, opened(reader, model, settings, rival) as run:
         recorder = BoxRecorder(reader, load_label_set("warehouse"))
         for result in run.results():
             rgb = result.frame.rgb
@@ -87,7 +119,7 @@ def scored(bag: Path, model: str) -> BoxScores:
 
 
 @contextmanager
-def opened(reader: BagReader, model: str, settings: Settings) -> Iterator[BagRun]:
+def opened(reader: BagReader, model: str, settings: Settings, rival: bool) -> Iterator[BagRun]:
     """A run over a bag with a model's labels, or with the true ones."""
     path = "models/warehouse_rgbd_nano.onnx" if model == TRUTH else model
     segmenter = load_segmenter(path, threads=1)
@@ -102,6 +134,13 @@ def opened(reader: BagReader, model: str, settings: Settings) -> Iterator[BagRun
                 map_frame(frame, Segmentation(labels, np.full_like(labels, 255)), *rest)
 
             run.costmap.integrate = with_truth  # type: ignore[method-assign]
+        elif rival:
+            map_all = run.costmap.integrate
+
+            def without_maps(frame: Any, segmentation: Segmentation, *rest: Any) -> None:
+                map_all(frame, replace(segmentation, instances=None), *rest)
+
+            run.costmap.integrate = without_maps  # type: ignore[method-assign]
         yield run
     finally:
         segmenter.close()

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_noun, add_verb
+from gemini_ros.cli.arguments import Subparsers, add_noun, add_size, add_verb
 
 _WEIGHTS, _CHECKPOINT = "--model.weights", "--ckpt_path"
 _FILES = {
@@ -33,6 +33,44 @@ def add(nouns: Subparsers) -> None:
     )
     phrases.add_argument("--model", metavar="NAME|FILE", help="weights of the plain network (config's)")
     phrases.add_argument("--seed", type=int, metavar="N", help="seed of weights and batches (config's)")
+    _add_instances(verbs)
+
+
+def _add_instances(verbs: Subparsers) -> None:
+    text = "train a frozen network to tell single things apart; run again to go on"
+    parser = add_verb(verbs, "instances", run_instances, text)
+    parser.add_argument("--model", required=True, metavar="NAME|FILE", help="weights of the plain network")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="simulated folder to learn from; may come again",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for caches, checkpoints, model")
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="simulated folder to score on")
+    parser.add_argument(
+        "--label-set", metavar="NAME|FILE", help="its classes with instances: true are told apart (default warehouse)"
+    )
+    add_size(parser, "of the network (default the model's)")
+    parser.add_argument("--steps", type=int, metavar="N", help="batches to learn from (default 2000)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights and batches (default 0)")
+
+
+def run_instances(args: argparse.Namespace) -> None:
+    from gemini_ros.training.instances.fit import train_instances
+    from gemini_ros.training.instances.options import InstanceTraining
+
+    given = {
+        "validation": args.validation,
+        "label_set": args.label_set,
+        "network_size": args.size,
+        "steps": args.steps,
+        "seed": args.seed,
+    }
+    some = {name: value for name, value in given.items() if value is not None}
+    train_instances(InstanceTraining(args.model, tuple(args.data), **some), args.out)
 
 
 def run_phrases(args: argparse.Namespace) -> None:

@@ -1,4 +1,5 @@
-"""Single things as gravity-aligned boxes: connected components of the labels, cut where the depth jumps."""
+"""Single things as gravity-aligned boxes: connected components of the labels, or of what a model tells apart, cut where
+the depth jumps."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from gemini_ros.core.costmap.meaning import DROP, GROUND
 from gemini_ros.core.frames import Intrinsics, Segmentation
+from gemini_ros.core.grouping import ids_of_pixels
+from gemini_ros.core.instance_maps import InstanceMaps
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
@@ -28,6 +31,7 @@ _LEAST_THING_M = 0.2  # what is smaller in every axis is a splinter of a label
 _STANDS_M = 0.3  # what begins lower stands on the ground
 _DEEP_BY_WIDTH, _DEEP_BY_HEIGHT, _DEEP_M = 0.6, 0.25, 0.5  # a thing is at least as deep as these shares, up to this
 _OCCLUDED_SHARE = 0.1
+_FIRST_ID = 256  # kinds of pixels below it are labels, from it on things that a model tells apart
 _NOT_STANDING = np.isin(np.arange(256), (GROUND, DROP))  # by level
 
 
@@ -101,6 +105,9 @@ class Thing:
 class BoxFinder:
     """Finds the things of the classes that ``label_set`` marks with ``instances: true``.
 
+    Where a segmentation says which pixels are of one thing, those of its classes are parted by that, and by gaps in
+    depth; those of other classes by label and gaps alone.
+
     ``note`` says of the last frame what was left out; empty if nothing was.
     """
 
@@ -133,10 +140,12 @@ class BoxFinder:
         mask = self._marked[labels]
         if not mask.any():
             return []
+        kinds = self._kinds(labels, segmentation.instances)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         around = slice(max(rows[0] - 2, 0), rows[-1] + 3), slice(max(columns[0] - 2, 0), columns[-1] + 3)
         sampled = _Sampled(
             labels[around],
+            kinds[around],
             segmentation.confidence[::step, ::step][around],
             depth[::step, ::step][around],
             (around[0].start, around[1].start),
@@ -149,6 +158,16 @@ class BoxFinder:
             self.note = f"{len(things)} things in one frame, expected at most {MOST_BOXES}: the largest are kept"
         return things[:MOST_BOXES]
 
+    def _kinds(self, labels: npt.NDArray[np.uint8], maps: InstanceMaps | None) -> npt.NDArray[np.int16]:
+        """Which pixels may be of one thing: those of one kind. A kind is a label, or ``_FIRST_ID`` and more."""
+        kinds = labels.astype(np.int16)
+        if maps is None:
+            return kinds
+        known = np.zeros(256, bool)
+        known[list(maps.labels)] = True
+        ids = ids_of_pixels((known & self._marked)[labels], maps)
+        return np.where(ids > 0, ids.astype(np.int16) + np.int16(_FIRST_ID), kinds)
+
     def _things(
         self, sampled: _Sampled, mask: npt.NDArray[np.bool_], intrinsics: Intrinsics, pose: Matrix
     ) -> Iterator[Thing]:
@@ -159,7 +178,7 @@ class BoxFinder:
             if len(points) < _LEAST_PIXELS or np.ptp(points, axis=0).max() < _LEAST_THING_M:
                 continue
             pixels = np.concatenate([part.pixels for part, _ in together])
-            label = int(sampled.labels.flat[pixels[0]])
+            label = int(np.bincount(sampled.labels.flat[pixels]).argmax())
             score = float(sampled.confidence.reshape(-1)[pixels].mean()) / 255
             numbers = [part.number for part, _ in together]
             image, truncated = sampled.rectangle(pixels)
@@ -173,6 +192,7 @@ class _Sampled:
     """Every ``step``-th pixel of a part of the image that begins at ``corner`` (row, column) of these samples."""
 
     labels: npt.NDArray[np.uint8]
+    kinds: npt.NDArray[np.int16]
     confidence: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float32]
     corner: tuple[int, int]
@@ -200,14 +220,14 @@ class _Part:
 
 def _parts(sampled: _Sampled, mask: npt.NDArray[np.bool_]) -> tuple[list[_Part], npt.NDArray[np.int32]]:
     """The components, the largest first, and int32 (rows, columns) which one a pixel is of, 0 for none."""
-    depth, labels = sampled.depth, sampled.labels
+    depth, kinds = sampled.depth, sampled.kinds
     mask = mask & (depth > 0)
     kept = mask.copy()
     with np.errstate(invalid="ignore"):
         limit = np.maximum(np.float32(_GAP_M), np.float32(_GAP_SHARE) * depth)
         # One pixel of every two beside each other across a gap goes, so that nothing of four neighbours crosses it.
         for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-            apart = (np.abs(depth[one] - depth[other]) > limit[one]) | (labels[one] != labels[other])
+            apart = (np.abs(depth[one] - depth[other]) > limit[one]) | (kinds[one] != kinds[other])
             kept[one] &= ~(mask[other] & apart)
     _, of_pixel, stats, _ = cv2.connectedComponentsWithStats(kept.view(np.uint8), connectivity=4)
     counts = stats[1:, cv2.CC_STAT_AREA]
@@ -234,7 +254,8 @@ def _joined(sampled: _Sampled, parts: list[_Located]) -> list[list[_Located]]:
     """Parts of one thing together.
 
     An arm before a body is cut off from it by a gap, and lies near it; legs whose hips have another label stand below
-    the rest. Two things beside each other have their heights in common.
+    the rest. Two things beside each other have their heights in common. What a model takes for one thing and is near is
+    one, however large its parts are: a post may stand before it.
     """
     things: list[tuple[list[_Located], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
     for part, points in parts:
@@ -243,10 +264,10 @@ def _joined(sampled: _Sampled, parts: list[_Located]) -> list[list[_Located]]:
         low, high = points.min(0), points.max(0)
         for index, (together, least, most) in enumerate(things):
             larger = together[0][0].pixels
-            if sampled.labels.flat[part.pixels[0]] != sampled.labels.flat[larger[0]]:
+            if (kind := sampled.kinds.flat[part.pixels[0]]) != sampled.kinds.flat[larger[0]]:
                 continue
             apart = np.maximum(least - high, low - most)
-            small = len(part.pixels) <= _FRAGMENT_SHARE * len(larger)
+            small = kind >= _FIRST_ID or len(part.pixels) <= _FRAGMENT_SHARE * len(larger)
             gap = np.maximum(apart, 0)
             if (small and np.linalg.norm(gap) <= _FRAGMENT_M) or (
                 np.linalg.norm(gap[:2]) <= _STACKED_M

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS, InstanceMaps
 from gemini_ros.core.lens import Lens
 from gemini_ros.core.phrase_maps import PHRASE_INPUTS, PHRASE_OUTPUTS, PhraseMaps
 
@@ -20,7 +21,7 @@ UNLABELLED = 255
 RESERVED_NAMES = frozenset(
     {
         *("present", "labels", "confidence", "logits"),
-        *(*PHRASE_INPUTS, *PHRASE_OUTPUTS),
+        *(*PHRASE_INPUTS, *PHRASE_OUTPUTS, *INSTANCE_OUTPUTS),
         *("stamp_ns", "frame_id", "intrinsics", "others"),
     }
 )
@@ -187,10 +188,12 @@ class Segmentation:
     """Per-pixel answer: ``labels`` uint8 (H, W), 255 = unlabelled; ``confidence`` uint8 (H, W) = round(255 p).
 
     ``timings_ns`` holds the stages the segmenter measured: ``network`` and ``postprocess``. ``phrases``: what the model
-    says of phrases, ``None`` where it takes none or none were asked for.
+    says of phrases, ``None`` where it takes none or none were asked for. ``instances``: what it says of single things,
+    ``None`` where it tells none apart.
     """
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.uint8]
     timings_ns: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     phrases: PhraseMaps | None = None
+    instances: InstanceMaps | None = None

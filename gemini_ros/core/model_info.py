@@ -14,6 +14,7 @@ from typing import Any
 from gemini_ros.core.documents import one_line, parse_json
 from gemini_ros.core.entries import require_entries
 from gemini_ros.core.frames import MODALITIES, require_modality_name
+from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS
 from gemini_ros.core.labels import LabelSet, label_set_from_dict
 from gemini_ros.core.onnx_file import HASH_KEY
 from gemini_ros.core.phrase_maps import PHRASE_INPUTS, PHRASE_OUTPUTS
@@ -51,7 +52,7 @@ _KEYS = {
     "licence",
     "commercial_use",
 }
-_OPTIONAL_KEYS = {"task", "target", "language", "calibration", HASH_KEY}
+_OPTIONAL_KEYS = {"task", "target", "language", "instances", "calibration", HASH_KEY}
 _MODALITY_KEYS = {"name", "kind", "range", "mean", "std"}
 _LANGUAGE_KEYS = {"encoder_sha256", "phrases", "pieces"}
 _UNIT = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,31}")
@@ -98,6 +99,13 @@ class Language:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """What a model tells apart: single things of the ``classes``, by their names in its label set."""
+
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Confidence is the largest of softmax(logits / ``temperature``); the logits themselves stay as they are."""
 
@@ -135,6 +143,7 @@ class ModelInfo:
     language: Language | None = None
     calibration: Calibration | None = None
     target: Target | None = None
+    instances: Instances | None = None
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -150,7 +159,8 @@ class ModelInfo:
         """Of the model file, in its order."""
         if self.target is not None:
             return TRANSLATION_OUTPUTS
-        return "labels", "confidence", "logits", *(PHRASE_OUTPUTS if self.language else ())
+        of_things = INSTANCE_OUTPUTS if self.instances else ()
+        return "labels", "confidence", "logits", *(PHRASE_OUTPUTS if self.language else ()), *of_things
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -181,6 +191,8 @@ class ModelInfo:
             data["target"] = {"name": self.target.name, "range": list(self.target.range)}
         if self.language is not None:
             data["language"] = vars(self.language)
+        if self.instances is not None:
+            data["instances"] = {"classes": list(self.instances.classes)}
         if self.calibration is not None:
             data["calibration"] = vars(self.calibration)
         return json.dumps(data, indent=indent)
@@ -212,8 +224,9 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
     for key, choices, default in (("commercial_use", COMMERCIAL_USE, None), ("task", TASKS, SEGMENT)):
         if (value := data.get(key, default)) not in choices:
             raise ValueError(f"{where}: {key} {value!r:.80}, expected one of {', '.join(choices)}")
+    label_set = label_set_from_dict(data["label_set"], f"{where}: label_set")
     return ModelInfo(
-        label_set_from_dict(data["label_set"], f"{where}: label_set"),
+        label_set,
         modalities,
         (size[0], size[1]),
         data["architecture"],
@@ -225,6 +238,7 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
         _language(data["language"], f"{where}: language") if "language" in data else None,
         _calibration(data["calibration"], f"{where}: calibration") if "calibration" in data else None,
         _target(data, where),
+        _instances(data, label_set, where),
     )
 
 
@@ -306,6 +320,21 @@ def _language(entry: object, where: str) -> Language:
     if type(pieces) is not int or not _FEWEST_PIECES <= pieces <= _MOST_PIECES:
         raise ValueError(f"{where}: pieces {pieces!r:.80}, expected a whole number {_FEWEST_PIECES}-{_MOST_PIECES}")
     return Language(digest, phrases, pieces)
+
+
+def _instances(data: Mapping[str, Any], label_set: LabelSet, where: str) -> Instances | None:
+    if "instances" not in data:
+        return None
+    if data.get("task", SEGMENT) != SEGMENT:
+        raise ValueError(f"{where}: task {data['task']} with instances; only a model of {SEGMENT} tells things apart")
+    names = require_entries(data["instances"], {"classes"}, set(), f"{where}: instances")["classes"]
+    known = label_set.names
+    good = isinstance(names, list) and all(isinstance(name, str) and name in known for name in names)
+    if not good or not names or len(set(names)) != len(names):
+        raise ValueError(
+            f"{where}: instances: classes {names!r:.80}, expected some of {', '.join(known)!s:.200}, each once"
+        )
+    return Instances(tuple(names))
 
 
 def _calibration(entry: object, where: str) -> Calibration:

@@ -11,6 +11,7 @@ import numpy as np
 from gemini_ros.core.documents import one_line, read_npz
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS, STRIDE, InstanceMaps
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS, PhraseInputs, PhraseMaps
 from gemini_ros.inference.cache import PASSED, REJECTED, Parity
@@ -27,6 +28,9 @@ LARGEST_CONFIDENCE_DIFFERENCE = 12.8
 # A phrase is where its probability is above one half; in the mean it may differ by as much as the confidence, of 255.
 LEAST_PHRASE_AGREEMENT = 0.99
 LARGEST_PHRASE_DIFFERENCE = 0.05  # of presence and counts, which are probabilities
+# Of things: the heat map, which is 1 on a centre, and the offsets in pixels of the network, in the mean.
+LARGEST_CENTRE_DIFFERENCE = 0.02
+LARGEST_OFFSET_DIFFERENCE_PX = 1.0
 PHRASE_SETS = 2
 _HALF = 127
 
@@ -37,7 +41,7 @@ def golden_path(model: Path) -> Path:
 
 
 def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Parity:
-    """Run the frames of ``golden`` and compare with its outputs, all frames together, those for phrases too.
+    """Run the frames of ``golden`` and compare with its outputs, all frames together, those for phrases and things too.
 
     For a segmenter of another size than these frames are, they are scaled to it (nearest pixel), and what they are
     compared with comes from ONNX Runtime on ``model``. Raises ``ModelError`` where there is nothing to compare with.
@@ -49,11 +53,13 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
         frames = [scaled(frame, size) for frame in frames]
         expected = _reference(model, segmenter.info, frames, phrases)
     confident = equal = difference = pixels = 0
-    said = PhraseAgreement()
+    said, things = PhraseAgreement(), ThingAgreement()
     for index, (frame, reference) in enumerate(zip(frames, expected, strict=True)):
         result = segmenter.segment(frame, asked_of(phrases, index))
         if reference.phrases is not None and result.phrases is not None:
             said.add(result.phrases, reference.phrases)
+        if reference.instances is not None and result.instances is not None:
+            things.add(result.instances, reference.instances)
         judged = reference.confidence >= CONFIDENT
         confident += int(judged.sum())
         equal += int((result.labels == reference.labels)[judged].sum())
@@ -63,7 +69,8 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
         raise ModelError(
             f"{golden}: no pixel of confidence {CONFIDENT} or more to judge an engine by; export the model again"
         )
-    return _verdict(equal / confident, difference / pixels, said, segmenter.info, gpu)
+    faults = [*said.faults(), *things.faults()]
+    return _verdict(equal / confident, difference / pixels, faults, segmenter.info, gpu)
 
 
 @dataclass
@@ -100,7 +107,34 @@ class PhraseAgreement:
         return found
 
 
-def _verdict(agreement: float, difference: float, said: PhraseAgreement, info: ModelInfo, gpu: str) -> Parity:
+@dataclass
+class ThingAgreement:
+    """How far two backends' maps of things agree, over all that was added."""
+
+    frames: int = 0
+    centres: float = 0.0
+    offsets_px: float = 0.0
+
+    def add(self, found: InstanceMaps, expected: InstanceMaps) -> None:
+        """Of the same frame."""
+        self.frames += 1
+        self.centres += float(np.abs(found.centres - expected.centres).mean())
+        self.offsets_px += float(np.abs(found.offsets - expected.offsets).mean())
+
+    def faults(self) -> list[str]:
+        """Why it is too little, in sentences; none where it is enough or nothing was added."""
+        pairs = (
+            (self.centres, LARGEST_CENTRE_DIFFERENCE, "centres of things differ by {:.3f}"),
+            (self.offsets_px, LARGEST_OFFSET_DIFFERENCE_PX, "offsets of things differ by {:.2f} pixels"),
+        )
+        return [
+            f"{text.format(total / self.frames)} in the mean, expected at most {most}"
+            for total, most, text in pairs
+            if self.frames and not total / self.frames <= most
+        ]
+
+
+def _verdict(agreement: float, difference: float, faults: list[str], info: ModelInfo, gpu: str) -> Parity:
     least = LEAST_AGREEMENT.get(info.architecture.get("precision", "fp32"), LEAST_AGREEMENT_BELOW_FP32)
     reasons = []
     if agreement < least:
@@ -108,7 +142,7 @@ def _verdict(agreement: float, difference: float, said: PhraseAgreement, info: M
     if difference > LARGEST_CONFIDENCE_DIFFERENCE:
         expected = f"expected at most {LARGEST_CONFIDENCE_DIFFERENCE}"
         reasons.append(f"the confidence differs by {difference:.1f} of 255 in the mean, {expected}")
-    reasons += said.faults()
+    reasons += faults
     state = REJECTED if reasons else PASSED
     return Parity(state, round(agreement, 6), round(difference, 3), gpu, "; ".join(reasons))
 
@@ -124,7 +158,11 @@ def read_golden(path: Path, info: ModelInfo) -> tuple[list[Frame], list[Segmenta
         ]
         expected = [
             Segmentation(
-                arrays[f"output{i}/labels"], arrays[f"output{i}/confidence"], {}, _golden_maps(arrays, i, info)
+                arrays[f"output{i}/labels"],
+                arrays[f"output{i}/confidence"],
+                {},
+                _golden_maps(arrays, i, info),
+                _golden_things(arrays, i, info),
             )
             for i in range(count)
         ]
@@ -175,6 +213,16 @@ def _golden_maps(arrays: Mapping[str, np.ndarray], index: int, info: ModelInfo) 
     return PhraseMaps(_names(prob), prob, present, count)
 
 
+def _golden_things(arrays: Mapping[str, np.ndarray], index: int, info: ModelInfo) -> InstanceMaps | None:
+    if info.instances is None:
+        return None
+    width, height = (side // STRIDE for side in info.network_size)
+    centres, offsets = (arrays[f"output{index}/{name}"] for name in INSTANCE_OUTPUTS)
+    if centres.shape != (height, width) or offsets.shape != (2, height, width):
+        raise ValueError(f"centres {centres.shape}, offsets {offsets.shape}, expected them of {width}x{height}")
+    return InstanceMaps(centres, offsets)
+
+
 def _names(rows: np.ndarray) -> tuple[str, ...]:
     """A golden file has no texts."""
     return tuple(map(str, range(len(rows))))
@@ -193,6 +241,9 @@ def write_golden(
         if (said := result.phrases) is not None:
             values = (said.prob, said.present, said.count)
             arrays |= {f"output{i}/{name}": array for name, array in zip(PHRASE_OUTPUTS, values, strict=True)}
+        if (things := result.instances) is not None:
+            pairs = zip(INSTANCE_OUTPUTS, (things.centres, things.offsets), strict=True)
+            arrays |= {f"output{i}/{name}": array for name, array in pairs}
     with atomic_path(path) as part:
         np.savez_compressed(part, **arrays)
 

@@ -14,7 +14,7 @@ from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.model_file import ModelError
 from gemini_ros.inference.onnx_session import OnnxSession
-from gemini_ros.inference.segmenter import Segmenter, asks, phrase_maps
+from gemini_ros.inference.segmenter import Segmenter, asks, instance_maps, instance_outputs, phrase_maps
 
 
 class OnnxSegmenter(Segmenter):
@@ -44,13 +44,15 @@ class OnnxSegmenter(Segmenter):
         rows, columns = inputs[self.info.modality_names[0]].shape[1:3]
         start = time.perf_counter_ns()
         # Only what is fetched is computed: without phrases the network is the plain one.
-        wanted = ["logits", *(PHRASE_OUTPUTS if asks(inputs) else ())]
+        of_things = instance_outputs(self.info)
+        wanted = ["logits", *of_things, *(PHRASE_OUTPUTS if asks(inputs) else ())]
         logits, *said = self._session.run(wanted, inputs)
+        things, said = instance_maps(said[: len(of_things)], self.info), said[len(of_things) :]
         middle = time.perf_counter_ns()
         labels, confidence = finish(logits[0], rows, columns, self.info.temperature)
         end = time.perf_counter_ns()
         timings = {"network": middle - start, "postprocess": end - middle}
-        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None)
+        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None, things)
 
     def close(self) -> None:
         """Give back the network's memory."""

@@ -23,9 +23,16 @@ from gemini_ros.inference.cpu import OPENVINO, cpu_name
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.graph_limits import require_bounded_graph
 from gemini_ros.inference.model_file import ModelError, require_whole
-from gemini_ros.inference.segmenter import Segmenter, asks, check_interface, phrase_maps
+from gemini_ros.inference.segmenter import (
+    Segmenter,
+    asks,
+    check_interface,
+    instance_maps,
+    instance_outputs,
+    phrase_maps,
+)
 from gemini_ros.inference.tensorrt.build import BuiltEngine
-from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs, phrase_outputs
+from gemini_ros.inference.tensorrt.interface import Tensor, engine_inputs, phrase_outputs, tensors_of_things
 from gemini_ros.inference.tensorrt.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,7 +87,11 @@ class OpenVinoJob:
         width, height = self.info.network_size
         logits = Tensor((1, len(self.info.label_set), height // 4, width // 4), "FLOAT")
         said = phrase_outputs(self.info.language, self.info.network_size) if self.info.language else {}
-        return engine_inputs(self.info, self.camera_size or (-1, -1)), {_LOGITS: logits, **said}
+        return engine_inputs(self.info, self.camera_size or (-1, -1)), {
+            _LOGITS: logits,
+            **tensors_of_things(self.info),
+            **said,
+        }
 
     def key(self) -> EngineKey:
         """Threads and requests are not in it: OpenVINO takes them when it loads what it has compiled."""
@@ -109,8 +120,9 @@ class OpenVinoJob:
                 shapes = engine_inputs(self.info, self.camera_size)
                 model.reshape({name: list(tensor.shape) for name, tensor in shapes.items()})
             # OpenVINO computes all outputs of a network: where phrases are taken, there is one with and one without.
-            asked = self._compiled(core, model, (_LOGITS, *PHRASE_OUTPUTS)) if self.info.language else b""
-            plain = self._compiled(core, model, (_LOGITS,))
+            always = _LOGITS, *instance_outputs(self.info)
+            asked = self._compiled(core, model, (*always, *PHRASE_OUTPUTS)) if self.info.language else b""
+            plain = self._compiled(core, model, always)
         return BuiltEngine(len(plain).to_bytes(_LENGTH, "little") + plain + asked if asked else plain, None, None)
 
     def _compiled(self, core: Any, model: Any, outputs: tuple[str, ...]) -> bytes:
@@ -182,12 +194,14 @@ class OpenVinoSegmenter(Segmenter):
             # The request owns the logits: it must not run again before they are used.
             logits = request.get_tensor(_LOGITS).data[0]
             labels, confidence = finish(logits, rows, columns, self.info.temperature)
+            of_things = [request.get_tensor(name).data.copy() for name in instance_outputs(self.info)]
+            things = instance_maps(of_things, self.info)
             said = [request.get_tensor(name).data.copy() for name in PHRASE_OUTPUTS] if answers else []
             end = time.perf_counter_ns()
         finally:
             free.put(request)
         timings = {"network": middle - start, "postprocess": end - middle}
-        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None)
+        return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None, things)
 
     def close(self) -> None:
         """Give back the network's memory."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS, InstanceMaps
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import PhraseInputs, PhraseMaps, no_phrases
 from gemini_ros.inference.model_file import ModelError
@@ -88,6 +89,19 @@ def phrase_maps(outputs: Sequence[np.ndarray]) -> PhraseMaps:
     """Of a network's three outputs for phrases, still without their texts."""
     prob, present, count = outputs
     return PhraseMaps((), prob, present, count)
+
+
+def instance_outputs(info: ModelInfo) -> tuple[str, ...]:
+    """What is fetched of a model that tells things apart, of every frame; nothing of others."""
+    return INSTANCE_OUTPUTS if info.instances else ()
+
+
+def instance_maps(outputs: Sequence[np.ndarray], info: ModelInfo) -> InstanceMaps | None:
+    """Of a network's outputs of ``instance_outputs``."""
+    if info.instances is None:
+        return None
+    centres, offsets = outputs
+    return InstanceMaps(centres, offsets, tuple(map(info.label_set.names.index, info.instances.classes)))
 
 
 def _named(segmentation: Segmentation, texts: tuple[str, ...]) -> Segmentation:

@@ -26,6 +26,10 @@ class MlpDecoder(nn.Module):
         self.predict = nn.Conv2d(width, classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        return self.predict(self.dropout(self.features(features)))
+
+    def features(self, features: list[Tensor]) -> Tensor:
+        """What the prediction is made of, (B, width, H/4, W/4), before the dropout."""
         size = features[0].shape[2:]
         # The official order of the concatenation is c4, c3, c2, c1.
         slices = list(reversed(self.fuse.weight.chunk(len(features), dim=1)))
@@ -36,4 +40,4 @@ class MlpDecoder(nn.Module):
             if x.shape[2:] != size:
                 x = F.interpolate(x, size, mode="bilinear", align_corners=False)
             total = x if total is None else total + x
-        return self.predict(self.dropout(F.relu(self.norm(total))))
+        return F.relu(self.norm(total))

@@ -19,6 +19,7 @@ from gemini_ros.core.model_info import METADATA_KEY, Language, ModelInfo, parse_
 from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.core.phrase_maps import no_phrases
 from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.instances import InstanceHead
 from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.translation import TranslationFile, channels_of
@@ -34,12 +35,14 @@ def write_model_file(
     *,
     stacked: bool = False,
     language: LanguageBranch | None = None,
+    instances: InstanceHead | None = None,
 ) -> None:
     """Export ``model`` (in evaluation mode) to ``path`` atomically, with symbolic camera size H x W.
 
-    ``stacked``: in the form for a GPU. ``language`` finds phrases beside it. Raises ``ValueError`` if the model's
-    modalities or classes are not those of ``info``, if only one of ``language`` and ``info.language`` is there, if
-    ``info`` is not what a reader takes, or if the stacked form does not know the model.
+    ``stacked``: in the form for a GPU. ``language`` finds phrases beside it, ``instances`` tells things apart. Raises
+    ``ValueError`` if the model's modalities or classes are not those of ``info``, if one of the two is there and not
+    in ``info``, or the other way round, if ``info`` is not what a reader takes, or if the stacked form does not know
+    the model.
     """
     channels = len(info.label_set) if info.target is None else channels_of(info.target)
     if model.modalities != info.modality_names or model.classes != channels:
@@ -48,9 +51,11 @@ def write_model_file(
         )
     if (language is None) != (info.language is None):
         raise ValueError("a language branch and metadata of one: expected both or neither")
+    if (instances is None) != (info.instances is None):
+        raise ValueError("a head for instances and metadata of one: expected both or neither")
     parse_model_info(info.to_json(), "new model file")
     module = (
-        ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language)
+        ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language, instances)
         if info.target is None
         else TranslationFile(model, info.modalities, info.network_size, info.target, stacked)
     ).eval()

@@ -70,6 +70,10 @@ def convert_model(
         raise ValueError(f"{source}: already of {current}; expected a model file of fp32")
     if info.language is not None:
         raise ValueError(f"{source}: takes phrases, which no lower precision was measured with; expected a plain model")
+    if info.instances is not None:
+        raise ValueError(
+            f"{source}: tells things apart, which no lower precision was measured with; expected a plain model"
+        )
     frames, _ = read_golden(golden_path(source), info)
     info = replace(info, architecture={**info.architecture, "precision": precision})
     measured, judged = (read_examples(of, info.modality_names, info.label_set) for of in (calibration, check))

@@ -27,6 +27,7 @@ from gemini_ros.inference.translator import write_golden as write_translated
 from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.export import write_model_file
+from gemini_ros.network.instances import InstanceHead
 from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.translation import TranslationFile
@@ -174,16 +175,18 @@ def write_checked(
     *,
     language: LanguageBranch | None = None,
     phrases: Sequence[PhraseInputs] = (),
+    instances: InstanceHead | None = None,
 ) -> None:
     """Write ``out`` and its golden file: ``frames`` with what the file says about them.
 
-    With a ``language`` branch the golden file also holds the sets of ``phrases``, in turn one for each frame.
+    With a ``language`` branch the golden file also holds the sets of ``phrases``, in turn one for each frame; with a
+    head for ``instances``, its maps.
 
     ``network`` is in evaluation mode. Raises ``ValueError`` and writes nothing if file and network give different
     labels to more than 0.1 % of a frame's pixels, those aside where two labels are as good as equal to the network.
     """
     with atomic_path(out) as part:
-        write_model_file(network, info, part, stacked=stacked, language=language)
+        write_model_file(network, info, part, stacked=stacked, language=language, instances=instances)
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
             results = [segmenter.segment(frame, asked_of(phrases, index)) for index, frame in enumerate(frames)]
         graph = ModelFile(network, info.modalities, info.network_size).eval()

@@ -28,7 +28,7 @@ GRAMMAR = {
     "results": ["merge"],
     "calibrate": [],
     "adapt": [],
-    "train": ["fit", "test", "phrases"],
+    "train": ["fit", "test", "phrases", "instances"],
     "doctor": [],
     "demo": [],
 }

@@ -10,6 +10,7 @@ from gemini_ros.core.box_scores import DISTANCES_M, BoxJudge, TrueBox, average_p
 from gemini_ros.core.boxes import LEAST_SIZE_M, MOST_BOXES, Box, BoxFinder, Thing
 from gemini_ros.core.costmap.meaning import GROUND, STANDING
 from gemini_ros.core.frames import Intrinsics, Segmentation
+from gemini_ros.core.grouping import nearest, true_maps
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.tracks import Tracker
 from gemini_ros.core.transforms import camera_in_base
@@ -111,6 +112,50 @@ def test_labels_without_depth_or_without_a_mark_give_no_box():
     assert picture.things() == []
     unmarked = replace(LABELS, classes=tuple(replace(c, instances=None) for c in LABELS.classes))
     assert not BoxFinder(unmarked).marks
+
+
+def told_apart(picture: Picture, ids: np.ndarray, labels: tuple[int, ...] = (PERSON,)) -> list[Thing]:
+    """The things of a picture whose pixels a model tells apart by ``ids``, at a quarter of its size."""
+    maps = replace(true_maps(nearest(ids, (60, 80))), labels=labels)
+    levels = np.where(picture.labels == WALL, GROUND, STANDING).astype(np.uint8)
+    segmentation = Segmentation(picture.labels, np.full_like(picture.labels, 204), instances=maps)
+    return BoxFinder(LABELS).find(segmentation, picture.depth, levels, CAMERA, POSE)
+
+
+def test_two_persons_who_touch_at_one_depth_are_two_where_a_model_tells_them_apart():
+    picture = Picture()
+    for y in (0.26, -0.26):
+        picture.board(PERSON, 3.0, y, 0.52)
+    assert len(picture.things()) == 1
+    ids = np.where(picture.labels == PERSON, 1, 0).astype(np.uint8)
+    ids[:, 160:] *= 2
+    things = told_apart(picture, ids)
+    assert sorted(round(thing.box().center[1], 1) for thing in things) == [-0.3, 0.3]
+    assert {thing.label for thing in things} == {PERSON}
+
+
+def test_halves_of_one_thing_behind_a_post_are_one_where_a_model_says_so_and_gaps_in_depth_still_part():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.0, 0.6)
+    picture.board(WALL, 2.0, 0.0, 0.05)
+    ids = np.where(picture.labels == PERSON, 1, 0).astype(np.uint8)
+    assert [len(things) for things in (picture.things(), told_apart(picture, ids))] == [2, 1]
+    picture.board(PERSON, 4.5, -0.5, 0.6)
+    ids = np.where(picture.labels == PERSON, 1, 0).astype(np.uint8)
+    assert len(told_apart(picture, ids)) == 2
+
+
+def test_a_class_that_a_model_does_not_tell_apart_is_cut_at_gaps_and_its_label_is_that_of_most_pixels():
+    picture = Picture()
+    picture.board(PERSON, 3.0, 0.6, 0.5)
+    picture.board(VEHICLE, 3.0, -0.6, 0.5)
+    picture.board(VEHICLE, 2.9, 0.6, 0.5, (0.3, 0.6))
+    ids = np.where(picture.labels == PERSON, 1, 0).astype(np.uint8)
+    assert sorted(thing.label for thing in told_apart(picture, ids))[0] == PERSON
+    ids[(picture.labels == VEHICLE) & (np.arange(320) < 160)] = 1
+    (person, vehicle) = sorted(told_apart(picture, ids, (PERSON, VEHICLE)), key=lambda thing: thing.label)
+    assert (person.label, vehicle.label) == (PERSON, VEHICLE)
+    assert person.box().size[2] == pytest.approx(1.7, abs=0.05)
 
 
 @pytest.mark.slow

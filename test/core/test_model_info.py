@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gemini_ros.core.labels import load_label_set
-from gemini_ros.core.model_info import Calibration, Language, Modality, parse_model_info
+from gemini_ros.core.model_info import Calibration, Instances, Language, Modality, parse_model_info
 
 RGB = {"name": "rgb", "kind": "srgb", "range": [-1, 256], "mean": [120, 110, 100], "std": [58, 57, 56.5]}
 DEPTH = {"name": "depth", "kind": "metric", "unit": "m", "range": [0.1, 20], "mean": [3], "std": [2.5]}
@@ -74,6 +74,25 @@ def without(entry, key):
     return {name: value for name, value in entry.items() if name != key}
 
 
+def test_a_model_that_tells_things_apart_says_of_which_classes():
+    names = [entry["name"] for entry in METADATA["label_set"]["classes"]]
+    info = parsed(instances={"classes": names[1:]})
+    assert info.instances == Instances(tuple(names[1:]))
+    assert info.output_names == ("labels", "confidence", "logits", "centres", "offsets")
+    assert parse_model_info(info.to_json(), "copy") == info
+    for wrong, message in (
+        ({"classes": ["unicorn"]}, r"instances: classes \['unicorn'\], expected some of"),
+        ({"classes": []}, r"instances: classes \[\], expected some of"),
+        ({"classes": [names[0], names[0]]}, "instances: classes .*, each once"),
+        ({"classes": names[0]}, "instances: classes .*, expected some of"),
+        ({}, "instances: keys"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parsed(instances=wrong)
+    with pytest.raises(ValueError, match="task translate with instances"):
+        parsed(task="translate", target={"name": "depth", "range": [0.1, 20.0]}, instances={"classes": names[:1]})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -82,7 +101,7 @@ def without(entry, key):
         ({"format": True}, "metadata format True, expected 1 or 2"),
         (
             {"sores": {}},
-            r"metadata: keys .*'sores'.*, expected exactly .* and any of \['calibration', 'graph_sha256', 'language', ",
+            r"metadata: keys .*'sores'.*, expected exactly .* and any of \['calibration', 'graph_sha256', 'instan",
         ),
         ({"modalities": []}, r"modalities \[\], expected a list of 1 to 4"),
         ({"modalities": [{**EVENT, "name": f"a{i}"} for i in range(5)]}, "modalities .*, expected a list of 1 to 4"),

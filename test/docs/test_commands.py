@@ -46,6 +46,7 @@ RUN_BY = {
     "phrases encode": "test/language/test_features.py",
     "results merge": "test/evaluation/test_many.py",
     "train fit": "test/training/test_training.py",
+    "train instances": "test/training/instances/test_fit.py",
     "train phrases": "test/training/language/test_fit.py",
     "train test": "test/training/test_training.py",
 }

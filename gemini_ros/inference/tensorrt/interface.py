@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS, STRIDE
 from gemini_ros.core.model_info import Language, ModelInfo
 from gemini_ros.core.phrase_maps import COUNTS, PHRASE_OUTPUTS, no_phrases
 from gemini_ros.inference.model_file import ModelError
@@ -49,7 +50,17 @@ def engine_outputs(info: ModelInfo, camera_size: tuple[int, int]) -> dict[str, T
     """Outputs of an engine: the model file's but ``logits``, which a GPU's user has no need of."""
     width, height = camera_size
     outputs = {name: Tensor((1, height, width), "UINT8") for name in OUTPUTS}
-    return outputs if info.language is None else outputs | phrase_outputs(info.language, info.network_size)
+    said = {} if info.language is None else phrase_outputs(info.language, info.network_size)
+    return outputs | said | tensors_of_things(info)
+
+
+def tensors_of_things(info: ModelInfo) -> dict[str, Tensor]:
+    """What a network says of single things; nothing of one that tells none apart."""
+    if info.instances is None:
+        return {}
+    width, height = (side // STRIDE for side in info.network_size)
+    shapes = (height, width), (2, height, width)
+    return {name: Tensor(shape, "FLOAT") for name, shape in zip(INSTANCE_OUTPUTS, shapes, strict=True)}
 
 
 def phrase_outputs(language: Language, network_size: tuple[int, int]) -> dict[str, Tensor]:

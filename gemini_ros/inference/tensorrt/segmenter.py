@@ -12,7 +12,7 @@ import numpy as np
 from gemini_ros.core.frames import Segmentation
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
-from gemini_ros.inference.segmenter import Segmenter, asks, phrase_maps
+from gemini_ros.inference.segmenter import Segmenter, asks, instance_maps, instance_outputs, phrase_maps
 from gemini_ros.inference.tensorrt.cuda import Buffer, Cuda, GpuError, probe_gpu
 from gemini_ros.inference.tensorrt.interface import (
     NUMPY_TYPES,
@@ -97,8 +97,10 @@ class TensorRtSegmenter(Segmenter):
         labels, confidence = (self._outputs[name].host[0].copy() for name in OUTPUTS)
         # An engine answers phrases whether any are asked or not: it has no part that runs alone.
         phrases = phrase_maps([self._outputs[name].host.copy() for name in PHRASE_OUTPUTS]) if asks(inputs) else None
+        things = instance_maps([self._outputs[name].host.copy() for name in instance_outputs(self.info)], self.info)
         end = time.perf_counter_ns()
-        return Segmentation(labels, confidence, {"network": middle - start, "postprocess": end - middle}, phrases)
+        timings = {"network": middle - start, "postprocess": end - middle}
+        return Segmentation(labels, confidence, timings, phrases, things)
 
     def _enqueue_plainly(self) -> None:
         for buffer in self._inputs.values():

@@ -1,0 +1,1 @@
+"""The head that tells single things apart, trained beside a frozen network."""

@@ -1,0 +1,195 @@
+"""What a frozen network sees of frames, and which things are in them: computed once, on disk, and read as batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from gemini_ros.core.files import atomic_path, read_file
+from gemini_ros.core.frames import UNLABELLED, Frame
+from gemini_ros.core.grouping import nearest, true_maps
+from gemini_ros.core.image_files import MAX_BYTES, decode_image_file
+from gemini_ros.core.instance_maps import MOST_INSTANCES, STRIDE
+from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.datasets.examples import FolderFrames
+from gemini_ros.datasets.folder import SIMULATED
+from gemini_ros.datasets.layout import load_layout
+from gemini_ros.network.instances import decoder_features
+from gemini_ros.network.model import FusionSegmenter
+from gemini_ros.network.normalise import normalise
+
+FOLDER = "instances"
+_DONE, _FEATURES, _IDS, _KNOWN = "frames_done", "features", "ids", "known"
+Progress = Callable[[str], None]
+
+
+class FrozenFeatures:
+    """A plain network with what goes before it; ``marked`` bool (256,) are the classes whose things are told apart."""
+
+    def __init__(
+        self, network: FusionSegmenter, info: ModelInfo, size: tuple[int, int], marked: npt.NDArray[np.bool_]
+    ) -> None:
+        self.network, self.info, self.size = network.eval().requires_grad_(False), info, size
+        self.marked = marked
+        self._steps = [normalise(m, (size[1], size[0])) for m in info.modalities]
+        hashed = hashlib.sha256(f"{size} {info.modality_names} {np.flatnonzero(marked).tolist()}".encode())
+        for name, value in network.state_dict().items():
+            hashed.update(name.encode() + value.contiguous().numpy().tobytes())
+        self.digest = hashed.hexdigest()[:16]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the head's maps."""
+        return self.size[1] // STRIDE, self.size[0] // STRIDE
+
+    @torch.inference_mode()
+    def of(self, frame: Frame) -> npt.NDArray[np.float16]:
+        """(channels, h/4, w/4) of a frame with all of the model's modalities."""
+        given = frame.images()
+        cameras = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in self.info.modality_names]
+        present = torch.ones(1, len(cameras))
+        images = [step(image, present[:, i]) for i, (step, image) in enumerate(zip(self._steps, cameras, strict=True))]
+        return decoder_features(self.network, images, present)[0].numpy().astype(np.float16)
+
+
+def things_of(
+    labels: npt.NDArray[np.uint8], instances: npt.NDArray[np.uint16], marked: npt.NDArray[np.bool_], where: str
+) -> npt.NDArray[np.uint8]:
+    """The things of the ``marked`` classes in a frame, numbered from 1; 0 is none.
+
+    Raises ``ValueError``, which names ``where``, for ids of pixels without a label, and for more than 255 things.
+    """
+    if labels.shape != instances.shape:
+        raise ValueError(f"{where}: {instances.shape}, expected {labels.shape} as of the labels")
+    if lost := int(((labels == UNLABELLED) & (instances > 0)).sum()):
+        raise ValueError(
+            f"{where}: {lost} pixels have the id of a thing and no label, expected a class wherever there is an id: "
+            "label them, or set their id to 0"
+        )
+    instances = np.where(marked[labels], instances, 0)
+    numbers = np.unique(instances[instances > 0])
+    if len(numbers) > MOST_INSTANCES:
+        raise ValueError(
+            f"{where}: {len(numbers)} things of marked classes, expected at most {MOST_INSTANCES}: mark fewer classes "
+            "in the label set, or leave the frame out"
+        )
+    found = np.searchsorted(numbers, instances) + 1
+    return np.where(instances > 0, found, 0).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class CachedThings:
+    """Arrays on disk with a frame in a row: ``features`` float16 (n, channels, h/4, w/4), and (n, h/4, w/4) each
+    ``ids`` uint8, and ``known`` bool: where it is known which thing a place is of, if any."""
+
+    stems: tuple[str, ...]
+    features: npt.NDArray[np.float16]
+    ids: npt.NDArray[np.uint8]
+    known: npt.NDArray[np.bool_]
+
+
+def cache_things(folder: Path, frozen: FrozenFeatures, cache: Path, say: Progress = lambda line: None) -> CachedThings:
+    """The frames of a folder of the layout ``simulated``, cached below ``cache``; what is there is not computed again.
+
+    Raises ``ValueError`` for a folder without ids, with ids that ``things_of`` refuses, or that lacks a modality.
+    """
+    if not (folder / FOLDER).is_dir():
+        raise ValueError(
+            f"{folder}: no folder {FOLDER}, expected ids of things beside the labels as `gemini-ros dataset simulate` "
+            "writes them"
+        )
+    info = frozen.info
+    data = FolderFrames(folder, load_layout(SIMULATED), info.modality_names, label_set=info.label_set)
+    stems = tuple(record["stem"] for record in data.records)
+    told = hashlib.sha256("\n".join([str(folder.resolve()), *stems]).encode()).hexdigest()[:16]
+    place = cache / f"{frozen.digest}_{told}"
+    place.mkdir(parents=True, exist_ok=True)
+    first = _row(data, 0, frozen)
+    arrays = {name: _opened(place / f"{name}.npy", (len(stems), *row.shape), row.dtype) for name, row in first.items()}
+    done = int((place / _DONE).read_text()) if (place / _DONE).exists() else 0
+    for index in range(done, len(stems)):
+        for name, row in _row(data, index, frozen).items():
+            arrays[name][index] = row
+        if index + 1 == len(stems) or (index + 1) % 20 == 0:
+            for array in arrays.values():
+                array.flush()
+            with atomic_path(place / _DONE) as part:
+                part.write_text(str(index + 1))
+            say(f"features {folder}: {index + 1} of {len(stems)} frames")
+    return CachedThings(stems, arrays[_FEATURES], arrays[_IDS], arrays[_KNOWN])
+
+
+def _row(data: FolderFrames, index: int, frozen: FrozenFeatures) -> dict[str, np.ndarray]:
+    example, stem = data.example(index), data.records[index]["stem"]
+    assert example.labels is not None
+    path = data.root / FOLDER / f"{stem}.png"
+    try:
+        instances = decode_image_file(np.frombuffer(read_file(path, most_bytes=MAX_BYTES), np.uint8), color=False)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file, expected the ids of the things that the labels show") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if instances.dtype not in (np.uint8, np.uint16) or instances.ndim != 2:
+        raise ValueError(f"{path}: {instances.dtype} {instances.shape}, expected one id of 8 or 16 bits for each pixel")
+    ids = things_of(example.labels, instances, frozen.marked, str(path))
+    # A marked class without an id is a thing that nobody told from others; what is not labelled may be anything.
+    known = (example.labels != UNLABELLED) & ((ids > 0) | ~frozen.marked[example.labels])
+    small = {_IDS: nearest(ids, frozen.shape), _KNOWN: nearest(known, frozen.shape)}
+    return {_FEATURES: frozen.of(example.frame), **small}
+
+
+def _opened(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+    if path.exists():
+        array = np.lib.format.open_memmap(path, mode="r+")
+        if array.shape == shape and array.dtype == dtype:
+            return array
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+@dataclass(frozen=True)
+class ThingBatch:
+    """B frames: ``features`` (B, channels, h/4, w/4), the truth ``centres``, ``things`` and ``known`` (B, h/4, w/4),
+    and ``offsets`` (B, 2, h/4, w/4)."""
+
+    features: Tensor
+    centres: Tensor
+    offsets: Tensor
+    things: Tensor
+    known: Tensor
+
+
+def make_batch(chosen: Sequence[tuple[CachedThings, int]]) -> ThingBatch:
+    """Of frames by their data set and row."""
+    maps = [true_maps(frames.ids[row]) for frames, row in chosen]
+    stacked = (
+        [frames.features[row] for frames, row in chosen],
+        [each.centres for each in maps],
+        [each.offsets for each in maps],
+        [frames.ids[row] > 0 for frames, row in chosen],
+        [frames.known[row] for frames, row in chosen],
+    )
+    return ThingBatch(*(torch.from_numpy(np.stack(arrays).astype(np.float32)) for arrays in stacked))
+
+
+class ThingBatches(IterableDataset):
+    """Batches without end, the same for the same ``seed``; ``first`` is the step that a stopped training goes on at."""
+
+    def __init__(self, sets: Sequence[CachedThings], frames: int, seed: int, first: int = 0) -> None:
+        self._rows = [(each, row) for each in sets for row in range(len(each.stems))]
+        self._frames, self._seed, self._first = frames, seed, first
+
+    def __iter__(self) -> Iterator[ThingBatch]:
+        step = self._first
+        while True:
+            chosen = np.random.default_rng([self._seed, step]).integers(0, len(self._rows), self._frames)
+            yield make_batch([self._rows[index] for index in chosen.tolist()])
+            step += 1
