@@ -64,11 +64,12 @@ def synthetic(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     line = min(max(0.075 * height, _LEGIBLE_PX), 0.15 * height)
     scale = min(0.8 * width / text_width, line / (text_height + below))
     bar = min(height, max(1, round(1.6 * scale * (text_height + below))))
-    image[height - bar :] = 0
-    foot = height - round(0.3 * scale * (text_height + below) + scale * below)
+    strip = image[height - bar :]  # what is drawn here stays here, whatever the font does
+    strip[:] = 0
+    foot = bar - round(0.3 * scale * (text_height + below) + scale * below)
     thick = max(1, round(1.5 * scale))
     left = round((width - scale * text_width) / 2)
-    cv2.putText(image, _SYNTHETIC, (left, foot), cv2.FONT_HERSHEY_SIMPLEX, scale, _SYNTHETIC_COLOR, thick, cv2.LINE_AA)
+    cv2.putText(strip, _SYNTHETIC, (left, foot), cv2.FONT_HERSHEY_SIMPLEX, scale, _SYNTHETIC_COLOR, thick, cv2.LINE_AA)
     return image
 
 

@@ -145,7 +145,7 @@ class Entry:
     def lines(self) -> list[str]:
         """What was built, and the verdict on it."""
         record, parity = self.record, self.record.parity
-        built = f"{record.engine_bytes / 1e6:.1f} MB for {record.key.machine_text}, built in {record.build_s} s"
+        built = f"{record.engine_bytes / 1e6:.1f} MB for {record.key.machine_text}, built in {record.build_s:.1f} s"
         agreement = ""
         if parity.agreement is not None:
             agreement = f", {parity.agreement:.4f} of the confident labels agree"

@@ -243,7 +243,7 @@ def _record(job: Job, key: EngineKey, built: BuiltEngine, build_s: float) -> Eng
         engine_sha256=hashlib.sha256(built.engine).hexdigest(),
         engine_bytes=len(built.engine),
         activation_bytes=built.activation_bytes,
-        build_s=round(build_s, 1),
+        build_s=round(build_s, 3),
         built=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
     )
 

@@ -10,8 +10,8 @@ from gemini_ros.core.frames import UNLABELLED, Frame, Segmentation
 from gemini_ros.pipeline.image_topics import is_own_output
 from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.translations import Translations, require_streams, sure_depth
-from test.nodes.rig import MODELS
 
+MODELS = Path(__file__).parents[1] / "fixtures"
 TO_DEPTH, TO_RGB = (str(MODELS / f"tiny_to_{name}.onnx") for name in ("depth", "rgb"))
 
 
