@@ -53,12 +53,12 @@ class Budget(lightning.Callback):
         if self.share >= 1:
             trainer.should_stop = True
         elif time.monotonic() - self._saved_s >= self._every_s:
-            trainer.save_checkpoint(self._checkpoint)
+            trainer.save_checkpoint(self._checkpoint, weights_only=False)
             self._saved_s = time.monotonic()
             rank_zero_info(self._line(trainer))
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        trainer.save_checkpoint(self._checkpoint)
+        trainer.save_checkpoint(self._checkpoint, weights_only=False)
         rank_zero_info(f"trained {trainer.global_step} steps, {self.used_s / 3600:.3f} core-hours")
 
     def _line(self, trainer: lightning.Trainer) -> str:
