@@ -55,7 +55,7 @@ from gemini_ros.simulation.rig import Rig
 from gemini_ros.simulation.scenes.groups import LABEL_SET
 from gemini_ros.simulation.tour import TOUR_PLACES, TourOptions
 from gemini_ros.training.adaptation.asked import CORE_HOURS, Adaptation, weights_of
-from gemini_ros.training.adaptation.run import FRAMES_PER_SCENE, SCENES, SEED, adapt, network_of
+from gemini_ros.training.adaptation.run import FRAMES_PER_SCENE, SCENES, SEED, SimulationError, adapt, network_of
 from gemini_ros.training.export import load_task
 from gemini_ros.training.fit import train
 from gemini_ros.training.task import SegmentationTask
@@ -307,9 +307,9 @@ class Run:
         def work() -> dict[str, Any]:
             try:
                 found = adapt(asked, print_said)
+            except SimulationError:
+                raise
             except ValueError as error:
-                if "--simulation" in str(error):  # not the drive's fault
-                    raise
                 return {"refused": str(error).replace(f"{self.folder}/", ""), "worse": [], "exported": False}
             return {"refused": "", "worse": list(found.refusals), "exported": bool(found.model)}
 

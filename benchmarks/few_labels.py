@@ -25,7 +25,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from benchmarks.ingredients import CHECKPOINT_EVERY, TIMED_STEPS, Budget, fit
+from benchmarks.ingredients import CHECKPOINT_EVERY, Budget, fit, measured_steps
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.metrics import ConfusionMatrix
 from gemini_ros.core.resources import find_resource
@@ -141,15 +141,8 @@ def steps_of(args: Namespace) -> int:
     """How many steps the budget allows; measured once."""
     if args.steps:
         return args.steps
-    path = args.dir / "steps"
-    if not path.exists():
-        task, data, budget = make_task(NOTHING), make_data(subset(min(args.images), args)), Budget()
-        fit(task, data, 2, args.dir)  # the first steps allocate
-        fit(task, data, TIMED_STEPS, args.dir, budget)
-        with atomic_path(path) as part:
-            steps = round(3600 * args.core_hours * TIMED_STEPS / budget.core_seconds)
-            part.write_text(str(max(1, steps)), encoding="utf-8")
-    return int(path.read_text(encoding="utf-8"))
+    smallest = subset(min(args.images), args)
+    return measured_steps(args.dir / "steps", args.core_hours, lambda: (make_task(NOTHING), make_data(smallest)))
 
 
 def score(task: SegmentationTask, args: Namespace) -> npt.NDArray[np.int64]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def main() -> None:
         parser.error("nothing to score: give --model or --camera")
     result = score(frames(args.folder, layout, labels, args.split, args.limit), labels, finders)
     for name, scores in result.items():
-        print(f"{name:40s} " + "  ".join(f"{key} {_text(value)}" for key, value in scores.items()))
+        print(score_line(name, scores))
     if args.json:
         with atomic_path(args.json) as part:
             part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -204,6 +204,11 @@ def floor_scores(counts: npt.NDArray[np.int64], seed: int = 0) -> dict[str, obje
         low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
         result[name] = [None if np.isnan(value) else float(value) for value in (values[0], low, high)]
     return result
+
+
+def score_line(name: str, scores: Mapping[str, object]) -> str:
+    """The scores of ``floor_scores`` in one line."""
+    return f"{name:40s} " + "  ".join(f"{key} {_text(value)}" for key, value in scores.items())
 
 
 def _text(value: object) -> str:

@@ -186,14 +186,19 @@ def steps_of(run: Run, args: argparse.Namespace) -> int:
     if args.steps:
         return args.steps
     path = args.dir / f"{run.cost}.steps"
+    return measured_steps(path, args.core_hours, lambda: (make_task(run, args.weights), make_data(run, args)))
+
+
+def measured_steps(path: Path, core_hours: float, make: Callable[[], tuple[SegmentationTask, SegmentationData]]) -> int:
+    """How many steps of what is made take so many core-hours: measured where ``path`` does not say it yet."""
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
-            task, data, budget = make_task(run, args.weights), make_data(run, args), Budget()
+            (task, data), budget = make(), Budget()
             fit(task, data, 2, Path(folder))  # the first steps allocate
             fit(task, data, TIMED_STEPS, Path(folder), budget)
         step = budget.core_seconds / TIMED_STEPS
         with atomic_path(path) as part:
-            part.write_text(str(max(1, round(3600 * args.core_hours / step))), encoding="utf-8")
+            part.write_text(str(max(1, round(3600 * core_hours / step))), encoding="utf-8")
     return int(path.read_text(encoding="utf-8"))
 
 

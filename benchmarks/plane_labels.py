@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.floor import count_floor, floor_scores, frames, plane_finder
+from benchmarks.floor import count_floor, floor_scores, frames, plane_finder, score_line
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
     layout = load_layout(LAYOUT)
-    labels = load_label_set(layout.label_set or "nav5")
+    labels = load_label_set("nav5")
     find, free = plane_finder(args.camera, args.least_height), labels.nav_table("free")
     files = [found.files for found in find_frames(args.folder, layout, ("rgb", "depth", "labels"))]
     counts, shares = [], []
@@ -57,12 +57,12 @@ def main() -> None:
         counts.append(count_floor(free[truth], given == FLOOR, known))
         shares.append([np.mean(given == name) for name in (FLOOR, WALL, UNLABELLED)])
     result = floor_scores(np.array(counts))
-    result["shares"] = dict(zip(("floor", "wall", "unlabelled"), np.mean(shares, 0).round(3).tolist(), strict=True))
-    for name, value in result.items():
-        print(f"{name}: {value}")
+    shares_of = dict(zip(("floor", "wall", "unlabelled"), np.mean(shares, 0).round(3).tolist(), strict=True))
+    print(score_line("labels by a plane", result))
+    print(f"shares {shares_of}")
     if args.json:
         with atomic_path(args.json) as part:
-            part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(result | {"shares": shares_of}, indent=1) + "\n", encoding="utf-8")
 
 
 def plane_labels(floor: npt.NDArray[np.bool_], border: int) -> npt.NDArray[np.uint8]:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.floor import count_floor, floor_scores
+from benchmarks.floor import count_floor, floor_scores, score_line
 from benchmarks.floor import frames as frames_of
 from gemini_ros.core.conditions import COMPLETE
 from gemini_ros.core.files import atomic_path
@@ -33,6 +33,7 @@ from gemini_ros.core.resources import find_model
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.inference import load_segmenter
 
+LABEL_SET = "nav5"
 Picture = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 # Of the pictures in data/nav5_val (docs/training_recipes.md): mean and spread inside one picture, by channel.
 SIMULATED_MEAN = np.array((115.0, 105.0, 80.0), np.float32)
@@ -73,12 +74,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layout", default="nyudv2_nav5", metavar="NAME|YAML")
-    parser.add_argument("--model", type=find_model, required=True, help="of RGB and depth, labelled nav5")
+    parser.add_argument("--model", type=find_model, required=True, help=f"of RGB and depth, labelled {LABEL_SET}")
     parser.add_argument("--limit", type=int, metavar="N", help="N images, evenly spread (default all)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
     layout = load_layout(args.layout)
-    labels = load_label_set(layout.label_set or "nav5")
+    labels = load_label_set(LABEL_SET)
     segmenter = load_segmenter(args.model, backend="onnxruntime", threads=1)
     if segmenter.info.modality_names != ("rgb", "depth") or segmenter.info.label_set.names != labels.names:
         parser.error(f"--model {args.model}: expected a model of rgb and depth with the classes {labels.names}")
@@ -106,7 +107,7 @@ def main() -> None:
             counts.setdefault(name, []).append(count_floor(true, answer, known))
     result = {name: floor_scores(np.array(rows)) for name, rows in counts.items()}
     for name, scores in result.items():
-        print(f"{name:28s} " + "  ".join(f"{key} {scores[key]}" for key in ("iou", "false_floor", "images")))
+        print(score_line(name, scores))
     if args.json:
         with atomic_path(args.json) as part:
             part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from gemini_ros.bags import messages
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.grid import LETHAL
 from gemini_ros.core.frames import Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.rays import pixel_rays
@@ -55,7 +56,6 @@ _DAY, _DARKEST = 0.9, 1e-4
 _KNOCK_S = 0.3
 _SENSORS = 31
 _SHADOWS = 2  # each costs as much as the picture itself
-_LETHAL = 100
 # Enough for a fit of the floor, too little for a label to stand against what depth measures.
 _NOT_SUREST = 215
 _ASIDE_M = (0.9, 1.7)  # of the robot's line, to where persons are
@@ -359,7 +359,7 @@ class _Robot:
         )
         c, s = math.cos(yaw), math.sin(yaw)
         said = _values(occupancy, x + c * ahead - s * across, y + s * ahead + c * across)
-        return not (said == _LETHAL).any() and float((said < 0).mean()) <= _MOST_UNKNOWN
+        return not (said == LETHAL).any() and float((said < 0).mean()) <= _MOST_UNKNOWN
 
 
 def _light(time_s: float, dusk_s: tuple[float, float]) -> Illumination:
@@ -382,7 +382,7 @@ def _shares(occupancy: Occupancy, floor: npt.NDArray[np.float64]) -> Shares:
     cells = np.unique(np.floor(floor / occupancy.resolution_m).astype(int), axis=0)
     said = _values(occupancy, *((cells.T + 0.5) * occupancy.resolution_m))
     n = max(len(said), 1)
-    lethal, unknown = int((said == _LETHAL).sum()), int((said < 0).sum())
+    lethal, unknown = int((said == LETHAL).sum()), int((said < 0).sum())
     return Shares((len(said) - lethal - unknown) / n, lethal / n, unknown / n)
 
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from gemini_ros.bags.true_maps import FREE, OCCUPIED, UNKNOWN
 from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.costmap.grid import LETHAL
 
 HALF_WIDTH_M, FRONT_M = 0.3, 0.3
 STOPPING_M = 2.7
 """At 1.4 m/s: half a second to react, then 0.5 m/s² of braking."""
 LEAST_CELLS, LASTING_NS = 2, 200_000_000
-_LETHAL = 100
 Cells = npt.NDArray[np.bool_]
 Coordinates = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Corridor:
         x, y, cells = corridor_cells(robot, truth)
         true, said = _at(truth, x, y), _at(occupancy, x, y)
         clear, blocked = cells & _inside(true == FREE), cells & (true >= OCCUPIED)
-        missed, false_lethal = blocked & _inside((said >= 0) & (said < _LETHAL)), clear & (said == _LETHAL)
+        missed, false_lethal = blocked & _inside((said >= 0) & (said < LETHAL)), clear & (said == LETHAL)
         before, self._before = self._before or robot[:2], robot[:2]
         corner = round(y[0] / truth.resolution_m), round(x[0] / truth.resolution_m)
         return CorridorRow(

@@ -23,7 +23,7 @@ from gemini_ros.datasets.unpacked import UnpackedFrames
 from gemini_ros.training.augmentation import Augmentation
 from gemini_ros.training.bags import frames_of_bag
 from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, SourceOptions, plain
-from gemini_ros.training.samples import Sample, to_sample
+from gemini_ros.training.samples import Sample, require_a_batch, to_sample
 from gemini_ros.training.simulation import SimulatedFrames, Simulation, one_thread
 from gemini_ros.training.sources import (
     JoinedFrames,
@@ -217,11 +217,7 @@ class SegmentationData(lightning.LightningDataModule):
         if isinstance(self.train, SimulatedFrames):
             spawn = {"multiprocessing_context": "spawn", "worker_init_fn": one_thread} if workers else {}
             return DataLoader(self.train, size, num_workers=workers, **spawn)
-        if len(self.train) < size:
-            raise ValueError(
-                f"data.loading.batch_size: {size}, but {len(self.train)} frames to learn from; expected at least one "
-                "full batch"
-            )
+        require_a_batch(len(self.train), size)
         if self.mixture:
             sampler = weighted_sampler(self._counts, self._weights)
             return DataLoader(self.train, size, sampler=sampler, drop_last=True, num_workers=workers)

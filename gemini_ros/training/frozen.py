@@ -22,6 +22,7 @@ from gemini_ros.network.checkpoint import read_checkpoint
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.weights_file import WeightsFile
 from gemini_ros.training.callbacks import StopAtNan, WholeCheckpoints
+from gemini_ros.training.memory import keep_memory
 
 _SAY_EVERY = 25
 Say = Callable[[str], None]
@@ -65,7 +66,10 @@ def require_same(options: Any, path: Path) -> None:
 
 
 def run_stage(stage: Stage, out: Path, say: Say) -> None:
-    """Train, from the last checkpoint where there is one; nothing where the stage's weights are there already."""
+    """Train, from the last checkpoint where there is one; nothing where the stage's weights are there already.
+
+    From then on this process keeps memory it has freed.
+    """
     name, done, folder = stage.name, out / f"{stage.name}.safetensors", out / stage.name
     if done.exists():
         stage.module.load_state_dict(safetensors.torch.load_file(done))
@@ -76,6 +80,7 @@ def run_stage(stage: Stage, out: Path, say: Say) -> None:
     if first:
         say(f"{name:8s} goes on at step {first}")
     if first < stage.steps:
+        keep_memory()
         checkpoints = ModelCheckpoint(
             folder,
             "last",

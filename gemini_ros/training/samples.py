@@ -27,6 +27,12 @@ def to_sample(
     return sample | {"present": torch.from_numpy(present), "index": torch.tensor(index)}
 
 
+def require_a_batch(frames: int, size: int) -> None:
+    """Raise ``ValueError`` where there are too few frames for one batch: what does not fill one is left out."""
+    if frames < size:
+        raise ValueError(f"data.loading.batch_size: {size}, expected at most the {frames} frames to learn from")
+
+
 class Normaliser(nn.ModuleList):
     """From a batch of samples to the network's images, float32 (B, 3, H, W) in the order of ``modalities``."""
 

@@ -30,7 +30,7 @@ from gemini_ros.network.translation import channels_of, confidence_of, image_of,
 from gemini_ros.training.learning import LearningTask
 from gemini_ros.training.modalities import described
 from gemini_ros.training.options import LoadingOptions, OptimizerOptions, ScheduleOptions, plain
-from gemini_ros.training.samples import Normaliser, Sample
+from gemini_ros.training.samples import Normaliser, Sample, require_a_batch
 
 RANGES: Mapping[str, tuple[float, float]] = {"depth": (0.1, 20.0), "rgb": (0.0, 255.0)}
 TARGET = "target"
@@ -201,6 +201,7 @@ class TranslationData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         size, workers = self.loading.batch_size, self.loading.workers
+        require_a_batch(len(self.train), size)
         return DataLoader(self.train, size, shuffle=True, drop_last=True, num_workers=workers)
 
     def val_dataloader(self) -> DataLoader:

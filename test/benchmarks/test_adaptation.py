@@ -8,8 +8,7 @@ import pytest
 
 from benchmarks import adaptation
 from benchmarks.adaptation import ADAPTED, BEFORE, SUPERVISED
-from gemini_ros.datasets.hindsight import recording
-from gemini_ros.training.adaptation import parts
+from test.training.short_drives import shorten_drives
 from test.training.test_adaptation import weights
 from test.training.toy import write_folder
 
@@ -18,13 +17,7 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture
 def short_drives(monkeypatch):
-    monkeypatch.setattr(recording, "LEAST_S", 2.0)
-    monkeypatch.setattr(recording, "LEAST_WAY_M", 0.3)
-    monkeypatch.setattr(parts, "PERIOD_S", (0.8, 0.8))
-    monkeypatch.setattr(parts, "BLOCK_S", 0.3)
-    monkeypatch.setattr(parts, "MARGIN_S", 0.0)
-    monkeypatch.setattr(parts, "NEAR_M", 0.001)
-    monkeypatch.setattr(parts, "LEAST_LEARNT", 8)
+    shorten_drives(monkeypatch, way_m=0.3, period_s=0.8, block_s=0.3, near_m=0.001)
 
 
 def arguments(tmp_path, mode, **others):

@@ -15,7 +15,6 @@ from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.paired import Difference
-from gemini_ros.datasets.hindsight import recording
 from gemini_ros.network.weights_file import read_weights, write_weights
 from gemini_ros.training.adaptation import gate, parts, run
 from gemini_ros.training.adaptation.budget import Budget
@@ -27,6 +26,7 @@ from gemini_ros.training.options import LossOptions
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.weights import read_trained
 from test.evaluation.drive import write_drive
+from test.training.short_drives import shorten_drives
 from test.training.toy import nano, write_folder
 
 pytestmark = pytest.mark.torch
@@ -44,13 +44,7 @@ def weights(path: Path, *modalities: str, label_set: str = "nav5") -> Path:
 
 @pytest.fixture
 def short_drives(monkeypatch):
-    monkeypatch.setattr(recording, "LEAST_S", 2.0)
-    monkeypatch.setattr(recording, "LEAST_WAY_M", 1.0)
-    monkeypatch.setattr(parts, "PERIOD_S", (0.4, 0.4))
-    monkeypatch.setattr(parts, "BLOCK_S", 0.15)
-    monkeypatch.setattr(parts, "MARGIN_S", 0.0)
-    monkeypatch.setattr(parts, "NEAR_M", 0.01)
-    monkeypatch.setattr(parts, "LEAST_LEARNT", 8)
+    shorten_drives(monkeypatch, way_m=1.0, period_s=0.4, block_s=0.15, near_m=0.01)
 
 
 def drive(seconds: float, *, way_m: float = 0.3, first_s: float = 0.0) -> Drive:

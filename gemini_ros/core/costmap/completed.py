@@ -15,13 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
-from gemini_ros.core.costmap.grid import Corner, CostmapConfig
+from gemini_ros.core.costmap.grid import LETHAL, Corner, CostmapConfig
 from gemini_ros.core.costmap.meaning import GROUND, STANDING, MeaningTable
 from gemini_ros.core.costmap.points import PointProjector, Surface, View, places
 from gemini_ros.core.frames import UNLABELLED, Segmentation
 from gemini_ros.core.rays import within_lens
-
-_LETHAL = 100
 
 
 @dataclass(frozen=True)
@@ -93,4 +91,4 @@ class CompletedMarks:
     def draw(self, data: npt.NDArray[np.int8], times: FrameTimes, now: Ages, for_s: float) -> None:
         """Marks into a map int8 (cells, cells): the only thing that they can do to it is make a cell lethal."""
         if self.marked_in.size:
-            data[times.fresh(self.marked_in, now, for_s)] = _LETHAL
+            data[times.fresh(self.marked_in, now, for_s)] = LETHAL

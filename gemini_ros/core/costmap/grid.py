@@ -11,6 +11,8 @@ import numpy.typing as npt
 _MAX_CELLS_PER_SIDE = 2000
 AHEAD_NS = 100_000_000
 """A stamp further than this ahead of the clock is not of this time line, and no evidence."""
+LETHAL = 100
+"""The value of a cell that must not be entered; 0 is free, -1 unknown, what lies between a cost."""
 PROJECT = "project"
 WITHOUT_DEPTH = ("unknown", PROJECT)
 Corner = tuple[int, int]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gemini_ros.core.costmap.completed import CompletedMarks
 from gemini_ros.core.costmap.drops import LEAST_FRAMES, LEAST_MOTION_M
 from gemini_ros.core.costmap.forgetting import NEVER, Ages, FrameTimes
-from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, grown, overlap
+from gemini_ros.core.costmap.grid import LETHAL, PROJECT, Corner, CostmapConfig, grown, overlap
 from gemini_ros.core.costmap.log_odds import Odds
 from gemini_ros.core.costmap.margins import Faster, widen
 from gemini_ros.core.costmap.meaning import (
@@ -27,7 +27,6 @@ from gemini_ros.core.costmap.meaning import (
 from gemini_ros.core.costmap.points import Evidence, places
 from gemini_ros.core.costmap.without_depth import NOTHING
 
-_LETHAL = 100
 _YIELDS_AFTER = 5
 """Frames with nothing but caution of confidence 0.9, until what stands may be driven through."""
 _ON_GROUND = np.uint16(1 << LOW_BIN | 1 << DROP_BIN)
@@ -205,14 +204,14 @@ class Memory:
             driven = self._times.fresh(self._driven, now, config.memory_s)
             data[driven & (data < 0)] = 0
         lethal = (self._odds.lethal != 0) & self._times.fresh(self._hit, now, config.memory_s)
-        data[lethal] = _LETHAL
+        data[lethal] = LETHAL
         if config.caution_stands:
             data[lethal & (self._yields >= _YIELDS_AFTER)] = self._table.standing_cost
         if margin_m and (moving := lethal & self._dynamic).any():
-            data[widen(moving, margin_m, config.resolution_m)] = _LETHAL
+            data[widen(moving, margin_m, config.resolution_m)] = LETHAL
             for thing in faster:
                 cells = moving & thing.covers(self.corner, moving.shape, config.resolution_m)
-                data[widen(cells, thing.margin_m, config.resolution_m)] = _LETHAL
+                data[widen(cells, thing.margin_m, config.resolution_m)] = LETHAL
         self._marks.draw(data, self._times, now, config.decay_s)
         return data
 

@@ -20,12 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
-from gemini_ros.core.costmap.grid import CostmapConfig, Occupancy
+from gemini_ros.core.costmap.grid import LETHAL, CostmapConfig, Occupancy
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
 
-_LETHAL = 100
 _BORDER_POINTS = 33
 
 
@@ -141,7 +140,7 @@ def _cast_in_numpy(ranges, data, x, y, cosines, sines, near, far, resolution) ->
             inside = (column >= 0) & (column < side_x) & (row >= 0) & (row < side_y)
             said = np.where(inside, data[np.clip(row, 0, side_y - 1), np.clip(column, 0, side_x - 1)], -1)
             crossed = end > way
-            hit = crossed & (said == _LETHAL)
+            hit = crossed & (said == LETHAL)
             unknown = crossed & (said < 0) & (way >= near[beams])
             ranges[beams[hit]] = (0.5 * (way + end) * resolution)[hit]
             ranges[beams[unknown]] = np.nan
@@ -167,7 +166,7 @@ def _cast_in_loops(ranges, data, x, y, cosines, sines, near, far, resolution) ->
             inside = 0 <= column < side_x and 0 <= row < side_y
             said = data[row, column] if inside else -1
             if end > way:
-                if said == _LETHAL:
+                if said == LETHAL:
                     found = 0.5 * (way + end) * resolution
                     break
                 if said < 0 and way >= near[beam]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.costmap.grid import CostmapConfig
+from gemini_ros.core.costmap.grid import LETHAL, CostmapConfig
 from gemini_ros.core.costmap.meaning import SURE
 from gemini_ros.core.costmap.points import PixelReader, View
 from gemini_ros.core.frames import UNLABELLED, Intrinsics, Segmentation
@@ -19,7 +19,7 @@ from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import Matrix
 
 NOTHING = -1
-_LETHAL, _MOST_COST = 100, 98
+_MOST_COST = 98
 _WORST_CELLS = 8.0
 """A pixel that covers more of the ground than this many cells says nothing; the cost grows up to there."""
 
@@ -57,7 +57,7 @@ def project_labels(
     cost_of[: len(label_set)] = [c.cost for c in label_set.classes]
     footprint = _MOST_COST * covers[v, u] / np.float32(_WORST_CELLS)
     cost = np.minimum(np.maximum(cost_of[labels[v, u]], footprint), _MOST_COST)
-    value = np.where(lethal[labels[v, u]], _LETHAL, cost).astype(np.int8)
+    value = np.where(lethal[labels[v, u]], LETHAL, cost).astype(np.int8)
     side = config.cells + 2
     cells = np.full((side, side), NOTHING, np.int8)
     flat = np.clip(y, 0, side - 1).astype(np.intp) * side + np.clip(x, 0, side - 1).astype(np.intp)

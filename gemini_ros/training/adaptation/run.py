@@ -56,6 +56,10 @@ _TRAINING, _TRAINED = "training.ckpt", "adapted.ckpt"
 Say = Callable[[list[str]], None]
 
 
+class SimulationError(ValueError):
+    """Simulated frames that do not fit the model: no fault of the drive."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of it, as ``adapt.json`` holds it; ``model`` is the file, empty where nothing is exported."""
@@ -165,7 +169,7 @@ class _Run:
             folder = self._out / _SIMULATION
             place = {tuple(load_label_set(name).names): at for name, at in (("warehouse", None), (LABEL_SET, "mixed"))}
             if tuple(names) not in place:
-                raise ValueError(
+                raise SimulationError(
                     f"the simulator labels warehouse and {LABEL_SET}, the model {self._info.label_set.name}: give a "
                     "folder of frames with the model's labels with --simulation DIR"
                 )
@@ -184,7 +188,7 @@ class _Run:
             kinds = (*self._info.modality_names, "labels")
             FolderFrames(folder, load_layout(SIMULATED), kinds[:-1], label_set=self._info.label_set)
         except ValueError as error:
-            raise ValueError(f"--simulation: {error}") from error
+            raise SimulationError(f"--simulation: {error}") from error
         return source
 
     def _write_learnt(self, parts: Parts) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from gemini_ros.core.files import atomic_path, read_file
+from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import UNLABELLED, Frame
 from gemini_ros.core.grouping import nearest, true_maps
 from gemini_ros.core.image_files import MAX_BYTES, decode_image_file
@@ -25,26 +23,20 @@ from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.network.instances import decoder_features
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.network.normalise import normalise
+from gemini_ros.training.frozen_frames import FrozenNetwork, Progress, cached_rows
 
 FOLDER = "instances"
-_DONE, _FEATURES, _IDS, _KNOWN = "frames_done", "features", "ids", "known"
-Progress = Callable[[str], None]
+_FEATURES, _IDS, _KNOWN = "features", "ids", "known"
 
 
-class FrozenFeatures:
-    """A plain network with what goes before it; ``marked`` bool (256,) are the classes whose things are told apart."""
+class FrozenFeatures(FrozenNetwork):
+    """Frames in, the decoder's features out; ``marked`` bool (256,) are the classes whose things are told apart."""
 
     def __init__(
         self, network: FusionSegmenter, info: ModelInfo, size: tuple[int, int], marked: npt.NDArray[np.bool_]
     ) -> None:
-        self.network, self.info, self.size = network.eval().requires_grad_(False), info, size
+        super().__init__(network, info, size, f" {np.flatnonzero(marked).tolist()}")
         self.marked = marked
-        self._steps = [normalise(m, (size[1], size[0])) for m in info.modalities]
-        hashed = hashlib.sha256(f"{size} {info.modality_names} {np.flatnonzero(marked).tolist()}".encode())
-        for name, value in network.state_dict().items():
-            hashed.update(name.encode() + value.contiguous().numpy().tobytes())
-        self.digest = hashed.hexdigest()[:16]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,11 +45,8 @@ class FrozenFeatures:
 
     @torch.inference_mode()
     def of(self, frame: Frame) -> npt.NDArray[np.float16]:
-        """(channels, h/4, w/4) of a frame with all of the model's modalities."""
-        given = frame.images()
-        cameras = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in self.info.modality_names]
-        present = torch.ones(1, len(cameras))
-        images = [step(image, present[:, i]) for i, (step, image) in enumerate(zip(self._steps, cameras, strict=True))]
+        """(channels, h/4, w/4). Raises ``ValueError`` for a frame without one of the model's modalities."""
+        _, images, present = self.inputs(frame)
         return decoder_features(self.network, images, present)[0].numpy().astype(np.float16)
 
 
@@ -98,7 +87,7 @@ class CachedThings:
 
 
 def cache_things(folder: Path, frozen: FrozenFeatures, cache: Path, say: Progress = lambda line: None) -> CachedThings:
-    """The frames of a folder of the layout ``simulated``, cached below ``cache``; what is there is not computed again.
+    """The frames of a folder of the layout ``simulated``, by ``cached_rows``.
 
     Raises ``ValueError`` for a folder without ids, with ids that ``things_of`` refuses, or that lacks a modality.
     """
@@ -110,21 +99,7 @@ def cache_things(folder: Path, frozen: FrozenFeatures, cache: Path, say: Progres
     info = frozen.info
     data = FolderFrames(folder, load_layout(SIMULATED), info.modality_names, label_set=info.label_set)
     stems = tuple(record["stem"] for record in data.records)
-    told = hashlib.sha256("\n".join([str(folder.resolve()), *stems]).encode()).hexdigest()[:16]
-    place = cache / f"{frozen.digest}_{told}"
-    place.mkdir(parents=True, exist_ok=True)
-    first = _row(data, 0, frozen)
-    arrays = {name: _opened(place / f"{name}.npy", (len(stems), *row.shape), row.dtype) for name, row in first.items()}
-    done = int((place / _DONE).read_text()) if (place / _DONE).exists() else 0
-    for index in range(done, len(stems)):
-        for name, row in _row(data, index, frozen).items():
-            arrays[name][index] = row
-        if index + 1 == len(stems) or (index + 1) % 20 == 0:
-            for array in arrays.values():
-                array.flush()
-            with atomic_path(place / _DONE) as part:
-                part.write_text(str(index + 1))
-            say(f"features {folder}: {index + 1} of {len(stems)} frames")
+    arrays = cached_rows(cache, frozen, folder, stems, lambda index: _row(data, index, frozen), say)
     return CachedThings(stems, arrays[_FEATURES], arrays[_IDS], arrays[_KNOWN])
 
 
@@ -145,14 +120,6 @@ def _row(data: FolderFrames, index: int, frozen: FrozenFeatures) -> dict[str, np
     known = (example.labels != UNLABELLED) & ((ids > 0) | ~frozen.marked[example.labels])
     small = {_IDS: nearest(ids, frozen.shape), _KNOWN: nearest(known, frozen.shape)}
     return {_FEATURES: frozen.of(example.frame), **small}
-
-
-def _opened(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
-    if path.exists():
-        array = np.lib.format.open_memmap(path, mode="r+")
-        if array.shape == shape and array.dtype == dtype:
-            return array
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""What a frozen network makes of a data set's frames, once, on disk: training reads it in place of images."""
+"""Maps of a frozen network and features of sentences, on disk: training reads them in place of images and text."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,40 +15,29 @@ from torch import Tensor
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame
+from gemini_ros.core.grouping import nearest
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import MOST_PIECES, TEXT_WIDTH
 from gemini_ros.language.encoder import TextEncoder
 from gemini_ros.language.views import SimulatedFolder, open_simulated
 from gemini_ros.network.language.maps import MAP_NAMES, Geometry, PlainMaps, plain_maps
 from gemini_ros.network.model import FusionSegmenter
-from gemini_ros.network.normalise import normalise
+from gemini_ros.training.frozen_frames import FrozenNetwork, Progress, cached_rows
 
 _INSTANCES, _LABELS = "instances", "labels"
-_DONE = "frames_done"
-Progress = Callable[[str], None]
 
 
-class FrozenNetwork:
-    """A plain network with what goes before it: frames in, ``PlainMaps`` of batch 1 out. ``digest`` tells it apart."""
+class FrozenMaps(FrozenNetwork):
+    """Frames in, ``PlainMaps`` of batch 1 out."""
 
     def __init__(self, network: FusionSegmenter, info: ModelInfo, size: tuple[int, int]) -> None:
-        self.network, self.info, self.size = network.eval().requires_grad_(False), info, size
-        self._steps = [normalise(m, (size[1], size[0])) for m in info.modalities]
+        super().__init__(network, info, size)
         self._geometry = Geometry(info.modalities, size)
-        hashed = hashlib.sha256(f"{size} {info.modality_names}".encode())
-        for name, value in network.state_dict().items():
-            hashed.update(name.encode() + value.contiguous().numpy().tobytes())
-        self.digest = hashed.hexdigest()[:16]
 
     @torch.inference_mode()
-    def maps(self, frame: Frame) -> PlainMaps:
+    def of(self, frame: Frame) -> PlainMaps:
         """Raises ``ValueError`` for a frame without one of the model's modalities."""
-        given = frame.images()
-        if lacking := [name for name in self.info.modality_names if name not in given]:
-            raise ValueError(f"frame with {', '.join(given)}, expected also {lacking[0]}, which the model takes")
-        cameras = [torch.from_numpy(np.ascontiguousarray(given[name]))[None] for name in self.info.modality_names]
-        present = torch.ones(1, len(cameras))
-        images = [step(image, present[:, i]) for i, (step, image) in enumerate(zip(self._steps, cameras, strict=True))]
+        cameras, images, present = self.inputs(frame)
         return plain_maps(self.network, images, present, self._geometry(cameras, present))
 
 
@@ -70,54 +59,20 @@ class CachedFrames:
         return torch.from_numpy(np.stack([self.maps[name][row] for row in rows]).astype(np.float32))
 
 
-def cache_frames(folder: Path, frozen: FrozenNetwork, cache: Path, say: Progress = lambda line: None) -> CachedFrames:
-    """The frames of a simulated data set, cached below ``cache``; what is there already is not computed again.
-
-    A run that was stopped goes on after the last frame that it finished. Raises ``ValueError`` for a folder that does
-    not fit.
-    """
+def cache_frames(folder: Path, frozen: FrozenMaps, cache: Path, say: Progress = lambda line: None) -> CachedFrames:
+    """The frames of a simulated data set, by ``cached_rows``. Raises ``ValueError`` for a folder that does not fit."""
     data = open_simulated(folder)
     stems = tuple(row["stem"] for row in data.rows)
-    told = hashlib.sha256("\n".join([str(folder.resolve()), *stems]).encode()).hexdigest()[:16]
-    place = cache / f"{frozen.digest}_{told}"
-    place.mkdir(parents=True, exist_ok=True)
-    first = _frame(data, stems[0], frozen)
-    arrays = {name: _opened(place / f"{name}.npy", (len(stems), *row.shape), row.dtype) for name, row in first.items()}
-    done = int((place / _DONE).read_text()) if (place / _DONE).exists() else 0
-    for index in range(done, len(stems)):
-        for name, row in _frame(data, stems[index], frozen).items():
-            arrays[name][index] = row
-        if index + 1 == len(stems) or (index + 1) % 20 == 0:
-            for array in arrays.values():
-                array.flush()
-            with atomic_path(place / _DONE) as part:
-                part.write_text(str(index + 1))
-            say(f"maps     {folder}: {index + 1} of {len(stems)} frames")
-    maps = {name: arrays[name] for name in MAP_NAMES}
-    return CachedFrames(stems, maps, arrays[_INSTANCES], arrays[_LABELS])
+    arrays = cached_rows(cache, frozen, folder, stems, lambda index: _frame(data, stems[index], frozen), say)
+    return CachedFrames(stems, {name: arrays[name] for name in MAP_NAMES}, arrays[_INSTANCES], arrays[_LABELS])
 
 
-def _frame(data: SimulatedFolder, stem: str, frozen: FrozenNetwork) -> dict[str, np.ndarray]:
+def _frame(data: SimulatedFolder, stem: str, frozen: FrozenMaps) -> dict[str, np.ndarray]:
     frame, labels, instances = data.images(stem)
-    maps = frozen.maps(frame)
+    maps = frozen.of(frame)
     found = {name: getattr(maps, name)[0].numpy().astype(np.float16) for name in MAP_NAMES}
-    rows, columns = maps.logits.shape[2:]
-    return found | {_INSTANCES: _nearest(instances, rows, columns), _LABELS: _nearest(labels, rows, columns)}
-
-
-def _nearest(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Every so many pixels, from the middles of what they stand for."""
-    height, width = image.shape
-    at = (2 * np.arange(rows) + 1) * height // (2 * rows), (2 * np.arange(columns) + 1) * width // (2 * columns)
-    return image[np.ix_(*at)]
-
-
-def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
-    if path.exists():
-        array = np.lib.format.open_memmap(path, mode="r+")
-        if array.shape == shape and array.dtype == dtype:
-            return array
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    shape = tuple(maps.logits.shape[2:])
+    return found | {_INSTANCES: nearest(instances, shape), _LABELS: nearest(labels, shape)}
 
 
 @dataclass(frozen=True)

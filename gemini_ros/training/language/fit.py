@@ -21,12 +21,11 @@ from gemini_ros.network.weights_file import read_weights
 from gemini_ros.training.export import GOLDEN_FRAMES, write_checked
 from gemini_ros.training.fit import quieten
 from gemini_ros.training.frozen import Say, Stage, plain_network, require_same, run_stage
-from gemini_ros.training.language.cache import CachedTexts, FrozenNetwork, cache_frames, cache_texts
+from gemini_ros.training.language.cache import CachedTexts, FrozenMaps, cache_frames, cache_texts
 from gemini_ros.training.language.data import PhraseBatches, describe, read_questions
 from gemini_ros.training.language.options import CLASS_NAMES, PhraseStage, PhraseTraining
 from gemini_ros.training.language.scoring import latent_hits
 from gemini_ros.training.language.task import PhraseTask
-from gemini_ros.training.memory import keep_memory
 
 MODEL, OPTIONS = "model.onnx", "options.json"
 
@@ -43,7 +42,7 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
     if list(words.classes) != stored.info.label_set.names:
         raise ValueError(f"{options.model}: its classes are not those of the words {options.words}")
     network = plain_network(stored)
-    frozen = FrozenNetwork(network, stored.info, options.network_size)
+    frozen = FrozenMaps(network, stored.info, options.network_size)
     class_names = options.texts == CLASS_NAMES
     folders = (*options.folders, *((options.validation,) if options.validation else ()))
     frames = [cache_frames(folder, frozen, out / "cache", say) for folder in folders]
@@ -55,7 +54,6 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
     known = len(options.folders)
     say(f"train on {describe([q for each in asked[:known] for q in each])}")
     quieten()
-    keep_memory()
     torch.manual_seed(options.seed)
     branch = LanguageBranch(network, options.branch).train()
     sets = list(zip(frames[:known], asked[:known], strict=True))
