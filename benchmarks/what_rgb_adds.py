@@ -88,7 +88,7 @@ def main() -> None:
     def floor(frame: Frame) -> npt.NDArray[np.bool_]:
         return free[segmenter.segment(frame).labels]
 
-    counts: dict[str, list[list[int]]] = {}
+    counts: dict[str, list[npt.NDArray[np.int64]]] = {}
     before: Picture | None = None
     for frame, truth in frames_of(args.folder, layout, labels, None, args.limit):
         assert frame.rgb is not None

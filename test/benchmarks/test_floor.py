@@ -39,7 +39,7 @@ def test_counts_leave_out_what_is_unlabelled():
     truth = np.array([[1, 1, 1, 0, 0, 0, 1]], bool)
     found = np.array([[1, 1, 0, 1, 0, 0, 1]], bool)
     known = np.array([[1, 1, 1, 1, 1, 1, 0]], bool)
-    assert floor.count_floor(truth, found, known) == [2, 1, 1, 2]
+    assert floor.count_floor(truth, found, known).tolist() == [2, 1, 1, 2]
 
 
 def test_scores_are_of_all_pixels_and_intervals_hold_them():
@@ -52,6 +52,21 @@ def test_scores_are_of_all_pixels_and_intervals_hold_them():
     assert scores["recall"][0] == pytest.approx(38 / 45)
     assert all(low <= value <= high for value, low, high in (v for v in scores.values() if isinstance(v, list)))
     assert floor.floor_scores(counts) == scores
+
+
+def test_a_model_is_asked_for_more_confidence_until_it_is_as_careful_as_the_plane():
+    """Of 10 pixels of floor and 10 others: at 200 the model finds 6 with none falsely, at 100 all with 4 falsely."""
+    truth, known = np.repeat([True, False], 10), np.ones(20, bool)
+    model = np.array([250] * 6 + [120] * 4 + [150] * 4 + [0] * 6, np.uint8)
+    rival = np.array([True] * 5 + [False] * 5 + [True] + [False] * 9)
+    counts = [np.stack([floor.count_sure(truth, found, known)] * 3) for found in (model, rival)]
+    recall, gain = floor.recall_beside(*counts)
+    assert recall == pytest.approx([0.6] * 3)
+    assert gain == pytest.approx([0.1] * 3)
+    reckless = np.stack(
+        [floor.count_sure(truth, np.array([True] * 5 + [False] * 5 + [True] * 4 + [False] * 6), known)] * 3
+    )
+    assert floor.recall_beside(counts[0], reckless)[0] == pytest.approx([1.0] * 3)
 
 
 def test_equal_images_leave_no_doubt_and_no_floor_no_score():
@@ -102,7 +117,7 @@ def test_a_model_is_also_scored_without_each_modality(rooms):
     rng = np.random.default_rng(0)
     frame = Frame(0, "x", rng.integers(0, 255, (48, 64, 3), np.uint8), rng.uniform(1, 4, (48, 64)).astype(np.float32))
     found = [find(frame) for find in finders.values()]
-    assert all(f.shape == (48, 64) and f.dtype == bool for f in found)
+    assert all(f.shape == (48, 64) and f.dtype == np.uint8 for f in found)
     assert not np.array_equal(found[1], found[2])
 
 
