@@ -46,4 +46,5 @@ def test_format_1_loads_and_gives_the_stored_answer():
 def test_shipped_models_are_of_a_format_that_loads(name, units):
     info = read_model_info(find_resource(f"models/{name}.onnx"))
     assert [m.unit for m in info.modalities] == units
-    assert (info.task, info.temperature) == ("segment", 1.0)
+    assert info.task == "segment"
+    assert 0.5 < info.temperature < 2
