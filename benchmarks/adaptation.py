@@ -311,7 +311,7 @@ class Run:
                 raise
             except ValueError as error:
                 return {"refused": str(error).replace(f"{self.folder}/", ""), "worse": [], "exported": False}
-            return {"refused": "", "worse": list(found.refusals), "exported": bool(found.model)}
+            return {"refused": "", "worse": list(found.refusals), "exported": bool(found.model), "share": found.share}
 
         return self.steps.done("adapt", work)
 
@@ -442,7 +442,8 @@ def good_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """Tables in Markdown."""
     table = data["scores"]
     for run in data["runs"]:
-        verdict = run["refused"] or ("exported" if run["exported"] else f"worse: {'; '.join(run['worse'])}")
+        exported = f"exported, {100 * run.get('share', 0):g} % of the way to the trained weights"
+        verdict = run["refused"] or (exported if run["exported"] else f"worse: {'; '.join(run['worse'])}")
         yield f"{run['run']}: {verdict}"
     if "judge" not in table:
         return

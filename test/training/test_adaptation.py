@@ -17,6 +17,7 @@ from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.paired import Difference
 from gemini_ros.network.weights_file import read_weights, write_weights
 from gemini_ros.training.adaptation import gate, parts, run
+from gemini_ros.training.adaptation.between import write_between
 from gemini_ros.training.adaptation.budget import Budget
 from gemini_ros.training.adaptation.classes import groups_of
 from gemini_ros.training.adaptation.gate import Asked, Judge
@@ -137,6 +138,22 @@ def test_what_cannot_be_compared_is_worse():
     assert changes[-1].to_dict()["first"] is None
 
 
+def test_weights_between_the_old_and_the_trained_ones(tmp_path):
+    before = SegmentationTask(nano("rgb", "depth", label_set="nav5"))
+    old = {name: value.clone() for name, value in before.state_dict().items()}
+    trained = {name: value + 1 for name, value in old.items()}
+    torch.save({"state_dict": trained, "hyper_parameters": {}}, tmp_path / "trained.ckpt")
+    for share in (1.0, 0.4, 0.0):
+        write_between(before, tmp_path / "trained.ckpt", share, tmp_path / "between.ckpt")
+        found = read_trained(tmp_path / "between.ckpt")["state_dict"]
+        for name, value in found.items():
+            expected = old[name] + share if value.is_floating_point() else trained[name]
+            torch.testing.assert_close(value, expected.to(value.dtype))
+    torch.save({"state_dict": {"x": torch.zeros(1)}, "hyper_parameters": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"other.ckpt: .* has shape None, expected"):
+        write_between(before, tmp_path / "other.ckpt", 0.5, tmp_path / "x.ckpt")
+
+
 def test_a_model_is_not_worse_than_itself():
     torch.manual_seed(0)
     task = SegmentationTask(nano("depth", label_set="nav5")).eval()
@@ -229,13 +246,14 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
 
     # The same command on a folder whose training is done only judges again, and ends at once after that.
     (out / "adapt.json").unlink()
-    trained = (out / "adapted.ckpt").stat().st_mtime_ns
-    assert read_trained(out / "adapted.ckpt")["global_step"] > 1
+    trained = (out / "trained.ckpt").stat().st_mtime_ns
+    assert read_trained(out / "trained.ckpt")["global_step"] > 1
     for limit in ("MOST_LOST", "MOST_FALSELY_FLOOR", "LEAST_LOST"):
         monkeypatch.setattr(gate, limit, 1.0)
     assert cli.main(command) == 0
     found = json.loads((out / "adapt.json").read_text(encoding="utf-8"))
-    assert (out / "adapted.ckpt").stat().st_mtime_ns == trained
+    assert (out / "trained.ckpt").stat().st_mtime_ns == trained
+    assert found["share"] == 1.0
     assert found["model"] == "toy_adapted.onnx" and found["refusals"] == []
     assert [part["where"] for part in found["judged"]] == ["drive", "simulation"]
     assert found["judged"][0]["units"] >= 6 and found["judged"][1]["units"] == 16
@@ -253,3 +271,24 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
     assert capsys.readouterr().out.splitlines()[-2] == f"model    {out / 'toy_adapted.onnx'}"
     assert cli.main([*command, "--every", "0.1"]) != 0
     assert f"{out}: of another run, of other every: choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_training_that_forgets_goes_a_part_of_the_way(tmp_path, short_drives, monkeypatch, capsys):
+    """After the training its weights are made to call everything floor: the last share here is none of them."""
+    model, out = weights(tmp_path / "toy.safetensors", "rgb", "depth"), tmp_path / "out"
+    simulation = write_folder(tmp_path / "sim", frames=64)
+    bag = write_drive(tmp_path / "drive.mcap", frames=26)
+    command = ["adapt", str(bag), "--model", str(model), "--out", str(out), "--simulation", str(simulation)]
+    command += ["--core-hours", "0.0005", "--every", "0", "--licence", "mine"]
+    monkeypatch.setattr(run, "SHARES", (1.0, 0.0))
+    cli.main(command)
+    (out / "adapt.json").unlink()
+    data = read_trained(out / "trained.ckpt")
+    data["state_dict"]["network.decoder.predict.bias"][0] += 1000
+    torch.save(data, out / "trained.ckpt")
+    assert cli.main(command) == 0
+    assert "the model goes 0 % of the way from the old weights to the trained ones" in capsys.readouterr().out
+    assert json.loads((out / "adapt.json").read_text(encoding="utf-8"))["share"] == 0.0
+    old, new = (read_weights(path).state for path in (model, out / "toy_adapted.safetensors"))
+    assert all(torch.equal(old[name], new[name]) for name, value in old.items() if value.is_floating_point())

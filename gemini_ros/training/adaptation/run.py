@@ -30,6 +30,7 @@ from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.weights_file import WeightsFile, read_weights
 from gemini_ros.simulation.dataset import write_dataset
 from gemini_ros.training.adaptation.asked import Adaptation, opened, require_modalities, weights_of
+from gemini_ros.training.adaptation.between import SHARES, write_between
 from gemini_ros.training.adaptation.budget import Budget
 from gemini_ros.training.adaptation.classes import GROUPS, Groups, grouped, groups_of
 from gemini_ros.training.adaptation.config import configuration
@@ -51,7 +52,7 @@ SEED, SCENES, FRAMES_PER_SCENE = 40_000, 64, 4
 RESULT, PAGE = "adapt.json", "report.html"
 _LABELS, _SIMULATION, _LAYOUT = "labels", "simulation", "learn.yaml"
 _RESOLVED, _LEARNT = "classes", "learn.csv"
-_TRAINING, _TRAINED = "training.ckpt", "adapted.ckpt"
+_TRAINING, _TRAINED, _ADAPTED = "training.ckpt", "trained.ckpt", "adapted.ckpt"
 
 Say = Callable[[list[str]], None]
 
@@ -62,7 +63,10 @@ class SimulationError(ValueError):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it, as ``adapt.json`` holds it; ``model`` is the file, empty where nothing is exported."""
+    """What came of it, as ``adapt.json`` holds it; ``model`` is the file, empty where nothing is exported.
+
+    ``share`` is how far ``adapted.ckpt`` and the model are from the old weights to the trained ones (``SHARES``).
+    """
 
     out: Path
     model: str
@@ -70,6 +74,7 @@ class Result:
     judged: Sequence[dict[str, Any]]
     refusals: Sequence[str]
     core_hours: float
+    share: float
 
     @property
     def status(self) -> int:
@@ -80,8 +85,14 @@ class Result:
         """What the command prints."""
         scores = [f"{part['where']:8s} {text}" for part in self.judged for text in part["lines"]]
         end = f"model    {self.out / self.model}" if self.model else "model    none is exported"
-        used = f"training {self.core_hours:.2f} core-hours"
+        used = f"training {self.core_hours:.2f} core-hours; {self.way()}"
         return [self.parts, used, *scores, *(f"worse    {text}" for text in self.refusals), end]
+
+    def way(self) -> str:
+        """Which weights were judged."""
+        if self.model:
+            return f"the model goes {100 * self.share:g} % of the way from the old weights to the trained ones"
+        return f"worse at {', '.join(f'{100 * share:g} %' for share in SHARES)} of the way to the trained weights"
 
     def to_dict(self) -> dict[str, Any]:
         """``adapt.json``."""
@@ -245,9 +256,7 @@ class _Run:
 
     def _conclude(self, parts: Parts, simulation: SourceOptions) -> Result:
         """Judge, export if nothing is worse, and write the page, the card and ``adapt.json``, this one last."""
-        after = load_task(self._out / _TRAINED)
-        self._say(["judging  before and after, on the drive and on simulation"])
-        judged, temperature = self._judge(after, parts, simulation)
+        share, after, judged, temperature = self._chosen(parts, simulation)
         refusals = [text for each in judged for text in each.refusals]
         name = "" if refusals else f"{self._name}{MODEL_SUFFIX}"
         if name:
@@ -262,9 +271,10 @@ class _Run:
             }
             for each in judged
         ]
-        result = Result(self._out, name, parts.line(), told, refusals, round(core_hours, 4))
+        result = Result(self._out, name, parts.line(), told, refusals, round(core_hours, 4), share)
         facts = [("model", self._asked.model), ("frames", parts.line().split(maxsplit=1)[1])]
-        facts += [("training", f"{core_hours:.2f} core-hours"), ("licence", self._licence(after))]
+        facts += [("training", f"{core_hours:.2f} core-hours"), ("weights", result.way())]
+        facts += [("licence", self._licence(after))]
         facts += [("simulation", source_of(simulation.dir, load_layout(SIMULATED)))]
         bags = self._bags()
         write_adaptation_page(self._out / PAGE, self._name, judged, self._groups, bags, facts, refusals, name)
@@ -274,6 +284,25 @@ class _Run:
         with atomic_path(self._out / RESULT) as file:
             file.write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
         return result
+
+    def _chosen(
+        self, parts: Parts, simulation: SourceOptions
+    ) -> tuple[float, SegmentationTask, list[Judged], dict[str, Any]]:
+        """The weights that go as far as nothing gets worse, or else all the way; these are ``adapted.ckpt`` then."""
+        found = []
+        for share in SHARES:
+            after = self._blended(share)
+            self._say([f"judging  {100 * share:g} % of the way, on the drive and on simulation"])
+            judged, temperature = self._judge(after, parts, simulation)
+            found.append((share, after, judged, temperature))
+            if not any(each.refusals for each in judged):
+                return found[-1]
+        self._blended(found[0][0])
+        return found[0]
+
+    def _blended(self, share: float) -> SegmentationTask:
+        write_between(self._before, self._out / _TRAINED, share, self._out / _ADAPTED)
+        return load_task(self._out / _ADAPTED)
 
     def _judge(
         self, after: SegmentationTask, parts: Parts, simulation: SourceOptions
@@ -317,7 +346,7 @@ class _Run:
             with atomic_path(files[file]) as text:
                 text.write_text(json.dumps(content, indent=1), encoding="utf-8")
         export_checkpoint(
-            self._out / _TRAINED,
+            self._out / _ADAPTED,
             self._out / name,
             frames=self._labels,
             size=self._info.network_size,
