@@ -32,7 +32,7 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path):
     scores = json.loads((tmp_path / "runs/warehouse_rgbd_nano/scores.json").read_text())
     assert set(scores) == {"complete", "without rgb", "without depth"}
     assert scores["complete"]["all"]["pixels"] == 4 * 160 * 128
-    # The same file saw the same drive: the live node labels every pair, and scores what the offline run scores. OpenVINO
-    # and ONNX Runtime round differently, and a network of 12 steps is undecided about many pixels.
+    # The same file saw the same drive: the live node labels every pair, and scores what the offline run scores.
+    # OpenVINO and ONNX Runtime round differently, and a network of 12 steps is undecided about many pixels.
     assert live["labels_published"] == live["inferences"] == offline["inferences"] == 30
     assert live["miou"] == pytest.approx(offline["miou"], abs=2e-3)
