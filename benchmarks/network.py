@@ -38,6 +38,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.straightforward import StraightforwardSegmenter
+from gemini_ros.inference.openvino import openvino_core
 from gemini_ros.network.deploy import DeployedSegmenter
 from gemini_ros.network.encoders.mit import MIT_SIZES
 from gemini_ros.network.export import to_onnx
@@ -182,10 +183,8 @@ def in_onnxruntime(_module: nn.Module, path: Path, threads: int, modalities: int
 
 
 def in_openvino(_module: nn.Module, path: Path, threads: int, modalities: int) -> Run:
-    import openvino
-
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-    compiled = openvino.Core().compile_model(str(path), "CPU", options)
+    compiled = openvino_core().compile_model(str(path), "CPU", options)
     inputs = [x.numpy() for x in images(modalities)]
     return lambda: compiled(inputs)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,17 @@ def load_openvino() -> ModuleType:
     return openvino
 
 
+@cache
+def openvino_core() -> Any:
+    """The one ``openvino.Core`` of this process. Raises ``ModelError`` where the library is missing.
+
+    It is never released. With the last core its plugin for CPUs goes, which has set the stack that signals are handled
+    on: it frees that stack and leaves it set, where several were released out of order or in another thread, and the
+    next signal ends the process.
+    """
+    return load_openvino().Core()
+
+
 def openvino_version() -> str:
     """Release and build, such as ``2026.4.1-22982``."""
     return "-".join(load_openvino().get_version().split("-")[:2])
@@ -62,7 +74,7 @@ def openvino_version() -> str:
 
 def precisions() -> tuple[str, ...]:
     """``f32``, and each lower precision that this CPU computes in."""
-    capabilities = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return F32, *(hint for name, hint in _LOWER.items() if name in capabilities)
 
 
@@ -95,7 +107,7 @@ class OpenVinoJob:
 
     def key(self) -> EngineKey:
         """Threads and requests are not in it: OpenVINO takes them when it loads what it has compiled."""
-        capabilities = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return EngineKey(
             onnx_sha256=sha256_of(self.model),
             library=OPENVINO,
@@ -113,7 +125,7 @@ class OpenVinoJob:
             data = read_file(self.model)
             require_whole(data, self.model)
             require_bounded_graph(data, self.info, self.model)
-            core = load_openvino().Core()
+            core = openvino_core()
             model = core.read_model(str(self.model))
             check_interface(self.model, self.info, _names(model.inputs), _names(model.outputs))
             if self.camera_size is not None:
@@ -137,8 +149,7 @@ class OpenVinoJob:
         """Raises ``ModelError``."""
         with _refusals(f"model {self.model}: OpenVINO cannot load what it compiled"):
             parts = _two(data) if self.info.language else [data]
-            core = load_openvino().Core()
-            compiled = [core.import_model(part, "CPU", self._options()) for part in parts]
+            compiled = [openvino_core().import_model(part, "CPU", self._options()) for part in parts]
             return OpenVinoSegmenter(compiled, self.info, reason, self.camera_size, self.threads, self.requests)
 
     def build_command(self, cache: EngineCache) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -184,3 +186,26 @@ def test_close_gives_the_memory_back(tmp_path):
         held.append((loaded, megabytes()))
     assert held[-1][0] - held[-1][1] > 100
     assert held[-1][1] - held[1][1] < 20
+
+
+@pytest.mark.parametrize("end", ["first the first", "in another thread"])
+def test_a_signal_is_survived_after_models_were_released(model, tmp_path, end):
+    """OpenVINO's plugin for CPUs sets the stack on which signals are handled, and frees it when it is released."""
+    script = f"""
+import os, signal, threading
+from gemini_ros.inference import load_segmenter
+came = []
+signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+loaded = [load_segmenter({str(model)!r}, backend="openvino", cache_dir={str(tmp_path)!r}, threads=1) for _ in range(2)]
+if {end!r} == "in another thread":
+    thread = threading.Thread(target=loaded.clear)
+    thread.start()
+    thread.join()
+else:
+    del loaded[0], loaded[0]
+os.kill(os.getpid(), signal.SIGUSR1)
+assert came == [1]
+"""
+    load(model, tmp_path)  # compiled and checked once, here
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, f"{run.returncode}: {run.stderr[-500:]}"

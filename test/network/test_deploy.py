@@ -12,6 +12,7 @@ from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import METADATA_KEY, Calibration, Modality, ModelInfo, parse_model_info
 from gemini_ros.inference import load_segmenter
+from gemini_ros.inference.openvino import openvino_core
 from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
 from gemini_ros.network.encoders.mit import MiTConfig
 from gemini_ros.network.export import write_model_file
@@ -150,8 +151,8 @@ def in_onnxruntime(path, _graph):
 
 
 def in_openvino(path, _graph):
-    openvino = pytest.importorskip("openvino", reason="openvino is not installed: pip install 'gemini_ros[openvino]'")
-    model = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install 'gemini_ros[openvino]'")
+    model = openvino_core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda *images: model(dict(zip(("rgb", "depth", "present"), images, strict=True)))["logits"]
 
 
