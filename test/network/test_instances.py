@@ -32,12 +32,15 @@ def test_a_few_thousand_weights_give_a_centre_and_an_offset_for_each_place():
 
 
 def test_its_features_predict_what_the_network_predicts():
+    torch.manual_seed(0)
     plain = network()
     images = [torch.randn(2, 3, 96, 160) for _ in range(3)]
     for present in (torch.ones(2, 3), torch.tensor([[1.0, 0, 0], [0, 1, 1]])):
         with torch.inference_mode():
             features = decoder_features(plain, images, present)
-            torch.testing.assert_close(plain.decoder.predict(features), plain(images, present).ensemble)
+            # Processors add up in another order.
+            predicted = plain.decoder.predict(features)
+            torch.testing.assert_close(predicted, plain(images, present).ensemble, atol=1e-4, rtol=1e-4)
 
 
 def test_the_folded_head_says_the_same():
