@@ -442,9 +442,7 @@ def good_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """Tables in Markdown."""
     table = data["scores"]
     for run in data["runs"]:
-        exported = f"exported, {100 * run.get('share', 0):g} % of the way to the trained weights"
-        verdict = run["refused"] or (exported if run["exported"] else f"worse: {'; '.join(run['worse'])}")
-        yield f"{run['run']}: {verdict}"
+        yield f"{run['run']}: {verdict(run)}"
     if "judge" not in table:
         return
     yield f"| {table['places']} places | before | adapted | gain | supervised | gain | gap closed |"
@@ -455,6 +453,14 @@ def good_lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {own['first']} | {own['second']} | {gain(own)} | {twin['second']} | {gain(twin)} | {share} |"
     for name, own in table.get("old", {}).get("adapted", {}).items():
         yield f"| old places, {name} | {own['first']} | {own['second']} | {gain(own)} | | | |"
+
+
+def verdict(run: Mapping[str, Any]) -> str:
+    if run["refused"]:
+        return run["refused"]
+    if run["exported"]:
+        return f"exported, {100 * run['share']:g} % of the way to the trained weights"
+    return f"worse: {'; '.join(run['worse'])}"
 
 
 def bad_lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -60,9 +60,9 @@ def load_openvino() -> ModuleType:
 def openvino_core() -> Any:
     """The one ``openvino.Core`` of this process. Raises ``ModelError`` where the library is missing.
 
-    It is never released. With the last core its plugin for CPUs goes, which has set the stack that signals are handled
-    on: it frees that stack and leaves it set, where several were released out of order or in another thread, and the
-    next signal ends the process.
+    It is never released. A core's plugin for CPUs sets the stack on which the thread handles signals (sigaltstack(2)),
+    and frees that stack with the core. Where cores are released out of order or in another thread, the freed stack
+    stays set, and the next signal ends the process.
     """
     return load_openvino().Core()
 

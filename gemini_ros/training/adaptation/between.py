@@ -1,7 +1,6 @@
-"""Weights between those before a training and those after it, which forget less of what was known before.
+"""Weights between those before a training and those after it: they forget less than the trained ones.
 
-The mean of both is often better than either where the new frames are few and alike (Wortsman et al., "Robust
-fine-tuning of zero-shot models", CVPR 2022).
+The idea is that of Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
 """
 
 from __future__ import annotations
