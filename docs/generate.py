@@ -220,19 +220,19 @@ def _help(action: argparse.Action) -> str:
 
 def models_table() -> str:
     """A row for each shipped model: what it takes, and its mIoU with all modalities, in the dark, and without each."""
-    head = ("model", "takes", "classes", "mIoU", "no light", "without RGB", "without the other", "ms", "MB", "data")
+    head = ("model", "takes", "classes", "mIoU", "no light", "without RGB", "without another", "ms", "MB", "data")
     rows = []
     for path in sorted((ROOT / "models").glob("*.onnx")):
         info, others = read_model_info(path), [n for n in read_model_info(path).modality_names if n != "rgb"]
         gone = {name: (info.scores or {}).get(f"without {name}", {}).get("all") for name in ("rgb", *others)}
         complete = (info.scores or {})["complete"]
-        scores = [complete["all"], complete.get("black"), gone["rgb"], *(gone[name] for name in others or ("rgb",))]
+        scores = [[complete["all"]], [complete.get("black")], [gone["rgb"]], [gone[name] for name in others]]
         rows.append(
             (
                 f"[`{path.stem}`](models/{path.stem}.md)",
                 " + ".join(info.modality_names),
                 str(len(info.label_set.names)),
-                *("" if score is None else f"{score:.2f}" for score in scores),
+                *(" / ".join(f"{score:.2f}" for score in cell if score is not None) for cell in scores),
                 str(MILLISECONDS[path.stem]),
                 f"{path.stat().st_size / 1e6:.1f}",
                 "simulated" if info.training_data == "gemini-ros dataset simulate" else str(info.training_data),

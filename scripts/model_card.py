@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("name")
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
+    parser.add_argument("--scenes", type=int, default=500, help="that it was trained on (default 500)")
     parser.add_argument("--rgb-scores", type=Path, help="scores of the RGB-only model, to set beside these")
     parser.add_argument("--models", type=Path, default=Path("models"))
     args = parser.parse_args()
@@ -36,7 +38,8 @@ def main() -> None:
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
     blackout = old[old.find("\n## Blackout card\n") :] if "\n## Blackout card\n" in old else ""
     with atomic_path(path) as part:
-        part.write_text(card(args.name, args.models / f"{args.name}.onnx", args.runs, curves, scores, rgb) + blackout)
+        model = args.models / f"{args.name}.onnx"
+        part.write_text(card(args.name, model, args.runs, curves, scores, rgb, args.scenes) + blackout)
 
 
 def curve(run: Path) -> list[dict[str, str]]:
@@ -53,7 +56,13 @@ def curve(run: Path) -> list[dict[str, str]]:
 
 
 def card(
-    name: str, model: Path, runs: list[Path], curves: list[list[dict[str, str]]], scores: dict, rgb: dict | None
+    name: str,
+    model: Path,
+    runs: list[Path],
+    curves: list[list[dict[str, str]]],
+    scores: dict,
+    rgb: dict | None,
+    scenes: int,
 ) -> str:
     info = read_model_info(model)
     hours = [float(rows[-1]["core_hours"]) for rows in curves]
@@ -62,7 +71,7 @@ def card(
     lines = [
         f"# {name}",
         "",
-        f"{' and '.join(info.modality_names)}, GeminiFusion on MiT-{info.architecture['encoder']}, "
+        f"{listed(info.modality_names)}, GeminiFusion on MiT-{info.architecture['encoder']}, "
         f"{info.network_size[0]}x{info.network_size[1]}, {len(info.label_set)} classes of the label set "
         f"`{info.label_set.name}`. {model.stat().st_size / 1e6:.1f} MB, weights stored as fp16. "
         f"SHA-256 `{sha256_of(model)}`. Weights to train from: `--model.weights {name}`, "
@@ -78,9 +87,9 @@ def card(
         "## Training",
         "",
         "```sh",
-        "gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes 500 --frames-per-scene 12",
+        f"gemini-ros dataset simulate --out data/warehouse_train --seed 1000 --scenes {scenes} --frames-per-scene 12",
         "gemini-ros dataset simulate --out data/warehouse_val --seed 9000 --scenes 60 --frames-per-scene 6",
-        *(part.command(first=i == 0) for i, part in enumerate(parts)),
+        *(part.command() for part in parts),
         "```",
         "",
         f"Seed {configs[-1]['seed_everything']}; CHECKPOINT is that of the line before. Processor time: "
@@ -111,19 +120,32 @@ class Part:
     def __init__(self, config: dict) -> None:
         network = config["model"]["network"]
         modalities = network["modalities"]
-        self.whole = config["data"]["augmentation"]["scale_range"] == [1.0, 1.0]
+        low, high = config["data"]["augmentation"]["scale_range"]
+        self.whole = low == high == 1
+        weights = config["model"].get("weights")
+        self.weights = weights if not weights or is_shipped(weights) else "CHECKPOINT"
         linear = "_linear" if network["thermal_kind"] == "linear" else ""
         self.name = f"warehouse_rgb{''.join(m[0] for m in modalities[1:])}{linear}_nano"
         self.steps = config["trainer"]["max_steps"]
-        self.title = f"{' and '.join(modalities)}, {'full' if self.whole else 'half'} size"
+        size = "full size" if self.whole else "half size" if high <= 0.6 else f"{low:g} to {high:g} of the size"
+        self.title = f"{listed(modalities)}, {size}"
 
-    def command(self, first: bool) -> str:
+    def command(self) -> str:
         whole = " --config config/training/whole_frames.yaml" if self.whole else ""
-        weights = "" if first else " --model.weights CHECKPOINT"
+        weights = f" --model.weights {self.weights}" if self.weights else ""
         return (
             f"gemini-ros train fit --config config/training/{self.name}.yaml{whole}{weights} "
             f"--trainer.max_steps {self.steps}"
         )
+
+
+def is_shipped(weights: str) -> bool:
+    """Whether it is the name of a shipped model."""
+    return Path(weights).stem == str(weights)
+
+
+def listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def row(name: str, by_light: dict) -> str:

@@ -86,6 +86,9 @@ def check_dataset(
         raise ValueError(
             f"{root}: no labels image {layout.images['labels'].path.text}, as layout {layout.name} expects"
         )
+    if kinds == ["labels"]:
+        images = " or ".join(image.path.text for kind, image in layout.images.items() if kind != "labels")
+        raise ValueError(f"{root}: labels alone, expected {images} beside them, as layout {layout.name} names them")
     frames, broken = survey(root, layout, kinds, split)
     if not frames:
         raise ValueError(broken[0])

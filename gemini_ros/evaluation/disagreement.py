@@ -146,7 +146,7 @@ def _count_cells(found: Disagreement, pair: Pair, first: BagReader, second: BagR
         a, b = (np.frombuffer(zlib.decompress(packed), np.uint8) for packed in (maps[stamp][1], data))
         _count(found.cells, a, b)
     if other_places:
-        found.notes.append(f"{pair.first}: {other_places} maps lie in another place or have another size")
+        found.notes.append(f"{pair.first}: maps that lie in another place or have another size: {other_places}")
 
 
 def _maps(reader: BagReader, stamps: frozenset[int]) -> dict[int, tuple[tuple[float, ...], bytes]]:

@@ -83,6 +83,15 @@ def test_a_modality_that_nobody_recorded_is_said_and_no_fault(tmp_path, capsys):
     assert "depth: no image" in capsys.readouterr().out
 
 
+def test_labels_alone_teach_nothing(tmp_path, capsys):
+    root = write_tree(tmp_path, "nyudv2_40")
+    for kind in ("rgb", "depth"):
+        for file in (root / kind).iterdir():
+            file.unlink()
+    assert main(["dataset", "check", str(root), "--layout", "nyudv2_40"]) == 2
+    assert "labels alone, expected " in capsys.readouterr().err
+
+
 def test_nothing_to_check(tmp_path, capsys):
     assert main(["dataset", "check", str(tmp_path / "nowhere"), "--layout", "nyudv2_40"]) == 2
     assert main(["dataset", "check", str(tmp_path), "--layout", "nyudv2_40"]) == 2
