@@ -147,6 +147,8 @@ def judge(
             break
         frame, labels, instances = folder.images(stem)
         taken = frame.without(*(set(frame.images()) - set(segmenter.info.modality_names)))
+        if encoder is not None:  # what the node refuses to put in force is asked of nobody
+            asked = [question for question in asked if encoder.fits(question["sentence"])]
         meant = [_meant(question, labels, instances, words) for question in asked]
         plain = segmenter.segment(taken)
         _judge_rules(asked, meant, frame, plain, grammar, judged)

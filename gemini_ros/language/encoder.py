@@ -82,6 +82,10 @@ class TextEncoder:
             found += _word_pieces(word, self._vocabulary)
         return [*found, "[SEP]"]
 
+    def fits(self, text: str) -> bool:
+        """Whether ``features`` takes a text as long as this."""
+        return len(self.pieces(text)) <= MOST_PIECES
+
     def encode(self, text: str) -> Array:
         """float32 (pieces, 384): the hidden states of the word pieces of ``text``."""
         return self._states(self.pieces(text))

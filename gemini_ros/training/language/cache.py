@@ -25,6 +25,7 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.frozen_frames import FrozenNetwork, Progress, cached_rows
 
 _INSTANCES, _LABELS = "instances", "labels"
+_TELL_EVERY = 1000  # sentences, some ten seconds
 
 
 class FrozenMaps(FrozenNetwork):
@@ -77,7 +78,7 @@ def _frame(data: SimulatedFolder, stem: str, frozen: FrozenMaps) -> dict[str, np
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """Features of sentences, by the sentence."""
+    """Features of sentences, by the sentence; those that are too long for the encoder are not in ``rows``."""
 
     rows: dict[str, int]
     phrases: npt.NDArray[np.float16]
@@ -89,8 +90,10 @@ class CachedTexts:
         return tuple(torch.from_numpy(a[rows].astype(np.float32)) for a in (self.phrases, self.mask))  # type: ignore[return-value]
 
 
-def cache_texts(texts: Sequence[str], encoder: TextEncoder | None, cache: Path) -> CachedTexts:
-    """The features of all ``texts``, from the cache where these very texts were encoded before.
+def cache_texts(
+    texts: Sequence[str], encoder: TextEncoder | None, cache: Path, say: Progress = lambda line: None
+) -> CachedTexts:
+    """The features of ``texts``, from the cache where these very texts were encoded before.
 
     ``encoder`` is by default the installed one, which is read only where it is needed. Raises ``ValueError`` where it
     is missing.
@@ -102,9 +105,13 @@ def cache_texts(texts: Sequence[str], encoder: TextEncoder | None, cache: Path) 
         phrases = np.zeros((len(known), MOST_PIECES, TEXT_WIDTH), np.float16)
         mask = np.zeros((len(known), MOST_PIECES), np.float16)
         for row, text in enumerate(known):
-            phrases[row], mask[row] = encoder.features(text)
+            if encoder.fits(text):
+                phrases[row], mask[row] = encoder.features(text)
+            if (row + 1) % _TELL_EVERY == 0:
+                say(f"encoded  {row + 1} of {len(known)} sentences")
         cache.mkdir(parents=True, exist_ok=True)
         with atomic_path(place) as part, part.open("wb") as file:
             np.savez(file, phrases=phrases, mask=mask)
     arrays = np.load(place)
-    return CachedTexts({text: row for row, text in enumerate(known)}, arrays["phrases"], arrays["mask"])
+    rows = {text: row for row, text in enumerate(known) if arrays["mask"][row].any()}
+    return CachedTexts(rows, arrays["phrases"], arrays["mask"])

@@ -22,7 +22,7 @@ from gemini_ros.training.export import GOLDEN_FRAMES, write_checked
 from gemini_ros.training.fit import quieten
 from gemini_ros.training.frozen import Say, Stage, plain_network, require_same, run_stage
 from gemini_ros.training.language.cache import CachedTexts, FrozenMaps, cache_frames, cache_texts
-from gemini_ros.training.language.data import PhraseBatches, describe, read_questions
+from gemini_ros.training.language.data import PhraseBatches, Question, describe, read_questions
 from gemini_ros.training.language.options import CLASS_NAMES, PhraseStage, PhraseTraining
 from gemini_ros.training.language.scoring import latent_hits
 from gemini_ros.training.language.task import PhraseTask
@@ -50,7 +50,8 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
         read_questions(folder, cached, words, class_names=class_names)
         for folder, cached in zip(folders, frames, strict=True)
     ]
-    texts = cache_texts([q.text for each in asked for q in each], encoder, out / "cache")
+    texts = cache_texts([q.text for each in asked for q in each], encoder, out / "cache", say)
+    asked = [_short_enough(folder, each, texts, say) for folder, each in zip(folders, asked, strict=True)]
     known = len(options.folders)
     say(f"train on {describe([q for each in asked[:known] for q in each])}")
     quieten()
@@ -77,6 +78,16 @@ def train_phrases(options: PhraseTraining, out: Path, *, encoder: TextEncoder | 
     _write(network, branch.eval(), info, options, [q.text for q in asked[0]], texts, out / MODEL)
     say(f"wrote    {out / MODEL}")
     return out / MODEL
+
+
+def _short_enough(folder: Path, asked: Sequence[Question], texts: CachedTexts, say: Say) -> list[Question]:
+    """The questions that the encoder takes. Raises ``ValueError`` where it takes none."""
+    short = [question for question in asked if question.text in texts.rows]
+    if not short:
+        raise ValueError(f"{folder}: no question of at most {MOST_PIECES} word pieces, expected some")
+    if left_out := len(asked) - len(short):
+        say(f"{folder}: {left_out} of {len(asked)} questions have more than {MOST_PIECES} word pieces and are left out")
+    return short
 
 
 def _write(

@@ -27,6 +27,9 @@ pytestmark = pytest.mark.slow
 class WordVectors:
     """A vector for each word, and for its place: enough to tell sentences apart."""
 
+    def fits(self, text: str) -> bool:
+        return len(text.split()) <= MOST_PIECES
+
     def features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         phrases, mask = np.zeros((MOST_PIECES, TEXT_WIDTH), np.float32), np.zeros(MOST_PIECES, np.float32)
         for row, word in enumerate(text.rstrip("?").split()[:MOST_PIECES]):
@@ -92,6 +95,24 @@ def test_a_stopped_training_goes_on_at_its_checkpoint(data, tmp_path) -> None:
     train_phrases(short, tmp_path, encoder=WordVectors(), say=told.append)
     (line,) = [line for line in told if "goes on at step" in line]
     assert 20 <= int(line.split()[-1]) <= 25
+
+
+def test_questions_that_are_too_long_are_left_out(data, tmp_path) -> None:
+    class Curt(WordVectors):
+        def __init__(self, most: int) -> None:
+            self.most = most
+
+        def fits(self, text: str) -> bool:
+            return len(text.split()) <= self.most
+
+    told: list[str] = []
+    brief = options(data, latents=PhraseStage(2, 1e-3, 1, 2), all=PhraseStage(0))
+    train_phrases(brief, tmp_path / "some", encoder=Curt(3), say=told.append)
+    (line,) = [line for line in told if "left out" in line]
+    left, asked = (int(word) for word in line.split() if word.isdigit() and word != "16")
+    assert 0 < left < asked == 32
+    with pytest.raises(ValueError, match="no question of at most 16 word pieces"):
+        train_phrases(brief, tmp_path / "none", encoder=Curt(0))
 
 
 def test_options_are_read_and_refused(data, tmp_path) -> None:
