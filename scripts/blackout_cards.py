@@ -208,7 +208,8 @@ def _verdicts(
             lines.append(
                 f"- `{name}`, trained on {alone['modalities'][0]} alone, has {_percent(single)} on {frames}. "
                 f"With nothing else left, at least that minus 1 point is wanted: {_yes(left >= single - 0.01)}. "
-                f"Complete, at least that plus 3: {_yes(complete >= single + 0.03)}. (One seed; the compute is in the cards.)"
+                f"Complete, at least that plus 3: {_yes(complete >= single + 0.03)}. (One seed; the compute is in the "
+                "cards.)"
             )
     return lines
 
