@@ -67,6 +67,7 @@ def losses(found: PhrasePrediction, batch: PhraseBatch, weights: PhraseLoss) -> 
     parts = {
         "latents": weights.latents
         * F.binary_cross_entropy_with_logits(found.latents, held, pos_weight=held.new_tensor(_RARE)),
+        "choice": weights.choice * choice_loss(found.latents, held),
         "present": weights.present * F.binary_cross_entropy_with_logits(found.present, batch.present),
         "count": weights.count
         * (F.cross_entropy(found.count[counted], batch.count[counted]) if counted.any() else found.count.sum() * 0),
@@ -85,6 +86,17 @@ def losses(found: PhrasePrediction, batch: PhraseBatch, weights: PhraseLoss) -> 
     if found.mapping is not None and weights.dual:
         parts["dual"] = weights.dual * found.mapping
     return parts
+
+
+def choice_loss(logits: Tensor, held: Tensor) -> Tensor:
+    """How improbable it is that a window drawn by the softmax of ``logits`` (B, P, L) is one of those ``held``.
+
+    Windows compete with each other, as things of one class do in "the nearest person". Phrases without a target have
+    no part in it; 0 where none has one.
+    """
+    some = held.amax(2) > 0
+    chosen = logits.masked_fill(held == 0, -math.inf)[some]
+    return (logits[some].logsumexp(1) - chosen.logsumexp(1)).sum() / some.sum().clamp_min(1)
 
 
 def windows_with_target(targets: Tensor) -> Tensor:
