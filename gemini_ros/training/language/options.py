@@ -20,8 +20,7 @@ class PhraseLoss:
 
     ``dual`` is that of the dual mapping loss (0.1 in the paper, 0 leaves it out), ``latents`` of whether a window holds
     the target, ``choice`` of which of all windows it is, ``inside_class`` of the cross entropy among the pixels of the
-    noun's class alone, which teaches to
-    choose one of several.
+    noun's class alone, which teaches to choose one of several.
     """
 
     masks: float = 2.0
