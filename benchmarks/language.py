@@ -8,7 +8,8 @@ frames, such as held-out nouns. Without --model only rules and labels are judged
 Target IoU: mean IoU of the questions with a target. Hit: the most probable pixel lies in the target; of rules and
 labels, which have no most probable one, any of their pixels. "Not there": the share of questions without a target that
 are told so, at the threshold at which 90 % of the targets are found; rules and labels have no threshold, so their share
-of targets found stands beside it. Intervals are of scenes. Controls: another phrase's text, shuffled words, the empty
+of targets found stands beside it. With a model, questions that are too long for its text encoder are left out, for the
+rivals too. Intervals are of scenes. Controls: another phrase's text, shuffled words, the empty
 sentence, and frames without one modality.
 """
 
@@ -147,7 +148,7 @@ def judge(
             break
         frame, labels, instances = folder.images(stem)
         taken = frame.without(*(set(frame.images()) - set(segmenter.info.modality_names)))
-        if encoder is not None:  # what the node refuses to put in force is asked of nobody
+        if encoder is not None:
             asked = [question for question in asked if encoder.fits(question["sentence"])]
         meant = [_meant(question, labels, instances, words) for question in asked]
         plain = segmenter.segment(taken)

@@ -79,7 +79,7 @@ def card(
         "",
         f"Licence: {info.licence}. Commercial use: {info.commercial_use}.",
         "",
-        "## What it is for",
+        "## Intended use",
         "",
         "A demonstration of the package. It has seen simulated warehouses only: on real images, above all of homes and "
         "streets, its labels are poor. Do not let a robot drive on it.",

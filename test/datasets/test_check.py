@@ -89,7 +89,7 @@ def test_labels_alone_teach_nothing(tmp_path, capsys):
         for file in (root / kind).iterdir():
             file.unlink()
     assert main(["dataset", "check", str(root), "--layout", "nyudv2_40"]) == 2
-    assert "labels alone, expected " in capsys.readouterr().err
+    assert "labels alone, expected rgb/" in capsys.readouterr().err
 
 
 def test_nothing_to_check(tmp_path, capsys):
