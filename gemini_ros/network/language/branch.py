@@ -75,6 +75,7 @@ class LanguageBranch(nn.Module):
         )
         self.out = nn.Conv2d(width, _KERNEL, 1)
         self.kernels = nn.Linear(width, _KERNEL + 1)
+        self.windows = nn.Parameter(torch.tensor(0.5))  # how much a window that holds the target lifts its pixels
         self.similarity = nn.Parameter(torch.tensor(0.2))
 
     def latents(self, maps: PlainMaps, phrases: Tensor, mask: Tensor) -> PhrasePrediction:
@@ -88,10 +89,11 @@ class LanguageBranch(nn.Module):
         guided = self.encoder(maps, phrases, mask)
         pixels = self._pixels(maps, guided.third, guided.fourth)
         latents, end = self.decoder(maps, phrases, mask, F.avg_pool2d(pixels, STRIDE))
-        masks = self._masks(self.out(pixels), latents + end[:, :, None], maps)
+        judged = self.decoder.judge(latents, end)
+        masks = self._masks(self.out(pixels), latents + end[:, :, None], judged[0], maps)
         masks = masks + self._similarity(guided.fourth, phrases, mask, masks)
         mapping = mapping_loss(self.encoder, guided, phrases, mask) if self.training else None
-        return PhrasePrediction(masks, *self.decoder.judge(latents, end), mapping)
+        return PhrasePrediction(masks, *judged, mapping)
 
     def _pixels(self, maps: PlainMaps, third: Tensor, fourth: Tensor) -> Tensor:
         fine = torch.cat([maps.fine.flatten(1, 2), maps.logits.softmax(1), maps.geometry], 1)
@@ -104,11 +106,16 @@ class LanguageBranch(nn.Module):
             x = x + F.interpolate(project(coarser), size=size, mode="bilinear", align_corners=False)
         return self.pixels(F.relu(self.pixel_norm(x)))
 
-    def _masks(self, pixels: Tensor, latents: Tensor, maps: PlainMaps) -> Tensor:
-        """Each pixel by the kernels of the latents around it, (B, P, h/4, w/4)."""
+    def _masks(self, pixels: Tensor, latents: Tensor, held: Tensor, maps: PlainMaps) -> Tensor:
+        """Each pixel by the kernels of the latents around it, and by whether their windows hold the target,
+        (B, P, h/4, w/4)."""
         rows, columns = window_grid(*maps.coarse.shape[3:])
         height, width = pixels.shape[2:]
-        grid = self.kernels(latents).transpose(2, 3).unflatten(3, (rows, columns)).flatten(0, 1)
+        kernels = self.kernels(latents)
+        lifted = kernels[..., _KERNEL:] + self.windows * held[..., None]
+        grid = (
+            torch.cat([kernels[..., :_KERNEL], lifted], -1).transpose(2, 3).unflatten(3, (rows, columns)).flatten(0, 1)
+        )
         whole = (rows * SIDE * STRIDE, columns * SIDE * STRIDE)
         grid = F.interpolate(grid, size=whole, mode="bilinear", align_corners=False)[:, :, :height, :width]
         grid = grid.unflatten(0, (-1, latents.shape[1]))

@@ -19,8 +19,8 @@ class PhraseLoss:
     """Weights of what is minimised.
 
     ``dual`` is that of the dual mapping loss (0.1 in the paper, 0 leaves it out), ``latents`` of whether a window holds
-    the target, ``choice`` of which of all windows it is, ``inside_class`` of the cross entropy among the pixels of the
-    noun's class alone, which teaches to choose one of several.
+    the target, ``choice`` of which of all windows it is, ``pixel_choice`` of which of all pixels, ``inside_class`` of
+    the cross entropy among the pixels of the noun's class alone, which teaches to choose one of several.
     """
 
     masks: float = 2.0
@@ -28,6 +28,7 @@ class PhraseLoss:
     dice: float = 1.0
     latents: float = 1.0
     choice: float = 1.0
+    pixel_choice: float = 0.3
     present: float = 0.5
     count: float = 0.2
     dual: float = 0.1

@@ -81,6 +81,7 @@ def losses(found: PhrasePrediction, batch: PhraseBatch, weights: PhraseLoss) -> 
         dice = 1 - (2 * overlap + 1) / (probability.sum((2, 3)) + batch.targets.sum((2, 3)) + 1)
         there = (batch.targets.sum((2, 3)) > 0).float()
         parts["masks"] = weights.masks * each.mean()
+        parts["pixel_choice"] = weights.pixel_choice * choice_loss(found.masks.flatten(2), batch.targets.flatten(2))
         parts["inside_class"] = weights.inside_class * inside
         parts["dice"] = weights.dice * (dice * there).sum() / there.sum().clamp_min(1)
     if found.mapping is not None and weights.dual:
@@ -89,10 +90,10 @@ def losses(found: PhrasePrediction, batch: PhraseBatch, weights: PhraseLoss) -> 
 
 
 def choice_loss(logits: Tensor, held: Tensor) -> Tensor:
-    """How improbable it is that a window drawn by the softmax of ``logits`` (B, P, L) is one of those ``held``.
+    """How improbable it is that a place drawn by the softmax of ``logits`` (B, P, L) is one of those ``held``.
 
-    Windows compete with each other, as things of one class do in "the nearest person". Phrases without a target have
-    no part in it; 0 where none has one.
+    Places (windows, or pixels) compete with each other, as things of one class do in "the nearest person". Phrases
+    without a target have no part in it; 0 where none has one.
     """
     some = held.amax(2) > 0
     chosen = logits.masked_fill(held == 0, -math.inf)[some]
