@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from gemini_ros.cli import main
-from gemini_ros.core.phrase_maps import MOST_PIECES, TEXT_WIDTH, PhraseInputs
+from gemini_ros.core.phrase_maps import PhraseInputs
 from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.cache import PASSED, REJECTED
 from gemini_ros.inference.gate import gate, golden_path
@@ -21,22 +20,9 @@ from gemini_ros.language.encoder import SHA256
 from gemini_ros.language.views import open_simulated
 from gemini_ros.training.language.fit import train_phrases
 from gemini_ros.training.language.options import PhraseStage, PhraseTraining, read_options
+from test.training.language.word_vectors import WordVectors
 
 pytestmark = pytest.mark.slow
-
-
-class WordVectors:
-    """A vector for each word, and for its place: enough to tell sentences apart."""
-
-    def fits(self, text: str) -> bool:
-        return len(text.split()) <= MOST_PIECES
-
-    def features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        phrases, mask = np.zeros((MOST_PIECES, TEXT_WIDTH), np.float32), np.zeros(MOST_PIECES, np.float32)
-        for row, word in enumerate(text.rstrip("?").split()[:MOST_PIECES]):
-            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
-            phrases[row], mask[row] = np.random.default_rng(seed).normal(0, 0.5, TEXT_WIDTH), 1
-        return phrases, mask
 
 
 @pytest.fixture(scope="module")
