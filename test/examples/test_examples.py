@@ -66,6 +66,10 @@ def test_compare_two_models(tmp_path):
     check("compare_two_models.py", tmp_path)
 
 
+def test_ask_for_a_phrase(tmp_path):
+    check("ask_for_a_phrase.py", tmp_path)
+
+
 @pytest.mark.torch
 def test_train_on_a_folder(tmp_path):
     random = np.random.default_rng(0)
