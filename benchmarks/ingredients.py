@@ -5,8 +5,8 @@
 Every run starts from one checkpoint, that of RGB alone, and is fine-tuned for the same processor time: three operators
 before (one modality in ten, or three in ten, is dropped, as in the shipped models) and after (with all ingredients),
 ``gemini`` with each ingredient left out, and networks of one modality. The number of steps that the budget allows is
-measured once for each kind of run and then the same for all seeds. A run that was interrupted goes on from its
-checkpoint, one that is done is not made again, and several processes may share a folder.
+measured once for each kind of run, in turn with ``gemini`` after, and then the same for all seeds. A run that was
+interrupted goes on from its checkpoint, one that is done is not made again, and several processes may share a folder.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ FAMILIES |= {"motion blur": 0.1, "fog": 0.1, "JPEG": 0.1}
 DROPOUT = (0.1, 0.3)
 SEEDS = (1, 2, 3)
 RATE, WARMUP, BATCH, CROP = 1.5e-3, 40, 16, (160, 120)
-TIMED_STEPS = 8
+TIMED_STEPS, ROUNDS = 12, 3
 CHECKPOINT_EVERY = timedelta(minutes=3)
 CONDITIONS = (COMPLETE, "only rgb", "only depth", "noise low", "noise middle", "noise high", "misregistration 5 px")
 CONDITIONS += ("clock offset 50 ms", "light 1/16", "motion blur 11 px", "fog 10 m", "JPEG 20")
 HELD_OUT = "held out"
+Made = tuple[SegmentationTask, SegmentationData]
 
 
 @dataclass(frozen=True)
@@ -182,24 +183,46 @@ def fit(task: SegmentationTask, data: SegmentationData, steps: int, folder: Path
 
 
 def steps_of(run: Run, args: argparse.Namespace) -> int:
-    """How many steps the budget allows: measured once for runs of this cost, then read from their file."""
+    """How many steps the budget allows, from the file for runs of this cost, which is written where it is missing.
+
+    ``gemini`` with all ingredients is measured against the budget, every other run against ``gemini``: machines differ,
+    and so do hours on one machine.
+    """
     if args.steps:
         return args.steps
+    first = Run("gemini", "after", RGBD, INGREDIENTS, run.seed)
     path = args.dir / f"{run.cost}.steps"
-    return measured_steps(path, args.core_hours, lambda: (make_task(run, args.weights), make_data(run, args)))
+
+    def made(of: Run) -> Made:
+        return make_task(of, args.weights), make_data(of, args)
+
+    if run.cost == first.cost:
+        return measured_steps(path, args.core_hours, lambda: made(first))
+    if not path.exists():
+        steps = steps_of(first, args)
+        rounds = [(step_seconds(lambda: made(first)), step_seconds(lambda: made(run))) for _ in range(ROUNDS)]
+        share = statistics.median(known / own for known, own in rounds)
+        with atomic_path(path) as part:
+            part.write_text(str(max(1, round(steps * share))), encoding="utf-8")
+    return int(path.read_text(encoding="utf-8"))
 
 
-def measured_steps(path: Path, core_hours: float, make: Callable[[], tuple[SegmentationTask, SegmentationData]]) -> int:
+def measured_steps(path: Path, core_hours: float, make: Callable[[], Made]) -> int:
     """How many steps of what is made take so many core-hours: measured where ``path`` does not say it yet."""
     if not path.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            (task, data), budget = make(), Budget()
-            fit(task, data, 2, Path(folder))  # the first steps allocate
-            fit(task, data, TIMED_STEPS, Path(folder), budget)
-        step = budget.core_seconds / TIMED_STEPS
+        step = step_seconds(make)
         with atomic_path(path) as part:
             part.write_text(str(max(1, round(3600 * core_hours / step))), encoding="utf-8")
     return int(path.read_text(encoding="utf-8"))
+
+
+def step_seconds(make: Callable[[], Made]) -> float:
+    """Processor time of a step of what is made."""
+    with tempfile.TemporaryDirectory() as folder:
+        (task, data), budget = make(), Budget()
+        fit(task, data, 2, Path(folder))  # the first steps allocate
+        fit(task, data, TIMED_STEPS, Path(folder), budget)
+    return budget.core_seconds / TIMED_STEPS
 
 
 def make(run: Run, args: argparse.Namespace) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The table of ingredients: which runs there are, what must hold, and all of it at toy size."""
 
+import itertools
 import json
 from argparse import Namespace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from benchmarks import ingredients
 from benchmarks.fusion_operators import main
-from benchmarks.ingredients import HELD_OUT, INGREDIENTS, NOISE, Run, lines, plan, runs, summary
+from benchmarks.ingredients import HELD_OUT, INGREDIENTS, NOISE, Run, lines, plan, runs, steps_of, summary
 from gemini_ros.training.task import SegmentationTask
 from test.training.toy import nano, save_checkpoint, write_folder
 
@@ -65,6 +67,29 @@ def test_what_must_hold_is_told_in_points_seed_by_seed():
     shown = list(lines(data))
     assert any("`gemini` after | 2 | 61.5 ± 0.7" in line for line in shown)
     assert "only rgb, the rival - 1: -1.0, -1.0 points, 0 of 2 seeds" in shown
+
+
+def test_steps_of_a_kind_are_measured_beside_a_known_one(tmp_path, monkeypatch):
+    """Twice as slow a machine halves no budget: what counts is how a kind compares with gemini after."""
+    folder = write_folder(tmp_path / "set", frames=16)
+    weights = save_checkpoint(SegmentationTask(nano("rgb")), tmp_path / "rgb.ckpt")
+    args = Namespace(steps=None, dir=tmp_path, weights=weights, train=folder, val=folder, core_hours=0.15)
+    after = next(run for run in runs((1,)) if (run.operator, run.kind) == ("gemini", "after"))
+    alone = next(run for run in runs((2,)) if run.kind == "alone")
+    (tmp_path / f"{after.cost}.steps").write_text("500")
+    speed = itertools.cycle((1.0, 3.0))  # of the machine, round by round
+    now = [0.0]
+
+    def seconds(make):
+        both = len(make()[0].network.modalities) == 2
+        now[0] = next(speed) if both else now[0]
+        return now[0] * (2.0 if both else 0.5)
+
+    monkeypatch.setattr(ingredients, "step_seconds", seconds)
+    assert steps_of(alone, args) == 2000
+    assert steps_of(after, args) == 500
+    monkeypatch.setattr(ingredients, "step_seconds", lambda make: 1 / 0)  # known from now on, for every seed
+    assert steps_of(replace(alone, seed=3), args) == 2000
 
 
 @pytest.mark.slow
