@@ -209,7 +209,7 @@ def _judge_model(
             prob = cv2.resize(said.prob[row], frame.size, interpolation=cv2.INTER_LINEAR)
             target = meant[first + row]
             hit = bool(target.flat[int(prob.argmax())])
-            judged.add(asked[first + row], target, prob > 127, float(hit), float(said.present[row]))
+            judged.add(asked[first + row], target, said.mask(row, frame.size), float(hit), float(said.present[row]))
 
 
 def _judge_rules(

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import Frame
@@ -98,8 +97,8 @@ def timed(model: Path, plain: Path, size: tuple[int, int], count: int, threads: 
 def run(segmenter: Segmenter, asked: PhraseInputs | None, frame: Frame) -> None:
     """One frame, to the end of what the node needs of it."""
     said = segmenter.segment(frame, asked).phrases if asked else segmenter.segment(frame).phrases
-    for probability in said.prob if said else ():
-        np.greater(cv2.resize(probability, frame.size, interpolation=cv2.INTER_LINEAR), 127)
+    for row in range(len(said.texts)) if said else ():
+        said.mask(row, frame.size)
 
 
 def first(asked: PhraseInputs, count: int) -> PhraseInputs:

@@ -221,11 +221,17 @@ def _help(action: argparse.Action) -> str:
 
 
 def models_table() -> str:
-    """A row for each shipped model: what it takes, and its mIoU with all modalities, in the dark, and without each."""
+    """A row for each shipped model: what it takes, and its mIoU with all modalities, in the dark, and without each.
+
+    One that takes phrases labels as the plain model of its row does, and has none of its own.
+    """
     head = ("model", "takes", "classes", "mIoU", "no light", "without RGB", "without another", "ms", "MB", "data")
     rows = []
     for path in sorted((ROOT / "models").glob("*.onnx")):
-        info, others = read_model_info(path), [n for n in read_model_info(path).modality_names if n != "rgb"]
+        info = read_model_info(path)
+        if info.language is not None:
+            continue
+        others = [name for name in info.modality_names if name != "rgb"]
         gone = {name: (info.scores or {}).get(f"without {name}", {}).get("all") for name in ("rgb", *others)}
         complete = (info.scores or {})["complete"]
         scores = [[complete["all"]], [complete.get("black")], [gone["rgb"]], [gone[name] for name in others]]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +18,6 @@ from gemini_ros.language.rules import Things, parts_of
 from gemini_ros.language.words import Words
 
 RULES, NETWORK = "rules", "network"
-_HALF = 127  # of 255
 _LEAST_PRESENT = 0.5
 
 
@@ -111,7 +109,7 @@ class Network:
         probability = float(maps.present[row])
         stuff = self._words.nouns[query.phrase.noun].stuff
         try:
-            mask = cv2.resize(maps.prob[row], frame.size, interpolation=cv2.INTER_LINEAR) > _HALF
+            mask = maps.mask(row, frame.size)
             mask &= exact_mask(query.exact, frame)
             whole = stuff or query.phrase.choose is not None or query.phrase.relation == "nearest to"
             parts = mask.astype(np.uint16) if whole else parts_of(mask, frame, self._words)

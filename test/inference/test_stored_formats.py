@@ -41,6 +41,7 @@ def test_format_1_loads_and_gives_the_stored_answer():
         ("warehouse_rgbd_nano", ["", "m"]),
         ("warehouse_rgbt_nano", ["", "degC"]),
         ("warehouse_rgbdt_nano", ["", "m", "degC"]),
+        ("warehouse_rgbdt_phrases_nano", ["", "m", "degC"]),
         ("warehouse_rgbt_linear_nano", ["", "counts"]),
     ],
 )

@@ -19,7 +19,7 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.weights_file import TRAINING_KEY, read_weights, write_weights
 
 pytestmark = pytest.mark.torch
-MODELS = sorted(Path("models").glob("*.onnx"))
+MODELS = sorted(path.with_suffix(".onnx") for path in Path("models").glob("*.safetensors"))
 
 
 @pytest.fixture
