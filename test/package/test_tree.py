@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = sorted(path.parent.name for path in (ROOT / "gemini_ros").glob("*/__init__.py"))
 MEGABYTE = 1_000_000
-LARGEST = {"models": 6 * MEGABYTE, "demo": 15 * MEGABYTE}
+LARGEST = {"models": 7 * MEGABYTE, "demo": 15 * MEGABYTE}
 # A path of somebody's machine, or a note that something is still to be done.
 UNWANTED = re.compile(r"(?<![\w.~}])/(?:work|farm|root|home/\w+)/|\.\./shared|\b(?:TODO|FIXME|XXX)\b")
 
@@ -76,7 +76,7 @@ def test_files_stay_small() -> None:
 
 
 def test_the_tree_stays_small() -> None:
-    assert sum(path.stat().st_size for path in tracked()) < 80 * MEGABYTE
+    assert sum(path.stat().st_size for path in tracked()) < 90 * MEGABYTE
 
 
 def test_each_model_has_its_card_golden_outputs_and_weights() -> None:
