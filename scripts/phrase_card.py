@@ -129,7 +129,7 @@ def card(
         yield f"| {NAMES.get(control, control)} | {' | '.join(cells)} |"
     for title, tables in held_out.items():
         yield ""
-        yield f"Held-out {title}, in no question of the training. Rules know them, or take the nearest known noun:"
+        yield f"Held-out {title}, in no question of the training. Rules take the nearest known noun:"
         yield ""
         yield from table(tables)
 
