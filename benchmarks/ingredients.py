@@ -196,23 +196,27 @@ def steps_of(run: Run, args: argparse.Namespace) -> int:
     def made(of: Run) -> Made:
         return make_task(of, args.weights), make_data(of, args)
 
-    if run.cost == first.cost:
-        return measured_steps(path, args.core_hours, lambda: made(first))
-    if not path.exists():
+    def beside_first() -> float:
         steps = steps_of(first, args)
         rounds = [(step_seconds(lambda: made(first)), step_seconds(lambda: made(run))) for _ in range(ROUNDS)]
-        share = statistics.median(known / own for known, own in rounds)
-        with atomic_path(path) as part:
-            part.write_text(str(max(1, round(steps * share))), encoding="utf-8")
-    return int(path.read_text(encoding="utf-8"))
+        return steps * statistics.median(known / own for known, own in rounds)
+
+    if run.cost == first.cost:
+        return measured_steps(path, args.core_hours, lambda: made(first))
+    return _kept(path, beside_first)
 
 
 def measured_steps(path: Path, core_hours: float, make: Callable[[], Made]) -> int:
     """How many steps of what is made take so many core-hours: measured where ``path`` does not say it yet."""
+    return _kept(path, lambda: 3600 * core_hours / step_seconds(make))
+
+
+def _kept(path: Path, steps: Callable[[], float]) -> int:
+    """The whole number that ``path`` holds; where it is missing, ``steps`` is asked and written there."""
     if not path.exists():
-        step = step_seconds(make)
+        count = max(1, round(steps()))
         with atomic_path(path) as part:
-            part.write_text(str(max(1, round(3600 * core_hours / step))), encoding="utf-8")
+            part.write_text(str(count), encoding="utf-8")
     return int(path.read_text(encoding="utf-8"))
 
 

@@ -96,7 +96,7 @@ def timed(model: Path, plain: Path, size: tuple[int, int], count: int, threads: 
 
 def run(segmenter: Segmenter, asked: PhraseInputs | None, frame: Frame) -> None:
     """One frame, to the end of what the node needs of it."""
-    said = segmenter.segment(frame, asked).phrases if asked else segmenter.segment(frame).phrases
+    said = segmenter.segment(frame, asked).phrases
     for row in range(len(said.texts)) if said else ():
         said.mask(row, frame.size)
 

@@ -90,7 +90,7 @@ def card(
     yield (
         f"Seed {options['seed']}. The decoder alone took {DECODER_STEPS} steps of {latents['frames']} frames x "
         f"{latents['phrases']} phrases, the first {WITHOUT_CHOICE} without `loss.choice`, then the whole branch "
-        f"{whole['steps']} steps of {whole['frames']} x {whole['phrases']}. Processor time: {hours[0]:.2f} + "
+        f"{whole['steps']} steps of {whole['frames']} x {whole['phrases']}. Processor time: about {hours[0]:.2f} + "
         f"{hours[1]:.2f} = {sum(hours):.2f} core-hours, rendering and caches apart. The plain network stayed as it is. "
         f"Mean loss of the whole branch in the {EVERY} steps before each:"
     )

@@ -14,7 +14,7 @@ pytest.importorskip("mujoco")
 from benchmarks import phrase_ablations
 from benchmarks.language import ALL
 from benchmarks.phrase_ablations import BASE, compare, rows
-from gemini_ros.cli import main
+from test.training.language.scenes import scenes_with_questions
 from test.training.language.word_vectors import WordVectors
 
 WITHOUT_TEXT = "text in the decoder only"
@@ -22,11 +22,7 @@ WITHOUT_TEXT = "text in the decoder only"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    simulate = ["dataset", "simulate", "--out", str(folder), "--scenes", "2", "--frames-per-scene", "1"]
-    assert main([*simulate, "--size", "160x120", "--light", "day"]) == 0
-    assert main(["dataset", "questions", str(folder), "--per-frame", "8"]) == 0
-    return folder
+    return scenes_with_questions(tmp_path_factory.mktemp("data") / "scenes", 1)
 
 
 def asked(data: Path, folder: Path, **changes) -> Namespace:

@@ -20,6 +20,7 @@ from gemini_ros.language.encoder import SHA256
 from gemini_ros.language.views import open_simulated
 from gemini_ros.training.language.fit import train_phrases
 from gemini_ros.training.language.options import PhraseStage, PhraseTraining, read_options
+from test.training.language.scenes import scenes_with_questions
 from test.training.language.word_vectors import WordVectors
 
 pytestmark = pytest.mark.slow
@@ -27,11 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    simulate = ["dataset", "simulate", "--out", str(folder), "--scenes", "2", "--frames-per-scene", "2"]
-    assert main([*simulate, "--size", "160x120", "--light", "day"]) == 0
-    assert main(["dataset", "questions", str(folder), "--per-frame", "8"]) == 0
-    return folder
+    return scenes_with_questions(tmp_path_factory.mktemp("data") / "scenes", 2)
 
 
 def options(data: Path, **changes) -> PhraseTraining:
