@@ -2,12 +2,13 @@
 
     python -m benchmarks.cpu_backends --json cpu_backends.json
     python -m benchmarks.cpu_backends --busy --threads 1 2 4 --json cpu_backends_busy.json
+    python -m benchmarks.cpu_backends warehouse_rgb_nano nav5_rgbd_nano --models --threads 1 --json models.json
 
 The models are ``warehouse_rgbd_nano`` and an encoder of size B0 with random weights (``gemini_ros[train]``), unless
 others are named. Backends take turns frame by frame in one process; figures are medians, `times` is the latency as a
 multiple of ONNX Runtime's as the node runs it. `idle` is the CPU time of a second after a frame in which nothing is
-asked for, as a share of one core. ``--busy`` times them beside a process that computes on one core. Timings need a
-machine that does nothing else.
+asked for, as a share of one core. ``--busy`` times them beside a process that computes on one core. ``--models`` takes
+the models in turn instead, each on ONNX Runtime alone. Timings need a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,21 +82,47 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N")
     parser.add_argument("--frames", type=int, default=25, metavar="N", help="timed frames of each (default 25)")
     parser.add_argument("--size", default="640x480", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--models", dest="by_model", action="store_true", help="models in turn, on ONNX Runtime")
     parser.add_argument("--busy", action="store_true", help="beside a process that computes")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
     width, _, height = args.size.partition("x")
     print(f"{cpu_name()}, {usable_cores()} cores, {args.size}{', beside a process that computes' if args.busy else ''}")
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, busy(args.busy):
-        for name in args.models:
-            path = b0(Path(folder)) if name == B0 else find_model(name)
-            for threads in args.threads:
-                rows += measured(name, path, threads, (int(width), int(height)), args.frames, Path(folder))
-    print("\n".join(table(rows)))
+        paths = {name: b0(Path(folder)) if name == B0 else find_model(name) for name in args.models}
+        size = int(width), int(height)
+        if args.by_model:
+            models = [row for threads in args.threads for row in models_in_turn(paths, threads, size, args.frames)]
+            lines, data = aligned([tuple(models[0]), *(tuple(map(str, row.values())) for row in models)]), models
+        else:
+            rows = [
+                row
+                for name, path in paths.items()
+                for threads in args.threads
+                for row in measured(name, path, threads, size, args.frames, Path(folder))
+            ]
+            lines, data = table(rows), [asdict(row) for row in rows]
+    print("\n".join(lines))
     if args.json:
         with atomic_path(args.json) as part:
-            part.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def models_in_turn(
+    paths: Mapping[str, Path], threads: int, size: tuple[int, int], count: int
+) -> Iterator[dict[str, Any]]:
+    """Each model's median latency on ONNX Runtime; a frame of one, then a frame of the next."""
+    infos = {name: read_model_info(path) for name, path in paths.items()}
+    frames = {name: golden_or_noise(path, infos[name], size) for name, path in paths.items()}
+    with ExitStack() as stack:
+        loaded = {
+            name: stack.enter_context(closing(OnnxSegmenter(path, infos[name], "", size, threads)))
+            for name, path in paths.items()
+        }
+        took = in_turn(loaded, frames, count)
+    yield from (
+        {"model": name, "threads": threads, "p50_ms": round(statistics.median(ms), 1)} for name, ms in took.items()
+    )
 
 
 def variants(folder: Path) -> dict[str, Load]:
@@ -124,7 +152,7 @@ def measured(name: str, path: Path, threads: int, size: tuple[int, int], count: 
             variant: stack.enter_context(closing(load(path, info, size, threads)))
             for variant, load in variants(folder).items()
         }
-        ms = in_turn(loaded, frames, count)
+        ms = in_turn(loaded, dict.fromkeys(loaded, frames), count)
         for variant, segmenter in loaded.items():
             paced_ms, cpu_ms = paced(segmenter, frames, count)
             yield Row(
@@ -139,15 +167,18 @@ def measured(name: str, path: Path, threads: int, size: tuple[int, int], count: 
             )
 
 
-def in_turn(segmenters: Mapping[str, Segmenter], frames: Sequence[Frame], count: int) -> dict[str, list[float]]:
+def in_turn(
+    segmenters: Mapping[str, Segmenter], frames: Mapping[str, Sequence[Frame]], count: int
+) -> dict[str, list[float]]:
     """Milliseconds of the second of two frames in a row: what another backend has left spinning has stopped by then."""
     took: dict[str, list[float]] = {name: [] for name in segmenters}
     for index in range(count + 2):
         for name, segmenter in segmenters.items():
+            frame = frames[name][index % len(frames[name])]
             time.sleep(0.02)
-            segmenter.segment(frames[index % len(frames)])
+            segmenter.segment(frame)
             start = time.perf_counter()
-            segmenter.segment(frames[index % len(frames)])
+            segmenter.segment(frame)
             if index >= 2:
                 took[name].append((time.perf_counter() - start) * 1e3)
     return took

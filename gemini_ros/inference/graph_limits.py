@@ -14,14 +14,26 @@ from pathlib import Path
 import numpy as np
 
 from gemini_ros.core.model_info import ModelInfo
-from gemini_ros.core.onnx_file import GRAPH, fields, varint
+from gemini_ros.core.onnx_file import (
+    ATTRIBUTE,
+    GRAPH,
+    INITIALIZER,
+    NODE,
+    NODE_INPUT,
+    NODE_OUTPUT,
+    OP_TYPE,
+    SPARSE_INITIALIZER,
+    TENSOR_NAME,
+    fields,
+    parts,
+    texts,
+    varint,
+)
 from gemini_ros.inference.model_file import ModelError
 
-# Field numbers of onnx.proto.
-_NODE, _INITIALIZER, _SPARSE = 1, 5, 15
-_INPUT, _OUTPUT, _OP_TYPE, _ATTRIBUTE = 1, 2, 4, 5
+# Field numbers of onnx.proto: AttributeProto and TensorProto.
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 5, 8
-_DIMS, _DATA_TYPE, _FLOATS, _INTS, _NAME, _RAW, _LOCATION = 1, 2, 4, 7, 8, 9, 14
+_DIMS, _DATA_TYPE, _FLOATS, _INTS, _RAW, _LOCATION = 1, 2, 4, 7, 9, 14
 _TYPES = {1: "<f4", 7: "<i8"}
 # Of each operator that makes an array of the size it is given, the inputs that give it.
 _SIZE_INPUTS = {"ConstantOfShape": (0,), "Expand": (1,), "Tile": (1,), "Resize": (2, 3), "Pad": (1,)}
@@ -57,15 +69,15 @@ def _sizes(data: bytes, path: Path) -> Iterator[tuple[str, float]]:
     """The array that each node makes of a size that stands in the graph, in values."""
     constants: dict[str, np.ndarray] = {}
     nodes: list[tuple[str, list[str]]] = []
-    for number, part in (field for graph in _parts(data, GRAPH) for field in fields(graph)):
-        if number == _INITIALIZER and isinstance(part, memoryview):
+    for number, part in (field for graph in parts(data, GRAPH) for field in fields(graph)):
+        if number == INITIALIZER and isinstance(part, memoryview):
             tensor = _tensor(part, path)
             if tensor.values is not None:
                 constants[tensor.name] = tensor.values
-        elif number == _SPARSE:
+        elif number == SPARSE_INITIALIZER:
             raise ModelError(f"model {path}: a sparse tensor, expected dense ones")
-        elif number == _NODE and isinstance(part, memoryview):
-            kind, inputs, outputs = (_texts(part, n) for n in (_OP_TYPE, _INPUT, _OUTPUT))
+        elif number == NODE and isinstance(part, memoryview):
+            kind, inputs, outputs = (texts(part, n) for n in (OP_TYPE, NODE_INPUT, NODE_OUTPUT))
             nodes.append(("".join(kind), inputs))
             for values in _constant(part, path) if kind == ["Constant"] else ():
                 constants[outputs[0] if outputs else ""] = values
@@ -78,8 +90,8 @@ def _sizes(data: bytes, path: Path) -> Iterator[tuple[str, float]]:
 
 def _constant(node: memoryview, path: Path) -> Iterator[np.ndarray]:
     """The few numbers that a node ``Constant`` may hold."""
-    for attribute in _parts(node, _ATTRIBUTE):
-        for part in _parts(attribute, _ATTRIBUTE_TENSOR):
+    for attribute in parts(node, ATTRIBUTE):
+        for part in parts(attribute, _ATTRIBUTE_TENSOR):
             if (values := _tensor(part, path).values) is not None:
                 yield values
         if ints := _integers(attribute, _ATTRIBUTE_INTS):
@@ -87,7 +99,7 @@ def _constant(node: memoryview, path: Path) -> Iterator[np.ndarray]:
 
 
 def _tensor(data: memoryview, path: Path) -> _Tensor:
-    dims, name = _integers(data, _DIMS), "".join(_texts(data, _NAME))
+    dims, name = _integers(data, _DIMS), "".join(texts(data, TENSOR_NAME))
     if _integers(data, _LOCATION) not in ([], [0]):
         raise ModelError(f"model {path}: tensor {name!r:.80} lies in another file, expected one file with all weights")
     count = math.prod(dims)
@@ -96,20 +108,12 @@ def _tensor(data: memoryview, path: Path) -> _Tensor:
     kind = _TYPES.get(next(iter(_integers(data, _DATA_TYPE)), 0))
     if kind is None or count > _MOST_SIDES:
         return _Tensor(name, None)
-    if raw := b"".join(_parts(data, _RAW)):
+    if raw := b"".join(parts(data, _RAW)):
         return _Tensor(name, np.frombuffer(raw[: len(raw) // 8 * 8 if kind == "<i8" else len(raw) // 4 * 4], kind))
     if kind == "<i8":
         return _Tensor(name, np.array(_integers(data, _INTS), np.float64))
-    packed = b"".join(_parts(data, _FLOATS))
+    packed = b"".join(parts(data, _FLOATS))
     return _Tensor(name, np.frombuffer(packed[: len(packed) // 4 * 4], kind))
-
-
-def _parts(data: bytes | memoryview, number: int) -> list[memoryview]:
-    return [value for found, value in fields(data) if found == number and isinstance(value, memoryview)]
-
-
-def _texts(data: memoryview, number: int) -> list[str]:
-    return [bytes(part).decode("utf-8", "replace") for part in _parts(data, number)]
 
 
 def _integers(data: memoryview, number: int) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS
 from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.finishing import finish
 from gemini_ros.inference.model_file import ModelError
-from gemini_ros.inference.onnx_session import OnnxSession
+from gemini_ros.inference.onnx_session import SPINNING, OnnxSession
 from gemini_ros.inference.segmenter import Segmenter, asks, instance_maps, instance_outputs, phrase_maps
 
 
@@ -21,6 +23,7 @@ class OnnxSegmenter(Segmenter):
     """ONNX Runtime on the CPU; each of ``requests`` frames at once has ``threads // requests`` threads."""
 
     backend = ONNXRUNTIME
+    session_entries: Mapping[str, str] = SPINNING
 
     def __init__(
         self,
@@ -32,22 +35,28 @@ class OnnxSegmenter(Segmenter):
         requests: int = 1,
     ) -> None:
         super().__init__(info, reason, camera_size, threads=threads, requests=requests)
-        self._session = OnnxSession(path, info, max(threads // requests, 1))
+        plain = "logits", *instance_outputs(info)
+        threads = max(threads // requests, 1)
+        open_for = partial(OnnxSession, path, info, threads=threads, entries=self.session_entries)
+        self._without_phrases = open_for(plain)
+        # Every frame pays for all that its session makes: where phrases are taken, there is one with and one without.
+        self._with_phrases = open_for((*plain, *PHRASE_OUTPUTS)) if info.language else None
         zeros = self._zeros()
-        (logits,) = self._session.try_out(["logits"], zeros)
+        logits = self._without_phrases.try_out(zeros)[0]
         shape, classes = np.shape(logits), len(info.label_set)
         if len(shape) != 4 or shape[:2] != (1, classes) or 0 in shape or logits.dtype != np.float32:
             raise ModelError(f"model {path}: logits {shape}, expected float32 (1, {classes}, H, W)")
+        if self._with_phrases is not None:
+            self._with_phrases.try_out(zeros)
         self._run(zeros)  # compiles what finishes a frame
 
     def _run(self, inputs: dict[str, np.ndarray]) -> Segmentation:
         rows, columns = inputs[self.info.modality_names[0]].shape[1:3]
         start = time.perf_counter_ns()
-        # Asked only where a phrase is in force. ONNX Runtime 1.32 computes the rest all the same.
-        of_things = instance_outputs(self.info)
-        wanted = ["logits", *of_things, *(PHRASE_OUTPUTS if asks(inputs) else ())]
-        logits, *said = self._session.run(wanted, inputs)
-        things, said = instance_maps(said[: len(of_things)], self.info), said[len(of_things) :]
+        session = self._with_phrases if self._with_phrases is not None and asks(inputs) else self._without_phrases
+        logits, *said = session.run(inputs)
+        count = len(instance_outputs(self.info))
+        things, said = instance_maps(said[:count], self.info), said[count:]
         middle = time.perf_counter_ns()
         labels, confidence = finish(logits[0], rows, columns, self.info.temperature)
         end = time.perf_counter_ns()
@@ -56,4 +65,4 @@ class OnnxSegmenter(Segmenter):
 
     def close(self) -> None:
         """Give back the network's memory."""
-        del self._session
+        del self._without_phrases, self._with_phrases

@@ -50,14 +50,14 @@ class Translator:
         except ImportError as error:
             cure = "pip install 'gemini_ros[runtime]'"
             raise ModelError(f"model {path}: onnxruntime cannot be imported ({error}): {cure}") from error
-        self._session = OnnxSession(path, self.info, threads or default_threads())
-        self._session.try_out(self.info.output_names, zero_inputs(self.info, self.info.network_size))
+        self._session = OnnxSession(path, self.info, self.info.output_names, threads or default_threads())
+        self._session.try_out(zero_inputs(self.info, self.info.network_size))
 
     def translate(self, frame: Frame) -> Translation:
         """The frame's image of the target, on the frame's own grid. Raises ``ValueError`` as ``Segmenter.segment``."""
         inputs = model_inputs(frame, self.info, None)
         start = time.perf_counter_ns()
-        image, confidence = self._session.run(self.info.output_names, inputs)
+        image, confidence = self._session.run(inputs)
         return Translation(image[0], confidence[0], {"network": time.perf_counter_ns() - start})
 
 

@@ -31,7 +31,7 @@ def frames_of(info) -> list[Frame]:
 
 
 def test_labels_are_those_of_onnx_runtime(compiled, segmenter, measured):
-    reference = OnnxSegmenter(compiled.model, compiled.info, "reference", compiled.camera_size, None)
+    reference = OnnxSegmenter(compiled.model, compiled.info, "reference", compiled.camera_size, 1)
     equal = confident = difference = pixels = 0
     for frame in frames_of(compiled.info):
         expected, found = reference.segment(frame), segmenter.segment(frame)
@@ -70,7 +70,7 @@ def test_an_answer_is_not_touched_by_the_next(compiled, segmenter):
 def test_latency(compiled, segmenter, trt, measured):
     frames = frames_of(compiled.info)[:4]
     plain = compiled.load(trt, cuda_graph=False)
-    on_cpu = OnnxSegmenter(compiled.model, compiled.info, "reference", compiled.camera_size, None)
+    on_cpu = OnnxSegmenter(compiled.model, compiled.info, "reference", compiled.camera_size, 1)
     times = {
         "cuda_graph": network_ms(segmenter, frames, ROUNDS),
         "single_launches": network_ms(plain, frames, ROUNDS),

@@ -265,7 +265,7 @@ def test_an_inactive_node_holds_no_network():
         segmenter = live.node._configured.segmenter()
         assert r.change("deactivate")
         assert live.node._configured.segmenter() is None
-        r.until(lambda: not hasattr(segmenter, "_session"))
+        r.until(lambda: not hasattr(segmenter, "_without_phrases"))
         r.until(lambda: r.says("model", "not loaded while the node is inactive"))
         assert r.says("mode", "inactive")
         assert r.change("activate")
