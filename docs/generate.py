@@ -61,16 +61,15 @@ TRANSLATIONS = {
     "night_view": ROOT / "test/fixtures/tiny_to_rgb.onnx",
 }
 
-# Milliseconds on one core, of frames of 640x480, by ONNX Runtime on an AMD EPYC with AVX-512:
-# python -m benchmarks.cpu_backends NAME ... --threads 1
-# warehouse_rgbdt_nano is computed: 1.6 times warehouse_rgbd_nano, as on a slower core (98.8 and 61.9 ms).
+# Milliseconds on one core, of frames of 640x480, by ONNX Runtime on an Intel Xeon with AVX-512, models in turn:
+# python -m benchmarks.cpu_backends NAME ... --models --threads 1
 MILLISECONDS = {
-    "nav5_rgbd_nano": 27,
-    "warehouse_rgb_nano": 16,
-    "warehouse_rgbd_nano": 30,
-    "warehouse_rgbdt_nano": 48,
-    "warehouse_rgbt_linear_nano": 30,
-    "warehouse_rgbt_nano": 30,
+    "nav5_rgbd_nano": 45,
+    "warehouse_rgb_nano": 20,
+    "warehouse_rgbd_nano": 46,
+    "warehouse_rgbdt_nano": 51,
+    "warehouse_rgbt_linear_nano": 45,
+    "warehouse_rgbt_nano": 45,
 }
 
 # What the code cannot say of a topic; one that is missing here, or is here and not in the node, is an error.
