@@ -4,7 +4,8 @@
 
 Every run starts from one checkpoint, that of RGB alone, and is fine-tuned for the same processor time: three operators
 before (one modality in ten, or three in ten, is dropped, as in the shipped models) and after (with all ingredients),
-``gemini`` with each ingredient left out, and networks of one modality. The number of steps that the budget allows is
+``gemini`` with each ingredient left out, and networks of one modality. ``gemini`` before runs once more for as many
+steps as ``concat``: what it loses by its slower steps alone. The number of steps that the budget allows is
 measured once for each kind of run, in turn with ``gemini`` after, and then the same for all seeds. A run that was
 interrupted goes on from its checkpoint, one that is done is not made again, and several processes may share a folder.
 """
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ OPERATORS = ("none", "concat", "gemini")
 GATED = "gemini_gated"
 NOISE, SUBSETS, DISTILLATION, SINGLE, GATE = "noise", "subsets", "distillation", "single steps", "gate"
 INGREDIENTS = (NOISE, SUBSETS, DISTILLATION, SINGLE, *((GATE,) if GATED in FUSIONS else ()))
+AS_MANY_STEPS = "before with steps of concat"
 FAMILIES = {"noise": 0.3, "misregistration": 0.2, "clock offset": 0.1, "darkness": 0.1}
 FAMILIES |= {"motion blur": 0.1, "fog": 0.1, "JPEG": 0.1}
 DROPOUT = (0.1, 0.3)
@@ -70,7 +72,7 @@ Made = tuple[SegmentationTask, SegmentationData]
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning: ``kind`` is ``before``, ``after``, ``without INGREDIENT`` or ``alone``."""
+    """One fine-tuning: ``kind`` is ``before``, ``after``, ``without INGREDIENT``, ``alone`` or ``AS_MANY_STEPS``."""
 
     operator: str
     kind: str
@@ -104,6 +106,7 @@ def runs(seeds: Sequence[int]) -> list[Run]:
         for left_out in INGREDIENTS:
             rest = tuple(name for name in INGREDIENTS if name != left_out)
             found.append(Run("gemini", f"without {left_out}", RGBD, rest, seed))
+        found.append(Run("gemini", AS_MANY_STEPS, RGBD, (), seed))
     return found
 
 
@@ -190,6 +193,8 @@ def steps_of(run: Run, args: argparse.Namespace) -> int:
     """
     if args.steps:
         return args.steps
+    if run.kind == AS_MANY_STEPS:
+        return steps_of(replace(run, operator="concat", kind="before"), args)
     first = Run("gemini", "after", RGBD, INGREDIENTS, run.seed)
     path = args.dir / f"{run.cost}.steps"
 

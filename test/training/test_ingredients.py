@@ -10,7 +10,18 @@ import pytest
 
 from benchmarks import ingredients
 from benchmarks.fusion_operators import main
-from benchmarks.ingredients import HELD_OUT, INGREDIENTS, NOISE, Run, lines, plan, runs, steps_of, summary
+from benchmarks.ingredients import (
+    AS_MANY_STEPS,
+    HELD_OUT,
+    INGREDIENTS,
+    NOISE,
+    Run,
+    lines,
+    plan,
+    runs,
+    steps_of,
+    summary,
+)
 from gemini_ros.training.task import SegmentationTask
 from test.training.toy import nano, save_checkpoint, write_folder
 
@@ -19,7 +30,7 @@ pytestmark = pytest.mark.torch
 
 def test_every_operator_before_and_after_each_ingredient_left_out_and_the_rivals():
     found = runs((1, 2, 3))
-    assert len({run.name for run in found}) == len(found) == 3 * (2 * 3 + len(INGREDIENTS) + 2)
+    assert len({run.name for run in found}) == len(found) == 3 * (2 * 3 + len(INGREDIENTS) + 3)
     after = {run.operator: run for run in found if run.kind == "after"}
     assert set(after["gemini"].ingredients) == set(INGREDIENTS)
     for run in found:
@@ -90,6 +101,13 @@ def test_steps_of_a_kind_are_measured_beside_a_known_one(tmp_path, monkeypatch):
     assert steps_of(after, args) == 500
     monkeypatch.setattr(ingredients, "step_seconds", lambda make: 1 / 0)  # known from now on, for every seed
     assert steps_of(replace(alone, seed=3), args) == 2000
+
+
+def test_gemini_runs_once_more_for_as_many_steps_as_concat(tmp_path):
+    (tmp_path / "rgb_depth_concat_before.steps").write_text("974")
+    (longer,) = (run for run in runs((1,)) if run.kind == AS_MANY_STEPS)
+    assert (longer.operator, longer.ingredients) == ("gemini", ())
+    assert steps_of(longer, Namespace(steps=None, dir=tmp_path)) == 974
 
 
 @pytest.mark.slow
