@@ -39,6 +39,11 @@ class Fault:
     said: str = ""
     quick: bool = False
 
+    def is_told_by(self, sentence: str) -> bool:
+        """A status has one message, and what was wrong a second ago may stand before what is wrong now."""
+        subject, _, message = self.said.rpartition(": ")
+        return sentence.startswith(subject) and message in sentence
+
 
 def inflict(w: World, fault: Fault) -> float:
     """A fault, until it was said (diagnostics come once a second), and the seconds that the recovery took."""
@@ -46,7 +51,7 @@ def inflict(w: World, fault: Fault) -> float:
     w.forget()
     for _ in range(_TRIES):
         fault.inject(w)
-        if not fault.said or any(fault.said in sentence for sentence in w.seen.sentences):
+        if any(map(fault.is_told_by, w.seen.sentences)) or not fault.said:
             break
     else:
         raise AssertionError(f"nothing like {fault.said!r} in {sorted(w.seen.sentences)}")
