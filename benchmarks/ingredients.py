@@ -2,12 +2,13 @@
 
     python -m benchmarks.fusion_operators ingredients --dir runs/ingredients --weights RGB_CHECKPOINT --dry-run
 
-Every run starts from one checkpoint, that of RGB alone, and is fine-tuned for the same processor time: three operators
-before (one modality in ten, or three in ten, is dropped, as in the shipped models) and after (with all ingredients),
-``gemini`` with each ingredient left out, and networks of one modality. ``gemini`` before runs once more for as many
-steps as ``concat``: what it loses by its slower steps alone. The number of steps that the budget allows is
-measured once for each kind of run, in turn with ``gemini`` after, and then the same for all seeds. A run that was
-interrupted goes on from its checkpoint, one that is done is not made again, and several processes may share a folder.
+Every run starts from one checkpoint, that of RGB alone, and is fine-tuned for the same processor time: three
+operators before (one modality in ten, or three in ten, is dropped, as in the shipped models) and after (with all
+ingredients), ``gemini`` with each ingredient left out, and networks of one modality. ``gemini`` before runs once
+more, for as many steps as ``concat`` takes, which shows what its slower steps cost it. The number of steps that the
+budget allows is measured once for each kind of run, in turn with ``gemini`` after, and then the same for all seeds. A
+run that was interrupted goes on from its checkpoint, one that is done is not made again, and several processes may
+share a folder.
 """
 
 from __future__ import annotations

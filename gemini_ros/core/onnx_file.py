@@ -94,16 +94,14 @@ def interface(data: bytes) -> tuple[list[str], list[str]]:
     """The names of a graph's inputs that have no value of their own, and of its outputs; errors as ``fields``."""
     inputs, outputs, own = list[str](), list[str](), set[str]()
     for graph in parts(data, GRAPH):
-        for kind, part in fields(graph):
-            if kind == INITIALIZER and isinstance(part, memoryview):
-                own.update(texts(part, TENSOR_NAME))
+        own.update(name for tensor in parts(graph, INITIALIZER) for name in texts(tensor, TENSOR_NAME))
         inputs += [name for value in parts(graph, GRAPH_INPUT) for name in texts(value, _VALUE_NAME)]
         outputs += [name for value in parts(graph, GRAPH_OUTPUT) for name in texts(value, _VALUE_NAME)]
     return [name for name in inputs if name not in own], outputs
 
 
 def as_far_as(data: bytes, outputs: Sequence[str]) -> bytes:
-    """The model file with only the nodes and weights that ``outputs`` need; all its inputs stay.
+    """A model file with only the nodes and weights that ``outputs`` need; all its inputs stay.
 
     Each output is bit-equal to the whole file's. A file whose nodes hold graphs of their own comes back as it is, for
     those may use any value. Errors as ``fields``.

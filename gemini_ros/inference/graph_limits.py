@@ -29,7 +29,7 @@ from gemini_ros.core.onnx_file import (
     texts,
     varint,
 )
-from gemini_ros.inference.model_file import ModelError
+from gemini_ros.inference.model_file import ModelError, damaged
 
 # Field numbers of onnx.proto: AttributeProto and TensorProto.
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 5, 8
@@ -62,7 +62,7 @@ def require_bounded_graph(data: bytes, info: ModelInfo, path: Path) -> None:
     except (ValueError, IndexError, OverflowError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again") from error
+        raise damaged(data, path) from error
 
 
 def _sizes(data: bytes, path: Path) -> Iterator[tuple[str, float]]:

@@ -49,6 +49,11 @@ def require_whole(data: bytes, path: Path) -> None:
         raise ModelError(f"model {path}: its weights are not those that were exported; copy the file again")
 
 
+def damaged(data: bytes, path: Path) -> ModelError:
+    """What is said of bytes that are no ONNX."""
+    return ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again")
+
+
 def _metadata(data: bytes, path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     try:
@@ -57,5 +62,5 @@ def _metadata(data: bytes, path: Path) -> dict[str, str]:
                 texts = {n: bytes(v).decode() for n, v in fields(value) if isinstance(v, memoryview)}
                 entries[texts.get(KEY, "")] = texts.get(VALUE, "")
     except (ValueError, IndexError) as error:
-        raise ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again") from error
+        raise damaged(data, path) from error
     return entries

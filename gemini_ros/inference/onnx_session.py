@@ -13,7 +13,7 @@ from gemini_ros.core.files import read_file
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.onnx_file import as_far_as, interface
 from gemini_ros.inference.graph_limits import require_bounded_graph
-from gemini_ros.inference.model_file import ModelError, require_whole
+from gemini_ros.inference.model_file import ModelError, damaged, require_whole
 from gemini_ros.inference.segmenter import check_interface
 
 _ERROR_LEVEL = 3
@@ -42,11 +42,15 @@ class OnnxSession:
         data = read_file(path)
         require_whole(data, path)
         require_bounded_graph(data, info, path)
-        check_interface(path, info, *interface(data))
+        try:
+            declared, needed = interface(data), as_far_as(data, outputs)
+        except (ValueError, IndexError) as error:
+            raise damaged(data, path) from error
+        check_interface(path, info, *declared)
         self._path, self._outputs = path, list(outputs)
         try:
             self._session = onnxruntime.InferenceSession(
-                as_far_as(data, outputs), options, providers=["CPUExecutionProvider"], enable_fallback=0
+                needed, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         # ONNX Runtime's errors have no public base class of their own below RuntimeError and Exception.
         except Exception as error:

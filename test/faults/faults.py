@@ -40,7 +40,7 @@ class Fault:
     quick: bool = False
 
     def is_told_by(self, sentence: str) -> bool:
-        """A status has one message, and what was wrong a second ago may stand before what is wrong now."""
+        """Whether ``sentence`` says it, be it behind what was wrong a second ago: a status has one message."""
         subject, _, message = self.said.rpartition(": ")
         return sentence.startswith(subject) and message in sentence
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
+from gemini_ros.core.model_info import METADATA_KEY
+from gemini_ros.core.onnx_file import HASH_KEY
 from gemini_ros.inference.model_file import ModelError, read_model_info
 from gemini_ros.inference.onnx import OnnxSegmenter
 from gemini_ros.inference.onnx_session import OnnxSession
@@ -41,7 +44,21 @@ def test_with_no_phrase_in_force_the_branch_is_not_even_loaded():
     assert outputs == {"logits", "phrase_prob", "phrase_present", "phrase_count"}
 
 
-def test_an_output_that_the_file_has_not_is_told(tmp_path: Path):
+def test_an_interface_that_is_damaged_is_told(tmp_path: Path):
+    """The file has no hash, and what precedes the graph's outputs can be read."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(SHIPPED[0])
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    entry.value = json.dumps({k: v for k, v in json.loads(entry.value).items() if k != HASH_KEY})
+    data, name = model.SerializeToString(), b"\x0a\x0aconfidence"  # ValueInfoProto.name of ten letters
+    path = tmp_path / "damaged.onnx"
+    assert data.count(name) == 1
+    path.write_bytes(data.replace(name, b"\x0a\x7fconfidence"))
+    with pytest.raises(ModelError, match="damaged or not ONNX"):
+        OnnxSession(path, read_model_info(path), ["logits"], 1)
+
+
+def test_an_output_that_the_file_has_not_is_told():
     with pytest.raises(ModelError, match="ONNX Runtime cannot run it: "):
         OnnxSession(SHIPPED[0], read_model_info(SHIPPED[0]), ["centres"], 1).try_out({})
 
