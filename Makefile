@@ -125,7 +125,7 @@ test-gpu: .venv
 
 demo: .venv-demo
 	.venv-demo/bin/gemini-ros demo $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") \
-	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(PHRASES),--phrases "$(PHRASES)") $(if $(OUT),--out "$(OUT)")
+	    $(if $(MODALITY),--modality "$(MODALITY)") $(if $(FAULTS),--faults) $(if $(PHRASES),--phrases "$$PHRASES") $(if $(OUT),--out "$(OUT)")
 
 # With a browser, for the test of a page; Ubuntu has it as a snap alone.
 system_packages := libegl1 libgl1-mesa-dri $(if $(shell grep -xs ID=debian /etc/os-release),chromium)

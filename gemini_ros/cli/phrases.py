@@ -28,6 +28,6 @@ def run_encode(args: argparse.Namespace) -> None:
     words = load_words(args.words)
     features = encode_phrases(args.phrases, TextEncoder(), words)
     for text, program in zip(features.texts, features.programs, strict=True):
-        known = f", not known: {program['unknown'][0]}, nearest taken" if program["unknown"] else ""
+        known = f", not known: {', '.join(program['unknown'])}, nearest taken" if program["unknown"] else ""
         print(f"phrase   {text}: {program['ask']} {program['noun']}{known}")
     print(f"wrote    {write_features(features, args.out)}")

@@ -65,9 +65,12 @@ def read_yaml(path: str | Path, where: str = "") -> Any:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """The content of JSON text. A whole number of more than 64 bits is a float, which nothing takes for one."""
+    """The content of JSON text. A whole number of more than 64 bits is a float, which nothing takes for one.
+
+    A name that stands twice in an object is refused: which of both is meant nobody knows.
+    """
     try:
-        value = json.loads(text, parse_int=_json_int)
+        value = json.loads(text, parse_int=_json_int, object_pairs_hook=_once_each)
         level = [value]
         for _ in range(MOST_LEVELS):
             level = [child for item in level for child in _children(item)]
@@ -76,6 +79,14 @@ def parse_json(text: str, where: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON: {one_line(error)}") from error
     return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.80} stands twice in an object")
+    return found
 
 
 def read_json(path: str | Path, where: str = "") -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import Frame, FrameError
 from gemini_ros.core.rays import pixel_rays
-from gemini_ros.language.phrase import Exact
+from gemini_ros.language.phrase import MOST_BOUND, Exact
 
 _COMPARE = {
     "within": ("distance", True),
@@ -25,12 +25,18 @@ _COMPARE = {
     "cooler than": ("temperature", True),
 }
 _UNITS = {
-    "distance": {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "cm": 0.01},
+    "distance": {
+        **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+        **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+        **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+    },
     "temperature": {"degrees": 1.0, "degree": 1.0, "c": 1.0, "celsius": 1.0, "degrees celsius": 1.0, "degrees c": 1.0},
 }
-_EXAMPLES = {"distance": "2 m or 80 cm", "temperature": "40 degrees"}
-_MOST = {"distance": 1000.0, "temperature": 1000.0}
-_UNIT_WORDS = "|".join(sorted((u for units in _UNITS.values() for u in units), key=len, reverse=True))
+_SCALES = ("f", "fahrenheit", "k", "kelvin", "kelvins")
+_FOREIGN = [*(f"degrees {scale}" for scale in _SCALES), *(f"degree {scale}" for scale in _SCALES), *_SCALES]
+_FOREIGN += ["km", "kilometres", "kilometers", "inch", "inches", "foot", "feet", "ft", "yard", "yards", "mile", "miles"]
+_EXAMPLES = {"distance": "2 m or 80 cm", "temperature": "40 degrees, which are Celsius"}
+_UNIT_WORDS = "|".join(sorted([*(u for units in _UNITS.values() for u in units), *_FOREIGN], key=len, reverse=True))
 _PREDICATE = re.compile(
     rf"(?:\b(?:that|which) (?:is|are) )?\b(?P<compare>{'|'.join(_COMPARE)})\b\s*(?P<number>-?\d+(?:\.\d+)?)?"
     rf"\s*(?P<unit>(?:{_UNIT_WORDS})\b)?(?P<after>\s+(?:of|from|to)\b)?"
@@ -53,8 +59,8 @@ def split_exact(text: str) -> tuple[str, tuple[Exact, ...]]:
         if match["after"]:
             raise ValueError(f"{said!r}: distances are from the camera, expected no landmark after it")
         bound = float(match["number"]) * _UNITS[what][match["unit"]]
-        if abs(bound) > _MOST[what] or (what == "distance" and bound <= 0):
-            raise ValueError(f"{said!r}: expected a {what} of at most {_MOST[what]:g}, above 0 for a distance")
+        if abs(bound) > MOST_BOUND or (what == "distance" and bound <= 0):
+            raise ValueError(f"{said!r}: expected a {what} of at most {MOST_BOUND:g}, above 0 for a distance")
         bounds.append(Exact(what, below, bound))
     rest = " ".join(_PREDICATE.sub(" ", text).split())
     rest = re.sub(r"\s+([?.!,])", r"\1", rest)
@@ -72,6 +78,17 @@ def exact_mask(bounds: Sequence[Exact], frame: Frame) -> npt.NDArray[np.bool_]:
     Distance is that from the camera, in any direction. Raises ``FrameError`` where the frame lacks depth, intrinsics or
     a thermal image that a bound needs.
     """
+    return _all_of(bounds, frame, lambda image, one: image <= one.bound if one.below else image >= one.bound)
+
+
+def measured_mask(bounds: Sequence[Exact], frame: Frame) -> npt.NDArray[np.bool_]:
+    """bool (H, W): the pixels of which everything that ``bounds`` are about was measured. Errors as above."""
+    return _all_of(bounds, frame, lambda image, _: np.isfinite(image))
+
+
+def _all_of(
+    bounds: Sequence[Exact], frame: Frame, test: Callable[[npt.NDArray[np.float32], Exact], npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.bool_]:
     width, height = frame.size
     kept = np.ones((height, width), np.bool_)
     for bound in bounds:
@@ -79,7 +96,7 @@ def exact_mask(bounds: Sequence[Exact], frame: Frame) -> npt.NDArray[np.bool_]:
         if measured is None:
             raise FrameError("a phrase asks for degrees, expected a frame with a thermal image")
         with np.errstate(invalid="ignore"):
-            kept &= measured <= bound.bound if bound.below else measured >= bound.bound
+            kept &= test(measured, bound)
     return kept
 
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gemini_ros.core.phrase_maps import MOST_PIECES
 from gemini_ros.language.exact import split_exact
-from gemini_ros.language.phrase import Phrase, Query
+from gemini_ros.language.phrase import Phrase, Query, require_meaning
 from gemini_ros.language.words import RELATIONS, SIDES, SUPERLATIVES, Words
 
 MOST_CHARACTERS = 200
 NearestNoun = Callable[[str], str]
-_ARTICLE = re.compile(r"^(?:the|a|an|any|all|every)\s+")
-_LEAD = re.compile(r"^.*?\b(?:the|a|an|any|all|every)\s+")
+_ARTICLES = "the|a|an|any|all|every|some"
+_ARTICLE = re.compile(rf"^(?:{_ARTICLES})\s+")
+_IS = r"(?: (?:that|which|who))? (?:is|are|stands|stand)"
+_BEFORE_THE_NOUN = (*SUPERLATIVES, "hot", "cold")
+_EXPECTED = "expected a noun with words such as red, nearest, on the left, on the pallet or left of the door"
+
+
+class Unmapped(ValueError):  # noqa: N818 (for some it is an answer)
+    """A ``noun`` that is not known and that no known one stands for; the text says why."""
+
+    def __init__(self, noun: str, why: str) -> None:
+        super().__init__(f"{noun!r} is not known, {why}")
+        self.noun = noun
 
 
 def check_text(text: object) -> str:
@@ -52,83 +63,104 @@ class Grammar:
                 self._nouns[word] = self._nouns[words.plural(word)] = noun.name
         self._templates = [
             (ask, *_ends(text))
-            for ask, texts in _merged(words.templates, words.held_out_templates if held_out else {}).items()
+            for texts_of in (words.templates, words.held_out_templates)
+            for ask, texts in texts_of.items()
             for text in texts
         ]
+        self._leads = _longest_first((lead, ask) for ask, leads in words.leads.items() for lead in leads)
         self._colors = {color for colors in words.colors.values() for color in colors}
+        self._meanings = {key: (*said, *words.also.get(key, ())) for key, said in words.words.items()}
+        self._places = _longest_first(
+            (re.sub(r" the$", "", said), meaning) for meaning in (*RELATIONS, "on") for said in self._meanings[meaning]
+        )
+        phrases = [*(said for texts in self._meanings.values() for said in texts), *self._colors, _ARTICLES]
+        self._grammatical = {word for said in phrases for word in re.findall("[a-z]+", said)} - {"of", "to", "at"}
 
     def parse(self, text: object) -> Query:
-        """What a sentence asks. Raises ``ValueError`` for what has no meaning here."""
+        """What a sentence asks.
+
+        Raises ``ValueError`` for what has no meaning here, ``Unmapped`` where a noun that is not known is the reason.
+        """
         checked = check_text(text)
         rest, exact = split_exact(checked)
         _check_pieces(rest)
-        said = set(re.findall(r"[a-z']+", rest))
-        if turned := sorted(said & self.words.negations):
+        turns = sorted(word for word in self.words.negations if re.search(rf"(?<![a-z]){word}(?![a-z'])", rest))
+        if turns:
             raise ValueError(
-                f"{checked!r}: {turned[0]!r} turns the phrase round, expected what is meant, not what is not"
+                f"{checked!r}: {turns[0]!r} turns the phrase round, expected what is meant, not what is not"
             )
-        ask, body = self._ask(rest.rstrip("?.! "))
+        ask, body = self._ask(rest.rstrip("?.!, "))
         phrase, unknown = self._phrase(_ARTICLE.sub("", body), checked)
         return Query(ask, phrase, exact, unknown)
 
     def _ask(self, text: str) -> tuple[str, str]:
-        """How is asked, and what about. A sentence of another form is one to find what follows its first article."""
-        best: tuple[int, str, str] | None = None
+        """How is asked, and what about: by the templates, else by what often stands before and after a phrase."""
+        asked = "find"
+        while True:
+            ask, body = self._by_template(text)
+            if body:
+                return (asked if ask == "find" else ask), body
+            tail = next((tail for tail in self.words.tails if text.endswith(f" {tail}")), "")
+            ask, lead = next(((ask, lead) for lead, ask in self._leads if text.startswith(f"{lead} ")), ("find", ""))
+            if not tail and not lead:
+                return asked, text
+            asked = asked if ask == "find" else ask
+            text = text[len(lead) : len(text) - len(tail)].strip(" ,")
+
+    def _by_template(self, text: str) -> tuple[str, str]:
+        """Of all templates that fit the longest; no body where none does."""
+        best = (0, "find", "")
         for ask, head, tail in self._templates:
             if not text.startswith(f"{head} " if head else "") or not text.endswith(f" {tail}" if tail else ""):
                 continue
             body = text[len(head) : len(text) - len(tail)].strip()
-            if body and (best is None or len(head) + len(tail) > best[0]):
+            if body and len(head) + len(tail) > best[0]:
                 best = (len(head) + len(tail), ask, body)
-        if best and best[0] > 0:
-            return best[1], best[2]
-        body = _LEAD.sub("", text, count=1)
-        # "box on the pallet": its first article belongs to what the box stands on.
-        whole = self._is_noun_first(text)
-        return "find", text if whole else body
-
-    def _is_noun_first(self, text: str) -> bool:
-        first = text.split(" ", 1)[0]
-        starts = {word.split(" ")[0] for word in (*self._nouns, *self._colors)}
-        starts |= {w.split(" ")[0] for m in ("hot", "cold", *SUPERLATIVES) for w in self.words.words[m]}
-        return first in starts
+        return best[1:]
 
     def _phrase(self, text: str, whole: str) -> tuple[Phrase, tuple[str, ...]]:
         found: dict[str, str] = {}
         unknown: list[str] = []
-        body = self._tail(text, found, unknown, whole)
-        body = self._head(_ARTICLE.sub("", body), found)
+        body = self._tail(self._adjective_first(text), found, unknown, whole)
+        body = self._head(self._adjective_first(_ARTICLE.sub("", body)), found)
         found["noun"] = self._noun(body, unknown, whole)
         phrase = Phrase(**found)
-        noun = self.words.nouns[phrase.noun]
-        if noun.stuff and len(phrase.to_dict()) > 1:
-            raise ValueError(f"{whole!r}: {noun.name} cannot be counted, expected it without colour, place or order")
-        if phrase.heat and phrase.heat not in self.words.heat.get(noun.of, {}):
-            known = ", ".join(f"{heat} {name}" for name, heats in self.words.heat.items() for heat in heats)
-            raise ValueError(f"{whole!r}: {phrase.heat} {noun.of} has no meaning here, expected one of {known}")
-        if phrase.color and phrase.color not in self.words.colors.get(noun.of, ()):
-            colors = ", ".join(self.words.colors.get(noun.of, ())) or "no colour"
-            raise ValueError(f"{whole!r}: {phrase.color} {noun.of} has no meaning here, expected {colors}")
+        try:
+            require_meaning(phrase, self.words)
+        except ValueError as error:
+            if unknown:
+                raise Unmapped(unknown[0], f"and the nearest known noun does not fit: {error}") from error
+            raise ValueError(f"{whole!r}: {error}") from error
         return phrase, tuple(unknown)
+
+    def _adjective_first(self, text: str) -> str:
+        """ "box is the nearest" as "nearest box"."""
+        for _, _, words in self._adjectives():
+            if match := re.fullmatch(rf"(.+?){_IS}(?: the)? {words}(?: one)?", text):
+                return f"{words} {match[1]}"
+        return text
 
     def _tail(self, text: str, found: dict[str, str], unknown: list[str], whole: str) -> str:
         """Take what follows the noun: side, relation, what it stands on. Returns what is left."""
         for side in SIDES:
-            for words in self.words.words[side]:
+            for words in self._meanings[side]:
                 if "side" not in found and text.endswith(f" {words}"):
                     found["side"], text = side, text[: -len(words) - 1]
-        for relation in (*RELATIONS, "on"):
-            for words in sorted(self.words.words[relation], key=len, reverse=True):
-                head, _, tail = text.partition(f" {words} ")
-                if not tail:
+        for keys in (("relation",), ("on",)):
+            for words, meaning in self._places:
+                if ("on" if meaning == "on" else "relation") not in keys:
                     continue
-                landmark = self._noun(tail, unknown, whole)
-                if relation == "on":
+                match = re.search(rf" {words}(?: (?:{_ARTICLES}))? ", text)
+                if match is None:
+                    continue
+                landmark = self._noun(text[match.end() :], unknown, whole)
+                if meaning == "on":
                     found["on"] = self.words.nouns[landmark].of
                 else:
-                    found |= {"relation": relation, "landmark": landmark}
-                return head
-        return text
+                    found |= {"relation": meaning, "landmark": landmark}
+                text = text[: match.start()]
+                break
+        return re.sub(rf"{_IS}$", "", text)
 
     def _head(self, text: str, found: dict[str, str]) -> str:
         """Take the adjectives before the noun; returns what is left."""
@@ -143,23 +175,24 @@ class Grammar:
                 break
         return text
 
-    def _adjectives(self) -> Iterable[tuple[str, str, str]]:
-        for meaning in SUPERLATIVES:
-            yield from (("choose", meaning, words) for words in self.words.words[meaning])
-        for meaning in ("hot", "cold"):
-            yield from (("heat", meaning, words) for words in self.words.words[meaning])
+    def _adjectives(self) -> Iterator[tuple[str, str, str]]:
+        for meaning in _BEFORE_THE_NOUN:
+            key = "choose" if meaning in SUPERLATIVES else "heat"
+            yield from ((key, meaning, words) for words in self._meanings[meaning])
         yield from (("color", color, color) for color in sorted(self._colors))
 
     def _noun(self, text: str, unknown: list[str], whole: str) -> str:
         text = _ARTICLE.sub("", text.strip(" ,"))
         if text in self._nouns:
             return self._nouns[text]
+        if self._grammatical.intersection(re.findall("[a-z]+", text)):
+            raise ValueError(f"{whole!r}: {text!r} is not understood, {_EXPECTED}")
+        known = f"expected one of {', '.join(noun.words[0] for noun in self.words.nouns.values())}, or words for them"
+        if text in self.words.general:
+            raise Unmapped(text, known)
         # A noun of four words at most: a longer rest is a sentence that was not understood.
         if self._nearest is None or not re.fullmatch(r"[a-z][a-z'-]*(?: [a-z'-]+){0,3}", text):
-            known = ", ".join(noun.words[0] for noun in self.words.nouns.values())
-            raise ValueError(
-                f"{whole!r}: {text or 'no noun'!r} is not known, expected one of {known}, or words for them"
-            )
+            raise ValueError(f"{whole!r}: {text or 'no noun'!r} is not known, {known}")
         unknown.append(text)
         return self._nearest(text)
 
@@ -190,5 +223,5 @@ def _ends(template: str) -> tuple[str, str]:
     return re.sub(r"(?:^|\s)(?:the|a|an)$", "", head.rstrip()), tail.strip()
 
 
-def _merged(first: Mapping[str, tuple[str, ...]], second: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    return {key: (*texts, *second.get(key, ())) for key, texts in first.items()}
+def _longest_first(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(set(pairs), key=lambda pair: (-len(pair[0]), pair))

@@ -53,6 +53,10 @@ class Phrase:
         return any((attribute, self.noun) in words.held_out_pairs for attribute in self.attributes())
 
 
+MOST_BOUND = 1000.0
+"""Metres or degrees; more is no bound."""
+
+
 @dataclass(frozen=True)
 class Exact:
     """A bound on measured pixels. ``what`` is ``distance`` (metres) or ``temperature`` (degrees Celsius)."""
@@ -82,6 +86,24 @@ class Query:
         return self.phrase.heat is not None or any(bound.what == "temperature" for bound in self.exact)
 
 
+def require_meaning(phrase: Phrase, words: Words) -> None:
+    """Raise ``ValueError`` for a phrase that nothing could ever be: stuff with an order, a colour that no such thing
+    has."""
+    noun = words.nouns[phrase.noun]
+    if noun.stuff and len(phrase.to_dict()) > 1:
+        raise ValueError(f"{noun.name} cannot be counted, expected it without colour, place or order")
+    if phrase.heat and phrase.heat not in words.heat.get(noun.of, {}):
+        known = ", ".join(f"{heat} {name}" for name, heats in words.heat.items() for heat in heats)
+        raise ValueError(f"{phrase.heat} {noun.of} has no meaning here, expected one of {known}")
+    if phrase.color and phrase.color not in words.colors.get(noun.of, ()):
+        colors = ", ".join(words.colors.get(noun.of, ())) or "no colour"
+        raise ValueError(f"{phrase.color} {noun.of} has no meaning here, expected {colors}")
+    if (phrase.relation is None) != (phrase.landmark is None):
+        raise ValueError(f"relation {phrase.relation} with landmark {phrase.landmark}, expected both or none")
+    if phrase.landmark and words.nouns[phrase.landmark].stuff:
+        raise ValueError(f"{phrase.relation} {phrase.landmark} has no meaning here, expected what can be counted")
+
+
 def query_of(data: object, words: Words, where: str) -> Query:
     """What ``Query.to_dict`` wrote, by the words in force. Raises ``ValueError`` for what has no meaning there."""
     may_be: dict[str, Any] = {
@@ -99,6 +121,10 @@ def query_of(data: object, words: Words, where: str) -> Query:
         if not isinstance(entry[key], str) or entry[key] not in known:
             raise ValueError(f"{where}: {key} {entry[key]!r:.80}, expected one of {', '.join(sorted(known))}")
     phrase = Phrase(**{key: entry[key] for key in entry if key in may_be})
+    try:
+        require_meaning(phrase, words)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     unknown = entry["unknown"]
     if not isinstance(unknown, list) or not all(isinstance(word, str) for word in unknown):
         raise ValueError(f"{where}: unknown {unknown!r:.80}, expected a list of words")
@@ -112,4 +138,6 @@ def _bound(data: object, where: str) -> Exact:
     what, below, bound = entry["what"], entry["below"], entry["bound"]
     if what not in ("distance", "temperature") or type(below) is not bool or type(bound) not in (int, float):
         raise ValueError(f"{where}: exact {entry!s:.80}, expected distance or temperature, below or not, and a number")
+    if not abs(bound) <= MOST_BOUND or (what == "distance" and bound <= 0):
+        raise ValueError(f"{where}: bound {bound!s:.40}, expected at most {MOST_BOUND:g}, above 0 for a distance")
     return Exact(what, below, float(bound))

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.frames import Frame, FrameError, Intrinsics
-from gemini_ros.language.exact import exact_mask
+from gemini_ros.language.exact import exact_mask, measured_mask
 from gemini_ros.language.phrase import Phrase, Query
-from gemini_ros.language.select import Seen, select
+from gemini_ros.language.select import Seen, select, unknown
 from gemini_ros.language.words import Words
 
 _WORK_PX = 160  # things are looked for in an image of about this width
@@ -20,6 +20,7 @@ _JUMP_M, _JUMP_SHARE = 0.15, 0.04  # depth between neighbours from which they ar
 _LEAST_PX = 12  # of the small image: 48 of 320x240
 _BELOW = 3  # rows of the small image under a thing, which show what it stands on
 _WARM_PERCENTILE = 95
+NOT_MEASURED = "what may be meant was not measured: its pixels have no depth, or no degrees"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Answer:
 
     Stuff has no things, and all its pixels are 1.
 
-    ``ignored``: ``color`` or ``kind`` where the phrase says one. Labels and depth do not show it, so the answer
-    holds all things of the class.
+    ``ignored``: ``color`` or ``kind`` where the phrase says one, of the thing or of its landmark. Labels and depth do
+    not show it, so the answer holds all things of the class.
     """
 
     parts: npt.NDArray[np.uint16]
@@ -55,7 +56,8 @@ def answer(query: Query, frame: Frame, labels: npt.NDArray[np.uint8], words: Wor
     """Where what ``query`` means is, by the ``labels`` uint8 (H, W) of the frame's pixels, classes of ``words``.
 
     Exact predicates are applied to each pixel; a thing counts where a tenth of it passes. Raises ``FrameError``
-    for a frame without depth and intrinsics, and without a thermal image where the phrase asks for degrees.
+    for a frame without depth and intrinsics, without a thermal image where the phrase asks for degrees, and where
+    nothing is found but things of which what is asked for was not measured: that is no "no".
     """
     return Things(frame, labels, words).answer(query)
 
@@ -78,27 +80,32 @@ class Things:
         noun, small = words.nouns[phrase.noun], self._small
         if phrase.heat and frame.thermal is None:
             raise FrameError(f"a phrase asks for what is {phrase.heat}, expected a frame with a thermal image")
-        ignored = tuple(
-            name for name, said in (("color", phrase.color is not None), ("kind", noun.of != noun.name)) if said
-        )
-        allowed = exact_mask(query.exact, frame)
+        landmark = words.nouns[phrase.landmark] if phrase.landmark else noun
+        kind = any(one.of != one.name for one in (noun, landmark))
+        ignored = tuple(name for name, said in (("color", phrase.color is not None), ("kind", kind)) if said)
+        allowed, measured = exact_mask(query.exact, frame), measured_mask(query.exact, frame)
+        of_noun = self._labels == words.classes.index(noun.of)
         if noun.stuff:
-            mask = (self._labels == words.classes.index(noun.name)) & allowed
+            mask = of_noun & allowed
+            if query.exact and not mask.any() and of_noun.any() and not measured[of_noun].any():
+                raise FrameError(NOT_MEASURED)
             return Answer(mask.astype(np.uint16), bool(mask.any()), (), ())
         things = [thing for name in _classes(query, words) for thing in self._things(name)]
+        judged, unjudged = _judged(query, words), False
         if query.exact:
-            passing = small.shrink(allowed)
-            things = [
-                t
-                for t in things
-                if t.seen.noun != noun.of or (t.mask & passing).sum() >= max(_LEAST_PX, t.mask.sum() / 10)
-            ]
-        chosen = select(_judged(query, words), [thing.seen for thing in things], small.width, words)
+            passing, known = small.shrink(allowed), small.shrink(measured)
+            mine = [thing for thing in things if thing.seen.noun == noun.of]
+            unjudged = any(not known[thing.mask].any() for thing in mine)
+            things = [t for t in things if t.seen.noun != noun.of or passes(t.mask, passing)]
+        seen = [thing.seen for thing in things]
+        chosen = select(judged, seen, small.width, words)
+        if not chosen and (unjudged or unknown(judged, seen, small.width, words)):
+            raise FrameError(NOT_MEASURED)
         masks = {thing.seen.number: thing.mask for thing in things}
         parts = np.zeros(small.shape, np.uint16)
-        for part, seen in enumerate(chosen, 1):
-            parts[masks[seen.number]] = part
-        shown = small.enlarge(parts) * ((self._labels == words.classes.index(noun.of)) & allowed)
+        for part, found in enumerate(chosen, 1):
+            parts[masks[found.number]] = part
+        shown = small.enlarge(parts) * (of_noun & allowed)
         return Answer(shown, bool(chosen), tuple(chosen), ignored)
 
     def _things(self, name: str) -> list[Thing]:
@@ -107,10 +114,18 @@ class Things:
         return self._of_class[name]
 
 
-def parts_of(mask: npt.NDArray[np.bool_], frame: Frame, words: Words) -> npt.NDArray[np.uint16]:
+def passes(thing: npt.NDArray[np.bool_], passing: npt.NDArray[np.bool_]) -> bool:
+    """Whether enough of a thing, bool (h, w) of the small image, is within exact bounds for it to count."""
+    return bool((thing & passing).sum() >= max(_LEAST_PX, thing.sum() / 10))
+
+
+def parts_of(
+    mask: npt.NDArray[np.bool_], frame: Frame, words: Words, allowed: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.uint16]:
     """uint16 (H, W): the things in a ``mask`` of the frame's pixels that something else made, numbered from 1.
 
-    They are cut where the rules cut; too small ones are left out. Raises ``FrameError`` as ``Things`` does.
+    They are cut where the rules cut. Too small ones are left out, and those that do not pass, where ``allowed`` bool
+    (H, W) is what exact bounds leave. Raises ``FrameError`` as ``Things`` does.
     """
     if frame.depth is None or frame.intrinsics is None:
         raise FrameError("rules need depth and intrinsics to tell things apart, expected both in the frame")
@@ -118,6 +133,10 @@ def parts_of(mask: npt.NDArray[np.bool_], frame: Frame, words: Words) -> npt.NDA
     parts = small.parts(1)
     sizes = np.bincount(parts.ravel())
     kept = sizes >= _LEAST_PX
+    if allowed is not None:
+        passing = small.shrink(allowed)
+        kept &= [passes(parts == part, passing) for part in range(len(sizes))]
+        mask = mask & allowed
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
     return small.enlarge(numbers[parts]) * mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemini_ros.language.phrase import Phrase
 from gemini_ros.language.words import Words
@@ -53,6 +53,19 @@ def select(phrase: Phrase, seen: Sequence[Seen], width: float, words: Words) -> 
         ranked = rank(phrase, found)
         return ranked[:1]
     return found
+
+
+def unknown(phrase: Phrase, seen: Sequence[Seen], width: float, words: Words) -> bool:
+    """Whether things are left out of ``select`` for what is not known of them: their distance, or their degrees."""
+    found = [thing for thing in seen if thing.is_a(phrase.noun)]
+    if phrase.heat and any(thing.degrees is None for thing in found):
+        return True
+    named = replace(phrase, choose=None, relation=None if phrase.relation == "nearest to" else phrase.relation)
+    left = select(named, seen, width, words)
+    if phrase.choose and order(phrase.choose)[1] and any(thing.place is None for thing in left):
+        return True
+    landmarks = [thing for thing in seen if phrase.landmark and thing.is_a(phrase.landmark)]
+    return phrase.relation == "nearest to" and bool(landmarks) and any(t.place is None for t in (*left, *landmarks))
 
 
 def rank(phrase: Phrase, found: Sequence[Seen]) -> list[Seen]:

@@ -19,7 +19,7 @@ RELATIONS = ("left of", "right of", "nearest to")
 _MEANINGS = ("hot", "cold", *SUPERLATIVES, *SIDES, "on", *RELATIONS)
 _KEYS = {
     *("name", "label_set", "nouns", "kinds", "plurals", "colors", "heat", "words", "templates", "held_out_templates"),
-    *("held_out_pairs", "negations", "limits", "questions"),
+    *("also", "leads", "tails", "general", "held_out_pairs", "negations", "limits", "questions"),
 }
 
 
@@ -55,7 +55,10 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Words:
-    """All that a words file holds. ``heat``: class -> hot or cold -> (holds from, does not hold up to), kelvin."""
+    """All that a words file holds. ``heat``: class -> hot or cold -> (holds from, does not hold up to), kelvin.
+
+    ``words`` are said and understood; ``also``, ``leads`` and ``tails`` are only understood.
+    """
 
     name: str
     label_set: str
@@ -65,8 +68,12 @@ class Words:
     colors: Mapping[str, tuple[str, ...]]
     heat: Mapping[str, Mapping[str, tuple[float, float]]]
     words: Mapping[str, tuple[str, ...]]
+    also: Mapping[str, tuple[str, ...]]
     templates: Mapping[str, tuple[str, ...]]
     held_out_templates: Mapping[str, tuple[str, ...]]
+    leads: Mapping[str, tuple[str, ...]]
+    tails: tuple[str, ...]
+    general: frozenset[str]
     held_out_pairs: frozenset[tuple[str, str]]
     negations: frozenset[str]
     limits: Limits
@@ -98,8 +105,12 @@ def load_words(name_or_path: str | Path = "warehouse") -> Words:
         _lists(data["colors"], set(), classes, f"{where}: colors"),
         _heat(data["heat"], classes, f"{where}: heat"),
         _lists(data["words"], set(_MEANINGS), _MEANINGS, f"{where}: words"),
+        _lists(data["also"], set(), _MEANINGS, f"{where}: also"),
         _lists(data["templates"], set(ASKS), ASKS, f"{where}: templates", placeholder=True),
         _lists(data["held_out_templates"], set(ASKS), ASKS, f"{where}: held_out_templates", placeholder=True),
+        _lists(data["leads"], set(), ASKS, f"{where}: leads"),
+        _texts(data["tails"], f"{where}: tails"),
+        frozenset(_texts(data["general"], f"{where}: general")),
         _pairs(data["held_out_pairs"], nouns, f"{where}: held_out_pairs"),
         frozenset(_texts(data["negations"], f"{where}: negations")),
         Limits(**_numbers(data["limits"], ("min_px", "min_stuff_px", "gap_m", "gap_px"), f"{where}: limits")),

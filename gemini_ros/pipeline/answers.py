@@ -110,7 +110,7 @@ class PhraseOutputs:
         self.lost: tuple[str, ...] = ()
         self._mapper = mapper
         rules = Rules(book.words, book.label_set)
-        self._grounder = grounder or (Network(book.words, rules) if book.language else rules)
+        self._grounder = grounder or (Network(book.words, book.label_set, rules) if book.language else rules)
         self._present_ns: dict[tuple[str, str], int] = {}
 
     def take(
@@ -170,7 +170,7 @@ class PhraseOutputs:
         found = dict(zip((entry.number for entry in known), made, strict=True))
         answers = []
         for entry in entries:
-            grounded = found.get(entry.number) or FrameError(self.book.why_unknown(entry))
+            grounded = found.get(entry.number) or FrameError(entry.why)
             if isinstance(grounded, FrameError):
                 answers.append(Answer(entry, None, (), str(grounded)))
             else:
@@ -187,6 +187,8 @@ class PhraseOutputs:
                 self._present_ns[key] = seen.time_ns
                 continue
             what, at_ns = f"{found.entry.role} {found.entry.text!r}", self._present_ns.get(key)
+            if at_ns is not None and at_ns > seen.time_ns:  # the clock jumped back
+                at_ns = self._present_ns[key] = seen.time_ns
             if found.why:
                 lost.append(f"{what} is not judged: {found.why}")
             elif at_ns is not None and seen.time_ns - at_ns >= _LOST_NS:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from gemini_ros.core.frames import UNLABELLED, Frame, FrameError, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.phrase_maps import COUNTS, PhraseMaps
-from gemini_ros.language.exact import exact_mask
+from gemini_ros.language.exact import exact_mask, measured_mask
 from gemini_ros.language.phrase import Query
-from gemini_ros.language.rules import Things, parts_of
+from gemini_ros.language.rules import NOT_MEASURED, Things, parts_of
 from gemini_ros.language.words import Words
 
 RULES, NETWORK = "rules", "network"
@@ -82,19 +82,22 @@ class Rules:
 
 
 class Network:
-    """What a model says of phrases (``Segmentation.phrases``); ``otherwise`` finds those that it says nothing of.
+    """What a model of ``label_set`` says of phrases (``Segmentation.phrases``); ``otherwise`` finds the rest.
 
-    Exact bounds are applied to measured pixels, whatever the model says.
+    That is what it says nothing of, and an order within an exact bound: which is the nearest of those beyond 2 m is
+    decided after the bound. Exact bounds are applied to measured pixels of the class, whatever the model says.
     """
 
     name = NETWORK
 
-    def __init__(self, words: Words, otherwise: Grounder) -> None:
+    def __init__(self, words: Words, label_set: LabelSet, otherwise: Grounder) -> None:
         self._words, self._otherwise = words, otherwise
+        self._ids = {label.name: label.id for label in label_set.classes}
 
     def ground(self, asked: Sequence[Asked], frame: Frame, segmentation: Segmentation) -> list[Grounded | FrameError]:
         maps = segmentation.phrases
         rows = {} if maps is None else {text: row for row, text in enumerate(maps.texts)}
+        rows = {one.text: rows[one.text] for one in asked if one.text in rows and not _orders_within(one.query)}
         left = [one for one in asked if one.text not in rows]
         others = iter(self._otherwise.ground(left, frame, segmentation) if left else ())
         found: list[Grounded | FrameError] = []
@@ -102,17 +105,27 @@ class Network:
             if maps is None or one.text not in rows:
                 found.append(next(others))
             else:
-                found.append(self._ground(one.query, rows[one.text], maps, frame))
+                found.append(self._ground(one.query, rows[one.text], maps, frame, segmentation))
         return found
 
-    def _ground(self, query: Query, row: int, maps: PhraseMaps, frame: Frame) -> Grounded | FrameError:
+    def _ground(
+        self, query: Query, row: int, maps: PhraseMaps, frame: Frame, segmentation: Segmentation
+    ) -> Grounded | FrameError:
         probability = float(maps.present[row])
-        stuff = self._words.nouns[query.phrase.noun].stuff
+        noun = self._words.nouns[query.phrase.noun]
+        stuff, allowed = noun.stuff, None
         try:
             mask = maps.mask(row, frame.size)
-            mask &= exact_mask(query.exact, frame)
-            whole = stuff or query.phrase.choose is not None or query.phrase.relation == "nearest to"
-            parts = mask.astype(np.uint16) if whole else parts_of(mask, frame, self._words)
+            if query.exact:
+                mask &= segmentation.labels == self._ids.get(noun.of, UNLABELLED)
+                allowed = exact_mask(query.exact, frame)
+                if probability >= _LEAST_PRESENT and mask.any() and not measured_mask(query.exact, frame)[mask].any():
+                    return FrameError(NOT_MEASURED)
+            whole = stuff or _one(query)
+            if whole:
+                parts = (mask if allowed is None else mask & allowed).astype(np.uint16)
+            else:
+                parts = parts_of(mask, frame, self._words, allowed)
         except FrameError as error:
             return error
         present = probability >= _LEAST_PRESENT and bool(parts.any())
@@ -124,3 +137,12 @@ class Network:
             # The last class is "or more", and 0 is no count of what is there.
             count = max(said, 1) if said < COUNTS - 1 else max(said, count)
         return Grounded(parts, True, probability, None if stuff else count, by=NETWORK)
+
+
+def _one(query: Query) -> bool:
+    """Whether a phrase means a single thing, the first by some order."""
+    return query.phrase.choose is not None or query.phrase.relation == "nearest to"
+
+
+def _orders_within(query: Query) -> bool:
+    return bool(query.exact) and _one(query)

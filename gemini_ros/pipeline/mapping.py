@@ -85,6 +85,7 @@ class Mapper:
         self.clearings = FaultCounts()
         self.news: deque[str] = deque(maxlen=_NEWS_KEPT)
         self.look: Look | None = None
+        self._taken: Look | None = None
         self.silence = self.fault
         self.base_frame = self.frame = poses.base_frame
         self.detector = Detector(label_set, poses.base_frame)
@@ -118,7 +119,7 @@ class Mapper:
         """
         seen = seen or Seen.of(frame.stamp_ns)
         self._integrated_ns = time.monotonic_ns()
-        self.look, self.silence = None, ""
+        self.look, self._taken, self.silence = None, None, ""
         kind, self.fault = self._integrate(frame, segmentation, seen, now or seen.receipt, camera_fault, completed)
         if self.look is None:
             self.silence = self.fault or self.warning
@@ -129,8 +130,9 @@ class Mapper:
             self.warnings.note(self.warning)
 
     def mark(self, masks: Mapping[Key, npt.NDArray[np.bool_] | None], seen: Seen) -> None:
-        """Where the frame that is ``look`` shows what raises costs; see ``RoleCells.take``."""
-        look = self.look
+        """Where the last frame shows what raises costs, if it is evidence: wherever the map has its pixels, even while
+        the way ahead is not measured; see ``RoleCells.take``."""
+        look = self._taken
         if look is None:
             return
         at = Ages(min(seen.time_ns, seen.receipt.clock_ns), seen.receipt.steady_ns)
@@ -317,12 +319,13 @@ class Mapper:
         pose: CameraPose,
         stamp_ns: int,
     ) -> None:
+        corrected = dataclasses.replace(pose, grid_from_camera=costmap.floor.correct(pose.grid_from_camera))
+        seen = depth, costmap.levels, intrinsics, costmap.reader, costmap.config
+        self._taken = Look(segmentation, *seen, corrected)
         if blind := blind_ahead(depth, intrinsics, base_from_camera(pose), costmap.config):
             self.warning = "; ".join(text for text in (self.warning, f"no clouds and no scan: {blind}") if text)
             return
-        corrected = dataclasses.replace(pose, grid_from_camera=costmap.floor.correct(pose.grid_from_camera))
-        seen = depth, costmap.levels, intrinsics, costmap.reader, costmap.config
-        self.look = Look(segmentation, *seen, corrected)
+        self.look = self._taken
         images = segmentation, depth, costmap.levels
         self.detector.take(stamp_ns, images, intrinsics, corrected.grid_from_camera, pose.frame)
 

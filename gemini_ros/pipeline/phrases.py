@@ -21,12 +21,13 @@ from gemini_ros.core.model_info import Language
 from gemini_ros.core.phrase_maps import MOST_PHRASES, PhraseInputs
 from gemini_ros.language.encoder import SHA256, TextEncoder
 from gemini_ros.language.features import read_features, without_exact
-from gemini_ros.language.grammar import Grammar, check_text
+from gemini_ros.language.grammar import Grammar, Unmapped, check_text
 from gemini_ros.language.nearest import NearestNoun
 from gemini_ros.language.phrase import Query, query_of
 from gemini_ros.language.words import Words, load_words
 from gemini_ros.pipeline.clock import Instant
 
+_Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 TARGET, ASK = "target", "ask"
 ROLES = (TARGET, AVOID, PREFER, ASK)
 _IN_MAP = (AVOID, PREFER)
@@ -41,16 +42,12 @@ def _words() -> Words:
     return load_words()
 
 
-class _NotMapped(Exception):  # noqa: N818 (an answer, not a failure)
-    """A noun that is not known, and nothing here says which known one is nearest."""
-
-
 @dataclass(frozen=True)
 class Entry:
     """A phrase in force; ``number`` counts from 1.
 
-    ``query`` is ``None`` where its noun is not known and nothing says which known one is nearest. ``unknown``: such
-    nouns. ``ttl_s``: ``None`` is for ever.
+    ``query`` is ``None`` where its noun is not known and no known one stands for it: ``why`` says so. ``unknown``: the
+    nouns that are not known. ``ttl_s``: ``None`` is for ever.
     """
 
     number: int
@@ -60,6 +57,7 @@ class Entry:
     ttl_s: float | None
     query: Query | None
     unknown: tuple[str, ...] = ()
+    why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -109,10 +107,11 @@ class PhraseBook:
         self.words = _words()
         self._lock = threading.Lock()
         self._set = _Set()
+        self._latest: Instant | None = None
         self._grammar = Grammar(self.words, self._nearest)
         self._encoded: dict[str, Query] = {}
-        self._of_file: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = {}
-        self._features: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = {}
+        self._of_file: dict[str, _Rows] = {}
+        self._features: dict[str, _Rows] = {}
         self._inputs: tuple[tuple[str, ...], PhraseInputs | None] = ((), None)
         self._encoder: TextEncoder | None = None
         self._encoder_fault = ""
@@ -131,7 +130,8 @@ class PhraseBook:
         """
         text = text.strip()
         if text and not text.startswith(("[", "{")):
-            text = json.dumps([{"text": part} for part in text.split(";")])
+            parts = [part for part in text.split(";") if part.strip()]
+            text = json.dumps([{"text": part} for part in parts or [""]])
         why = self.set(text or "[]", None)
         if why and not self.fault:
             raise ValueError(f"phrases: {why}")
@@ -157,10 +157,17 @@ class PhraseBook:
         return ""
 
     def begin(self, now: Instant) -> None:
-        """A frame has come: phrases that wait for the first one live from now on."""
+        """A frame has come: phrases that wait for the first one live from now on.
+
+        Where the clock jumped back, as simulated time does, they have lived as long as before.
+        """
         with self._lock:
-            if self._set.since is None and self._set.entries:
+            since, latest, self._latest = self._set.since, self._latest, now
+            if since is None and self._set.entries:
                 self._set = _Set(self._set.entries, now)
+            elif since is not None and latest is not None and (back_ns := latest.steady_ns - now.steady_ns) > 0:
+                moved = Instant(since.clock_ns - (latest.clock_ns - now.clock_ns), since.steady_ns - back_ns)
+                self._set = _Set(self._set.entries, moved)
 
     def in_force(self, now: Instant) -> tuple[Entry, ...]:
         """The phrases whose time is not over, by the steady clock: one that is set must not end what is avoided."""
@@ -175,7 +182,9 @@ class PhraseBook:
         """What the model is asked of those in force that could be encoded for it; ``None`` where there are none."""
         entries = self.in_force(now)
         with self._lock:
-            texts = tuple(dict.fromkeys(e.text for e in entries if e.query and e.text in self._features))
+            known = dict.fromkeys(e.text for e in entries if e.query and e.text in self._features)
+            # Rules find those that are too many for the model.
+            texts = tuple(known)[: self.language.phrases if self.language else 0]
             if self._inputs[0] != texts:
                 rows = [self._features[text] for text in texts]
                 arrays = [np.stack(parts) for parts in zip(*rows, strict=True)]
@@ -216,19 +225,20 @@ class PhraseBook:
         if ttl_s is not None and not (type(ttl_s) in (int, float) and 0 < ttl_s <= _MOST_TTL_S):
             raise ValueError(f"{where}: ttl_s {ttl_s!r:.80}, expected seconds above 0, at most {_MOST_TTL_S:g}")
         try:
-            query, unknown = self._query(data["text"])
+            query, unknown, why = self._query(data["text"])
             self._require_grounded(query, unknown, role)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        return Entry(number, check_text(data["text"]), role, cost, ttl_s and float(ttl_s), query, unknown)
+        return Entry(number, check_text(data["text"]), role, cost, ttl_s and float(ttl_s), query, unknown, why)
 
-    def _query(self, text: object) -> tuple[Query | None, tuple[str, ...]]:
+    def _query(self, text: object) -> tuple[Query | None, tuple[str, ...], str]:
+        """What a text asks, the nouns that are not known, and why it asks nothing where it does not."""
         if (query := self._encoded.get(check_text(text))) is None:
             try:
                 query = self._grammar.parse(text)
-            except _NotMapped as noun:
-                return None, (str(noun),)
-        return query, query.unknown
+            except Unmapped as error:
+                return None, (error.noun,), str(error)
+        return query, query.unknown, ""
 
     def _require_grounded(self, query: Query | None, unknown: tuple[str, ...], role: str) -> None:
         """Raises ``ValueError`` for what could never be seen; what goes into the map has to be known."""
@@ -250,7 +260,7 @@ class PhraseBook:
         if self._ranked is None and (encoder := self._text_encoder()) is not None:
             self._ranked = NearestNoun(encoder, self.words)
         if self._ranked is None:
-            raise _NotMapped(noun)
+            raise Unmapped(noun, f"and which known noun is nearest is not: {self._encoder_fault}")
         return self._ranked(noun)
 
     def _text_encoder(self) -> TextEncoder | None:
@@ -262,7 +272,7 @@ class PhraseBook:
                 self._encoder_fault = str(error)
         return self._encoder
 
-    def _encode(self, entries: Collection[Entry]) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    def _encode(self, entries: Collection[Entry]) -> dict[str, _Rows]:
         """Features by text, for a model of this text encoder: of the file, else encoded now. Rules find the rest."""
         if self.language is None or self.language.encoder_sha256 != SHA256:
             return {}
@@ -276,12 +286,9 @@ class PhraseBook:
                 try:
                     found[text] = encoder.features(without_exact(text))
                 except ValueError:
-                    continue  # too many word pieces for the model; the rules know no such limit
-        return found
-
-    def why_unknown(self, entry: Entry) -> str:
-        """Why a phrase without a query has no answer."""
-        return f"{entry.unknown[0]!r} is not known, and which known noun is nearest is not: {self._encoder_fault}"
+                    continue  # too many word pieces for the encoder; the rules know no such limit
+        fitted = {text: _of_pieces(rows, self.language.pieces) for text, rows in found.items()}
+        return {text: rows for text, rows in fitted.items() if rows is not None}
 
     def _read(self, path: Path) -> dict[str, Query]:
         features = read_features(path)
@@ -289,6 +296,15 @@ class PhraseBook:
         self._of_file = dict(zip(features.texts, rows, strict=True))
         pairs = zip(features.texts, features.programs, strict=True)
         return {text: query_of(program, self.words, f"{path}: {text!r:.60}") for text, program in pairs}
+
+
+def _of_pieces(rows: _Rows, pieces: int) -> _Rows | None:
+    """Features and mask of a phrase for a model of as many word pieces; ``None`` where it has more."""
+    features, mask = rows
+    if mask[pieces:].any():
+        return None
+    more = max(pieces - len(mask), 0)
+    return np.pad(features[:pieces], ((0, more), (0, 0))), np.pad(mask[:pieces], (0, more))
 
 
 _EXAMPLE = '[{"text": "the nearest person", "role": "ask"}]'

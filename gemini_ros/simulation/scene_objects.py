@@ -75,7 +75,9 @@ def _describe(parts: Sequence[Primitive], scene: Scene) -> dict[str, Any]:
     if label == "vehicle" and below:
         found["kind"] = _KINDS.get(round(below.height, 6), "forklift")
     if label == "box" and min(part.position[2] - part.size[2] for part in parts) > _FLOOR_M:
-        return found | ({"on": below.label} if below else {})
+        # An upper layer of a pallet's load is on the pallet for some and on a box for others.
+        known = below is not None and not (below.label == "pallet" and _is_upper(parts, scene))
+        return found | ({"on": below.label} if below and known else {})
     return found if label in ("door", "wall") else found | {"on": "floor"}  # a door is in a wall
 
 
@@ -83,6 +85,18 @@ def _footprint(scene: Scene, x: float, y: float, label: str) -> Footprint | None
     """What holds the point; of several the one whose middle is nearest. That of a vehicle is a vehicle's."""
     holding = [f for f in scene.footprints if f.distance(x, y) == 0 and (label == "box" or f.label == label)]
     return min(holding, key=lambda f: math.hypot(f.x - x, f.y - y), default=None)
+
+
+def _is_upper(parts: Sequence[Primitive], scene: Scene) -> bool:
+    """Whether another box is under these parts of a box."""
+    for mine in parts:
+        for other in scene.primitives:
+            if other.label != "box" or other.instance == mine.instance or other.position[2] >= mine.position[2]:
+                continue
+            away = math.dist(mine.position[:2], other.position[:2])
+            if away < min(*mine.size[:2]) + min(*other.size[:2]):
+                return True
+    return False
 
 
 def _degrees(temperatures: Sequence[float], ambient: float) -> float:

@@ -11,6 +11,8 @@ from gemini_ros.cli import main
 from gemini_ros.language import encoder as encoder_module
 from gemini_ros.language.encoder import TextEncoder, find_weights
 from gemini_ros.language.features import PhraseFeatures, read_features, write_features
+from gemini_ros.language.phrase import query_of
+from gemini_ros.language.words import load_words
 
 
 def features(value: float = 0.5, mask: tuple[float, ...] = (1, 1, 1)) -> PhraseFeatures:
@@ -41,6 +43,28 @@ def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_features(tmp_path / "a.npz")
     with pytest.raises(ValueError, match=r"ends in \.npz"):
         write_features(features(), tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"exact": [{"what": "distance", "below": True, "bound": float("nan")}]}, "bound nan, expected at most 1000"),
+        ({"exact": [{"what": "distance", "below": True, "bound": float("inf")}]}, "bound inf"),
+        ({"exact": [{"what": "distance", "below": True, "bound": -3}]}, "above 0 for a distance"),
+        ({"exact": [{"what": "temperature", "below": True, "bound": 10**400}]}, "bound 1000"),
+        ({"heat": "hot"}, "hot box has no meaning here"),
+        ({"color": "red"}, "red box has no meaning here"),
+        ({"noun": "floor", "choose": "nearest"}, "cannot be counted"),
+        ({"relation": "left of"}, "expected both or none"),
+        ({"relation": "left of", "landmark": "floor"}, "left of floor has no meaning"),
+    ],
+)
+def test_a_program_without_meaning(change: dict, expected: str) -> None:
+    words = load_words()
+    good = {"ask": "find", "noun": "box", "exact": [], "unknown": []}
+    assert query_of(good, words, "file").phrase.noun == "box"
+    with pytest.raises(ValueError, match=expected):
+        query_of(good | change, words, "file")
 
 
 def test_weights_of_another_hash(tmp_path: Path) -> None:

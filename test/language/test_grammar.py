@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gemini_ros.core.resources import find_resource
-from gemini_ros.language.grammar import Grammar, say
+from gemini_ros.language.grammar import Grammar, Unmapped, say
 from gemini_ros.language.phrase import Exact, Phrase
 from gemini_ros.language.words import load_words
 
@@ -40,6 +40,20 @@ GRAMMAR = Grammar(WORDS)
         ("people", "find", Phrase("person")),
         ("the box on the pallet on the left", "find", Phrase("box", on="pallet", side="left")),
         ("the most distant shelf", "find", Phrase("rack", choose="farthest")),
+        ("how many boxes are on the pallet?", "how_many", Phrase("box", on="pallet")),
+        ("are there boxes on a pallet?", "is_there", Phrase("box", on="pallet")),
+        ("which box is on the pallet?", "which", Phrase("box", on="pallet")),
+        ("which person is the closest one?", "which", Phrase("person", choose="nearest")),
+        ("is the vehicle that is hot on the left?", "is_there", Phrase("vehicle", heat="hot", side="left")),
+        ("person nearest the door", "find", Phrase("person", relation="nearest to", landmark="door")),
+        ("box on the left of the pallet", "find", Phrase("box", relation="left of", landmark="pallet")),
+        (
+            "the box on the pallet nearest to the door",
+            "find",
+            Phrase("box", on="pallet", relation="nearest to", landmark="door"),
+        ),
+        ("could you please tell me how many people there are in view?", "how_many", Phrase("person")),
+        ("go to the door, please", "find", Phrase("door")),
     ],
 )
 def test_parse(text: str, ask: str, phrase: Phrase) -> None:
@@ -59,6 +73,7 @@ def test_parse(text: str, ask: str, phrase: Phrase) -> None:
             Phrase("vehicle"),
             [Exact("temperature", False, 30.5), Exact("distance", True, 3.0)],
         ),
+        ("the box within 800 mm", Phrase("box"), [Exact("distance", True, 0.8)]),
     ],
 )
 def test_exact(text: str, rest: Phrase, bounds: list[Exact]) -> None:
@@ -89,6 +104,19 @@ def test_exact(text: str, rest: Phrase, bounds: list[Exact]) -> None:
         ("the blue cone", "expected orange, yellow"),
         ("the hot box", "has no meaning here"),
         ("the nearest farthest box", "at once"),
+        ("the vehicle hotter than 104 °F", "degrees f, expected .* which are Celsius"),
+        ("the vehicle hotter than 313 degrees kelvin", "degrees kelvin, expected .* which are Celsius"),
+        ("the box within 3 feet", "feet, expected a number with its unit"),
+        ("which box isn't on the pallet?", "turns the phrase round"),
+        ("everything other than the floor", "'other than' turns the phrase round"),
+        ("acid on the floor", "'acid' is not known"),
+        ("drums of acid nearest to the rack", "'drums of acid' is not known"),
+        ("two boxes on the pallet", "'two boxes' is not known"),
+        ("box left of the red vehicle", "'red vehicle' is not understood"),
+        ("drive around the box", "is not understood"),
+        ("the person on the left or right", "is not understood"),
+        ("the person left of the floor", "left of floor has no meaning"),
+        ("anything hotter than 40 degrees", "'anything' is not known"),
     ],
 )
 def test_refused(text: object, expected: str) -> None:
@@ -101,6 +129,18 @@ def test_a_noun_outside_the_vocabulary_is_mapped_and_marked() -> None:
     query = Grammar(WORDS, lambda noun: {"parcel": "box"}[noun]).parse("the nearest parcel")
     assert (query.phrase, query.unknown) == (Phrase("box", choose="nearest"), ("parcel",))
     assert Grammar(WORDS, held_out=True).parse("the nearest parcel").unknown == ()
+
+
+@pytest.mark.parametrize(("noun", "text"), [("bin", "the green bin"), ("acid", "the nearest acid on the left")])
+def test_where_the_nearest_noun_does_not_fit_nothing_is_asked_of_it(noun: str, text: str) -> None:
+    with pytest.raises(Unmapped, match=f"'{noun}' is not known, and the nearest known noun does not fit") as error:
+        Grammar(WORDS, {"bin": "box", "acid": "floor"}.__getitem__).parse(text)
+    assert error.value.noun == noun
+
+
+def test_a_word_of_the_grammar_is_no_part_of_an_unknown_noun() -> None:
+    with pytest.raises(ValueError, match="'left person' is not understood"):
+        Grammar(WORDS, lambda _: "person").parse("the left person")
 
 
 def test_what_is_said_is_parsed_again() -> None:

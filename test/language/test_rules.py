@@ -51,6 +51,29 @@ def test_what_is_not_judged_is_said() -> None:
     assert (found.ignored, len(found.things)) == (("color", "kind"), 1)
 
 
+@pytest.mark.parametrize("text", ["the person left of the forklift", "the box nearest to the carrier"])
+def test_a_landmarks_kind_is_not_judged_either(text: str) -> None:
+    assert answer(Grammar(WORDS).parse(text), FRAME, LABELS, WORDS).ignored == ("kind",)
+
+
+def test_what_was_not_measured_is_no_no() -> None:
+    depth, degrees = np.where(LABELS == BOX, np.nan, DEPTH), np.where(LABELS == VEHICLE, np.nan, DEGREES)
+    blind = Frame(0, "camera", depth=depth, thermal=degrees, intrinsics=CAMERA)
+    for text in ("the nearest box", "the box within 2 m", "the box farther than 2 m", "the box nearest to the vehicle"):
+        with pytest.raises(FrameError, match="not measured"):
+            answer(Grammar(WORDS).parse(text), blind, LABELS, WORDS)
+    for text in ("the hot vehicle", "the vehicle hotter than 40 degrees"):
+        with pytest.raises(FrameError, match="not measured"):
+            answer(Grammar(WORDS).parse(text), blind, LABELS, WORDS)
+    assert answer(Grammar(WORDS).parse("the box"), blind, LABELS, WORDS).present
+    assert not answer(Grammar(WORDS).parse("the nearest person within 2 m"), blind, LABELS, WORDS).present
+    # One that was measured decides.
+    depth = np.where(LABELS == BOX, np.nan, DEPTH)
+    depth[NEAR] = DEPTH[NEAR]
+    half = Frame(0, "camera", depth=depth, intrinsics=CAMERA)
+    assert answer(Grammar(WORDS).parse("the nearest box"), half, LABELS, WORDS).mask[NEAR].any()
+
+
 def test_a_frame_without_depth_or_degrees_is_refused() -> None:
     query = Grammar(WORDS).parse("the hot vehicle")
     with pytest.raises(FrameError, match="depth and intrinsics"):

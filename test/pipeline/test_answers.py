@@ -126,6 +126,20 @@ def test_what_is_avoided_costs_and_what_is_preferred_does_not():
     assert (prefer.map() == 0).sum() > 0.9 * (before == 0).sum()
 
 
+def test_what_is_measured_is_avoided_even_where_the_way_ahead_is_not():
+    run = Run('[{"text": "the box", "role": "avoid"}]')
+    depth = DEPTH.copy()
+    depth[LABELS == 0] = np.nan  # a polished floor
+    run.frame(depth=depth)
+    assert run.mapper.look is None and "no clouds and no scan" in run.mapper.warning
+    marked = run.outputs.keepout(run.seen, run.now)[0].data
+    other = Run('[{"text": "the box", "role": "avoid"}]')
+    other.frame()
+    assert other.mapper.look is not None
+    np.testing.assert_array_equal(marked > 0, other.outputs.keepout(other.seen, other.now)[0].data > 0)
+    assert marked.any()
+
+
 def test_a_phrase_that_expires_leaves_the_map_at_once():
     run = Run('[{"text": "the floor", "role": "avoid", "ttl_s": 0.25}]')
     for _ in range(3):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gemini_ros.core.frames import Frame, Intrinsics, Segmentation
+from gemini_ros.core.frames import Frame, FrameError, Intrinsics, Segmentation
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import Language
 from gemini_ros.core.phrase_maps import PhraseMaps
@@ -48,7 +49,7 @@ def segmented(boxes: np.ndarray, *rows: tuple[str, np.ndarray, float, int]) -> S
 
 
 def ground(text: str, segmentation: Segmentation, seen: Frame):
-    network = Network(WORDS, Rules(WORDS, WAREHOUSE))
+    network = Network(WORDS, WAREHOUSE, Rules(WORDS, WAREHOUSE))
     (found,) = network.ground([Asked(text, GRAMMAR.parse(text))], seen, segmentation)
     return found
 
@@ -78,6 +79,25 @@ def test_exact_bounds_are_measured_whatever_the_model_says() -> None:
     assert not ground(text, segmented(boxes, (text, boxes == 2, 0.9, 1)), seen).present
 
 
+def test_a_bound_counts_things_of_the_class_not_single_pixels() -> None:
+    seen, boxes = frame()
+    text = "the box farther than 2 m"
+    rim = (boxes == 1) | (np.roll(boxes == 1, 2, axis=1))  # a mask that laps over what is behind
+    assert not ground(text, segmented(boxes, (text, rim, 0.9, 1)), seen).present
+    text = "the nearest box farther than 2 m"
+    found = ground(text, segmented(boxes, (text, boxes == 1, 0.9, 1)), seen)
+    assert (found.by, found.present) == ("rules", True)
+    assert found.parts[boxes == 2].mean() > 0.8 and not found.parts[boxes == 1].any()
+
+
+def test_a_bound_on_what_was_not_measured_has_no_answer() -> None:
+    seen, boxes = frame()
+    depth = np.where(boxes > 0, np.float32(np.nan), seen.depth)
+    text = "the box within 2 m"
+    found = ground(text, segmented(boxes, (text, boxes > 0, 0.9, 2)), replace(seen, depth=depth))
+    assert isinstance(found, FrameError) and "not measured" in str(found)
+
+
 def test_one_of_several_is_one_thing_even_where_depth_cuts_it() -> None:
     seen, boxes = frame()
     found = ground("the nearest box", segmented(boxes, ("the nearest box", boxes > 0, 0.9, 2)), seen)
@@ -86,7 +106,7 @@ def test_one_of_several_is_one_thing_even_where_depth_cuts_it() -> None:
 
 def test_rules_find_what_the_model_says_nothing_of() -> None:
     seen, boxes = frame()
-    network, rules = Network(WORDS, Rules(WORDS, WAREHOUSE)), Rules(WORDS, WAREHOUSE)
+    network, rules = Network(WORDS, WAREHOUSE, Rules(WORDS, WAREHOUSE)), Rules(WORDS, WAREHOUSE)
     asked = [Asked(text, GRAMMAR.parse(text)) for text in ("the box", "the nearest box", "the person")]
     said = segmented(boxes, ("the nearest box", boxes == 1, 0.8, 1))
     by = [found.by for found in network.ground(asked, seen, said)]
@@ -113,6 +133,19 @@ def test_the_book_gives_a_model_what_is_in_force_and_of_its_encoder(tmp_path) ->
     np.testing.assert_array_equal(given.phrases[0], features[1])
     assert book.inputs(now) is given
     assert book.inputs(Instant.of(4 * 10**9)) is None
+    # A model that takes fewer, of another length, is given what it takes; the rules find the rest.
+    small = PhraseBook(WAREHOUSE, ("rgb", "depth"), path, Language(SHA256, 1, 6))
+    assert small.set(json.dumps([{"text": text} for text in texts]), now) == ""
+    given = small.inputs(now)
+    assert given is not None and given.texts == texts[:1]
+    np.testing.assert_array_equal(given.padded(1, 6)["phrases"][0], features[0, :6])
+    longer = PhraseBook(WAREHOUSE, ("rgb", "depth"), path, Language(SHA256, 4, 32))
+    assert longer.set(json.dumps([{"text": texts[0]}]), now) == ""
+    given = longer.inputs(now)
+    assert given is not None and given.padded(4, 32)["phrase_mask"][0].sum() == 5
+    short = PhraseBook(WAREHOUSE, ("rgb", "depth"), path, Language(SHA256, 4, 4))
+    assert short.set(json.dumps([{"text": texts[0]}]), now) == ""
+    assert short.inputs(now) is None
     for language in (None, Language("0" * 64, 4, 16)):
         other = PhraseBook(WAREHOUSE, ("rgb", "depth"), path, language)
         assert other.set('"the person"'.join(['{"text": ', "}"]), now) == ""

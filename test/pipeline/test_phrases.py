@@ -66,6 +66,9 @@ BAD = {
     "unit": (phrase("the box within 2"), "a number without a unit, expected a number with its unit"),
     "alone": (phrase("2 boxes"), "a number alone, expected it after one of"),
     "negation": (phrase("not the box"), "turns the phrase round"),
+    "twice": ('[{"text": "the box", "text": "the door"}]', "'text' stands twice"),
+    "too general": (phrase("everything", role="avoid"), "'everything' is not known, expected one of .* not in force"),
+    "hidden": (phrase("acid on the floor", role="avoid"), "'acid' is not known"),
     "extra": (phrase(color="red"), r"expected exactly \['text'\] and any of"),
     "acid": (phrase("the acid", role="avoid"), "'acid' is not known, expected one of .* for avoid: it is not in force"),
     "lawn": (phrase("the lawn", role="prefer"), "'lawn' is not known, expected one of .*: it is not in force"),
@@ -104,7 +107,7 @@ def test_unknown_words_are_accepted_where_nothing_is_raised_and_marked():
     b = book()
     assert b.set(json.dumps([phrase("the acid"), phrase("the acid", role="target")]), NOW) == ""
     assert [(entry.unknown, entry.query) for entry in b.in_force(NOW)] == [(("acid",), None)] * 2
-    assert "'acid' is not known" in b.why_unknown(b.in_force(NOW)[0])
+    assert "'acid' is not known" in b.in_force(NOW)[0].why
 
 
 def test_a_class_that_the_model_lacks_is_refused():
@@ -112,6 +115,27 @@ def test_a_class_that_the_model_lacks_is_refused():
     assert b.set(json.dumps(phrase("the nearest person")), NOW) == ""
     for text in ("the box", "the person left of the door", "the person on the pallet"):
         assert "the model has no class" in b.set(json.dumps(phrase(text)), NOW)
+
+
+def test_a_clock_that_jumps_back_prolongs_nothing():
+    b = book()
+    b.set(json.dumps(phrase("the box", ttl_s=5)), NOW)
+    b.begin(Instant.of(1003 * S))
+    b.begin(Instant.of(10 * S))  # a bag that plays again: three seconds are over
+    assert b.in_force(Instant.of(11 * S))
+    assert not b.in_force(Instant.of(12 * S))
+    for _ in range(3):  # a loop that is shorter than what is left
+        b.begin(Instant.of(10 * S))
+        b.begin(Instant.of(11 * S))
+    assert not b.in_force(Instant.of(11 * S))
+
+
+def test_the_parameter_may_end_with_a_semicolon():
+    b = book()
+    b.start("the box; the door;")
+    assert [entry.text for entry in b.in_force(NOW)] == ["the box", "the door"]
+    with pytest.raises(ValueError, match="at least one word"):
+        b.start(" ; ")
 
 
 def test_entries_expire_by_the_steady_clock():

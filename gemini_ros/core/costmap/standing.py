@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.core.costmap.grid import Occupancy
 
@@ -14,7 +15,7 @@ LEAST_CLEARANCE_M = 0.3
 _FAR_M = 1.5  # from the thing, beside the clearance
 _THING_M = 0.5  # around its middle, where the map has the thing itself
 _COST_M = 0.02  # metres that one of cost is worth
-_MOST_TRIED = 200
+_AT_ONCE = 256  # places that are tried together
 _MOST_COST = 98
 
 
@@ -35,24 +36,32 @@ def place_before(
     )
     near = np.hypot(x - thing_xy[0], y - thing_xy[1]) <= clearance_m + _FAR_M
     x, y, cost = x[near], y[near], occupancy.data[rows[near], columns[near]]
-    score = np.hypot(x - robot_xy[0], y - robot_xy[1]) + _COST_M * cost
-    best = np.argsort(score, kind="stable")
-    for i in best[:: max(1, len(best) // _MOST_TRIED)]:
-        at = float(x[i]), float(y[i])
-        if _sees(passable, occupancy, at, thing_xy):
+    best = np.argsort(np.hypot(x - robot_xy[0], y - robot_xy[1]) + _COST_M * cost, kind="stable")
+    for some in np.split(best, range(_AT_ONCE, len(best), _AT_ONCE)):
+        seeing = some[_see(passable, occupancy, x[some], y[some], thing_xy)]
+        if seeing.size:
+            at = float(x[seeing[0]]), float(y[seeing[0]])
             return *at, math.atan2(thing_xy[1] - at[1], thing_xy[0] - at[0])
     return None
 
 
-def _sees(passable: np.ndarray, occupancy: Occupancy, at: tuple[float, float], thing_xy: tuple[float, float]) -> bool:
-    """Whether all cells of the straight way are passable, up to the thing itself."""
-    length_m = math.dist(at, thing_xy) - _THING_M
-    if length_m <= 0:
-        return True
-    steps = np.arange(0.0, length_m, occupancy.resolution_m / 2) / math.dist(at, thing_xy)
-    cells = [
-        np.floor((a + steps * (b - a) - first) / occupancy.resolution_m).astype(np.int64)
-        for a, b, first in zip(at, thing_xy, occupancy.origin_xy, strict=True)
-    ]
-    inside = np.logical_and.reduce([(c >= 0) & (c < n) for c, n in zip(cells, passable.shape[::-1], strict=True)])
-    return bool(inside.all() and passable[cells[1], cells[0]].all())
+def _see(
+    passable: npt.NDArray[np.bool_],
+    occupancy: Occupancy,
+    x: npt.NDArray[np.floating],
+    y: npt.NDArray[np.floating],
+    thing_xy: tuple[float, float],
+) -> npt.NDArray[np.bool_]:
+    """bool (n,): whether all cells of the straight way from each place are passable, up to the thing itself."""
+    away = np.hypot(thing_xy[0] - x, thing_xy[1] - y)[:, None]
+    along = np.arange(0.0, away.max(initial=0.0), occupancy.resolution_m / 2)[None]
+    counts = along < away - _THING_M
+    share = along / np.maximum(away, 1e-9)
+    columns, rows = (
+        np.floor((a[:, None] + share * (b - a[:, None]) - first) / occupancy.resolution_m).astype(np.int64)
+        for a, b, first in zip((x, y), thing_xy, occupancy.origin_xy, strict=True)
+    )
+    height, width = passable.shape
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    clear = passable[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)] & inside
+    return (clear | ~counts).all(1)

@@ -56,3 +56,29 @@ def test_no_place_is_nearer_to_what_is_not_passable_than_it_may(seed):
     rows, columns = np.nonzero((data < 0) | (data > 98))
     away = np.hypot(-1 + (columns + 0.5) * CELL - found[0], -3 + (rows + 0.5) * CELL - found[1])
     assert away.min() >= 0.3 - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_place_is_better(seed):
+    """Every cell tried by itself, far apart samples of the way and all."""
+    random = np.random.default_rng(seed)
+    data = np.where(random.random((N, N)) < 0.01, 100, random.integers(0, 99, (N, N))).astype(np.int8)
+    passable = data <= 98
+
+    def clear(x: float, y: float) -> bool:
+        rows, columns = np.nonzero(~passable)
+        away = np.hypot(-1 + (columns + 0.5) * CELL - x, -3 + (rows + 0.5) * CELL - y)
+        inside = min(x + 1, y + 3, 5 - x, 3 - y) >= 0.3 + CELL / 2
+        steps = max(math.dist((x, y), THING) - 0.5, 0) / 0.05
+        way = [
+            (np.array((x, y)) + (np.array(THING) - (x, y)) * i * 0.05 / math.dist((x, y), THING))
+            for i in range(math.ceil(steps))
+        ]
+        return away.min() >= 0.3 and inside and all(passable[int((v + 3) / CELL), int((u + 1) / CELL)] for u, v in way)
+
+    places = [(-1 + (c + 0.5) * CELL, -3 + (r + 0.5) * CELL, data[r, c]) for r in range(N) for c in range(N)]
+    near = [p for p in places if math.dist(p[:2], THING) <= 1.8]
+    dear = sorted((math.hypot(x, y) + 0.02 * cost, x, y) for x, y, cost in near)
+    best = next(((x, y) for _, x, y in dear if clear(x, y)), None)
+    found = place_before(Occupancy(data, CELL, (-1.0, -3.0), 0), (0.0, 0.0), THING, 0.3)
+    assert (found and (round(found[0], 6), round(found[1], 6))) == (best and (round(best[0], 6), round(best[1], 6)))
