@@ -8,7 +8,7 @@ import pytest
 
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.annotation import take_labels
-from gemini_ros.datasets.coco import read_coco
+from gemini_ros.datasets.coco import _filled, read_coco
 
 NAMES = load_label_set("nav5").names
 SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
@@ -80,12 +80,58 @@ def test_panoptic_segments_have_their_category(tmp_path):
         ({"segmentation": {"size": [6, 11], "counts": [66]}}, "mask of 11x6, expected 10x6 as its image"),
         ({"segmentation": {"size": [6, 10], "counts": [66]}}, "do not fill 10x6 pixels"),
         ({"segmentation": [[1, 2, 3]]}, "expected x, y of at least three corners"),
-        ({"segmentation": [SQUARE], "category_id": 3}, "KeyError at 3, expected COCO"),
+        ({"segmentation": [SQUARE], "category_id": 3}, "annotation 0 of a/5.jpg: category 3, which is not among"),
+        ({"segmentation": [SQUARE], "image_id": 8}, "annotation 0 of image 8, which is not there"),
+        ({"segmentation": []}, "annotation 0 of a/5.jpg: a box alone, expected polygons or RLE"),
+        ({"segmentation": [[20, 1, 26, 1, 26, 4, 20, 4]]}, "lies outside the image of 10x6"),
+        ({"segmentation": [["a", 1, 6, 1, 6, 4, 2, 4]]}, "expected x, y of at least three corners"),
+        ({"segmentation": {"size": [6, 10, 1], "counts": [60]}}, "mask of 1x10x6, expected 10x6"),
     ],
 )
 def test_what_cannot_be_taken_is_one_sentence(tmp_path, annotation, found):
     with pytest.raises(ValueError, match=found):
         read_coco(written(tmp_path, annotation), NAMES)
+
+
+def test_a_polygon_has_the_pixels_whose_centres_it_holds(tmp_path):
+    """Against a search of its own: a centre is inside where a ray to the left crosses an odd number of edges."""
+
+    def inside(x, y, corners):
+        odd = False
+        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+            if (y0 <= y) != (y1 <= y) and x0 + (y - y0) / (y1 - y0) * (x1 - x0) <= x:
+                odd = not odd
+        return odd
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        corners = rng.uniform(-4, 34, (rng.integers(3, 9), 2)).round(rng.integers(0, 3)).tolist()
+        expected = [[inside(x + 0.5, y + 0.5, corners) for x in range(30)] for y in range(24)]
+        np.testing.assert_array_equal(_filled(np.array(corners), (24, 30)), expected)
+    rectangle = written(tmp_path, {"segmentation": [[10, 10, 20, 10, 20, 20, 10, 20]]}, size=(30, 24))
+    labels = read_coco(rectangle, NAMES)["5"]
+    assert (labels == 0).sum() == 100 and (labels[10:20, 10:20] == 0).all()
+    # Side by side no pixel is both; a line and a sliver between two centres have none, and are no holes.
+    parts = [[2, 1, 6, 1, 6, 4, 2, 4], [6, 2, 6.4, 2, 6.4, 3, 6, 3], [2, 1, 6, 1, 2, 1]]
+    assert (read_coco(written(tmp_path, {"segmentation": parts}), NAMES)["5"] == 0).sum() == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda data: data["images"].append(data["images"][0]), "two images of the id 1"),
+        (lambda data: data["images"].append(data["images"][0] | {"id": 2, "file_name": "b/5.png"}), "of the stem 5"),
+        (lambda data: data["categories"].append({"id": 7, "name": "person"}), "two categories of the id 7"),
+        (lambda data: data["annotations"][0].update(segmentation=[[2, 1, 2.2, 1, 2.2, 4, 2, 4]]), "no pixel is label"),
+    ],
+)
+def test_nothing_is_lost_without_a_word(tmp_path, change, found):
+    path = written(tmp_path, {"segmentation": [SQUARE]})
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=found):
+        read_coco(path, NAMES)
 
 
 def test_unknown_categories_are_named(tmp_path):
