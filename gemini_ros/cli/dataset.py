@@ -288,7 +288,10 @@ def _prelabels(args: argparse.Namespace) -> Path:
 def _add_import_labels(verbs: Subparsers) -> None:
     text = "import annotations of CVAT or COCO into a folder of `from-bag`"
     parser = add_verb(verbs, "import-labels", run_import_labels, text)
-    parser.add_argument("folder", type=Path, help="folder of `dataset from-bag`")
+    parser.add_argument("folder", type=Path, help="folder of `dataset from-bag`, or of --layout")
+    parser.add_argument(
+        "--layout", metavar="NAME|YAML", help="where the images of another folder are (default: those of from-bag)"
+    )
     parser.add_argument("archive", type=Path, help="export of CVAT, format 'Segmentation mask 1.1', or COCO's JSON")
     parser.add_argument("--label-set", required=True, metavar="NAME|YAML", help="the classes that are annotated")
     parser.add_argument("--replace", action="store_true", help="overwrite existing labels")
@@ -299,8 +302,9 @@ def run_import_labels(args: argparse.Namespace) -> None:
     from gemini_ros.datasets.annotation import take_labels
 
     label_set = load_label_set(args.label_set)
-    taken = take_labels(args.folder, args.archive, label_set, replace=args.replace)
-    print(f"wrote    {taken} label images to {args.folder / 'labels'}")
+    layout = {"layout": args.layout} if args.layout else {}
+    taken = take_labels(args.folder, args.archive, label_set, replace=args.replace, **layout)
+    print(f"wrote    {taken} label images to {args.folder}")
 
 
 def _add_questions(verbs: Subparsers) -> None:

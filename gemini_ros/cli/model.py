@@ -70,6 +70,7 @@ def _add_export(verbs: Subparsers) -> None:
         metavar="DIR|BAG",
         help="data set or bag to check the export on",
     )
+    parser.add_argument("--layout", metavar="NAME|YAML", help="layout of that data set (default: that of the training)")
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -83,6 +84,7 @@ def run_export(args: argparse.Namespace) -> None:
         scores=args.scores,
         calibration=args.calibration,
         stacked=args.form == "stacked",
+        layout=args.layout,
     )
 
 

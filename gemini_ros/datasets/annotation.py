@@ -14,9 +14,9 @@ from gemini_ros.core.image_files import encode_image_file
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.datasets.coco import read_coco
 from gemini_ros.datasets.cvat import read_masks, write_masks
-from gemini_ros.datasets.from_bag import LAYOUT
+from gemini_ros.datasets.from_bag import LAYOUT, layout_of_folder
 from gemini_ros.datasets.images import decoded, read_stored
-from gemini_ros.datasets.layout import load_layout
+from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.inference.segmenter import Segmenter
 
 PRELABELS = "prelabels.zip"
@@ -50,21 +50,32 @@ def write_prelabels(folder: str | Path, segmenter: Segmenter, label_set: LabelSe
     return folder / PRELABELS
 
 
-def take_labels(folder: str | Path, archive: str | Path, label_set: LabelSet, *, replace: bool = False) -> int:
+def take_labels(
+    folder: str | Path,
+    archive: str | Path,
+    label_set: LabelSet,
+    *,
+    layout: str | Layout = LAYOUT,
+    replace: bool = False,
+) -> int:
     """Write the annotations of CVAT or COCO (``.json``) as the label images of ``folder``; returns their number.
+
+    ``layout`` says where in it the images are; its label images are plain ones.
 
     All or none are written: raises ``ValueError`` for what ``read_masks`` or ``read_coco`` refuses, an image not
     in ``folder``, one of another size, and, unless ``replace``, one that has labels already.
     """
-    folder, layout = Path(folder), load_layout(LAYOUT)
+    folder, layout = Path(folder), layout if isinstance(layout, Layout) else load_layout(layout)
+    first = _images_to_label(layout)
     read = read_coco if Path(archive).suffix == ".json" else read_masks
     masks = read(archive, label_set.names)
-    files = {stem: folder / layout.images["rgb"].path.fill({"stem": stem}) for stem in masks}
+    files = {stem: folder / layout.images[first].path.fill({"stem": stem}) for stem in masks}
     if strange := sorted(stem for stem, path in files.items() if "/" in stem or not path.is_file()):
-        raise ValueError(f"{archive}: images {', '.join(strange)!s:.200}, expected some of {folder / 'rgb'}")
+        where = folder / layout.images[first].path.text
+        raise ValueError(f"{archive}: images {', '.join(strange)!s:.200}, expected some of {where}")
     targets = {stem: folder / layout.images["labels"].path.fill({"stem": stem}) for stem in masks}
     for stem, labels in masks.items():
-        rgb = read_stored(files[stem], "rgb", layout.images["rgb"])
+        rgb = read_stored(files[stem], first, layout.images[first])
         if rgb.shape[:2] != labels.shape:
             raise ValueError(
                 f"{archive}: {stem} of {labels.shape[1]}x{labels.shape[0]}, expected {rgb.shape[1]}x{rgb.shape[0]} as "
@@ -73,14 +84,27 @@ def take_labels(folder: str | Path, archive: str | Path, label_set: LabelSet, *,
     if there := sorted(stem for stem, path in targets.items() if path.exists() and not replace):
         raise ValueError(f"{folder}: labels of {', '.join(there)!s:.200} are there: add --replace to take the new ones")
     for stem, labels in masks.items():
+        targets[stem].parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(targets[stem]) as part:
             part.write_bytes(encode_image_file(labels, ".png"))
     return len(masks)
 
 
+def _images_to_label(layout: Layout) -> str:
+    """The images that the annotations are of. Raises ``ValueError`` for a layout that has no plain label images."""
+    labels = layout.images.get("labels")
+    parts = {part for image in layout.images.values() for part in image.path.parts}
+    plain = labels is not None and (labels.channel, labels.first_class, labels.mapping) == (None, 0, None)
+    if not plain or parts != {"stem"}:
+        raise ValueError(
+            f"layout {layout.name}: expected label images that hold classes, and files named by {{stem}} alone"
+        )
+    return next(name for name in layout.images if name not in ("labels", "confidence"))
+
+
 def _frames(folder: Path, segmenter: Segmenter) -> Iterator[Frame]:
     """The frames of a folder that ``from_bag`` wrote, with what the model takes of them; ``frame_id`` is the stem."""
-    layout = load_layout(LAYOUT)
+    layout = load_layout(layout_of_folder(folder))
     for path in sorted((folder / layout.images["rgb"].path.text).parent.glob("*.png")):
         files = {
             name: folder / layout.images[name].path.fill({"stem": path.stem})

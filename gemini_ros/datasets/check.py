@@ -78,7 +78,8 @@ def check_dataset(
     """
     root = Path(root)
     if not root.is_dir():
-        raise ValueError(f"{root}: no such folder")
+        cure = ": write a bag's frames into a folder with `dataset from-bag`" if root.is_file() else ""
+        raise ValueError(f"{root}: {'a file, expected a folder' if cure else 'no such folder'}{cure}")
     labels = _label_set(root, label_set or layout.label_set)
     kinds = [kind for kind, image in layout.images.items() if next(image.path.files(root, {}), None)]
     absent = tuple(kind for kind in layout.images if kind not in kinds)

@@ -30,7 +30,7 @@ def write_masks(path: str | Path, names: Sequence[str], images: Iterable[tuple[s
     colors = _palette(len(names))
     stems = []
     with atomic_path(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        lines = ["# label:color_rgb:parts:actions", f"{_BACKGROUND}:0,0,0::"]
+        lines = ["# label:color_rgb:parts:actions", *([] if _BACKGROUND in names else [f"{_BACKGROUND}:0,0,0::"])]
         lines += [f"{name}:{r},{g},{b}::" for name, (r, g, b) in zip(names, colors.tolist(), strict=False)]
         archive.writestr(_LABEL_MAP, "\n".join(lines) + "\n")
         for stem, labels in images:
@@ -53,7 +53,9 @@ def read_masks(path: str | Path, names: Sequence[str]) -> dict[str, Labels]:
                 raise ValueError(f"{path}: no {_CLASSES}*.png in it, expected an export of CVAT as {FORMAT!r}")
             return {m[len(_CLASSES) : -4]: _labels(_bytes(archive, m), table, f"{path}: {m}") for m in masks}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: {one_line(error)}, expected a ZIP archive of CVAT") from error
+        raise ValueError(
+            f"{path}: {one_line(error)}, expected a ZIP archive of CVAT, exported as {FORMAT!r}"
+        ) from error
 
 
 def _text(archive: zipfile.ZipFile, path: str | Path) -> str:
@@ -80,12 +82,16 @@ def _colors(text: str, names: Sequence[str], path: str | Path) -> Mapping[int, i
         if len(values) != 3 or not all(v.strip().isdecimal() and int(v) < 256 for v in values):
             raise ValueError(f"{path}: {_LABEL_MAP}: {line!r:.80}, expected NAME:R,G,B::")
         red, green, blue = map(int, values)
-        if name == _BACKGROUND:
-            found[_number(red, green, blue)] = UNLABELLED
-        elif name in names:
-            found[_number(red, green, blue)] = names.index(name)
-        else:
+        number = _number(red, green, blue)
+        if name == _BACKGROUND and (number == 0 or name not in names):
+            found[number] = UNLABELLED
+        elif name not in names:
             strange.append(name)
+        elif number in found:
+            other = "black, which is unlabelled" if number == 0 else "the colour of another class"
+            raise ValueError(f"{path}: {_LABEL_MAP}: {name!s:.80} in {other}, expected a colour of its own")
+        else:
+            found[number] = names.index(name)
     if strange:
         raise ValueError(f"{path}: classes {', '.join(strange)!s:.200}, expected some of {', '.join(names)!s:.400}")
     return found

@@ -46,20 +46,26 @@ class UnpackedFrames(FolderFrames):
         )
         folder = self.root / ".unpacked"
         path, index = folder / f"{name}.npy", folder / f"{name}.json"
-        stems = [record["stem"] for record in self.records]
+        files = [frame.files[kind] for frame in self._frames]
         folder.mkdir(exist_ok=True)
         with locked(folder / "lock"):
-            array = _mapped(path) if _stems(index) == stems else None
-            files = [frame.files[kind] for frame in self._frames]
+            now = [_written(record["stem"], file) for record, file in zip(self.records, files, strict=True)]
+            array = _mapped(path) if _unpacked(index) == now else None
             if array is None or not _is_of(array, len(files), read_stored(files[0], kind, image)):
                 _write(files, kind, image, path)
                 with atomic_path(index) as part:
-                    part.write_text(json.dumps(stems))
+                    part.write_text(json.dumps(now))
                 array = np.load(path, mmap_mode="r")
         return array
 
 
-def _stems(index: Path) -> object:
+def _written(stem: str, file: Path) -> list[str | int]:
+    """A frame, and what of its file becomes another when it is written again."""
+    status = file.stat()
+    return [stem, status.st_size, status.st_mtime_ns]
+
+
+def _unpacked(index: Path) -> object:
     """What was unpacked, as far as it can be read: what cannot is unpacked again."""
     try:
         return read_json(index)

@@ -8,6 +8,7 @@ from gemini_ros.core.documents import parse_json
 from gemini_ros.core.files import read_file
 from gemini_ros.core.model_info import METADATA_KEY, ModelInfo, parse_model_info
 from gemini_ros.core.onnx_file import HASH_KEY, KEY, METADATA_PROPS, VALUE, fields, graph_hash
+from gemini_ros.core.resources import WEIGHTS_SUFFIX
 
 _LARGEST_METADATA = 1 << 20
 
@@ -51,6 +52,8 @@ def require_whole(data: bytes, path: Path) -> None:
 
 def damaged(data: bytes, path: Path) -> ModelError:
     """What is said of bytes that are no ONNX."""
+    if path.suffix == WEIGHTS_SUFFIX:
+        return ModelError(f"model {path}: weights to start a training from, expected a model file (.onnx)")
     return ModelError(f"model {path}: damaged or not ONNX ({len(data)} bytes); copy the file again")
 
 

@@ -23,7 +23,7 @@ class ParityCheck:
 
     @property
     def worst(self) -> float:
-        return max(self.differences.values())
+        return max(self.differences.values(), key=lambda difference: (difference != difference, difference))
 
     @property
     def passed(self) -> bool:
@@ -48,6 +48,10 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
     weights, inputs, outputs = (_under(part, arrays) for part in ("weights", "input", "output"))
     if not weights or not 2 <= len(inputs) <= MOST_MODALITIES or not outputs:
         raise ValueError(f"{path}: expected weights/, two to {MOST_MODALITIES} input/ and output/ arrays")
+    shapes = {array.shape for array in inputs.values()}
+    if len(shapes) > 1 or any(len(shape) != 4 or shape[1] != 3 for shape in shapes):
+        found_shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+        raise ValueError(f"{path}: input/ {found_shapes}, expected (B, 3, H, W), one shape for all")
     names = sorted(inputs, key=lambda name: name != "rgb")  # RGB is the first stream of every official network
     model = official_network({name: torch.from_numpy(a) for name, a in weights.items()}, names)
     with torch.inference_mode():
@@ -62,6 +66,9 @@ def check_parity(path: Path, tolerance: float = 1e-4) -> ParityCheck:
         found |= {f"feat{stream}_stage{stage}": m for stage, m in enumerate(maps, start=1)}
     if unknown := set(outputs) - set(found):
         raise ValueError(f"{path}: output/{min(unknown)} is none of {sorted(found)}")
+    for name, recorded in outputs.items():
+        if recorded.shape != found[name].shape:
+            raise ValueError(f"{path}: output/{name} {recorded.shape}, expected {tuple(found[name].shape)}")
     differences = {name: float(np.abs(found[name].numpy() - a).max()) for name, a in sorted(outputs.items())}
     return ParityCheck(differences, tolerance)
 

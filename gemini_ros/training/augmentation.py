@@ -19,6 +19,9 @@ from gemini_ros.training.spoiling import require_families, spoil, subset_probabi
 
 Images = dict[str, np.ndarray]
 BEFORE = "before "  # begins the names of a spoilt frame's images as they were
+_INSIDE = "inside"
+_STRIDE = 4  # of the network's first stage
+_LARGEST_SCALE = 100.0
 
 
 class Augmentation:
@@ -31,13 +34,7 @@ class Augmentation:
     """
 
     def __init__(self, options: AugmentationOptions, modalities: tuple[str, ...] = ()) -> None:
-        dropout = options.modality_dropout
-        if not 0 <= options.tone <= 1:
-            raise ValueError(f"tone {options.tone}, expected a probability")
-        if min(dropout, default=0) < 0 or sum(dropout) >= 1:
-            raise ValueError(f"modality_dropout {list(dropout)}, expected probabilities with a sum below 1")
-        if dropout and options.modality_subsets:
-            raise ValueError("modality_dropout and modality_subsets: give one of them, both take modalities away")
+        _require_in_range(options)
         self.options = options
         self._subsets: dict[tuple[str, ...], dict[tuple[str, ...], float]] = {}
         if modalities:
@@ -50,7 +47,7 @@ class Augmentation:
                 albumentations.RandomCrop(height, width, pad_if_needed=True, fill=0, fill_mask=UNLABELLED),
                 albumentations.HorizontalFlip(p=0.5),
             ],
-            additional_targets=dict.fromkeys(("depth", "thermal", "labels", "confidence"), "mask"),
+            additional_targets=dict.fromkeys(("depth", "thermal", "labels", "confidence", _INSIDE), "mask"),
         )
 
     def __call__(self, images: Images, modalities: tuple[str, ...]) -> tuple[Images, np.ndarray]:
@@ -63,8 +60,11 @@ class Augmentation:
         self.geometry.set_random_seed(int(random.integers(2**31)))
         # The image target decides the size of the crop; a set without RGB lends its first modality.
         carrier = images.get("rgb", images[modalities[0]])
-        moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"})
+        inside = np.zeros(carrier.shape[:2], np.uint8)
+        moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"}, **{_INSIDE: inside})
         result = {k: moved["image"] if k == "rgb" else moved[k] for k in images}
+        if (beside := moved[_INSIDE] == UNLABELLED).any():  # the frame was smaller than the crop: nothing was measured
+            result |= {k: np.where(beside, np.float32(np.nan), result[k]) for k in ("depth", "thermal") if k in result}
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
         if self.options.tone and "rgb" in modalities and random.random() < self.options.tone:
             result["rgb"] = _toned(result["rgb"], random)
@@ -84,6 +84,11 @@ class Augmentation:
     def _prepare(self, modalities: tuple[str, ...]) -> None:
         """Raise ``ValueError`` for options that do not fit the modalities."""
         if modalities not in self._subsets:
+            dropout = self.options.modality_dropout
+            if dropout and len(dropout) != len(modalities):
+                raise ValueError(
+                    f"modality_dropout {list(dropout)}, expected one probability for each of {', '.join(modalities)}"
+                )
             require_families(self.options.corruptions, modalities)
             self._subsets[modalities] = subset_probabilities(self.options.modality_subsets, modalities)
 
@@ -111,6 +116,24 @@ class Augmentation:
         if lost < len(dropout):
             present[lost] = 0
         return present
+
+
+def _require_in_range(options: AugmentationOptions) -> None:
+    """Raise ``ValueError`` for options that no frames could be made by."""
+    dropout, crop, (low, high) = options.modality_dropout, options.crop_size, options.scale_range
+    for name in ("tone", "misregistration"):
+        if not 0 <= (value := getattr(options, name)) <= 1:
+            raise ValueError(f"{name} {value}, expected a probability")
+    if not 0 <= options.depth_noise < 1:
+        raise ValueError(f"depth_noise {options.depth_noise}, expected a factor of the squared depth, 0 to 1")
+    if not (all(p >= 0 for p in dropout) and sum(dropout) < 1):
+        raise ValueError(f"modality_dropout {list(dropout)}, expected probabilities with a sum below 1")
+    if dropout and options.modality_subsets:
+        raise ValueError("modality_dropout and modality_subsets: give one of them, both take modalities away")
+    if any(side <= 0 or side % _STRIDE for side in crop):
+        raise ValueError(f"crop_size {list(crop)}, expected a width and a height that are multiples of {_STRIDE}")
+    if not 0 < low <= high < _LARGEST_SCALE:
+        raise ValueError(f"scale_range {[low, high]}, expected a least and a largest factor above 0")
 
 
 def _torch_seed() -> int:

@@ -14,9 +14,9 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from gemini_ros.bags.reader import is_bag
-from gemini_ros.core.labels import LabelSet, load_label_set
+from gemini_ros.core.labels import LabelSet, label_set_from_dict, load_label_set
 from gemini_ros.datasets.examples import FolderFrames
-from gemini_ros.datasets.folder import SIMULATED, evenly_spread, find_splits, source_of
+from gemini_ros.datasets.folder import SIMULATED, description, evenly_spread, find_splits, source_of
 from gemini_ros.datasets.from_bag import LAYOUT as BAG_LAYOUT
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.datasets.unpacked import UnpackedFrames
@@ -101,6 +101,8 @@ class SegmentationData(lightning.LightningDataModule):
         self.save_hyperparameters(
             {name: plain(options) for name, options in groups.items()} | {"sources": [plain(one) for one in sources]}
         )
+        if loading.val_limit is not None and loading.val_limit < 1:
+            raise ValueError(f"val_limit {loading.val_limit}, expected a number of frames")
         self.modalities = tuple(modalities)
         self.labels = load_label_set(label_set) if label_set else None
         self.folders, self.augmentation, self.loading, self.simulation = folders, augmentation, loading, simulation
@@ -135,6 +137,13 @@ class SegmentationData(lightning.LightningDataModule):
         """Open ``data.sources``; returns whether validation is left to ``data.folders``."""
         if self._train_folders() or self.simulation:
             raise ValueError("data.sources, and folders or simulation to train on: expected one of them")
+        places = [(one.dir.resolve(), one.split) for one in self.mixture]
+        if twice := next(
+            (one for one, place in zip(self.mixture, places, strict=True) if places.count(place) > 1), None
+        ):
+            raise ValueError(
+                f"data.sources: {twice.dir} stands there twice, expected once: weight says how often it is seen"
+            )
         learnt, validated, weights = [], [], []
         for source in self.mixture:
             require_source(source)
@@ -210,6 +219,14 @@ class SegmentationData(lightning.LightningDataModule):
         if layout.has_splits and split is None:
             there = ", ".join(find_splits(Path(folder), layout)) or "none"
             raise ValueError(f"{folder}: layout {layout.name} finds splits {there} there: give data.folders.{which}")
+        own = description(Path(folder)).get("label_set") if Path(folder).is_dir() and not layout.label_set else None
+        if own is not None and self.labels:
+            theirs = label_set_from_dict(own, f"{folder}/dataset.yaml")
+            if theirs.names != self.labels.names:
+                raise ValueError(
+                    f"{folder}: labels of {theirs.name}, the model has those of {self.labels.name}: "
+                    "give the folder in data.sources with a map"
+                )
         return ImageFolder(folder, self.modalities, augmentation, layout=layout, split=split, label_set=self.labels)
 
     def train_dataloader(self) -> DataLoader:

@@ -33,7 +33,7 @@ from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.translation import TranslationFile
 from gemini_ros.network.weights_file import write_weights
 from gemini_ros.training.options import layout_name, network_options
-from gemini_ros.training.start import load_weights
+from gemini_ros.training.start import load_weights, trained_classes
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.temperature import read_temperature
 from gemini_ros.training.translation import TranslationTask, translation_options
@@ -62,13 +62,14 @@ def export_checkpoint(
     scores: Path | None = None,
     calibration: Path | None = None,
     stacked: bool = False,
+    layout: str | None = None,
 ) -> None:
     """Write ``out``, its golden file (four frames of ``frames`` with their outputs), and its weights to start from.
 
-    ``frames`` is a folder of the layout that was trained on, or a bag. ``size`` is the network's (width, height), by
-    default that of the frames; ``calibration`` holds the temperature of the file's confidence; ``stacked`` takes the
-    form for a GPU. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree
-    (``write_checked``).
+    ``frames`` is a folder of ``layout``, by default the one that was trained on, or a bag. ``size`` is the network's
+    (width, height), by default that of the frames; ``calibration`` holds the temperature of the file's confidence;
+    ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not
+    agree (``write_checked``).
     """
     if read_trained(checkpoint)["hyper_parameters"].get("task") == TRANSLATE:
         if calibration:
@@ -77,9 +78,9 @@ def export_checkpoint(
         return
     temperature, errors = read_temperature(calibration) if calibration else (None, {})
     task = load_task(checkpoint)
-    layout = layout_of(checkpoint)
-    golden = golden_frames(frames, task.network.modalities, layout)
-    sources = task.sources or [layout.source]
+    images = load_layout(layout) if layout else layout_of(checkpoint)
+    golden = golden_frames(frames, task.network.modalities, images)
+    sources = task.sources or [images.source]
     licence, commercial_use = licence_of(task, sources)
     chosen = network_options(task.hparams, str(checkpoint))
     info = ModelInfo(
@@ -202,14 +203,24 @@ def golden_frames(path: Path, modalities: tuple[str, ...], layout: Layout | str 
 
 
 def load_task(checkpoint: Path) -> SegmentationTask:
-    """The task of a Lightning checkpoint, in evaluation mode; its options are those of the network alone."""
-    task = SegmentationTask(network_options(read_trained(checkpoint)["hyper_parameters"], str(checkpoint)))
+    """The task of a Lightning checkpoint, in evaluation mode; its options are those of the network alone.
+
+    Raises ``ValueError`` where the file of its label set has other classes by now.
+    """
+    data = read_trained(checkpoint)
+    task = SegmentationTask(network_options(data["hyper_parameters"], str(checkpoint)))
+    trained = trained_classes(data, str(checkpoint))
+    if trained is not None and trained != task.labels.names:
+        raise ValueError(
+            f"{checkpoint}: trained on the classes {', '.join(trained)!s:.200}; its label set "
+            f"{task.hparams['network']['label_set']} now has {', '.join(task.labels.names)!s:.200}: put the file back"
+        )
     load_weights(task, checkpoint)
     return task.eval()
 
 
 def layout_of(checkpoint: Path) -> Layout:
-    """The layout of the data that a checkpoint was trained on last."""
+    """The layout of the data that a checkpoint was trained on last. Raises ``ValueError`` for several."""
     return load_layout(layout_name(read_checkpoint(checkpoint).get("datamodule_hyper_parameters", {}), str(checkpoint)))
 
 

@@ -69,9 +69,10 @@ class _Cli(LightningCLI):
         options = self.config.test
         if options.ckpt_path is None and options.model.weights is None:
             raise ValueError("train test: no checkpoint is given, expected --ckpt_path CHECKPOINT")
-        start = self.model.start
-        if options.ckpt_path is None and start.anew:
-            raise ValueError(f"train test: {start.where}: {start.anew[0]} begins anew, expected all of the weights")
+        if options.ckpt_path is None:
+            start = self.model.start
+            if unlike := [*(f"{name} begins anew" for name in start.anew), *start.borrowed]:
+                raise ValueError(f"train test: {start.where}: {unlike[0]}, expected all of the weights")
         self._require_fitting()
 
     def before_fit(self) -> None:

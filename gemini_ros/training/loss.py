@@ -22,10 +22,12 @@ class SegmentationLoss(nn.Module):
     def __init__(self, classes: int, options: LossOptions = LossOptions()) -> None:
         super().__init__()
         weights, threshold = options.class_weights, options.ohem_threshold
-        if weights is not None and (len(weights) != classes or min(weights) < 0):
+        if weights is not None and (len(weights) != classes or not all(0 <= w < math.inf for w in weights)):
             raise ValueError(f"class_weights {list(weights)}, expected {classes} factors of at least 0")
         if threshold is not None and not 0 < threshold <= 1:
             raise ValueError(f"ohem_threshold {threshold}, expected a probability above 0")
+        if not 0 <= options.dice < math.inf:
+            raise ValueError(f"dice {options.dice}, expected a weight of at least 0")
         factors = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.register_buffer("class_weights", factors, persistent=False)
         self.ohem_threshold = threshold

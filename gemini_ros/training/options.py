@@ -229,7 +229,16 @@ def network_options(hyper_parameters: object, where: str = "options") -> Network
 
 
 def layout_name(hyper_parameters: object, where: str = "options") -> str:
-    """The layout of the data of a checkpoint, of the same two forms. Raises ``ValueError`` as ``network_options``."""
+    """The layout of the data of a checkpoint, of the same two forms, or that of all its sources.
+
+    Raises ``ValueError`` as ``network_options``, and for sources of several layouts.
+    """
+    sources = hyper_parameters.get("sources") if isinstance(hyper_parameters, Mapping) else None
+    if isinstance(sources, list) and sources and all(isinstance(source, Mapping) for source in sources):
+        layouts = sorted({str(source.get("layout")) for source in sources})
+        if len(layouts) > 1:
+            raise ValueError(f"{where}: learnt from layouts {', '.join(layouts)}, expected one of them in --layout")
+        return layouts[0]
     layout = _group(hyper_parameters, "folders", where).get("layout", SIMULATED)
     if not isinstance(layout, str):
         raise ValueError(f"{where}: layout {layout!r:.80}, expected text")

@@ -69,6 +69,8 @@ def source_labels(source: SourceOptions, layout: Layout, model: LabelSet | None)
 
     Without any of them a ``map`` has no names to go by: raises ``ValueError``.
     """
+    if not source.dir.exists():
+        raise ValueError(f"data.sources: {source.dir}: no such folder or bag")
     described = description(source.dir).get("label_set") if source.dir.is_dir() else None
     if named := source.label_set or layout.label_set:
         return load_label_set(named)
@@ -110,7 +112,8 @@ def class_map(source: SourceOptions, own: LabelSet, model: LabelSet) -> npt.NDAr
 def held_back(source: SourceOptions, records: Records) -> tuple[list[int], list[int]]:
     """The frames to learn from and those to validate on; all frames of a scene are in one of them.
 
-    Which scenes are held back follows from their names alone. Raises ``ValueError`` where a part of one scene would
+    Whether a scene is held back follows from its name alone, so that further ones change nothing; at least one is, and
+    one is not. Raises ``ValueError`` where a part of one scene would
     have to be, and for frames that have no such part.
     """
     every = list(range(len(records)))
@@ -128,10 +131,17 @@ def held_back(source: SourceOptions, records: Records) -> tuple[list[int], list[
             f"data.sources: {source.dir}: val_share {source.val_share} of one scene or drive, whose frames must not be "
             "parted: use val_share 1 for another source, or name with group what tells its scenes apart"
         )
-    order = sorted(scenes, key=lambda scene: sha256(scene.encode(errors="surrogateescape")).digest())
-    chosen = set(order[: min(max(round(source.val_share * len(order)), 1), len(order) - 1)])
+    place = {scene: _place(scene) for scene in scenes}
+    chosen = {scene for scene in scenes if place[scene] < source.val_share} or {min(scenes, key=place.__getitem__)}
+    if chosen == scenes:
+        chosen = scenes - {max(scenes, key=place.__getitem__)}
     parted = [record[group] in chosen for record in records] if group else []
     return [i for i in every if not parted[i]], [i for i in every if parted[i]]
+
+
+def _place(scene: str) -> float:
+    """A number from 0 to 1 that follows from a name."""
+    return int.from_bytes(sha256(scene.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
 
 
 def _require_known(names: Iterable[str], label_set: LabelSet, where: str, what: str) -> None:

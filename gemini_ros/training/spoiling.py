@@ -1,7 +1,7 @@
 """Frames spoilt for training: the families of ``core.corruptions`` that are not held out, and modalities taken away.
 
 A family is as strong as in ``evaluate --robustness`` or weaker, by a strength drawn evenly from 0 to 1 for each frame.
-Pixels are counted at a width of 640, as there.
+Pixels are counted as if the crop were 640 wide, where evaluation counts those of the whole frame.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def subset_probabilities(subsets: Mapping[str, float], modalities: Sequence[str]
         found[kept] = float(subsets[name])
     if EACH in subsets:
         found |= {kept: float(subsets[EACH]) for kept in found if kept not in named.values()}
-    if min(found.values(), default=0) < 0 or sum(found.values()) >= 1:
+    if not (all(p >= 0 for p in found.values()) and sum(found.values()) < 1):
         raise ValueError(
             f"modality_subsets {dict(subsets)}, expected probabilities with a sum below 1 over all subsets"
         )

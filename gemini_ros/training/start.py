@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 from torch import Tensor, nn
@@ -24,7 +25,8 @@ ALPHA = f"{NETWORK}alpha"
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights under the names of a task, and the network that they are of. ``classes`` are None if only named."""
+    """Weights under the names of a task, and the network that they are of. ``classes`` are None if a file is named
+    for them."""
 
     where: str
     state: dict[str, Tensor]
@@ -85,7 +87,8 @@ def _read(path: Path) -> Weights:
     if path.suffix != WEIGHTS_SUFFIX:
         data = read_trained(path)
         options = network_options(data["hyper_parameters"], where)
-        return Weights(where, data["state_dict"], options, None, data.get("sources", []), data.get("imagenet"))
+        imagenet, classes = data.get("imagenet"), trained_classes(data, where)
+        return Weights(where, data["state_dict"], options, classes, data.get("sources", []), imagenet)
     stored = read_weights(path)
     info = stored.info
     known = {
@@ -96,6 +99,17 @@ def _read(path: Path) -> Weights:
     options = network_options({"network": info.architecture | known}, where)
     state = {f"{NETWORK}{name}": value for name, value in stored.state.items()}
     return Weights(where, state, options, info.label_set.names, stored.sources, stored.imagenet)
+
+
+def trained_classes(checkpoint: Mapping[str, Any], where: str) -> list[str] | None:
+    """The names of the classes that a checkpoint was trained with; None in those before 0.2, which only name a file.
+
+    Raises ``ValueError`` for other content.
+    """
+    found = checkpoint.get("classes")
+    if found is not None and not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+        raise ValueError(f"{where}: classes {found!r:.80}, expected their names")
+    return found
 
 
 def _require_related(weights: Weights, ours: NetworkOptions) -> None:

@@ -81,6 +81,7 @@ class SegmentationTask(LearningTask):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["imagenet"] = self.imagenet
+        checkpoint["classes"] = self.labels.names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)

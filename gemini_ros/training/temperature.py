@@ -74,7 +74,10 @@ class TemperatureFit:
                 counts.bins[i, :, k] += np.bincount(bins, weights, BINS)
 
     def to_dict(self) -> dict[str, Any]:
-        """``temperature``, ``frames``, and ``calibration_error`` by condition and light: ``before`` and ``after``."""
+        """``temperature``, ``frames``, and ``calibration_error`` by condition and light: ``before`` and ``after``.
+
+        The temperature is ``None`` where no pixel had a label.
+        """
         lights: dict[str, list[str]] = {}
         for condition, light, _ in self._counts:
             lights.setdefault(condition, ["all"]).extend([] if light in lights.get(condition, []) else [light])
@@ -84,8 +87,9 @@ class TemperatureFit:
             }
             for condition, of in lights.items()
         }
-        temperature = float(TEMPERATURES[self._sum(COMPLETE, "all").best()])
-        return {"temperature": round(temperature, 4), "frames": len(self._frames), "calibration_error": errors}
+        complete = self._sum(COMPLETE, "all")
+        temperature = round(float(TEMPERATURES[complete.best()]), 4) if complete.pixels else None
+        return {"temperature": temperature, "frames": len(self._frames), "calibration_error": errors}
 
     def _before_and_after(self, condition: str, light: str) -> dict[str, float | None]:
         unity, sums, pixels = int(np.abs(TEMPERATURES - 1).argmin()), [0.0, 0.0], 0

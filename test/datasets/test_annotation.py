@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
@@ -96,6 +97,34 @@ def test_masks_are_those_of_the_format(tmp_path: Path):
     assert (read_masks(tmp_path / "m.zip", NAMES)["a"] == labels).all()
 
 
+def test_a_class_that_is_called_background_is_one(tmp_path: Path):
+    names, labels = ["background", "path", "hedge"], np.array([[0, 1, 2, 255]], np.uint8)
+    write_masks(tmp_path / "m.zip", names, [("a", labels)])
+    assert (read_masks(tmp_path / "m.zip", names)["a"] == labels).all()
+
+
+def test_images_that_lie_otherwise_are_labelled_by_their_layout(tmp_path: Path, capsys):
+    layout = {
+        "name": "own",
+        "source": "ours",
+        "label_set": None,
+        "frames": "labelled",
+        "one_size": False,
+        "unpack": False,
+        "images": {"rgb": {"path": "color/{stem}.jpg"}, "labels": {"path": "marks/{stem}.png"}},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(layout))
+    (tmp_path / "set/color").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set/color/a.jpg"), np.zeros((2, 4, 3), np.uint8))
+    labels = np.array([[0, 1, 255, 2], [3, 3, 3, 0]], np.uint8)
+    write_masks(tmp_path / "m.zip", NAMES, [("a", labels)])
+    command = ["dataset", "import-labels", str(tmp_path / "set"), str(tmp_path / "m.zip"), "--label-set", "warehouse"]
+    assert main(command) == 2
+    assert "set/rgb/{stem}.png" in capsys.readouterr().err
+    assert main([*command, "--layout", str(tmp_path / "own.yaml")]) == 0
+    assert (cv2.imread(str(tmp_path / "set/marks/a.png"), cv2.IMREAD_UNCHANGED) == labels).all()
+
+
 def archive_of(path: Path, **members: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
@@ -114,6 +143,8 @@ GRAY = cv2.imencode(".png", np.full((2, 3, 3), 7, np.uint8))[1].tobytes()
         ({"_map": b"floor:1,2\n"}, "labelmap.txt: 'floor:1,2', expected NAME:R,G,B::"),
         ({"_map": b"floor:1,2,300::\n"}, "expected NAME:R,G,B::"),
         ({"_map": b"moon:1,2,3::\n"}, "classes moon, expected some of floor, "),
+        ({"_map": b"floor:1,2,3::\nwall:1,2,3::\n", "mask": GRAY}, "wall in the colour of another class"),
+        ({"_map": b"floor:0,0,0::\n", "mask": GRAY}, "floor in black, which is unlabelled"),
         ({"_map": b"floor:1,2,3::\n", "mask": GRAY}, "1 colours that labelmap.txt does not name, such as (7, 7, 7)"),
         ({"_map": b"floor:7,7,7::\n", "mask": GRAY[:40]}, "SegmentationClass/a.png: PNG image of 3x2 is truncated"),
         ({"_map": b"floor:7,7,7::\n", "mask": GRAY}, "images a, expected some of "),

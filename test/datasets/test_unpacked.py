@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -71,12 +72,20 @@ def test_a_damaged_array_is_unpacked_again(root: Path, data: bytes):
 def test_a_damaged_index_is_written_again(root: Path, text: str):
     (root / ".unpacked/labels.json").write_text(text)
     assert len(frames(root)) == 2
-    assert (root / ".unpacked/labels.json").read_text() == '["000", "001"]'
+    written = json.loads((root / ".unpacked/labels.json").read_text())
+    assert [stem for stem, _, _ in written] == ["000", "001"]
 
 
 def test_a_pipe_in_the_place_of_an_array(root: Path):
     (root / ".unpacked/labels.npy").unlink()
     os.mkfifo(root / ".unpacked/labels.npy")
+    assert (frames(root).images(0)["labels"] == IMAGES["labels"]).all()
+
+
+def test_labels_that_were_written_again_are_read_again(root: Path):
+    other = (IMAGES["labels"] + 1) % 10
+    cv2.imwrite(str(root / "labels/001.png"), other)
+    assert (frames(root).images(1)["labels"] == other).all()
     assert (frames(root).images(0)["labels"] == IMAGES["labels"]).all()
 
 

@@ -182,6 +182,26 @@ def test_parity_reads_the_architecture_off_the_weights_and_finds_a_difference(tm
     np.savez(tmp_path / "other.npz", **arrays)
     assert check_parity(tmp_path / "other.npz").worst > 1e-4
 
+    for name, bad, message in (
+        ("output/out_ens", np.full(arrays["output/out_ens"].shape, np.nan, np.float32), None),
+        (
+            "output/out_ens",
+            np.zeros((1, 1, 1, 1), np.float32),
+            r"bad.npz: output/out_ens \(1, 1, 1, 1\), expected \(1, 6,",
+        ),
+        (
+            "input/depth",
+            arrays["input/depth"][:, :1],
+            r"bad.npz: input/ .*depth \(1, 1, 64, 96\), expected \(B, 3, H, W",
+        ),
+    ):
+        np.savez(tmp_path / "bad.npz", **arrays | {name: bad})
+        if message is None:
+            assert not check_parity(tmp_path / "bad.npz").passed
+        else:
+            with pytest.raises(ValueError, match=message):
+                check_parity(tmp_path / "bad.npz")
+
     arrays["weights/decoder.linear_pred.weight"] = np.zeros((7, 256, 1, 1), np.float32)
     np.savez(tmp_path / "shape.npz", **arrays)
     with pytest.raises(ValueError, match=r"decoder\.linear_pred\.bias: shape \(6,\), expected \(7,\)"):
@@ -196,6 +216,7 @@ def test_parity_is_within_a_tolerance_or_not():
         "out_ens              3.00e-05",
         "passed: worst 3.00e-05, tolerance 1e-04",
     ]
+    assert not ParityCheck({"out_rgb": 0.0, "out_ens": float("nan"), "out_x": 0.0}, 1e-4).passed
     check = ParityCheck(check.differences, 1e-5)
     assert not check.passed
     assert check.lines()[-1] == "FAILED: worst 3.00e-05, tolerance 1e-05"

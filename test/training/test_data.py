@@ -8,14 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from gemini_ros.cli import main
+from gemini_ros.core.labels import load_label_set
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.training.data import ImageFolder, SegmentationData
 from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions
 from gemini_ros.training.task import SegmentationTask
 from test.datasets.trees import HEIGHT, LABELS, METRES, WIDTH, write_tree
-from test.training.toy import nano, save_checkpoint
+from test.training.toy import nano, save_checkpoint, write_folder
 
 pytestmark = pytest.mark.torch
 RGBD = ("rgb", "depth")
@@ -90,8 +92,8 @@ def test_two_descriptions_of_one_folder_share_what_is_unpacked(tmp_path):
     many, few = (ImageFolder(root, ("rgb", "depth"), layout=layout) for layout in layouts)
     np.testing.assert_array_equal(many[0]["labels"].numpy(), LABELS)
     assert not torch.equal(many[0]["labels"], few[0]["labels"])
-    unpacked = {file.name: json.loads(file.read_text()) for file in (root / ".unpacked").glob("*.json")}
-    assert unpacked == {"rgb.json": ["0001"], "depth.json": ["0001"], "label40_labels.json": ["0001"]}
+    unpacked = {file.name: json.loads(file.read_text())[0][0] for file in (root / ".unpacked").glob("*.json")}
+    assert unpacked == {"rgb.json": "0001", "depth.json": "0001", "label40_labels.json": "0001"}
 
 
 @pytest.mark.parametrize(
@@ -163,3 +165,15 @@ def test_another_size_further_on_is_named(tmp_path):
     assert data[0]["labels"].shape == (HEIGHT, WIDTH)
     with pytest.raises(ValueError, match=rf"train/rgb/9\.png: size 16x{HEIGHT}, expected {WIDTH}x{HEIGHT}"):
         data[1]
+
+
+def test_a_folder_of_other_classes_is_refused_with_the_cure(tmp_path):
+    folder = write_folder(tmp_path / "set")
+    about = {"label_set": load_label_set("nav5").to_dict()}
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(about))
+    with pytest.raises(
+        ValueError, match=r"labels of nav5, the model has those of warehouse: .*data\.sources with a map"
+    ):
+        SegmentationData(("rgb", "depth"), "warehouse", FolderOptions(train=(folder,), val=folder)).setup("fit")
+    with pytest.raises(ValueError, match="val_limit -1"):
+        SegmentationData(("rgb",), "warehouse", loading=LoadingOptions(val_limit=-1))

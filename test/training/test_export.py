@@ -90,11 +90,21 @@ def test_a_file_says_whose_data_it_was_trained_on(tmp_path):
         ({"datamodule_hyper_parameters": {"layout": "simulated"}}, "simulated", "Apache-2.0", "yes"),
         ({"datamodule_hyper_parameters": {"folders": {"layout": "mfnet_9"}}}, "mfnet_9", "IROS 2017", "unknown"),
         ({"datamodule_hyper_parameters": {"layout": "mfnet_9"}}, "mfnet_9", "Ha et al., IROS 2017", "unknown"),
+        (
+            {"datamodule_hyper_parameters": {"folders": {}, "sources": [{"layout": "mfnet_9"}] * 2}},
+            "mfnet_9",
+            "IROS 2017",
+            "unknown",
+        ),
     ):
         torch.save(parameters, tmp_path / "a.ckpt")
         layout = layout_of(tmp_path / "a.ckpt")
         terms, commercial = licence_of(task, [layout.source])
         assert (layout.name, commercial) == (name, commercial_use) and licence in terms
+    sources = [{"layout": "mfnet_9"}, {"layout": "recorded"}]
+    torch.save({"datamodule_hyper_parameters": {"sources": sources}}, tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="learnt from layouts mfnet_9, recorded, expected one of them in --layout"):
+        layout_of(tmp_path / "a.ckpt")
     task.imagenet = "mit_b0.pth"
     terms, commercial = licence_of(task, [SIMULATION, "somebody's data"])
     assert "mit_b0.pth" in terms and "somebody's data" in terms and commercial == "no"

@@ -13,6 +13,7 @@ from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.training.data import SegmentationData
 from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, SourceOptions
+from gemini_ros.training.sources import held_back
 from test.datasets.trees import write_tree
 from test.training.toy import write_folder
 
@@ -48,7 +49,7 @@ def folder(tmp_path):
 
 
 def ours(folder, **options):
-    return SourceOptions(folder, **{"map": TO_NAV5, "label_set": "warehouse"} | options)
+    return SourceOptions(**{"dir": folder, "map": TO_NAV5, "label_set": "warehouse"} | options)
 
 
 def theirs(root, **options):
@@ -78,6 +79,25 @@ def test_no_scene_is_in_two_splits_and_its_name_alone_decides(folder):
     assert [dict(r) for r in opened(ours(folder, val_share=0.25), stage="test").val.records] == data.val.records
 
 
+def test_further_scenes_change_nothing_for_the_others():
+    def held(scenes, share=0.3):
+        records = [{"scene": scene} for scene in scenes]
+        learnt, kept = held_back(SourceOptions(Path("x"), val_share=share), records)
+        assert sorted([*learnt, *kept]) == list(range(len(records)))
+        return {scenes[i] for i in kept}
+
+    names = [f"drive {i}" for i in range(60)]
+    for count in range(20, 60):
+        assert held(names[:count]) == held(names) & set(names[:count])
+    assert 10 <= len(held(names)) <= 26
+    assert {len(held(names[i : i + 2], share)) for i in range(30) for share in (0.01, 0.99)} == {1}
+
+
+def test_a_folder_that_stands_there_twice_is_refused(folder):
+    with pytest.raises(ValueError, match="stands there twice"):
+        opened(ours(folder, val_share=0.0), ours(folder / ".." / folder.name, val_share=1.0))
+
+
 def test_samples_come_by_weight_and_by_the_seed(folder, tmp_path):
     def drawn(weight):
         lightning.seed_everything(3, verbose=False)
@@ -99,6 +119,7 @@ def test_samples_come_by_weight_and_by_the_seed(folder, tmp_path):
         ({"map": TO_NAV5 | {WAREHOUSE[2]: "lava"}}, "map: targets lava, expected some of nav5: floor"),
         ({"map": {WAREHOUSE[0]: "floor"}}, f"map does not say what {WAREHOUSE[1]}"),
         ({"label_set": None}, "a map of classes that have no names: give its label_set"),
+        ({"dir": Path("no/where")}, "no/where: no such folder or bag"),
         ({"weight": 0.0}, "weight 0.0, expected a number above 0"),
         ({"val_share": 1.5}, "val_share 1.5, expected 0 to 1"),
         ({"val_share": 0.5, "group": "hall"}, "group 'hall', expected one of light, scene, stem"),

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from gemini_ros.core.labels import load_label_set
 from gemini_ros.network.weights_file import read_weights
+from gemini_ros.training.export import load_task
 from gemini_ros.training.task import SegmentationTask
 from test.training.toy import nano
 
@@ -68,6 +71,32 @@ def test_thermal_weights_keep_their_place_among_three():
         "depth starts as thermal",
         "thermal was linear there and is radiometric here",
     ]
+
+
+def test_classes_of_a_checkpoint_are_those_it_was_trained_with_not_a_files(tmp_path):
+    """A label set of another order under the same name would change free and lethal places without a word."""
+    file, other = tmp_path / "yard.yaml", tmp_path / "same.yaml"
+    about = load_label_set("nav5").to_dict()
+    for path in (file, other):
+        path.write_text(yaml.safe_dump(about))
+    task = SegmentationTask(nano("rgb", label_set=str(file)))
+    checkpoint = {"state_dict": task.state_dict(), "hyper_parameters": dict(task.hparams)}
+    task.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "yard.ckpt")
+    assert load_task(tmp_path / "yard.ckpt").labels.names == task.labels.names
+    again = SegmentationTask(nano("rgb", label_set=str(other)), weights=tmp_path / "yard.ckpt")
+    assert not again.start.anew  # the same classes by another path
+
+    names = [one["name"] for one in about["classes"]]
+    for one, name in zip(about["classes"], reversed(names), strict=True):
+        one["name"] = name
+    file.write_text(yaml.safe_dump(about))
+    with pytest.raises(
+        ValueError, match=rf"trained on the classes {names[0]}, .* now has {names[-1]}, .*put the file back"
+    ):
+        load_task(tmp_path / "yard.ckpt")
+    turned = SegmentationTask(nano("rgb", label_set=str(file)), weights=tmp_path / "yard.ckpt")
+    assert turned.start.anew == (f"the classifier of {len(names)} classes",)
 
 
 @pytest.mark.parametrize(

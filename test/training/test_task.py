@@ -80,9 +80,19 @@ def test_where_all_is_easy_the_hardest_sixteenth_is_kept():
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"class_weights": [1.0]}, {"class_weights": [1, -1]}, {"ohem_threshold": 0.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weights": [1.0]},
+        {"class_weights": [1, -1]},
+        {"ohem_threshold": 0.0},
+        {"class_weights": [1, float("nan")]},
+        {"dice": -1.0},
+        {"dice": float("nan")},
+    ],
+)
 def test_loss_options_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match=r"(class_weights|ohem_threshold) .*, expected"):
+    with pytest.raises(ValueError, match=r"(class_weights|ohem_threshold|dice) .*, expected"):
         SegmentationLoss(2, LossOptions(**options))
 
 

@@ -51,6 +51,7 @@ def test_one_frame_and_none_that_is_labelled():
     assert fit.to_dict()["temperature"] > 1.5
     blank = TemperatureFit()
     blank.add("complete", "any", 0, logits, np.full_like(labels, 255))
+    assert blank.to_dict()["temperature"] is None
     assert blank.to_dict()["calibration_error"] == {
         "complete": {k: {"before": None, "after": None} for k in ("all", "any")}
     }
@@ -60,7 +61,9 @@ def test_unity_is_among_the_temperatures():
     assert np.abs(TEMPERATURES - 1).min() < 1e-12
 
 
-@pytest.mark.parametrize("content", ["[]", '{"temperature": "warm"}', '{"complete": {"all": {"miou": 0.5}}}'])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"temperature": "warm"}', '{"temperature": null}', '{"complete": {"all": {"miou": 0.5}}}']
+)
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "calibration.json"
     path.write_text(content)

@@ -218,6 +218,48 @@ def test_augmentation_moves_everything_together():
         assert np.abs(moved["thermal"] - moved["labels"]).max() < 6
 
 
+@pytest.mark.parametrize("kind", ["radiometric", "linear"])
+def test_nothing_was_measured_beside_a_frame_that_is_smaller_than_the_crop(kind):
+    images = {
+        "rgb": np.full((40, 60, 3), 9, np.uint8),
+        "depth": np.full((40, 60), 2, np.float32),
+        "thermal": np.random.default_rng(0).normal(20, 3, (40, 60)).astype(np.float32),
+        "labels": np.zeros((40, 60), np.uint8),
+    }
+    options = AugmentationOptions((80, 60), (1.0, 1.0), depth_noise=0.02, thermal_kind=kind)
+    found, _ = Augmentation(options)(images, ("rgb", "depth", "thermal"))
+    beside = found["labels"] == 255
+    assert beside.sum() == 60 * 80 - 40 * 60
+    for name in ("depth", "thermal"):
+        assert np.isnan(found[name][beside]).all()
+        assert np.isfinite(found[name][~beside]).mean() > 0.5
+    assert found["rgb"].shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop_size": (62, 62)}, "multiples of 4"),
+        ({"crop_size": (0, 0)}, "multiples of 4"),
+        ({"scale_range": (0.0, 0.0)}, "above 0"),
+        ({"scale_range": (1.0, 0.5)}, "above 0"),
+        ({"scale_range": (-1.0, 0.5)}, "above 0"),
+        ({"scale_range": (float("nan"), 1.0)}, "above 0"),
+        ({"misregistration": 5.0}, "misregistration 5.0, expected a probability"),
+        ({"misregistration": -1.0}, "expected a probability"),
+        ({"depth_noise": -1.0}, "depth_noise -1.0"),
+        ({"tone": float("nan")}, "tone nan"),
+        ({"modality_dropout": (float("nan"), 0.1)}, "sum below 1"),
+        ({"modality_dropout": (0.1,)}, "one probability for each of rgb, depth"),
+        ({"modality_dropout": (0.1, 0.1, 0.1)}, "one probability for each of rgb, depth"),
+        ({"modality_subsets": {"rgb": float("nan")}}, "sum below 1"),
+    ],
+)
+def test_augmentation_that_cannot_be_is_refused_before_any_frame(options, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(AugmentationOptions(**options), ("rgb", "depth"))
+
+
 def test_misregistration_moves_depth_alone_by_a_little():
     """Every pixel lies at most 1 % of the width from its place, all of them as far; the labels stay."""
     torch.manual_seed(0)
