@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gemini_ros.cli.arguments import Subparsers, add_camera, add_settings, add_verb, choice_of, settings_of
 from gemini_ros.cli.output import print_error, print_lines
+
+if TYPE_CHECKING:
+    from gemini_ros.datasets.hindsight.recording import Lesson
 
 
 def add(nouns: Subparsers) -> None:
@@ -79,8 +84,9 @@ def _run_model(args: argparse.Namespace) -> int:
 
 
 def _run_labels(args: argparse.Namespace) -> int:
-    from gemini_ros.datasets.hindsight.recording import Recording, examine
-    from gemini_ros.datasets.hindsight.teach import LICENCE, write_hindsight
+    from gemini_ros.datasets.from_bag import layout_of_folder
+    from gemini_ros.datasets.hindsight.recording import Recording
+    from gemini_ros.datasets.hindsight.teach import LICENCE, preview, write_hindsight
 
     if args.labels_only and not args.out:
         raise ValueError("--labels-only writes a data set: add --out DIR")
@@ -89,17 +95,32 @@ def _run_labels(args: argparse.Namespace) -> int:
     settings, choice = settings_of(args, {}), choice_of(args)
     recordings = [Recording(bag, settings, choice, args.every) for bag in args.bags]
     if args.dry_run:
-        refusals = []
-        for recording in recordings:
-            lesson = examine(recording)
-            print_lines([*recording.topics(), *lesson.lines()])
-            refusals.append(lesson.refusal)
+        found = preview(recordings, print_lines)
+        refusals = [each.refusal for each in found]
+        _tell_parts([each.lesson for each in found if not each.refusal])
     else:
         taught = write_hindsight(recordings, args.out, licence=args.licence or LICENCE, say=print_lines)
         refusals = [result.refusal for result in taught]
         if not all(refusals):
-            print(f"wrote    {args.out}: gemini-ros dataset check {args.out} --layout recorded --label-set nav5")
+            check = f"gemini-ros dataset check {args.out} --layout {layout_of_folder(args.out)} --label-set nav5"
+            print(f"wrote    {args.out}: {check}")
     for bag, refusal in zip(args.bags, refusals, strict=True):
         if refusal:
             print_error(f"{bag}: teaches nothing: {refusal}")
     return 1 if any(refusals) else 0
+
+
+def _tell_parts(lessons: Sequence[Lesson]) -> None:
+    """Print what ``--model`` would learn from and keep aside, or why that is too little."""
+    from gemini_ros.training.adaptation.parts import Drive, part
+
+    drives = [
+        Drive(lesson.bag.name, [f"{k} {stamp}" for stamp in lesson.stamps], lesson.stamps, lesson.robots)
+        for k, lesson in enumerate(lessons)
+    ]
+    if not drives:
+        return
+    try:
+        print(part(drives).line())
+    except ValueError as error:
+        print(f"note: --model would refuse this: {error}")

@@ -14,14 +14,20 @@ from gemini_ros.bags.messages import to_uint16
 from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import Topics
 from gemini_ros.core.encodings import CENTIKELVIN_OFFSET, CENTIKELVIN_SCALE
+from gemini_ros.core.files import atomic_path
 from gemini_ros.core.frames import MODALITIES, Frame
 from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.core.resources import load_yaml
 from gemini_ros.datasets.examples import BagFrames
-from gemini_ros.datasets.layout import load_layout
-from gemini_ros.pipeline.settings import DEFAULTS
+from gemini_ros.datasets.layout import Layout, layout_from_dict, load_layout
+from gemini_ros.pipeline.settings import DEFAULTS, Settings, make_settings, values_of_camera
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice, find_topics, topic_lines
 
 LAYOUT = "recorded"
+OWN_LAYOUT = "layout.yaml"
+"""In a folder whose thermal images are no centi-Kelvin: the layout ``recorded`` with their scale and offset."""
+_MOST_UNFIT = 0.1  # of the measured values of a thermal image: a few hot pixels become holes, as far depth does
+_WHOLE = 0.01  # how near to a whole number a raw count comes back
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class FrameFolder:
 
     ``incomplete`` frames were left out; ``wanted`` is the number of stamps that were asked for, if they
     were; ``topics`` says what was read; ``faults`` are those of single messages, with
-    how often each came.
+    how often each came. ``layout`` is the name or path of the layout that the folder has.
     """
 
     path: Path
@@ -41,6 +47,7 @@ class FrameFolder:
     faults: tuple[str, ...]
     topics: tuple[str, ...] = ()
     wanted: int | None = None
+    layout: str = LAYOUT
 
     def lines(self) -> list[str]:
         """Which topics were read, what was written, what was not, and how to annotate it."""
@@ -54,7 +61,7 @@ class FrameFolder:
         return [
             *found,
             f"annotate: write class ids as PNG to {self.path / 'labels'}, of the names in {self.path / 'rgb'}; then",
-            f"  gemini-ros dataset check {self.path} --layout {LAYOUT} --label-set NAME",
+            f"  gemini-ros dataset check {self.path} --layout {self.layout} --label-set NAME",
         ]
 
 
@@ -73,11 +80,12 @@ def write_frame_folder(
 
     They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
     one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other frames
-    out. ``dataset.yaml`` holds the camera. ``choice`` names topics, ``modalities`` the streams that a frame must have.
+    out. ``dataset.yaml`` holds the camera. Thermal counts that a camera file scales are written as counts, with a
+    ``layout.yaml`` of the folder's own. ``choice`` names topics, ``modalities`` the streams that a frame must have.
     With ``stamps``, in nanoseconds, only the frames of these are written.
 
     Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
-    RGB, that cannot be read or that gives no frame.
+    RGB, that cannot be read, that gives no frame or whose thermal values 16 bits do not hold.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -87,6 +95,7 @@ def write_frame_folder(
         wanted = _modalities(reader, topics, modalities)
         frames = BagFrames(reader, wanted, slop_s=slop_s, choice=choice)
         truth = frames.labels
+        layout = load_layout(LAYOUT)
         if labelled_only and not truth:
             raise ValueError(
                 f"{bag}: no label images; topics there: {reader.listing()}. Annotate its frames: gemini-ros dataset "
@@ -98,14 +107,14 @@ def write_frame_folder(
             frame = step.frame
             if stamps is not None and frame.stamp_ns not in stamps:
                 continue
-            if newest_ns is not None and frame.stamp_ns - newest_ns < every_s * 1e9:
+            if newest_ns is not None and frame.stamp_ns - newest_ns < max(every_s * 1e9, 1):
                 continue
             if labelled_only and frame.stamp_ns not in truth:
                 continue
             if newest_ns is None:
-                describe_folder(out, bag, frame)
+                layout = describe_folder(out, bag, frame, make_settings(values_of_camera(choice.file)))
             newest_ns = frame.stamp_ns
-            write_frame(out, frame, truth.get(frame.stamp_ns))
+            write_frame(out, frame, truth.get(frame.stamp_ns), layout)
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
             labels = ", and labels of RGB's stamp" if labelled_only else ""
@@ -124,6 +133,7 @@ def write_frame_folder(
         faults,
         lines,
         None if stamps is None else len(stamps),
+        layout_of_folder(out),
     )
 
 
@@ -143,28 +153,86 @@ def _modalities(reader: BagReader, topics: Topics, chosen: Sequence[str] | None)
     return modalities
 
 
-def write_frame(out: Path, frame: Frame, labels: np.ndarray | None) -> None:
-    convert = {
-        "rgb": lambda image: image,
-        "depth": lambda image: to_uint16(image, 1000.0),
-        "thermal": lambda image: to_uint16(image, 1 / CENTIKELVIN_SCALE, -CENTIKELVIN_OFFSET / CENTIKELVIN_SCALE),
-    }
-    images = {name: convert[name](image) for name, image in frame.images().items()}
+def write_frame(out: Path, frame: Frame, labels: np.ndarray | None, layout: Layout, stem: str = "") -> None:
+    """Write the images of a frame as ``layout`` stores them, under ``stem``, by default the frame's stamp.
+
+    Raises ``ValueError`` for thermal values that it does not hold, and for a stem that is there already.
+    """
+    stem = stem or str(frame.stamp_ns)
+    images = {name: _stored(name, image, layout) for name, image in frame.images().items()}
     if labels is not None:
         images["labels"] = labels
-    formats = load_layout(LAYOUT).images
     for name, image in images.items():
-        (out / formats[name].path.fill({"stem": str(frame.stamp_ns)})).write_bytes(encode_image_file(image, ".png"))
+        path = out / layout.images[name].path.fill({"stem": stem})
+        if path.exists():
+            raise ValueError(
+                f"{path} is there already: two frames have the stamp {frame.stamp_ns}, expected one of each"
+            )
+        path.write_bytes(encode_image_file(image, ".png"))
 
 
-def describe_folder(out: Path, bag: str | Path, frame: Frame) -> None:
-    """Make the folders, that of the labels too, and say what an annotator's frames were seen with."""
-    for image in load_layout(LAYOUT).images.values():
+def describe_folder(out: Path, bag: str | Path, frame: Frame, settings: Settings = DEFAULTS) -> Layout:
+    """Make the folders, that of the labels too, and say what an annotator's frames were seen with.
+
+    Returns the layout that suits the first ``frame`` of a camera that is read with ``settings``.
+    """
+    layout = load_layout(LAYOUT)
+    for image in layout.images.values():
         (out / image.path.text).parent.mkdir(parents=True, exist_ok=True)
+    counts = None if frame.thermal is None else _raw_counts(frame.thermal, settings)
+    if counts is not None:
+        data, where = load_yaml(LAYOUT, "datasets", "data set layout")
+        thermal = data["images"]["thermal"] | {"scale": counts[0], "offset": counts[1]}
+        data = data | {"images": data["images"] | {"thermal": thermal}}
+        layout = layout_from_dict(data, where)
+        with atomic_path(out / OWN_LAYOUT) as file:
+            file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     described = {
-        "layout": LAYOUT,
+        "layout": LAYOUT if counts is None else OWN_LAYOUT,
         "bag": Path(bag).name,
         "frame_id": frame.frame_id,
         "intrinsics": frame.intrinsics.to_dict() if frame.intrinsics else None,
     }
     (out / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    return layout
+
+
+def layout_of_folder(folder: Path) -> str:
+    """The layout of a folder that was written from a bag: the name ``recorded``, or the path of its own."""
+    own = folder / OWN_LAYOUT
+    return str(own.resolve()) if own.is_file() else LAYOUT
+
+
+def _raw_counts(thermal: np.ndarray, settings: Settings) -> tuple[float, float] | None:
+    """Scale and offset by which the camera's own counts are stored; ``None`` where centi-Kelvin hold the values.
+
+    One is added to each: 0 means no measurement, but is a count of 8 bits; of 16 bits 65535 is none.
+    """
+    scale, offset = settings.thermal_scale, settings.thermal_offset
+    if (scale, offset) == (CENTIKELVIN_SCALE, CENTIKELVIN_OFFSET):
+        return None
+    counts = (thermal[np.isfinite(thermal)].astype(np.float64) - offset) / scale
+    whole = np.abs(counts - np.rint(counts)).max(initial=0.0) < _WHOLE
+    if not whole and _unfit(thermal, CENTIKELVIN_SCALE, CENTIKELVIN_OFFSET) <= _MOST_UNFIT:
+        return None
+    return scale, offset - scale
+
+
+def _unfit(thermal: np.ndarray, scale: float, offset: float) -> float:
+    """The share of the measured values that 16 bits of this scale and offset do not hold."""
+    measured = thermal[np.isfinite(thermal)]
+    return float((to_uint16(measured, 1 / scale, -offset / scale) == 0).mean()) if measured.size else 0.0
+
+
+def _stored(name: str, image: np.ndarray, layout: Layout) -> np.ndarray:
+    """An image of a frame in the numbers of its file."""
+    if name == "rgb":
+        return image
+    stored = layout.images[name]
+    if name == "thermal" and (share := _unfit(image, stored.scale, stored.offset)) > _MOST_UNFIT:
+        low, high = sorted(stored.scale * count + stored.offset for count in (1, 65535))
+        raise ValueError(
+            f"thermal of {np.nanmin(image):g} to {np.nanmax(image):g}, {100 * share:.0f} % of it beyond {low:g} to "
+            f"{high:g}, which the folder's 16 bits hold: correct thermal.scale and thermal.offset"
+        )
+    return to_uint16(image, 1 / stored.scale, -stored.offset / stored.scale)

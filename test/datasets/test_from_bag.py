@@ -8,11 +8,14 @@ from gemini_ros.bags.reader import BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS
 from gemini_ros.cli import main
 from gemini_ros.core.encodings import decode_image, stamp_ns
+from gemini_ros.core.frames import Frame
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.resources import find_resource
 from gemini_ros.datasets.folder import find_frames
-from gemini_ros.datasets.from_bag import write_frame_folder
+from gemini_ros.datasets.from_bag import describe_folder, layout_of_folder, write_frame, write_frame_folder
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import load_layout
+from gemini_ros.pipeline.settings import DEFAULTS, make_settings
 from test.evaluation.drive import BOX, FLOOR, write_drive
 
 LAYOUT = load_layout("recorded")
@@ -109,3 +112,67 @@ def test_modalities_and_topics_are_chosen(tmp_path, capsys):
     ):
         assert main([*command, str(tmp_path / "c"), *words]) == 2
         assert complaint in capsys.readouterr().err
+
+
+COUNTS = {"thermal.scale": 1.0, "thermal.offset": 0.0}
+
+
+def thermal_frame(values: np.ndarray, stamp: int = 1) -> Frame:
+    rgb = np.zeros((*values.shape, 3), np.uint8)
+    return Frame.from_images(stamp, "camera", {"rgb": rgb, "thermal": values.astype(np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "own"),
+    [
+        (COUNTS, [1, 9000, 65534, np.nan], True),
+        (COUNTS, [0, 255, 0, 100], True),  # of 8 bits
+        ({"thermal.scale": 0.04, "thermal.offset": -273.15}, [0.04 * 7000 - 273.15, 0.04 * 30000 - 273.15], True),
+        # Kelvin as float32: no whole numbers, and centi-Kelvin hold them.
+        ({"thermal.scale": 1.0, "thermal.offset": -273.15}, [20.123, 31.456, np.nan], False),
+        ({}, [20.123, -30.5, np.nan], False),
+    ],
+)
+def test_thermal_values_come_back_whatever_the_camera_gives(tmp_path, settings, values, own):
+    frame = thermal_frame(np.array([values]))
+    layout = describe_folder(tmp_path, "drive.mcap", frame, make_settings(settings))
+    write_frame(tmp_path, frame, np.zeros((1, len(values)), np.uint8), layout)
+    assert (layout_of_folder(tmp_path) != "recorded") == own
+    read = load_layout(layout_of_folder(tmp_path))
+    (found,) = find_frames(tmp_path, read, ("thermal", "labels"))
+    image = read.images["thermal"]
+    stored = decoded("thermal", read_stored(found.files["thermal"], "thermal", image), image, CLASSES)
+    np.testing.assert_allclose(stored, np.array([values]), atol=0.006)
+
+
+def test_thermal_values_that_16_bits_do_not_hold_are_refused(tmp_path):
+    frame = thermal_frame(np.full((4, 5), 7000.0))
+    layout = describe_folder(tmp_path, "drive.mcap", frame, DEFAULTS)
+    with pytest.raises(ValueError, match=r"thermal of 7000 to 7000, 100 % of it beyond -273\.14 to 382\.2, which"):
+        write_frame(tmp_path, frame, None, layout)
+    few = np.full((4, 5), 20.0)
+    few[0, 0] = 900.0  # a flame: a hole
+    write_frame(tmp_path, thermal_frame(few, 2), None, layout)
+    assert cv2.imread(str(tmp_path / "thermal/2.png"), cv2.IMREAD_UNCHANGED)[0, 0] == 0
+
+
+def test_a_frame_is_never_written_over_another(tmp_path):
+    frame = thermal_frame(np.full((4, 5), 20.0))
+    layout = describe_folder(tmp_path, "drive.mcap", frame)
+    write_frame(tmp_path, frame, None, layout)
+    with pytest.raises(ValueError, match=r"1\.png is there already: two frames have the stamp 1"):
+        write_frame(tmp_path, frame, None, layout)
+    write_frame(tmp_path, frame, None, layout, "1_1")
+
+
+def test_counts_of_a_camera_file_are_written_as_they_are(tmp_path, capsys):
+    """The bag's raw numbers, some 29000, are read as counts."""
+    bag, camera = write_drive(tmp_path / "drive.mcap", frames=2), tmp_path / "counts.yaml"
+    text = find_resource("config/cameras/bag.yaml").read_text(encoding="utf-8")
+    camera.write_text(f"{text}\nthermal.scale: 1.0\nthermal.offset: 0.0\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["dataset", "from-bag", str(bag), "--out", str(out), "--camera", str(camera)]) == 0
+    assert f"--layout {out / 'layout.yaml'} --label-set" in capsys.readouterr().out
+    assert main(["dataset", "check", str(out), "--layout", str(out / "layout.yaml"), "--label-set", "warehouse"]) == 0
+    stored = cv2.imread(str(next((out / "thermal").iterdir())), cv2.IMREAD_UNCHANGED)
+    assert 29000 < stored.min() <= stored.max() < 30000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.rays import pixel_rays
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.datasets.examples import FolderFrames
-from gemini_ros.datasets.hindsight import recording
+from gemini_ros.datasets.hindsight import recording, teach
+from gemini_ros.datasets.hindsight.floors import Floors
 from gemini_ros.datasets.hindsight.labelling import LABEL_SET, Labeller
-from gemini_ros.datasets.hindsight.recording import Lesson, Recording, examine
-from gemini_ros.datasets.hindsight.teach import teaches_wrongly, write_hindsight
+from gemini_ros.datasets.hindsight.recording import Account, Lesson, Recording, examine
+from gemini_ros.datasets.hindsight.teach import Teacher, preview, teaches_wrongly, write_hindsight
 from gemini_ros.datasets.hindsight.world import Contradictions, Geometry, World
 from gemini_ros.datasets.layout import load_layout
+from gemini_ros.pipeline.pose import CameraPose
 from gemini_ros.pipeline.settings import make_settings
 from test.evaluation.drive import BOX, CAMERA, FLOOR, MOUNTING, pose_at, view, write_drive
 
@@ -231,9 +234,185 @@ def test_bags_whose_frames_cannot_lie_together_are_refused_in_one_sentence():
 
     first = lesson("a", 10, 20, "rgb", "depth")
     assert lesson("b", 21, 30, "rgb", "depth").unlike(first) == ""
-    assert "overlap those of a: choose another --out" in lesson("b", 20, 30, "rgb", "depth").unlike(first)
     unlike = lesson("b", 21, 30, "depth").unlike(first)
     assert unlike.startswith("images depth, 64x48, expected rgb, depth, 64x48 as of a: ")
+    assert [lesson("b", begin, 30, "depth").overlaps(first) for begin in (5, 20, 21)] == [True, True, False]
+
+
+def moved(by: tuple[float, float], since: int = 0):
+    """Odometry that is off by metres from its message ``since`` on."""
+
+    def tamper(stream, index, message):
+        if stream == "odom" and index >= since:
+            message.pose.pose.position.x += by[0]
+            message.pose.pose.position.y += by[1]
+        return message
+
+    return tamper
+
+
+def restarted(stream, index, message):
+    """After 12 frames the clock begins anew."""
+    if message is not None and index >= {"odom": 60}.get(stream, 12):
+        message.header.stamp.sec -= 2
+    return message
+
+
+@pytest.mark.parametrize(
+    ("tamper", "refusal"),
+    [
+        (moved((5.0, 0.0), since=60), "the pose of the robot jumped by 5.01 m and 0 rad in 0.02 s"),
+        (restarted, "its stamps jump back from 1700000001.100 s to 1699999999.200 s: record a bag for each start"),
+    ],
+)
+def test_a_jump_of_the_pose_or_of_time_is_no_motion_and_refuses_the_drive(tmp_path, short_drives, tamper, refusal):
+    bag = write_drive(tmp_path / "drive.mcap", frames=24, streams=("rgb", "depth", "info", "tf", "odom"), tamper=tamper)
+    found = examine(Recording(bag))
+    assert found.refusal.startswith(refusal)
+    assert found.way_m < 2.0
+
+
+def test_odometry_far_from_its_origin_teaches_the_same(tmp_path):
+    """As of a receiver that calls the place where it stands by UTM: float32 has steps of half a metre there."""
+    streams, by = ("rgb", "depth", "info", "tf", "odom"), (450_000.0, 5_400_000.0)
+    labels, poses, contradictions = [], [], []
+    for name, tamper in (("near", moved((0.0, 0.0))), ("far", moved(by))):
+        drive_ = Recording(write_drive(tmp_path / f"{name}.mcap", frames=12, streams=streams, tamper=tamper))
+        teacher = Teacher(drive_, examine(drive_), NAV5)
+        teacher.learn()
+        contradictions.append(teacher.contradictions)
+        found = list(teacher.labels())
+        labels.append(np.stack([labelled.segmentation.labels for *_, labelled in found]))
+        poses.append(np.stack([pose for _, pose, _ in found]))
+    assert contradictions[0].ground > 200
+    assert abs(contradictions[1].ground - contradictions[0].ground) < 0.05 * contradictions[0].ground
+    assert (labels[0] != labels[1]).mean() < 0.02
+    np.testing.assert_allclose(poses[1][:, :2, 3] - poses[0][:, :2, 3], np.tile(by, (len(poses[0]), 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("off_deg", "off_m", "refused"),
+    [
+        ((0.0, 0.0), 0.0, False),
+        ((0.0, 3.0), 0.05, False),
+        ((0.0, -6.0), 0.0, True),
+        ((0.0, 10.0), 0.0, True),
+        ((8.0, 0.0), 0.0, True),
+        ((0.0, 0.0), 0.2, True),
+        ((0.0, 0.0), -0.2, True),
+    ],
+)
+def test_a_mounting_that_is_wrong_and_not_inexact_is_refused(off_deg, off_m, refused):
+    floors, (roll, pitch) = Floors(), np.radians(off_deg)
+    believed = (*MOUNTING[:2], MOUNTING[2] + off_m, MOUNTING[3] + roll, MOUNTING[4] + pitch, MOUNTING[5])
+    for i in range(8):
+        depth = view(pose_at(0.25 * i))[0]
+        pose = pose_at(0.25 * i) @ camera_in_base(believed)
+        floors.add(depth, CAMERA, CameraPose("odom", pose, (0.125 * i, 0.0, 0.0)), i * 250_000_000)
+    if refused:
+        assert floors.refusal().endswith("expected at most 4 degrees and 10 cm: correct camera.in_base")
+        assert not floors.correction()[1]
+    else:
+        assert not floors.refusal() and floors.correction()[1]
+
+
+def test_a_drive_without_a_floor_says_what_to_check():
+    floors = Floors()
+    pose = CameraPose("odom", MOUNTED, (0.0, 0.0, 0.0))
+    floors.add(np.full((64, 96), np.nan, np.float32), CAMERA, pose, 0)
+    assert not floors.refusal()
+    assert floors.correction()[2].endswith("expected 2000): check camera.in_base")
+
+
+def test_images_of_a_slow_camera_are_all_taken(tmp_path):
+    """0.8 s apart, which for a robot is a missing camera."""
+
+    def seldom(stream, index, message):
+        return None if stream in ("rgb", "depth") and index % 8 else message
+
+    bag = write_drive(tmp_path / "drive.mcap", frames=49, streams=("rgb", "depth", "info", "tf", "odom"), tamper=seldom)
+    assert len(list(Recording(bag).frames())) == 7
+
+
+def test_images_without_a_partner_are_told(tmp_path):
+    streams = ("rgb", "depth", "thermal", "info", "tf", "odom")
+
+    def seldom(stream, index, message):
+        return None if stream == "thermal" and index % 3 else message
+
+    def late(stream, index, message):
+        if stream == "thermal":
+            message.header.stamp.nanosec = (message.header.stamp.nanosec + 50_000_000) % 1_000_000_000
+        return message
+
+    bag = write_drive(tmp_path / "seldom.mcap", frames=12, streams=streams, tamper=seldom)
+    note = "8 of 12 rgb images have no thermal within 0.02 s"
+    assert examine(Recording(bag)).notes[0] == f"{note}: leave thermal out by --topic thermal= to take them too"
+    assert not any("thermal" in text for text in examine(Recording(bag, wanted=("rgb",))).notes)
+    bag = write_drive(tmp_path / "late.mcap", frames=9, streams=streams, tamper=late)
+    account = Account()
+    assert not list(Recording(bag).frames(account)) and account.unmatched == 9
+    assert examine(Recording(bag)).refusal.startswith("no frame can be placed: 9 of 9 rgb images have no thermal")
+
+
+@pytest.mark.parametrize("kind", ["new", "empty", "link", "."])
+def test_a_folder_that_is_there_and_empty_is_filled(tmp_path, monkeypatch, kind):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path / "empty")
+    out = Path() if kind == "." else tmp_path / kind
+    with teach._becoming(out) as folder:
+        (folder / "rgb").mkdir(parents=True)
+        (folder / "dataset.yaml").touch()
+    assert sorted(entry.name for entry in out.iterdir()) == ["dataset.yaml", "rgb"]
+    assert (tmp_path / "link").is_symlink()
+    with pytest.raises(ValueError, match="not an empty folder"), teach._becoming(out):
+        pass
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*labels'"), teach._becoming(tmp_path / "labels"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bags_that_begin_at_the_same_time_lie_in_one_folder_and_one_bag_only_once(tmp_path, short_drives, monkeypatch):
+    """What is dropped of a drive that contradicts itself leaves the others as they are."""
+    streams = ("rgb", "depth", "info", "tf", "odom")
+    bags = [write_drive(tmp_path / f"{n}" / "drive.mcap", frames=n, streams=streams) for n in (24, 25, 26)]
+    teach_ = teach.Teacher.labels
+    limits = iter([1.0, -1.0, 1.0])
+
+    def labels(self):
+        monkeypatch.setattr(teach, "MOST_CONTRADICTED", next(limits))
+        return teach_(self)
+
+    monkeypatch.setattr(teach.Teacher, "labels", labels)
+    out = tmp_path / "out"
+    found = write_hindsight([Recording(bags[i]) for i in (0, 1, 2, 0)], out)
+    assert [bool(one.refusal) for one in found] == [False, True, False, True]
+    assert found[1].refusal.startswith("the drive contradicts ")
+    assert found[3].refusal == f"it is the same recording as {bags[0]}: give each once"
+    with (out / "poses.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    stems = [row["stem"] for row in rows]
+    assert len(set(stems)) == len(stems) == found[0].shares.frames + found[2].shares.frames
+    for kind in ("rgb", "labels", "confidence"):
+        assert sorted(path.stem for path in (out / kind).iterdir()) == sorted(stems)
+    assert {(row["drive"], row["stem"] == row["stamp_ns"]) for row in rows} == {("0", True), ("1", False)}
+    assert all(row["stem"] == f"1_{row['stamp_ns']}" for row in rows if row["drive"] == "1")
+
+
+def test_a_preview_refuses_what_labelling_would(tmp_path, short_drives, monkeypatch, capsys):
+    bag = write_drive(tmp_path / "drive.mcap", frames=24, streams=("rgb", "depth", "info", "tf", "odom"))
+    found = preview([Recording(bag), Recording(bag)])
+    assert [one.refusal for one in found] == ["", f"it is the same recording as {bag}: give each once"]
+    assert cli.main(["adapt", str(bag), "--dry-run"]) == 0
+    assert "note: --model would refuse this: the drive is too short: 2 s give 0 blocks" in capsys.readouterr().out
+    monkeypatch.setattr(teach, "LEAST_GROUND", 10**9)
+    assert preview([Recording(bag)])[0].refusal.endswith(
+        " cells of ground were measured within 3 m, expected 1000000000"
+    )
 
 
 @pytest.mark.parametrize("every_s", [-1.0, float("nan"), 6.0])

@@ -17,6 +17,7 @@ from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.paired import Difference
 from gemini_ros.network.weights_file import read_weights, write_weights
 from gemini_ros.training.adaptation import gate, parts, run
+from gemini_ros.training.adaptation.asked import Adaptation, begin_training, opened
 from gemini_ros.training.adaptation.between import write_between
 from gemini_ros.training.adaptation.budget import Budget
 from gemini_ros.training.adaptation.classes import groups_of
@@ -83,6 +84,102 @@ def test_a_robot_that_stands_or_comes_back_is_not_learnt_where_it_is_kept():
 def test_a_drive_that_is_too_short_to_judge_by_is_refused():
     with pytest.raises(ValueError, match=r"the drive is too short: 40 s give 4 blocks of 2 s to judge by, expected 6"):
         part([drive(40)])
+
+
+def stops_where(drives: list[Drive]) -> tuple[float, int]:
+    """The least time between a frame to learn from and a kept one, and how many of the first are near one in place."""
+    at = {stem: (d.stamps[i] / 1e9, *d.poses[i, :2]) for d in drives for i, stem in enumerate(d.stems)}
+    found = part(drives)
+    learnt, kept = (np.array([at[stem] for stem in stems]) for stems in (found.learnt, found.kept))
+    apart = np.hypot(*(learnt[:, None, 1:] - kept[None, :, 1:]).transpose(2, 0, 1))
+    return float(np.abs(learnt[:, None, 0] - kept[None, :, 0]).min()), int((apart < parts.NEAR_M).any(1).sum())
+
+
+def cut(whole: Drive, at_s: float) -> list[Drive]:
+    """A recording that was split into two files."""
+    first = whole.stamps < at_s * 1e9
+    return [
+        Drive(f"a_{k}", [stem for stem, mine in zip(whole.stems, of, strict=True) if mine], whole.stamps[of], poses)
+        for k, (of, poses) in enumerate(((first, whole.poses[first]), (~first, whole.poses[~first])))
+    ]
+
+
+@pytest.mark.parametrize("at_s", [55.0, 56.0, 66.0, 76.0])
+def test_a_recording_in_two_files_is_parted_as_one(at_s):
+    apart_s, alike = stops_where(cut(drive(120), at_s))
+    assert apart_s >= parts.MARGIN_S and alike == 0
+
+
+def test_a_round_that_lies_in_another_bag_too_is_not_learnt_where_it_is_kept():
+    first, second = drive(60), drive(60, first_s=65)
+    apart_s, alike = stops_where([first, replace(second, poses=first.poses + [0.3 * 5, 0.0, 0.0])])
+    assert apart_s >= parts.MARGIN_S and alike == 0
+
+
+@pytest.mark.parametrize(("seconds", "blocks"), [(55.1, 0), (55.4, 0), (56.3, 6)])
+def test_a_block_that_the_drive_does_not_cover_whole_is_none(seconds, blocks):
+    if blocks:
+        assert part([drive(seconds)]).blocks == blocks
+    else:
+        with pytest.raises(ValueError, match="the drive is too short: 55 s give 5 blocks"):
+            part([drive(seconds)])
+    # Nor is one of which the camera was silent for the most part.
+    whole = drive(61)
+    silent = (whole.stamps > 54.3e9) & (whole.stamps < 55.9e9)
+    stems = [stem for stem, out in zip(whole.stems, silent, strict=True) if not out]
+    with pytest.raises(ValueError, match="61 s give 5 blocks"):
+        part([Drive("a", stems, whole.stamps[~silent], whole.poses[~silent])])
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_drives_of_one_name_are_two(tmp_path, old):
+    """``old``: a folder of version 0.2, which knew the name of the bag alone."""
+    head = "stem,bag,robot_x,robot_y,robot_yaw" if old else "stem,drive,stamp_ns,bag,robot_x,robot_y,robot_yaw"
+    rows = ["20,drive.mcap,1,2,0", "10,other.mcap,3,4,1"]
+    if not old:
+        rows = ["20,0,20,drive.mcap,1,2,0", "1_10,1,10,drive.mcap,3,4,1"]
+    (tmp_path / "poses.csv").write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+    found = run._drives(tmp_path)
+    assert [each.stamps.tolist() for each in found] == [[20], [10]]
+    assert [each.poses.tolist() for each in found] == [[[1, 2, 0]], [[3, 4, 1]]]
+    assert [each.stems for each in found] == [["20"], ["10" if old else "1_10"]]
+
+
+def test_a_simulation_that_cannot_work_is_refused_before_the_labels_and_may_be_corrected(tmp_path, capsys):
+    bag = write_drive(tmp_path / "drive.mcap", frames=2, streams=("rgb", "depth", "info", "tf", "odom"))
+    model, out = weights(tmp_path / "toy.safetensors", "rgb", "depth"), tmp_path / "out"
+    few, enough = (write_folder(tmp_path / f"sim{n}", frames=n) for n in (16, 64))
+    for simulation, sentence in (
+        (tmp_path / "typo", f"{tmp_path / 'typo'}"),
+        (few, f"--simulation {few}: 3 scenes are kept aside to judge by, expected 6: make it with `gemini-ros dataset "),
+        (enough, f"{bag}: teaches nothing: "),
+    ):
+        command = ["adapt", str(bag), "--model", str(model), "--out", str(out), "--simulation", str(simulation)]
+        assert cli.main(command) != 0
+        said = capsys.readouterr()
+        assert sentence in said.err and "of another run" not in said.err
+        assert ("motion" in said.out) == (simulation == enough)
+        assert not (out / "labels").exists()
+
+
+def test_a_run_is_of_its_simulation_once_it_trains_and_what_a_killed_labelling_left_is_removed(tmp_path):
+    asked = Adaptation([], "toy", tmp_path)
+    identity = {"bags": ["a"], "simulation": "rendered"}
+    (tmp_path / "plan.json").write_text(json.dumps({"bags": ["a"]}), encoding="utf-8")
+    (tmp_path / ".labels.x1" / "frames").mkdir(parents=True)
+    with opened(asked, identity | {"simulation": "other"}):
+        assert not list(tmp_path.glob(".labels.*"))
+    with opened(asked, identity):
+        begin_training(asked, identity)
+    with opened(asked, identity):
+        pass
+    with (
+        pytest.raises(ValueError, match="of another run, of other simulation"),
+        opened(asked, identity | {"simulation": "x"}),
+    ):
+        pass
+    with pytest.raises(ValueError, match="of another run, of other bags"), opened(asked, identity | {"bags": []}):
+        pass
 
 
 def test_labels_of_hindsight_are_classes_of_the_model():

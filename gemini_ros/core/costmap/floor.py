@@ -23,8 +23,8 @@ _LEAST_PIXELS = 2000
 _LEAST_SPREAD_M = (1.0, 0.6)  # ahead and across, between the 5th and the 95th percentile
 _MOST_DEVIATION_M = 0.015
 _MOST_BEND_DEG = 1.0
-_MOST_TILT = np.tan(np.radians(4.0))
-_MOST_OFFSET_M = 0.10
+MOST_TILT_DEG, MOST_OFFSET_M = 4.0, 0.10
+"""A floor further from where the mounting has it corrects nothing: the mounting is wrong, not inexact."""
 _STRIDE = 4
 _MOST_POINTS = 1500
 _POINTS, _HYPOTHESES = 300, 48
@@ -55,13 +55,21 @@ def heading_of(pose: Matrix) -> Matrix:
 
 
 def fit_floor(
-    depth: npt.NDArray[np.float32], candidates: npt.NDArray[np.bool_], intrinsics: Intrinsics, pose: Matrix
+    depth: npt.NDArray[np.float32],
+    candidates: npt.NDArray[np.bool_],
+    intrinsics: Intrinsics,
+    pose: Matrix,
+    *,
+    most_tilt_deg: float = MOST_TILT_DEG,
+    most_offset_m: float = MOST_OFFSET_M,
 ) -> Floor:
     """The floor of one frame, by RANSAC and trimmed least squares over ``candidates``.
 
     ``candidates`` bool are every fourth pixel of ``depth`` (H, W), metres, as ``sampled`` picks them; ``pose`` (4, 4)
-    is the optical frame over the plane of the mounting.
+    is the optical frame over the plane of the mounting. A floor beyond ``most_tilt_deg`` or ``most_offset_m`` from
+    there does not count.
     """
+    limits = float(np.tan(np.radians(most_tilt_deg))), most_offset_m
     d = sampled(depth)
     with np.errstate(invalid="ignore"):
         flat = np.flatnonzero(candidates & (d > 0) & (d <= _RANGE_M))
@@ -75,7 +83,7 @@ def fit_floor(
     seen = (rays * d[rows, columns]).T @ pose[:3, :3].T
     points = np.column_stack([seen[:, :2] @ heading_of(pose).T, np.ones(len(seen))])
     heights = seen[:, 2] + pose[2, 3]
-    tilt = _through_most(points, heights)
+    tilt = _through_most(points, heights, limits)
     off = heights - points @ tilt
     inside = np.abs(off) <= 2 * _INLIER_M
     for _ in range(3):
@@ -85,7 +93,7 @@ def fit_floor(
         tilt = np.linalg.lstsq(on.T @ on, on.T @ heights[inside], rcond=None)[0]
         off = heights - points @ tilt
         inside = np.abs(off) <= max(_INLIER_M, 4 * float(np.median(np.abs(off[inside]))))
-    return Floor(tilt, _fault(tilt, points[inside], off[inside]))
+    return Floor(tilt, _fault(tilt, points[inside], off[inside], limits))
 
 
 def sampled(image: np.ndarray) -> np.ndarray:
@@ -93,7 +101,14 @@ def sampled(image: np.ndarray) -> np.ndarray:
     return image[::_STRIDE, ::_STRIDE]
 
 
-def _through_most(points: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> Tilt:
+def beyond(tilt: Tilt, limits: tuple[float, float]) -> bool:
+    """Whether a floor slopes, or lies off, by more than ``limits``: a slope in metres a metre, and metres."""
+    return bool((np.abs(tilt[:2]) > limits[0]).any() or abs(tilt[2]) > limits[1])
+
+
+def _through_most(
+    points: npt.NDArray[np.float64], heights: npt.NDArray[np.float64], limits: tuple[float, float]
+) -> Tilt:
     """Of planes through three points each, and the flat one, that near most points. The draws are fixed."""
     sample = np.random.default_rng(0).integers(0, len(points), _POINTS)
     p, h = points[sample], heights[sample]
@@ -101,11 +116,13 @@ def _through_most(points: npt.NDArray[np.float64], heights: npt.NDArray[np.float
     sides = p[threes]
     solvable = np.abs(np.linalg.det(sides)) > 1e-3
     tilts = np.vstack([np.linalg.solve(sides[solvable], h[threes][solvable][..., None])[..., 0], np.zeros(3)])
-    tilts = tilts[(np.abs(tilts[:, :2]) <= _MOST_TILT).all(1) & (np.abs(tilts[:, 2]) <= _MOST_OFFSET_M)]
+    tilts = tilts[(np.abs(tilts[:, :2]) <= limits[0]).all(1) & (np.abs(tilts[:, 2]) <= limits[1])]
     return tilts[int(np.argmax((np.abs(p @ tilts.T - h[:, None]) <= _INLIER_M).sum(0)))]
 
 
-def _fault(tilt: Tilt, points: npt.NDArray[np.float64], off: npt.NDArray[np.float64]) -> str:
+def _fault(
+    tilt: Tilt, points: npt.NDArray[np.float64], off: npt.NDArray[np.float64], limits: tuple[float, float]
+) -> str:
     spread = np.diff(np.percentile(points[:, :2], [5, 95], axis=0), axis=0)[0]
     if (spread < _LEAST_SPREAD_M).any():
         expected = "{:g} x {:g} m".format(*_LEAST_SPREAD_M)
@@ -113,7 +130,7 @@ def _fault(tilt: Tilt, points: npt.NDArray[np.float64], off: npt.NDArray[np.floa
     deviation = float(np.median(np.abs(off - np.median(off))))
     if deviation > _MOST_DEVIATION_M:
         return f"a floor that deviates by {deviation:.3f} m from a plane, expected {_MOST_DEVIATION_M:g}"
-    if (np.abs(tilt[:2]) > _MOST_TILT).any() or abs(tilt[2]) > _MOST_OFFSET_M:
+    if beyond(tilt, limits):
         degrees = np.degrees(np.arctan(tilt[:2]))
         return (
             f"a floor tilted by {degrees[0]:.1f} and {degrees[1]:.1f} degrees, {tilt[2]:.2f} m off: check the mounting"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,15 @@ from gemini_ros.datasets.from_bag import describe_folder, write_frame
 from gemini_ros.datasets.hindsight.labelling import LABEL_SET, Labelled, Labeller
 from gemini_ros.datasets.hindsight.recording import Lesson, Placed, Recording, examine
 from gemini_ros.datasets.hindsight.world import Contradictions, Geometry, World
+from gemini_ros.datasets.layout import Layout
 
 LICENCE = "not stated: say it with --licence before what is trained on these images is given away"
 LEAST_TWICE = 200
 MOST_DISAGREEING = 0.3
 LEAST_GROUND = 200
 MOST_MIRRORED = 0.15
+MOST_CONTRADICTED = 0.35
+"""Of the pixels of a drive's frames: good ones have 0.05, and 0.25 where the poses drift."""
 _POSE = [f"m{row}{column}" for row in range(3) for column in range(4)]
 _STORED = tuple[Placed, Matrix, Labelled]
 
@@ -58,37 +63,51 @@ class Shares:
 
 
 class Teacher:
-    """The drive of one bag that teaches something: ``learn`` first, then ``labels`` of its frames in order."""
+    """The drive of one bag that teaches something: ``learn`` first, then ``labels`` of its frames in order.
+
+    Places are measured from near the drive: at 1e6 m from the origin float32 has steps of 6 cm.
+    """
 
     def __init__(self, recording: Recording, lesson: Lesson, label_set: LabelSet) -> None:
         self._recording, self._lesson, self._label_set = recording, lesson, label_set
         tilt = FITTED_TILT_DEG if lesson.fitted else recording.settings.costmap.tilt_error_deg
         self._config = dataclasses.replace(recording.settings.costmap, floor_fit=False, tilt_error_deg=tilt)
-        self._world = World(lesson.bounds)
+        self._origin = np.floor(np.array(lesson.bounds[:2]))
+        self._world = World(tuple(np.array(lesson.bounds) - np.tile(self._origin, 2)))  # type: ignore[arg-type]
         self.contradictions = self._world.contradictions()
 
     def learn(self) -> str:
         """See the whole drive; returns why it would teach wrongly, empty if nothing shows that."""
         geometry, first_ns = Geometry(self._config), None
+        east, north = self._origin.tolist()
         for placed in self._recording.frames():
             first_ns = first_ns or placed.frame.stamp_ns
             pose, levels = self._look(geometry, placed)
             time_s = (placed.frame.stamp_ns - first_ns) / 1e9
             self._world.see(levels, placed.depth, placed.intrinsics, pose, time_s)
             self._world.see_edges(geometry.drop_edges())
-            self._world.drive_over(placed.pose.robot)
+            x, y, yaw = placed.pose.robot
+            self._world.drive_over((x - east, y - north, yaw))
         self.contradictions = self._world.contradictions()
-        return teaches_wrongly(self.contradictions)
+        refusal = teaches_wrongly(self.contradictions)
+        if refusal and self.contradictions.ground < LEAST_GROUND and not self._lesson.fitted:
+            return f"{refusal}: no floor is found where the mounting has it, check camera.in_base"
+        return refusal
 
     def labels(self) -> Iterator[_STORED]:
         """The frames with the corrected pose of their camera and their labels."""
         geometry, labeller = Geometry(self._config), Labeller(self._world, self._label_set)
         for placed in self._recording.frames():
             pose, levels = self._look(geometry, placed)
-            yield placed, pose, labeller.label(levels, placed.depth, placed.intrinsics, pose)
+            labelled = labeller.label(levels, placed.depth, placed.intrinsics, pose)
+            pose = pose.copy()
+            pose[:2, 3] += self._origin
+            yield placed, pose, labelled
 
     def _look(self, geometry: Geometry, placed: Placed) -> tuple[Matrix, np.ndarray]:
-        pose = self._lesson.floor.correct(placed.pose.grid_from_camera)
+        """The corrected pose of the camera, measured from the origin of the drive, and the levels of its pixels."""
+        pose = self._lesson.floor.correct(placed.pose.grid_from_camera).copy()
+        pose[:2, 3] -= self._origin
         return pose, geometry.levels(placed.depth, placed.intrinsics, pose, placed.frame.stamp_ns)
 
 
@@ -127,6 +146,42 @@ class Taught:
         return [*found, f"  labelled {share} of {self.shares.frames} frames: {shares}"]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A bag that was examined and learnt, and nothing written yet; ``teacher`` is ``None`` where it is refused."""
+
+    lesson: Lesson
+    refusal: str
+    digest: str
+    teacher: Teacher | None
+
+
+def prepare(recording: Recording, earlier: Mapping[str, Lesson]) -> Prepared:
+    """Whether a bag teaches something beside ``earlier`` ones, by their SHA-256. Raises ``BagError``."""
+    lesson, digest = examine(recording), sha256_of(recording.bag)
+    again = f"it is the same recording as {earlier[digest].bag}: give each once" if digest in earlier else ""
+    refusal = next(filter(None, [lesson.refusal, again, *map(lesson.unlike, earlier.values())]), "")
+    if refusal:
+        return Prepared(lesson, refusal, digest, None)
+    try:
+        teacher = Teacher(recording, lesson, load_label_set(LABEL_SET))
+    except ValueError as too_large:
+        return Prepared(lesson, str(too_large), digest, None)
+    refusal = teacher.learn()
+    return Prepared(lesson, refusal, digest, None if refusal else teacher)
+
+
+def preview(recordings: Sequence[Recording], say: Callable[[list[str]], None] = lambda _: None) -> list[Prepared]:
+    """What bags teach and which are refused, as far as that is known without labels; nothing is written."""
+    found: list[Prepared] = []
+    for recording in recordings:
+        say(recording.topics())
+        one = prepare(recording, {each.digest: each.lesson for each in found if not each.refusal})
+        say(one.lesson.lines())
+        found.append(dataclasses.replace(one, teacher=None))
+    return found
+
+
 def write_hindsight(
     recordings: Sequence[Recording],
     out: str | Path,
@@ -142,65 +197,119 @@ def write_hindsight(
 
     Raises ``ValueError`` for a folder that is not empty and for a bag that cannot be read.
     """
-    out, label_set = Path(out), load_label_set(LABEL_SET)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: not an empty folder; expected a new one")
     results: list[Taught] = []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        folder = Path(scratch) / "frames"
+    with _becoming(Path(out)) as folder:
+        frames, earlier = _Frames(folder), dict[str, Lesson]()
         bags: list[dict[str, Any]] = []
         for recording in recordings:
             say(recording.topics())
-            taught = _teach(recording, folder, label_set, [r.lesson for r in results if not r.refusal])
+            prepared = prepare(recording, earlier)
+            taught = _teach(recording, prepared, frames, list(earlier.values()))
             results.append(taught)
             say(taught.lines())
             if not taught.refusal:
-                bags.append(_described(recording.bag, taught, licence))
+                earlier[prepared.digest] = taught.lesson
+                bags.append(_described(recording.bag, prepared.digest, taught, licence))
         if bags:
             _describe(folder, {"label_set": LABEL_SET, "licence": licence, "bags": bags})
-            folder.chmod(0o755)
-            folder.rename(out)
     return results
 
 
-def _teach(recording: Recording, folder: Path, label_set: LabelSet, earlier: Sequence[Lesson]) -> Taught:
-    """Add the frames of one bag to ``folder``, which has those of ``earlier`` ones."""
-    lesson, shares = examine(recording), Shares(label_set.names)
-    refusal = next(filter(None, [lesson.refusal, *map(lesson.unlike, earlier)]), "")
-    if refusal:
-        return Taught(lesson, refusal, shares)
-    teacher = Teacher(recording, lesson, label_set)
-    if refusal := teacher.learn():
-        return Taught(lesson, refusal, shares)
-    _write_frames(folder, recording.bag, teacher, shares)
+@contextmanager
+def _becoming(out: Path) -> Iterator[Path]:
+    """A folder, not there yet, that takes the place of ``out`` at the end, if it is there then.
+
+    An empty folder ``out`` stays the folder that it is: it may be a mount, a link, or where the user works.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out}: not an empty folder; expected a new one")
+    target = out.resolve()
+    there = target.is_dir()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        beside = target if there else target.parent
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=beside) as scratch:
+            folder = Path(scratch) / "frames"
+            yield folder
+            if folder.is_dir() and there:
+                for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
+                    entry.rename(target / entry.name)
+            elif folder.is_dir():
+                folder.chmod(0o755)
+                folder.rename(target)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(out)  # a full disk names no file
+        raise
+
+
+def _teach(recording: Recording, prepared: Prepared, frames: _Frames, earlier: Sequence[Lesson]) -> Taught:
+    """Add the frames of one bag to those of ``earlier`` ones."""
+    lesson, shares = prepared.lesson, Shares(load_label_set(LABEL_SET).names)
+    if prepared.teacher is None:
+        return Taught(lesson, prepared.refusal, shares)
+    # A simulated bag, or one made of images, starts when every other does.
+    prefix = f"{len(earlier)}_" if any(map(lesson.overlaps, earlier)) else ""
+    frames.write(recording, prepared.teacher, len(earlier), prefix, shares)
+    if shares.contradicted > MOST_CONTRADICTED * shares.frames:
+        frames.drop()
+        refusal = (
+            f"the drive contradicts {100 * shares.contradicted / shares.frames:.0f} % of the pixels of its own frames, "
+            f"expected at most {100 * MOST_CONTRADICTED:g} %: the poses are wrong, or much was moved"
+        )
+        return Taught(lesson, refusal, Shares(shares.names))
+    frames.keep()
     return Taught(lesson, "", shares)
 
 
-def _write_frames(folder: Path, bag: Path, teacher: Teacher, shares: Shares) -> None:
-    begun = folder.exists()
-    (folder / "confidence").mkdir(parents=True, exist_ok=True)
-    with (folder / "poses.csv").open("a", newline="", encoding="utf-8") as file:
-        poses = csv.writer(file)
-        if not begun:
-            poses.writerow(["stem", "bag", "robot_x", "robot_y", "robot_yaw", *_POSE])
+class _Frames:
+    """The frames of several drives in one folder: those of a drive are written, and then kept or dropped as a whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._layout: Layout | None = None
+        self._rows: list[list[str]] = []
+        self._drives = 0
+
+    def write(self, recording: Recording, teacher: Teacher, number: int, prefix: str, shares: Shares) -> None:
+        """Write the frames of the drive ``number``, their stems after ``prefix``, and add up ``shares``."""
+        self._rows = []
+        (self._folder / "confidence").mkdir(parents=True, exist_ok=True)
         for placed, pose, labelled in teacher.labels():
-            if not begun:
-                describe_folder(folder, bag, placed.frame)
-                begun = True
-            stem, segmentation = str(placed.frame.stamp_ns), labelled.segmentation
-            write_frame(folder, placed.frame, segmentation.labels)
-            (folder / "confidence" / f"{stem}.png").write_bytes(encode_image_file(segmentation.confidence, ".png"))
+            frame, segmentation = placed.frame, labelled.segmentation
+            if self._layout is None:
+                self._layout = describe_folder(self._folder, recording.bag, frame, recording.settings)
+            stem = f"{prefix}{frame.stamp_ns}"
+            write_frame(self._folder, frame, segmentation.labels, self._layout, stem)
+            data = encode_image_file(segmentation.confidence, ".png")
+            (self._folder / "confidence" / f"{stem}.png").write_bytes(data)
             numbers = [f"{value:.6f}" for value in (*placed.pose.robot, *pose[:3].reshape(-1))]
-            poses.writerow([stem, bag.name, *numbers])
+            self._rows.append([stem, str(number), str(frame.stamp_ns), recording.bag.name, *numbers])
             shares.add(labelled)
 
+    def keep(self) -> None:
+        """List the frames that were written last in ``poses.csv``."""
+        with (self._folder / "poses.csv").open("a", newline="", encoding="utf-8") as file:
+            head = ["stem", "drive", "stamp_ns", "bag", "robot_x", "robot_y", "robot_yaw", *_POSE]
+            csv.writer(file).writerows(self._rows if self._drives else [head, *self._rows])
+        self._drives += 1
 
-def _described(bag: Path, taught: Taught, licence: str) -> dict[str, Any]:
+    def drop(self) -> None:
+        """Remove the frames that were written last."""
+        if not self._drives:
+            shutil.rmtree(self._folder)
+            self._layout = None
+            return
+        for stem, *_ in self._rows:
+            for image in self._folder.glob(f"*/{stem}.png"):
+                image.unlink()
+
+
+def _described(bag: Path, digest: str, taught: Taught, licence: str) -> dict[str, Any]:
     shares = {name: round(share, 4) for name, share in taught.shares.to_dict().items()}
     return {
         "bag": bag.name,
-        "sha256": sha256_of(bag),
+        "sha256": digest,
         "licence": licence,
         "frames": taught.shares.frames,
         **taught.lesson.to_dict(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -19,7 +20,8 @@ from gemini_ros.datasets.hindsight.teach import LICENCE
 from gemini_ros.pipeline.streams import find_topics
 
 CORE_HOURS = 0.3
-_PLAN = "plan.json"
+LABELS = "labels"
+_PLAN, _SIMULATION = "plan.json", "simulation"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Adaptation:
             "weights": sha256_of(weights),
             "core-hours": self.core_hours,
             "every": [recording.every_s for recording in self.recordings],
-            "simulation": str(self.simulation.resolve()) if self.simulation else "rendered",
+            _SIMULATION: str(self.simulation.resolve()) if self.simulation else "rendered",
             "licence": self.licence,
             "settings": hashlib.sha256(read.encode()).hexdigest(),
         }
@@ -78,20 +80,35 @@ def require_modalities(recording: Recording, wanted: Sequence[str]) -> None:
 
 @contextmanager
 def opened(asked: Adaptation, identity: dict[str, Any]) -> Iterator[None]:
-    """The folder: a new one, or one of the same run. Held while it is worked in."""
+    """The folder: a new one, or one of the same run. Held while it is worked in.
+
+    The simulation belongs to the run only once it is learnt from (``begin_training``): until then it may be corrected.
+    """
     plan = asked.out / _PLAN
     if not plan.is_file() and any(asked.out.iterdir()):
         raise ValueError(f"{asked.out}: holds something else than a run of `adapt`: expected a new folder")
     if plan.is_file():
         found = read_json(plan)
-        unlike = [key for key, value in identity.items() if not isinstance(found, dict) or found.get(key) != value]
-        if unlike:
+        found = found if isinstance(found, dict) else {}
+        settled = [key for key in identity if key != _SIMULATION or key in found]
+        if unlike := [key for key in settled if found.get(key) != identity[key]]:
             raise ValueError(f"{asked.out}: of another run, of other {', '.join(unlike)}: choose another --out")
     else:
-        with atomic_path(plan) as file:
-            file.write_text(json.dumps(identity, indent=1), encoding="utf-8")
+        _write_plan(asked, {key: value for key, value in identity.items() if key != _SIMULATION})
     with locked(asked.out / ".lock"):
+        for left in asked.out.glob(f".{LABELS}.*"):  # of a labelling that was killed
+            shutil.rmtree(left, ignore_errors=True)
         yield
+
+
+def begin_training(asked: Adaptation, identity: dict[str, Any]) -> None:
+    """Write down all that the run is of, its simulation too."""
+    _write_plan(asked, identity)
+
+
+def _write_plan(asked: Adaptation, plan: dict[str, Any]) -> None:
+    with atomic_path(asked.out / _PLAN) as file:
+        file.write_text(json.dumps(plan, indent=1), encoding="utf-8")
 
 
 def _stable(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Neighbouring frames look the same, so that whole blocks of time are kept, and around each a part is neither learnt nor
 kept. A robot that stands still, or comes back, sees the same at other times too: frames near the place of a kept one,
-in its direction, are not learnt either.
+in its direction, are not learnt either. Both hold across all drives, as one round may lie in several bags.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ PERIOD_S = (10.0, 20.0)
 """From one kept block to the next: as long as gives enough blocks."""
 NEAR_M, NEAR_DEG = 0.5, 20.0
 LEAST_LEARNT = 16
+_LEAST_FILLED = 0.5  # of the frames that a kept block would hold at the rate of its drive
 
 
 @dataclass(frozen=True)
 class Drive:
-    """The frames of one bag in order: their stems, stamps (n,) in ns, and the robot's x, y, yaw (n, 3)."""
+    """The frames of one bag in order: their stems, stamps (n,) in ns, and the robot's x, y, yaw (n, 3).
+
+    Drives are told apart by their place in a list, as bags of several robots may have one name.
+    """
 
     bag: str
     stems: Sequence[str]
@@ -58,22 +62,23 @@ def part(drives: Sequence[Drive]) -> Parts:
     """Part the frames of all drives. Raises ``ValueError`` where too few blocks can be kept, or too few learnt from."""
     seconds, period_s = sum(_seconds(drive) for drive in drives), PERIOD_S[0]
     for longer in np.linspace(*PERIOD_S, 11).tolist():
-        if sum(len(np.unique(_blocks(drive, longer)[0])) - 1 for drive in drives) >= FEWEST + 2:
+        if sum(len(_blocks(drive, longer)[1]) for drive in drives) >= FEWEST + 2:
             period_s = longer
+    found = [_blocks(drive, period_s) for drive in drives]
+    middles = np.concatenate([middles for _, middles in found])
+    places = np.concatenate([drive.poses[numbers >= 0] for drive, (numbers, _) in zip(drives, found, strict=True)])
     learnt: list[str] = []
     kept: dict[str, int] = {}
-    for drive in drives:
-        numbers, away = _blocks(drive, period_s)
-        chosen = numbers >= 0
-        away &= ~_alike(drive.poses, drive.poses[chosen])
-        first = max(kept.values(), default=-1) + 1
-        of_kept = np.unique(numbers[chosen], return_inverse=True)[1] + first
-        kept |= {drive.stems[int(i)]: int(k) for i, k in zip(np.flatnonzero(chosen), of_kept, strict=True)}
+    first = 0
+    for drive, (numbers, own) in zip(drives, found, strict=True):
+        kept |= {drive.stems[int(i)]: int(numbers[i]) + first for i in np.flatnonzero(numbers >= 0)}
+        first += len(own)
+        away = _far(drive.stamps, middles) & ~_alike(drive.poses, places)
         learnt += [drive.stems[int(i)] for i in np.flatnonzero(away)]
-    found = Parts(learnt, kept, sum(len(drive.stems) for drive in drives) - len(learnt) - len(kept))
-    if found.blocks < FEWEST:
+    parts = Parts(learnt, kept, sum(len(drive.stems) for drive in drives) - len(learnt) - len(kept))
+    if parts.blocks < FEWEST:
         raise ValueError(
-            f"the drive is too short: {seconds:.0f} s give {found.blocks} blocks of {BLOCK_S:g} s to judge by, "
+            f"the drive is too short: {seconds:.0f} s give {parts.blocks} blocks of {BLOCK_S:g} s to judge by, "
             f"expected {FEWEST}: drive for {FEWEST * PERIOD_S[0]:.0f} s or more, or give further bags"
         )
     if len(learnt) < LEAST_LEARNT:
@@ -81,21 +86,40 @@ def part(drives: Sequence[Drive]) -> Parts:
             f"{len(learnt)} frames are left to learn from, expected {LEAST_LEARNT}: the robot stood still, or the "
             "drive is too short"
         )
-    return found
+    return parts
 
 
 def _seconds(drive: Drive) -> float:
     return float(np.ptp(drive.stamps) / 1e9) if len(drive.stamps) else 0.0
 
 
-def _blocks(drive: Drive, period_s: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The number of the kept block of each frame, -1 for none, and which are far enough from all; in the middle of each
-    period lies one."""
-    at_s = (drive.stamps - drive.stamps.min()) / 1e9
-    number = (at_s // period_s).astype(np.int64)
-    off_s = np.abs(at_s - (number + 0.5) * period_s)
-    kept = off_s <= BLOCK_S / 2
-    return np.where(kept, number, -1), off_s > BLOCK_S / 2 + MARGIN_S
+def _blocks(drive: Drive, period_s: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The number of the kept block of each frame, -1 for none, and the middles of the blocks in ns.
+
+    In the middle of each period lies one, if the drive covers it whole.
+    """
+    numbers = np.full(len(drive.stamps), -1, np.int64)
+    if len(drive.stamps) < 2:
+        return numbers, np.zeros(0, np.int64)
+    start_ns, end_ns = int(drive.stamps.min()), int(drive.stamps.max())
+    half_ns = round(BLOCK_S / 2 * 1e9)
+    most = max(1.0, BLOCK_S * 1e9 / float(np.median(np.diff(drive.stamps))))
+    middles = []
+    for number in range(int((end_ns - start_ns) / 1e9 / period_s) + 1):
+        middle_ns = start_ns + round((number + 0.5) * period_s * 1e9)
+        inside = np.abs(drive.stamps - middle_ns) <= half_ns
+        if end_ns >= middle_ns + half_ns and inside.sum() >= max(1.0, _LEAST_FILLED * most):
+            numbers[inside] = len(middles)
+            middles.append(middle_ns)
+    return numbers, np.array(middles, np.int64)
+
+
+def _far(stamps: npt.NDArray[np.int64], middles: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of ``stamps`` lie beyond the margins of all kept blocks, of whatever drive."""
+    far = np.ones(len(stamps), bool)
+    for middle_ns in middles:
+        far &= np.abs(stamps - middle_ns) > round((BLOCK_S / 2 + MARGIN_S) * 1e9)
+    return far
 
 
 def _alike(poses: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

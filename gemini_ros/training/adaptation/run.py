@@ -18,18 +18,26 @@ import yaml
 from gemini_ros.core.documents import read_csv, read_json
 from gemini_ros.core.files import atomic_path
 from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.core.intervals import FEWEST
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.resources import MODEL_SUFFIX, load_yaml
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.folder import SIMULATED, description, source_of
-from gemini_ros.datasets.from_bag import LAYOUT as RECORDED
+from gemini_ros.datasets.from_bag import layout_of_folder
 from gemini_ros.datasets.hindsight.labelling import LABEL_SET
 from gemini_ros.datasets.hindsight.teach import write_hindsight
 from gemini_ros.datasets.layout import layout_from_dict, load_layout
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.weights_file import WeightsFile, read_weights
 from gemini_ros.simulation.dataset import write_dataset
-from gemini_ros.training.adaptation.asked import Adaptation, opened, require_modalities, weights_of
+from gemini_ros.training.adaptation.asked import (
+    LABELS,
+    Adaptation,
+    begin_training,
+    opened,
+    require_modalities,
+    weights_of,
+)
 from gemini_ros.training.adaptation.between import SHARES, write_between
 from gemini_ros.training.adaptation.budget import Budget
 from gemini_ros.training.adaptation.classes import GROUPS, Groups, grouped, groups_of
@@ -47,10 +55,10 @@ from gemini_ros.training.weights import read_trained
 LEAST_LABELLED = 0.01
 HELD_BACK = 0.25
 """The share of the simulated scenes that is not learnt from."""
-SEED, SCENES, FRAMES_PER_SCENE = 40_000, 64, 4
+SEED, SCENES, FRAMES_PER_SCENE = 40_000, 192, 4
 """Of the simulation that is rendered; no shipped model has seen the seed."""
 RESULT, PAGE = "adapt.json", "report.html"
-_LABELS, _SIMULATION, _LAYOUT = "labels", "simulation", "learn.yaml"
+_SIMULATION, _LAYOUT = "simulation", "learn.yaml"
 _RESOLVED, _LEARNT = "classes", "learn.csv"
 _TRAINING, _TRAINED, _ADAPTED = "training.ckpt", "trained.ckpt", "adapted.ckpt"
 
@@ -103,7 +111,8 @@ def adapt(asked: Adaptation, say: Say = lambda _: None) -> Result:
     """Do what is left of it in the folder ``asked.out``.
 
     Raises ``ValueError`` in one sentence for a model without weights or whose labels hindsight cannot teach, a bag
-    without a modality of the model, one that teaches nothing, a drive that is too short, and a folder of another run.
+    without a modality of the model, one that teaches nothing, simulated frames that do not fit the model, a drive that
+    is too short, and a folder of another run.
     """
     path = weights_of(asked.model)
     weights = read_weights(path)
@@ -114,30 +123,42 @@ def adapt(asked: Adaptation, say: Say = lambda _: None) -> Result:
     # An image that the model does not take must not decide which frames it learns from: cameras differ in rate.
     asked = replace(asked, recordings=[replace(recording, wanted=tuple(names)) for recording in asked.recordings])
     asked.out.mkdir(parents=True, exist_ok=True)
-    with opened(asked, asked.identity(path)):
+    identity = asked.identity(path)
+    with opened(asked, identity):
         if (asked.out / RESULT).is_file():
             return Result(asked.out, **read_json(asked.out / RESULT))
-        return _Run(asked, path, weights, groups, say).result()
+        return _Run(asked, path, weights, groups, identity, say).result()
 
 
 class _Run:
-    def __init__(self, asked: Adaptation, path: Path, weights: WeightsFile, groups: Groups, say: Say) -> None:
+    def __init__(
+        self,
+        asked: Adaptation,
+        path: Path,
+        weights: WeightsFile,
+        groups: Groups,
+        identity: dict[str, Any],
+        say: Say,
+    ) -> None:
         self._asked, self._out, self._say = asked, asked.out, say
+        self._identity = identity
         self._path, self._info, self._groups = path, weights.info, groups
         self._name = f"{path.stem}_adapted"
-        self._labels = self._out / _LABELS
+        self._labels = self._out / LABELS
         self._network = network_of(weights, self._label_set_name())
         self._before = SegmentationTask(self._network, weights=path).eval()
 
     def result(self) -> Result:
-        """All steps; those that are done are not done again."""
+        """All steps; those that are done are not done again. What cannot work is refused before the long ones."""
+        place = self._place()
         self._write_labels()
         parts = part(_drives(self._labels))
         self._say([parts.line()])
-        simulation = self._simulation()
+        simulation = self._simulation(place)
         if not (self._out / _LAYOUT).is_file():
             self._write_learnt(parts)
         if not (self._out / _TRAINED).is_file():
+            begin_training(self._asked, self._identity)
             self._train(simulation)
         return self._conclude(parts, simulation)
 
@@ -173,33 +194,50 @@ class _Run:
     def _bags(self) -> list[dict[str, Any]]:
         return description(self._labels)["bags"]
 
-    def _simulation(self) -> SourceOptions:
-        """The simulated scenes as a source: a share of them is held back, to judge by."""
-        folder, names = self._asked.simulation, self._info.label_set.names
-        if folder is None:
-            folder = self._out / _SIMULATION
-            place = {tuple(load_label_set(name).names): at for name, at in (("warehouse", None), (LABEL_SET, "mixed"))}
-            if tuple(names) not in place:
-                raise SimulationError(
-                    f"the simulator labels warehouse and {LABEL_SET}, the model {self._info.label_set.name}: give a "
-                    "folder of frames with the model's labels with --simulation DIR"
-                )
-            write_dataset(
-                folder,
-                size=self._info.network_size,
-                place=place[tuple(names)],
-                say=lambda lines: self._say([f"rendering {line}" for line in lines]),
-                seed=SEED,
-                scenes=SCENES,
-                frames_per_scene=FRAMES_PER_SCENE,
+    def _place(self) -> str | None:
+        """Of which place the simulation is rendered. Raises ``SimulationError`` for frames that the gate or the model
+        cannot use, and where none can be rendered and none are given."""
+        if self._asked.simulation is not None:
+            self._require_simulation(self._asked.simulation)
+            return None
+        places = {tuple(load_label_set(name).names): at for name, at in (("warehouse", None), (LABEL_SET, "mixed"))}
+        if (names := tuple(self._info.label_set.names)) not in places:
+            raise SimulationError(
+                f"the simulator labels warehouse and {LABEL_SET}, the model {self._info.label_set.name}: give a "
+                "folder of frames with the model's labels with --simulation DIR"
             )
-        source = SourceOptions(folder, SIMULATED, val_share=HELD_BACK, group="scene")
+        return places[names]
+
+    def _simulation(self, place: str | None) -> SourceOptions:
+        """The simulated scenes as a source: a share of them is held back, to judge by."""
+        if self._asked.simulation is not None:
+            return self._require_simulation(self._asked.simulation)
+        write_dataset(
+            self._out / _SIMULATION,
+            size=self._info.network_size,
+            place=place,
+            say=lambda lines: self._say([f"rendering {line}" for line in lines]),
+            seed=SEED,
+            scenes=SCENES,
+            frames_per_scene=FRAMES_PER_SCENE,
+        )
+        return self._require_simulation(self._out / _SIMULATION)
+
+    def _require_simulation(self, folder: Path) -> SourceOptions:
+        """The folder as a source. Raises ``SimulationError`` for other classes, and for too few scenes to judge by."""
+        source, layout = SourceOptions(folder, SIMULATED, val_share=HELD_BACK, group="scene"), load_layout(SIMULATED)
+        label_set, names = self._info.label_set, self._info.modality_names
         try:
-            class_map(source, source_labels(source, load_layout(SIMULATED), self._info.label_set), self._info.label_set)
-            kinds = (*self._info.modality_names, "labels")
-            FolderFrames(folder, load_layout(SIMULATED), kinds[:-1], label_set=self._info.label_set)
+            class_map(source, source_labels(source, layout, label_set), label_set)
+            records = FolderFrames(folder, layout, names, label_set=label_set).records
         except ValueError as error:
             raise SimulationError(f"--simulation: {error}") from error
+        kept = {records[i].get("scene") for i in held_back(source, records)[1]}
+        if len(kept) < FEWEST:
+            raise SimulationError(
+                f"--simulation {folder}: {len(kept)} scenes are kept aside to judge by, expected {FEWEST}: make it "
+                f"with `gemini-ros dataset simulate --scenes {SCENES}`"
+            )
         return source
 
     def _write_learnt(self, parts: Parts) -> None:
@@ -222,7 +260,7 @@ class _Run:
             file.write_text(yaml.safe_dump(self._layout(), sort_keys=False, width=1000), encoding="utf-8")
 
     def _layout(self) -> dict[str, Any]:
-        layout, where = load_yaml(RECORDED, "datasets", "data set layout")
+        layout, where = load_yaml(layout_of_folder(self._labels), "datasets", "data set layout")
         images = layout["images"] | {
             "labels": {"path": f"{_RESOLVED}/{{stem}}.png"},
             "confidence": {"path": "confidence/{stem}.png"},
@@ -237,7 +275,8 @@ class _Run:
     def _frames(self, stems: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The images of frames of the drive, and ``truth`` by ``GROUPS``."""
         label_set = load_label_set(LABEL_SET)
-        frames = FolderFrames(self._labels, load_layout(RECORDED), self._info.modality_names, label_set=label_set)
+        layout = load_layout(layout_of_folder(self._labels))
+        frames = FolderFrames(self._labels, layout, self._info.modality_names, label_set=label_set)
         index = {record["stem"]: i for i, record in enumerate(frames.records)}
         for stem in stems:
             images = frames.images(index[stem])
@@ -352,6 +391,7 @@ class _Run:
             size=self._info.network_size,
             scores=files["scores.json"],
             calibration=files["calibration.json"],
+            layout=layout_of_folder(self._labels),
         )
 
     def _licence(self, task: SegmentationTask) -> str:
@@ -393,14 +433,17 @@ def network_of(weights: WeightsFile, label_set: str) -> NetworkOptions:
 
 
 def _drives(labels: Path) -> list[Drive]:
-    """The frames by bag, in order of time, as ``poses.csv`` lists them."""
+    """The frames by drive, in order of time, as ``poses.csv`` lists them."""
     rows = read_csv(labels / "poses.csv")
+    # Older folders have neither column: their drives had one name each, and their stems were their stamps.
+    of = {id(row): row.get("drive", row["bag"]) for row in rows}
     drives = []
-    for bag in dict.fromkeys(row["bag"] for row in rows):
-        own = sorted((row for row in rows if row["bag"] == bag), key=lambda row: int(row["stem"]))
-        stems = [row["stem"] for row in own]
-        poses = [[float(row[f"robot_{name}"]) for name in ("x", "y", "yaw")] for row in own]
-        drives.append(Drive(bag, stems, np.array(list(map(int, stems)), np.int64), np.array(poses)))
+    for key in dict.fromkeys(of.values()):
+        own = [(int(row.get("stamp_ns", row["stem"])), row) for row in rows if of[id(row)] == key]
+        own.sort(key=lambda pair: pair[0])
+        poses = [[float(row[f"robot_{name}"]) for name in ("x", "y", "yaw")] for _, row in own]
+        stamps = np.array([stamp for stamp, _ in own], np.int64)
+        drives.append(Drive(own[0][1]["bag"], [row["stem"] for _, row in own], stamps, np.array(poses)))
     return drives
 
 
