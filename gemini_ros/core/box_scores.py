@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +25,7 @@ and not wrong where it is found. A person fills about two fifths of it, so this 
 IOUS = (0.25, 0.5)
 DISTANCES_M = (2.0, 5.0, 8.0, math.inf)
 NEAR_M = 5.0
-SCORE_STEPS, ERROR_STEPS = 20, 25  # of 0.05, and of 2 cm; counts by step add up
+ERROR_STEPS = 25  # of 2 cm; counts by step add up
 
 Counts = npt.NDArray[np.float64]
 
@@ -49,14 +48,44 @@ def iou(a: Box | TrueBox, b: Box | TrueBox) -> float:
     high = min(a.center[2] + a.size[2] / 2, b.center[2] + b.size[2] / 2)
     if high <= low:
         return 0.0
-    x, y = a.center[:2]
-    # Near the origin, as OpenCV counts in float32.
-    plans = [((box.center[0] - x, box.center[1] - y), box.size[:2], math.degrees(box.yaw)) for box in (a, b)]
-    _, corners = cv2.rotatedRectangleIntersection(*plans)
-    if corners is None or len(corners) < 3:
-        return 0.0
-    common = float(cv2.contourArea(cv2.convexHull(corners))) * (high - low)
+    common = _common_area(a, b) * (high - low)
     return common / (math.prod(a.size) + math.prod(b.size) - common)
+
+
+_Point = tuple[float, float]
+
+
+def _common_area(a: Box | TrueBox, b: Box | TrueBox) -> float:
+    """The area in the plane that two boxes share: one clipped at each side of the other (Sutherland and Hodgman, 1974).
+
+    In float64: OpenCV's ``rotatedRectangleIntersection`` loses corners where sides lie on each other.
+    """
+    away_x, away_y = b.center[0] - a.center[0], b.center[1] - a.center[1]
+    along, across = (math.cos(a.yaw), math.sin(a.yaw)), (-math.sin(a.yaw), math.cos(a.yaw))
+    middle = away_x * along[0] + away_y * along[1], away_x * across[0] + away_y * across[1]
+    cos, sin = math.cos(b.yaw - a.yaw), math.sin(b.yaw - a.yaw)
+    corners = [
+        (middle[0] + x * cos - y * sin, middle[1] + x * sin + y * cos)
+        for x, y in ((i * b.size[0] / 2, j * b.size[1] / 2) for i, j in ((1, 1), (-1, 1), (-1, -1), (1, -1)))
+    ]
+    for axis in (0, 1):
+        for side in (1, -1):
+            corners = _clipped(corners, axis, side, a.size[axis] / 2)
+    return abs(sum(p[0] * q[1] - p[1] * q[0] for p, q in zip(corners, corners[1:] + corners[:1], strict=True))) / 2
+
+
+def _clipped(corners: Sequence[_Point], axis: int, side: int, limit: float) -> list[_Point]:
+    """What of a convex polygon has ``side`` times its coordinate of this axis up to ``limit``."""
+    kept: list[_Point] = []
+    for i, here in enumerate(corners):
+        before = corners[i - 1]
+        inside, came_from = limit - side * here[axis], limit - side * before[axis]
+        if (inside < 0) != (came_from < 0):
+            share = came_from / (came_from - inside)
+            kept.append((before[0] + share * (here[0] - before[0]), before[1] + share * (here[1] - before[1])))
+        if inside >= 0:
+            kept.append(here)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -77,12 +106,15 @@ class AskedThing:
 
 @dataclass(frozen=True)
 class JudgedBox:
-    """A box of a frame, and whether it is right at each of ``IOUS``."""
+    """A box of a frame, and whether it is right at each of ``IOUS``.
+
+    ``None`` where it is neither: it is of a thing that is not asked for.
+    """
 
     label: int
     id: int
     score: float
-    right: tuple[bool, bool]
+    right: tuple[bool | None, ...]
 
 
 @dataclass(frozen=True)
@@ -101,9 +133,10 @@ def band_of(away_m: float) -> int:
 
 
 def average_precision(judged: Counts, right: Counts, asked: Counts) -> Counts:
-    """Of all points over steps of the score: ``judged`` and ``right`` boxes (..., ``SCORE_STEPS``), ``asked`` (...).
+    """Of all points over scores in rising order: at each, ``judged`` boxes (..., k), those of them that are ``right``
+    (..., k), and the things ``asked`` for (...).
 
-    NaN where nothing is asked for.
+    Boxes of one place count as of one score. NaN where nothing is asked for.
     """
     boxes, hits = (np.cumsum(counts[..., ::-1], axis=-1) for counts in (judged, right))
     precision = hits / np.maximum(boxes, 1)
@@ -123,11 +156,6 @@ def median_error_m(counts: Counts) -> Counts:
     return (step[..., 0] + share) * FOUND_M / ERROR_STEPS
 
 
-def score_step(score: float) -> int:
-    """The step of a score from 0 to 1."""
-    return min(int(score * SCORE_STEPS), SCORE_STEPS - 1)
-
-
 def error_step(error_m: float) -> int:
     """The step of an error up to ``FOUND_M``."""
     return min(int(error_m / FOUND_M * ERROR_STEPS), ERROR_STEPS - 1)
@@ -141,14 +169,14 @@ class BoxScores:
     """What was counted of frames; two of them add up by ``add``.
 
     ``asked``: by label, light and band of distance, how many things there were; ``errors`` (``ERROR_STEPS``,) those
-    that were found, by the step of their error. ``judged``: by label (3, ``SCORE_STEPS``) how many boxes there were by
-    the step of their score, and how many are right at each of ``IOUS``. ``switches``: how often a thing got another id,
-    over ``metres`` that the robot drove. ``least_m`` is the shortest side of any box.
+    that were found, by the step of their error. ``judged``: by label and each of ``IOUS``, the score of each box and
+    whether it is right. ``switches``: how often a thing got another id, over ``metres`` that the robot drove.
+    ``least_m`` is the shortest side of any box.
     """
 
     asked: Counter[_Key] = field(default_factory=Counter)
     errors: dict[_Key, Counts] = field(default_factory=dict)
-    judged: dict[int, Counts] = field(default_factory=dict)
+    judged: dict[tuple[int, float], list[tuple[float, bool]]] = field(default_factory=dict)
     switches: int = 0
     metres: float = 0.0
     least_m: float = math.inf
@@ -166,16 +194,17 @@ class BoxScores:
             if thing.error_m is not None:
                 self.errors.setdefault(key, np.zeros(ERROR_STEPS))[error_step(thing.error_m)] += 1
         for box in frame.boxes:
-            of_label = self.judged.setdefault(box.label, np.zeros((3, SCORE_STEPS)))
-            of_label[:, score_step(box.score)] += 1, *box.right
+            for least, right in zip(IOUS, box.right, strict=True):
+                if right is not None:
+                    self.judged.setdefault((box.label, least), []).append((box.score, right))
 
     def add(self, other: BoxScores) -> None:
         """Take in what was counted of other frames."""
         self.asked.update(other.asked)
         for key, errors in other.errors.items():
             self.errors[key] = self.errors.get(key, 0) + errors
-        for label, counts in other.judged.items():
-            self.judged[label] = self.judged.get(label, 0) + counts
+        for key, boxes in other.judged.items():
+            self.judged.setdefault(key, []).extend(boxes)
         self.switches += other.switches
         self.metres += other.metres
         self.least_m = min(self.least_m, other.least_m)
@@ -184,16 +213,12 @@ class BoxScores:
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """The scores by class; ``None`` where there was nothing to score."""
         classes = {}
-        for label in sorted({key[0] for key in self.asked} | set(self.judged)):
+        for label in sorted({key[0] for key in (*self.asked, *self.judged)}):
             keys = [key for key in self.asked if key[0] == label]
             near = [key for key in keys if DISTANCES_M[key[2]] <= NEAR_M]
-            judged = self.judged.get(label, np.zeros((3, SCORE_STEPS)))
-            asked = np.array(sum(self.asked[key] for key in keys), np.float64)
+            asked = sum(self.asked[key] for key in keys)
             classes[names[label]] = {
-                **{
-                    f"ap_{100 * least:.0f}": _rounded(average_precision(judged[0], right, asked))
-                    for least, right in zip(IOUS, judged[1:], strict=True)
-                },
+                **{f"ap_{100 * least:.0f}": _rounded(self._precision(label, least, asked)) for least in IOUS},
                 **self._found(keys),
                 **{f"{name}_within_{NEAR_M:g}_m": value for name, value in self._found(near).items()},
                 "by": [
@@ -213,6 +238,15 @@ class BoxScores:
             "shortest_side_m": round(self.least_m, 4) if math.isfinite(self.least_m) else None,
             "classes": classes,
         }
+
+    def _precision(self, label: int, least: float, asked: int) -> Counts:
+        """Average precision by the scores themselves."""
+        boxes = np.array(self.judged.get((label, least), ()), np.float64).reshape(-1, 2)
+        scores, place = np.unique(boxes[:, 0], return_inverse=True)
+        judged, right = np.zeros((2, len(scores)))
+        np.add.at(judged, place, 1)
+        np.add.at(right, place, boxes[:, 1])
+        return average_precision(judged, right, np.array(asked, np.float64))
 
     def _found(self, keys: Sequence[_Key]) -> dict[str, Any]:
         asked = sum(self.asked[key] for key in keys)
@@ -262,8 +296,11 @@ class BoxJudge:
             for j, true in enumerate(truth)
             if box.label == true.label and (away := math.dist(box.center[:2], true.center[:2])) <= FOUND_M
         ]
-        # A thing keeps the box with the id that it had, as long as that is near enough; then the nearest pairs.
-        pairs = _matched(near, lambda pair: (self._ids.get(truth[pair[2]].id) != found[pair[1]].id, pair))
+        # Things that are asked for come first, so that no other takes their box. A thing keeps the box with the id that
+        # it had, as long as that is near enough; then the nearest pairs.
+        pairs = _matched(
+            near, lambda pair: (not asked[pair[2]], self._ids.get(truth[pair[2]].id) != found[pair[1]].id, pair)
+        )
         for j, true in enumerate(truth):
             if not asked[j]:
                 continue
@@ -277,26 +314,30 @@ class BoxJudge:
 
 
 def _judged_boxes(found: Sequence[Box], truth: Sequence[TrueBox], asked: Sequence[bool]) -> Iterator[JudgedBox]:
-    """Each box is right where it is the best in score that has enough in common with a thing."""
+    """Each box is right where it is the best in score that has enough in common with a thing that is asked for.
+
+    Where it is not, it is forgiven if it has as much in common with one that is not asked for, as in COCO.
+    """
     common = {
         (i, j): iou(box, true)
         for i, box in enumerate(found)
         for j, true in enumerate(truth)
         if box.label == true.label and math.dist(box.center, true.center) < sum(box.size) + sum(true.size)
     }
-    right: list[set[int]] = []
+    told: list[list[bool | None]] = []
     for least in IOUS:
-        order = [(-found[i].score, -share, i, j) for (i, j), share in common.items() if share >= least]
+        enough = {pair: share for pair, share in common.items() if share >= least}
         taken: dict[int, int] = {}
-        for _, _, i, j in sorted(order):
+        for _, _, i, j in sorted((-found[i].score, -share, i, j) for (i, j), share in enough.items() if asked[j]):
             if j not in taken and i not in taken.values():
                 taken[j] = i
-        right.append({i for j, i in taken.items() if asked[j]})
-    unasked = {i for (i, j), share in common.items() if share > 0 and not asked[j]}
+        right = set(taken.values())
+        forgiven = {i for i, j in enough if not asked[j]} - right
+        told.append([None if i in forgiven else i in right for i in range(len(found))])
     for i, box in enumerate(found):
-        told = i in right[0], i in right[1]
-        if any(told) or i not in unasked:
-            yield JudgedBox(box.label, box.id, box.score, told)
+        of_box = tuple(each[i] for each in told)
+        if any(each is not None for each in of_box):
+            yield JudgedBox(box.label, box.id, box.score, of_box)
 
 
 def _is_asked(true: TrueBox, away_m: float, focal_px: float) -> bool:

@@ -15,7 +15,7 @@ _STEP = 0.05  # of the distance: a larger step between neighbours is an edge
 _SHADOW = 0.03  # of the width: the widest shadow beside an edge
 _SPOT = 1 / 12  # of the width
 _MOST_LOST = 0.35  # share of the pixels that spots take at most
-_BLACK = 40  # of 255: darker surfaces return little light
+_BLACK, _BLACK_SHARE = 40, 0.3  # of 255, and of the picture's brighter part: darker surfaces return little light
 _SPECKLE = 0.02
 
 
@@ -33,7 +33,9 @@ def holes_like_a_sensors(depth: Image, rgb: Rgb | None, rng: np.random.Generator
     lost = shadow > 0
     lost |= spots((height, width), max(2, round(_SPOT * width)), rng) < rng.uniform(0, _MOST_LOST)
     if rgb is not None:
-        black = rgb.max(2) < _BLACK
+        bright = rgb.max(2)
+        # Without light all is dark and little of it is black: the camera brings its own infrared.
+        black = bright < min(_BLACK, _BLACK_SHARE * float(np.percentile(bright, 75)))
         lost |= black & (spots((height, width), max(2, round(_SPOT * width)), rng) < rng.uniform(0, 0.8))
     lost |= filled > rng.uniform(4, 12)
     return lost | (rng.random((height, width), np.float32) < _SPECKLE * rng.random())

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 FEWEST = 6
 """Fewer units give no interval."""
-_ROWS_AT_ONCE = 20_000
+_VALUES_AT_ONCE = 1 << 24
 
 Values = npt.NDArray[np.float64]
 Scores = Callable[[Values], Mapping[str, Values]]
@@ -35,7 +35,7 @@ def bootstrap_t(
         return {}
     whole, errors = _with_errors(units, np.ones((1, n)), scores)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), samples).astype(np.float64)
-    step = max(1, _ROWS_AT_ONCE // n)
+    step = max(1, _VALUES_AT_ONCE // units.size)
     parts = [_with_errors(units, draws[i : i + step], scores) for i in range(0, samples, step)]
     found = {}
     for name in whole:

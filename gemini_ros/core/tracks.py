@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.boxes import Box, Thing
+from gemini_ros.core.boxes import MOST_BOXES, Box, Thing
 
 LOST_AFTER_NS = 2_000_000_000
 """A thing that was not seen for longer comes back under another id."""
@@ -22,7 +22,9 @@ _FASTEST_MPS = 2.0  # of what was never seen before
 _MEASURED_M, _IN_PART_M = 0.12, 0.3  # how exact the centre of a thing is, and that of one seen in part
 _GATE = 9.21  # chi-squared of two degrees of freedom, 99 %
 _FARTHEST_M = 1.2
+_PLAUSIBLE_MPS, _FARTHEST_UNSURE_M = 5.0, 2.5  # what has no velocity yet may have moved so fast, up to this
 _SURE_AFTER = 4  # sightings
+_GLIMPSED_FRAMES = 5  # what was seen once alone is forgotten after as many frames without it
 _ONE_BODY_M, _ONE_BODY_SHARE = 0.35, 0.3  # two things are farther apart: metres, or a share of the longest side
 _JUMPS_SHARE, _JUMPS_FROM_M = 0.15, 0.8  # how far the centre of a large thing jumps with the side that is seen
 _TURNS_FROM_MPS = 0.4  # a thing that moves faster looks where it goes
@@ -35,7 +37,7 @@ Values = npt.NDArray[np.float64]
 class _Track:
     """A thing that is followed: ``state`` (4,) x, y and their velocities, ``spread`` (4, 4) its covariance.
 
-    ``reach_m`` is the longest side in the plane that was ever seen of it.
+    ``reach_m`` is the longest side in the plane that was ever seen of it, ``missed`` the frames since it was seen.
     """
 
     id: int
@@ -45,6 +47,7 @@ class _Track:
     seen_ns: int
     reach_m: float
     sightings: int = 1
+    missed: int = 0
 
     @classmethod
     def begun(cls, number: int, box: Box, stamp_ns: int) -> _Track:
@@ -57,33 +60,27 @@ class _Track:
         self.state = moves @ self.state
         self.spread = moves @ self.spread @ moves.T + _ACCELERATION_MPS2**2 * pushed @ pushed.T
 
-    def distance(self, box: Box) -> float:
-        """How unlikely a box is of this thing, infinite where it is of another: twice its negative log-likelihood.
-
-        Of two things at one distance it is of the one whose place is known better.
-        """
-        off = np.array(box.center[:2]) - self.state[:2]
-        away = math.hypot(*off)
-        if box.label != self.label or away > max(_FARTHEST_M, self.body_m):
-            return math.inf
-        expected = self._expected(box)
-        squared = float(off @ np.linalg.solve(expected, off))
-        return squared + math.log(np.linalg.det(expected)) if squared <= _GATE or away < self.body_m else math.inf
-
-    def is_of(self, other: _Track) -> bool:
-        """Whether both are one body."""
-        return self.label == other.label and math.dist(self.state[:2], other.state[:2]) < self.body_m
+    def farthest_m(self, stamp_ns: int) -> float:
+        """How far from where it is expected a box may be."""
+        unseen_s = (stamp_ns - self.seen_ns) / 1e9
+        moved = 0.0 if self.sure else min(_PLAUSIBLE_MPS * unseen_s, _FARTHEST_UNSURE_M)
+        return max(_FARTHEST_M, self.body_m, moved)
 
     @property
     def body_m(self) -> float:
         """Two things are farther apart: what is not is one of them."""
         return max(_ONE_BODY_M, _ONE_BODY_SHARE * self.reach_m)
 
+    @property
+    def jump_m(self) -> float:
+        """How far its centre jumps with the side that is seen."""
+        return _JUMPS_SHARE * max(0.0, self.reach_m - _JUMPS_FROM_M)
+
     def take(self, box: Box, stamp_ns: int) -> None:
         gain = self.spread @ _H.T @ np.linalg.inv(self._expected(box))
         self.state = self.state + gain @ (np.array(box.center[:2]) - self.state[:2])
         self.spread = (np.eye(4) - gain @ _H) @ self.spread
-        self.seen_ns, self.sightings = stamp_ns, self.sightings + 1
+        self.seen_ns, self.sightings, self.missed = stamp_ns, self.sightings + 1, 0
         self.reach_m = max(self.reach_m, *box.size[:2])
 
     @property
@@ -105,8 +102,7 @@ class _Track:
         return max(0.0, math.hypot(*self.velocity) - 2 * sigma)
 
     def _expected(self, box: Box) -> Values:
-        error = error_m(box) + _JUMPS_SHARE * max(0.0, self.reach_m - _JUMPS_FROM_M)
-        return self.spread[:2, :2] + error**2 * np.eye(2)
+        return self.spread[:2, :2] + (error_m(box) + self.jump_m) ** 2 * np.eye(2)
 
 
 class Tracker:
@@ -127,7 +123,7 @@ class Tracker:
         for track in self._tracks:
             track.predict((stamp_ns - self._stamp_ns) / 1e9)
         self._stamp_ns = stamp_ns
-        self._tracks = [t for t in self._tracks if stamp_ns - t.seen_ns <= LOST_AFTER_NS]
+        self._tracks = [t for t in self._tracks if self._is_kept(t)]
         boxes = [thing.box() for thing in things]
         followed = self._matched(boxes)
         made = []
@@ -144,28 +140,29 @@ class Tracker:
                 box = thing.box(math.atan2(vy, vx))
             made.append(replace(box, id=track.id, velocity=(vx, vy), speed=track.speed))
         self._join(stamp_ns)
+        self._tracks = sorted(self._tracks, key=lambda t: (not t.sure, -t.seen_ns, t.id))[:MOST_BOXES]
         return tuple(made)
+
+    def _is_kept(self, track: _Track) -> bool:
+        track.missed += 1
+        glimpsed = track.sightings == 1 and track.missed > _GLIMPSED_FRAMES
+        return not glimpsed and self._stamp_ns - track.seen_ns <= LOST_AFTER_NS
 
     def _join(self, stamp_ns: int) -> None:
         """Drop each track that was not seen now where one that was is the same body."""
         seen = [track for track in self._tracks if track.seen_ns == stamp_ns]
-        self._tracks = [
-            track
-            for track in self._tracks
-            if track.seen_ns == stamp_ns or not any(track.is_of(other) for other in seen)
-        ]
+        unseen = [track for track in self._tracks if track.seen_ns != stamp_ns]
+        of_seen = _one_body(unseen, seen)
+        self._tracks = seen + [track for track, same in zip(unseen, of_seen, strict=True) if not same.any()]
 
     def _matched(self, boxes: Sequence[Box]) -> dict[int, _Track]:
         """The track of each box that has one: those that are sure come first, and the nearest pairs of them.
 
         Of tracks that are one body the oldest has the box.
         """
-        pairs = sorted(
-            (not track.sure, distance, i, j)
-            for i, box in enumerate(boxes)
-            for j, track in enumerate(self._tracks)
-            if (distance := track.distance(box)) < math.inf
-        )
+        distances = _distances(boxes, self._tracks, self._stamp_ns)
+        near = zip(*(each.tolist() for each in np.nonzero(np.isfinite(distances))), strict=True)
+        pairs = sorted((not self._tracks[j].sure, distances[i, j], i, j) for i, j in near)
         found: dict[int, _Track] = {}
         taken: set[int] = set()
         for _, _, i, j in pairs:
@@ -173,12 +170,45 @@ class Tracker:
                 found[i] = self._tracks[j]
                 taken.add(j)
         free = [track for j, track in enumerate(self._tracks) if j not in taken]
-        for i, track in found.items():
-            older = [other for other in free if other.id < track.id and other.is_of(track)]
+        bodies = _one_body(free, list(found.values())).T
+        gone: set[int] = set()
+        for (i, track), same in zip(found.items(), bodies, strict=True):
+            older = [k for k in np.flatnonzero(same).tolist() if free[k].id < track.id and k not in gone]
             if older:
-                found[i] = min(older, key=lambda other: other.id)
-                free.remove(found[i])
+                oldest = min(older, key=lambda k: free[k].id)
+                found[i] = free[oldest]
+                gone.add(oldest)
         return found
+
+
+def _places(tracks: Sequence[_Track]) -> Values:
+    return np.array([track.state[:2] for track in tracks]).reshape(-1, 2)
+
+
+def _distances(boxes: Sequence[Box], tracks: Sequence[_Track], stamp_ns: int) -> Values:
+    """How unlikely each box is of each track (boxes, tracks): twice its negative log-likelihood.
+
+    Infinite where it is of another. Of two tracks at one distance it is of the one whose place is known better.
+    """
+    centers = np.array([box.center[:2] for box in boxes]).reshape(-1, 1, 2)
+    x, y = np.moveaxis(centers - _places(tracks), -1, 0)
+    away = np.hypot(x, y)
+    body_m, farthest_m = (np.array(of) for of in ([t.body_m for t in tracks], [t.farthest_m(stamp_ns) for t in tracks]))
+    error = np.array([error_m(box) for box in boxes])[:, None] + np.array([track.jump_m for track in tracks])
+    spread = np.array([track.spread[:2, :2] for track in tracks]).reshape(-1, 2, 2)
+    xx, yy, xy = spread[:, 0, 0] + error**2, spread[:, 1, 1] + error**2, spread[:, 0, 1]
+    area = xx * yy - xy**2
+    squared = (yy * x**2 - 2 * xy * x * y + xx * y**2) / area
+    same = np.array([box.label for box in boxes])[:, None] == np.array([track.label for track in tracks])
+    of = same & (away <= farthest_m) & ((squared <= _GATE) | (away < body_m))
+    return np.where(of, squared + np.log(area), np.inf)
+
+
+def _one_body(some: Sequence[_Track], others: Sequence[_Track]) -> npt.NDArray[np.bool_]:
+    """Which of ``some`` are one body with which of ``others``, (some, others)."""
+    x, y = np.moveaxis(_places(some)[:, None] - _places(others), -1, 0)
+    same = np.array([track.label for track in some])[:, None] == np.array([track.label for track in others])
+    return same & (np.hypot(x, y) < np.array([track.body_m for track in some])[:, None])
 
 
 def error_m(box: Box) -> float:

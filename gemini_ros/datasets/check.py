@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from gemini_ros.core.frames import UNLABELLED
 from gemini_ros.core.labels import LabelSet, label_set_from_dict, load_label_set
-from gemini_ros.datasets.folder import FrameFiles, description, survey
+from gemini_ros.datasets.folder import SIMULATED, FrameFiles, description, survey
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import ImageFormat, Layout
+from gemini_ros.datasets.things import FOLDER, read_ids, things_of
 
 QUANTILES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0)
 _UNITS = {"depth": "m", "thermal": "degrees C"}
@@ -33,8 +34,9 @@ class DatasetCheck:
     """What was found. ``groups``: frames by split and light, ``sizes``: frames by (width, height).
 
     ``absent``: kinds of images of the layout that the folder has none of. ``class_pixels``: labelled pixels of each
-    class; ``class_frames``: frames that hold any of it. ``broken``: a sentence for every file that is missing or cannot
-    be used; frames with such files are not counted in the rest.
+    class; ``class_frames``: frames that hold any of it. ``things``: how many single things there are by class, of
+    those that the label set marks; ``None`` where the folder has no ids. ``broken``: a sentence for every file that is
+    missing or cannot be used; frames with such files are not counted in the rest.
     """
 
     frames: int
@@ -46,6 +48,7 @@ class DatasetCheck:
     class_frames: npt.NDArray[np.int64]
     unlabelled_share: float
     measurements: Mapping[str, Measurements]
+    things: Mapping[str, int] | None
     broken: tuple[str, ...]
 
     def lines(self) -> list[str]:
@@ -65,6 +68,9 @@ class DatasetCheck:
         found.append(f"  {'class':{width}s} {'share':>8s} {'frames':>7s}")
         for name, pixels, frames in zip(self.label_set.names, self.class_pixels, self.class_frames, strict=True):
             found.append(f"  {name:{width}s} {pixels / total:8.3%} {frames:7d}")
+        if self.things is not None:
+            counts = ", ".join(f"{name} {count}" for name, count in self.things.items())
+            found.append(f"{FOLDER}: things of marked classes in all frames: {counts or 'none'}")
         return found + [f"broken: {sentence}" for sentence in self.broken]
 
 
@@ -93,7 +99,7 @@ def check_dataset(
     frames, broken = survey(root, layout, kinds, split)
     if not frames:
         raise ValueError(broken[0])
-    seen = _Seen(layout, len(labels))
+    seen = _Seen(layout, labels, root / FOLDER if layout.name == SIMULATED else None)
     for frame in frames:
         broken += seen.add(frame)
     return seen.result(labels, absent, broken)
@@ -112,9 +118,10 @@ def _label_set(root: Path, named: str | None) -> LabelSet:
 class _Seen:
     """What was seen of the frames so far."""
 
-    def __init__(self, layout: Layout, n_classes: int) -> None:
+    def __init__(self, layout: Layout, label_set: LabelSet, ids: Path | None) -> None:
         self._layout = layout
-        self._table = layout.images["labels"].class_table(n_classes)
+        self._table = layout.images["labels"].class_table(len(label_set))
+        self._things = None if ids is None or not ids.is_dir() else _Things(ids, label_set)
         self.groups: Counter[str] = Counter()
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.pixels = np.zeros(256, np.int64)
@@ -134,6 +141,8 @@ class _Seen:
             except ValueError as error:
                 wrong.append(str(error) if str(path) in str(error) else f"{path}: {error}")
         wrong = wrong or list(self._size_faults(frame, stored))
+        if not wrong and self._things is not None:
+            wrong = self._things.add(frame.record["stem"], labels)
         if wrong:
             return wrong
         self.sizes[stored["labels"].shape[1::-1]] += 1
@@ -167,8 +176,35 @@ class _Seen:
             class_frames=self.frames[:n],
             unlabelled_share=float(self.pixels[UNLABELLED] / total) if total else 1.0,
             measurements={kind: h.measurements() for kind, h in self.histograms.items() if kind not in absent},
+            things=None if self._things is None else self._things.by_class(),
             broken=tuple(broken),
         )
+
+
+class _Things:
+    """Single things by class, from the ids in ``folder``."""
+
+    def __init__(self, folder: Path, label_set: LabelSet) -> None:
+        self._folder, self._names = folder, label_set.names
+        self._marked = np.zeros(256, bool)
+        self._marked[: len(label_set)] = [bool(c.instances) for c in label_set.classes]
+        self._counts = np.zeros(256, np.int64)
+
+    def add(self, stem: str, labels: npt.NDArray[np.uint8]) -> list[str]:
+        """Count those of a frame, each in the class of most of its pixels; returns what is wrong with its ids."""
+        path = self._folder / f"{stem}.png"
+        try:
+            ids = things_of(labels, read_ids(path), self._marked, str(path))
+        except ValueError as error:
+            return [str(error)]
+        pixels = np.bincount(ids.ravel().astype(np.int64) * 256 + labels.ravel(), minlength=256 * 256)
+        by_thing = pixels.reshape(256, 256)[1:]
+        self._counts += np.bincount(by_thing.argmax(1)[by_thing.any(1)], minlength=256)
+        return []
+
+    def by_class(self) -> dict[str, int]:
+        """How many there are of each class that has any."""
+        return {name: int(count) for name, count in zip(self._names, self._counts, strict=False) if count}
 
 
 @dataclass

@@ -15,12 +15,10 @@ from gemini_ros.core.box_scores import (
     FOUND_M,
     IOUS,
     NEAR_M,
-    SCORE_STEPS,
     average_precision,
     band_of,
     error_step,
     median_error_m,
-    score_step,
 )
 
 Values = npt.NDArray[np.float64]
@@ -28,6 +26,9 @@ SWITCHES = "box_id_switches"
 """In 100 m."""
 _AP = tuple(f"box_ap_{100 * least:.0f}" for least in IOUS)
 _RECALL, _ERROR = "box_recall", "box_error"
+SCORE_STEPS = 250
+"""Places in the order of scores. What is counted of bags has to add up, so that it cannot hold every score: where a
+class has more of them, neighbours share a place (``score_limits``)."""
 _BANDS = len(DISTANCES_M)
 _ENDS = (0.0, *DISTANCES_M)
 _NEAR = f"within_{NEAR_M:g}_m"
@@ -40,15 +41,15 @@ def bands() -> tuple[str, ...]:
     return tuple(f"{low:g}_{high:g}_m" if np.isfinite(high) else f"{low:g}_m" for low, high in pairwise(_ENDS))
 
 
-def parts(things: int) -> dict[str, int]:
-    """The size of each part of a tally, for so many classes of things."""
+def parts(things: int, steps: int = SCORE_STEPS) -> dict[str, int]:
+    """The size of each part of a tally, for so many classes of things, the one of the ``steps`` of scores last."""
     if not things:
         return {}
     return {
-        "box_judged": things * (1 + len(IOUS)) * SCORE_STEPS,
         "box_asked": things * _BANDS,
         "box_errors": things * _BANDS * ERROR_STEPS,
         "box_drive": 2,
+        "box_judged": things * len(IOUS) * 2 * steps,
     }
 
 
@@ -57,7 +58,7 @@ def scores_of(part: Mapping[str, Values], things: Sequence[str]) -> dict[str, Va
     if not things:
         return {}
     n, shape = len(things), part["box_asked"].shape[:-1]
-    judged = part["box_judged"].reshape(*shape, n, 1 + len(IOUS), SCORE_STEPS)
+    judged = part["box_judged"].reshape(*shape, n, len(IOUS), 2, part["box_judged"].shape[-1] // (n * len(IOUS) * 2))
     asked = part["box_asked"].reshape(*shape, n, _BANDS)
     errors = part["box_errors"].reshape(*shape, n, _BANDS, ERROR_STEPS)
     near = sum(limit <= NEAR_M for limit in DISTANCES_M)
@@ -66,10 +67,8 @@ def scores_of(part: Mapping[str, Values], things: Sequence[str]) -> dict[str, Va
     found: dict[str, Values] = {}
     for i, thing in enumerate(things):
         for j, name in enumerate(_AP):
-            boxes = judged[..., i, :, :]
-            found[f"{name}.{thing}"] = average_precision(
-                boxes[..., 0, :], boxes[..., j + 1, :], asked[..., i, :].sum(-1)
-            )
+            boxes, right = np.moveaxis(judged[..., i, j, :, :], -2, 0)
+            found[f"{name}.{thing}"] = average_precision(boxes, right, asked[..., i, :].sum(-1))
         for suffix, wanted in ranges.items():
             of_range, there = errors[..., i, wanted, :].sum(-2), asked[..., i, wanted].sum(-1)
             share = np.divide(of_range.sum(-1), there, out=np.full(shape, np.nan), where=there > 0)
@@ -86,17 +85,40 @@ def groups(things: Sequence[str]) -> list[tuple[str, tuple[str, ...], float]]:
         return []
     names = tuple(scores_of({name: np.zeros(size) for name, size in parts(len(things)).items()}, things))
     errors = tuple(name for name in names if name.startswith(_ERROR))
-    shares = tuple(name for name in names if name not in (*errors, SWITCHES))
-    return [("box_asked", shares, 1.0), ("box_asked", errors, FOUND_M), ("box_drive", (SWITCHES,), np.inf)]
+    ranked = tuple(name for name in names if is_ranked(name))
+    shares = tuple(name for name in names if name not in (*ranked, *errors, SWITCHES))
+    asked = [("box_asked", of, most) for of, most in ((ranked, 1.0), (shares, 1.0), (errors, FOUND_M))]
+    return [*asked, ("box_drive", (SWITCHES,), np.inf)]
+
+
+def is_ranked(score: str) -> bool:
+    """Whether a score is read off the order of the boxes."""
+    return score.startswith(_AP)
+
+
+def score_limits(scores: Sequence[float]) -> Values:
+    """The lowest score (k,) of each place in the order of ``scores`` but the first, k below ``SCORE_STEPS``.
+
+    Each score has its own place where there are as many, else about as many boxes share each.
+    """
+    ordered = np.sort(np.asarray(scores, np.float64))
+    distinct = np.unique(ordered)
+    if len(distinct) > SCORE_STEPS:
+        distinct = np.unique(ordered[np.arange(SCORE_STEPS) * len(ordered) // SCORE_STEPS])
+    return distinct[1:]
 
 
 def entries(
-    at: Mapping[str, int], places: Mapping[int, int], rows: Mapping[str, Sequence[tuple[Any, ...]]]
+    at: Mapping[str, int],
+    places: Mapping[int, int],
+    limits: Mapping[int, Values],
+    rows: Mapping[str, Sequence[tuple[Any, ...]]],
 ) -> tuple[Values, Values, Values]:
     """Frame, place and value (n,) of what the rows of the store's tables add to the tallies of a bag.
 
-    ``at`` has where each part begins, ``places`` which of the things a class is; ``rows`` are by table, with the frame
-    first. Rows of other classes add nothing.
+    ``at`` has where each part begins, ``places`` which of the things a class is, ``limits`` the ``score_limits`` of its
+    boxes in all bags; ``rows`` are by table, with the frame first. Rows of other classes add nothing, and a box that is
+    forgiven (null) nothing at that common volume.
     """
     found: list[tuple[float, float, float]] = []
     for frame, metres in rows["box_frames"]:
@@ -111,8 +133,12 @@ def entries(
     for frame, label, score, *right in rows["boxes"]:
         if label not in places:
             continue
-        first = at["box_judged"] + places[label] * (1 + len(IOUS)) * SCORE_STEPS + score_step(score)
-        found += [(frame, first + i * SCORE_STEPS, value) for i, value in enumerate((1, *right))]
+        first = at["box_judged"] + places[label] * len(IOUS) * 2 * SCORE_STEPS
+        first += int(np.searchsorted(limits[label], score, side="right"))
+        for i, value in enumerate(right):
+            if value is not None:
+                step = first + 2 * i * SCORE_STEPS
+                found += [(frame, step, 1), (frame, step + SCORE_STEPS, value)]
     frames, where, values = np.array(found, np.float64).reshape(-1, 3).T
     return frames, where, values
 

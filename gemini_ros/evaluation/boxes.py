@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from gemini_ros.bags.reader import BagReader
@@ -25,14 +26,18 @@ class BoxRecorder:
         marked = any(c.instances for c in label_set.classes)
         self._truth = TrueBoxes(reader, self._names) if marked else None
         self.judge = BoxJudge()
+        self._elsewhere: Counter[str] = Counter()
 
     def add(self, result: Result, light: str) -> JudgedFrame | None:
-        """Compare the boxes of a frame, taken in this ``light``; ``None`` where there is no truth.
+        """Compare the boxes of a frame, taken in this ``light``; ``None`` where there is no truth in the map's frame.
 
         A frame without any has found nothing.
         """
         truth = self._truth.at(result.frame.stamp_ns) if self._truth else None
-        if truth is None or self._truth is None or result.map_frame != self._truth.frame:
+        if truth is None or self._truth is None:
+            return None
+        if result.map_frame != self._truth.frame:
+            self._elsewhere[result.map_frame] += 1
             return None
         found = result.boxes.boxes if result.boxes is not None else ()
         camera = result.frame.intrinsics
@@ -48,11 +53,19 @@ class BoxRecorder:
                 record.add("true_things", number, place, thing.id, thing.away_m, thing.pixels, *found)
         for box in frame.boxes:
             if box.label in places:
-                record.add("boxes", number, places[box.label], box.id, box.score, *map(int, box.right))
+                right = (None if each is None else int(each) for each in box.right)
+                record.add("boxes", number, places[box.label], box.id, box.score, *right)
 
     def notes(self) -> list[str]:
-        """What is wrong with the truth."""
-        return self._truth.damaged[:_NOTES_KEPT] if self._truth is not None else []
+        """What is wrong with the truth, and of how many frames the boxes could not be compared with it."""
+        if self._truth is None:
+            return []
+        notes = [
+            f"in {n} frames no box was scored: the true boxes are in {self._truth.frame!r:.80} and the map is in "
+            f"{frame!r:.80}: set costmap.frame to that of the true boxes, or publish its odometry"
+            for frame, n in self._elsewhere.most_common()
+        ]
+        return [*notes, *self._truth.damaged[:_NOTES_KEPT]]
 
     def write(self, folder: Path) -> None:
         """``boxes.json`` in the place of an earlier run's; none where nothing was compared."""

@@ -97,7 +97,9 @@ class TallyForm:
     tally, ``score_names`` are the scores.
     """
 
-    def __init__(self, names: Sequence[str], things: Sequence[str] = ()) -> None:
+    def __init__(
+        self, names: Sequence[str], things: Sequence[str] = (), score_steps: int = box_tally.SCORE_STEPS
+    ) -> None:
         self.names, self.things = tuple(names), tuple(things)
         n = len(self.names)
         sizes = {
@@ -112,7 +114,7 @@ class TallyForm:
             "confidence": 1,
             "map_known": 1,
             "scored_frames": 1,
-            **box_tally.parts(len(self.things)),
+            **box_tally.parts(len(self.things), score_steps),
         }
         ends = np.cumsum(list(sizes.values()))
         self.at = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
@@ -165,6 +167,10 @@ class ScoreReader:
         self._store, self.form, self._stamps = store, TallyForm(names, things), stamps
         self.names, self.score_names, self._size = self.form.names, self.form.score_names, self.form.size
         self._at, self.of = self.form.at, self.form.of
+        # The order of scores is most of a tally and lies at its end: what is not read off it does without.
+        self._unranked = TallyForm(names, things, score_steps=0)
+        self._places = {self.names.index(thing): i for i, thing in enumerate(things)}
+        self._limits = self._score_limits()
         self._bags = [bag for bag, (_, error) in store.bags().items() if error is None]
 
     def conditions(self) -> dict[str, list[str]]:
@@ -217,10 +223,13 @@ class ScoreReader:
         units = np.array(list((blocks if len(tallies.bags) == 1 else tallies.bags).values()))
         found: dict[str, tuple[float, float]] = {}
         for counted, names, most in self._groups():
+            form = self.form if any(map(box_tally.is_ranked, names)) else self._unranked
             usable = units[units[:, self._at[counted]].sum(axis=1) > 0] if len(units) else []
             if len(usable) >= FEWEST:
                 limits = bootstrap_t(
-                    np.asarray(usable), lambda tally, of=names: _only(self.of(tally), of), within=(0.0, most)
+                    np.asarray(usable)[:, : form.size],
+                    lambda tally, form=form, of=names: _only(form.of(tally), of),
+                    within=(0.0, most),
                 )
                 found |= {name: (round(low, _DIGITS), round(high, _DIGITS)) for name, (low, high) in limits.items()}
         return found
@@ -291,8 +300,15 @@ class ScoreReader:
             "boxes": "frame, class, score, right_25, right_50",
         }
         rows = {table: self._store.rows(table, names, "bag = ?", [bag]) for table, names in columns.items()}
-        places = {self.names.index(thing): i for i, thing in enumerate(self.form.things)}
-        return [box_tally.entries(at, places, rows)]
+        return [box_tally.entries(at, self._places, self._limits, rows)]
+
+    def _score_limits(self) -> dict[int, Values]:
+        """By class, what the boxes of all bags are told apart by in the order of their scores."""
+        found: dict[int, list[float]] = {place: [] for place in self._places}
+        for label, score in self._store.rows("boxes", "class, score") if found else ():
+            if label in found:
+                found[label].append(score)
+        return {label: box_tally.score_limits(scores) for label, scores in found.items()}
 
 
 def things_of(label_set: LabelSet) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ Of frames with true boxes, in the marked classes: ``box_frames`` (``metres`` dri
 ``true_things`` (each that a frame shows enough of: its ``class`` and number ``thing``, how far ``away_m`` it is, the
 ``pixels`` that show it, the id of the ``box`` found at it and its ``error_m``, null where it was missed, and whether
 the id ``switched``) and ``boxes`` (``class``, the id ``box``, its ``score``, and whether it is right at IoU 0.25 and
-0.5, ``right_25`` and ``right_50``); see ``core/box_scores.py``.
+0.5, ``right_25`` and ``right_50``, null where it is of a thing that is not asked for); see ``core/box_scores.py``.
 ``robustness``: how many ``frames`` were spoilt in each way (``name``, see ``evaluation/robustness.py``) in each
 ``light``; ``robustness_confusion``, ``robustness_calibration`` and ``robustness_floor`` are the sums over these frames.
 ``completed``: of depth that a model completed, by each ``way`` to fill holes: of ``pixels`` that were held out those

@@ -16,7 +16,7 @@ from gemini_ros import __version__
 from gemini_ros.core.documents import read_json
 from gemini_ros.core.files import sha256_of
 from gemini_ros.core.frames import Frame
-from gemini_ros.core.model_info import ModelInfo
+from gemini_ros.core.model_info import SEGMENT, ModelInfo
 from gemini_ros.inference.choice import version_of
 from gemini_ros.inference.cpu import ONNXRUNTIME, cpu_name
 from gemini_ros.inference.gate import golden_path, read_golden, scaled
@@ -82,6 +82,10 @@ def _benchmark(
     progress: Progress,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     info = read_model_info(model)
+    if info.task != SEGMENT:
+        raise ModelError(
+            f"model {model}: task {info.task}, and backends are timed on labels; expected a model of task {SEGMENT}"
+        )
     golden, _ = read_golden(golden_path(model), info)
     size = camera_size or golden[0].size
     golden = [scaled(frame, size) for frame in golden]

@@ -23,6 +23,7 @@ from gemini_ros.inference.model_file import ModelError, read_model_info
 from gemini_ros.inference.segmenter import model_inputs, zero_inputs
 
 CONFIDENT = 128
+_MEASURED = np.uint8(255)
 LARGEST_DIFFERENCE = 0.01
 """Of the target's range, in the mean: what a backend may differ by from the golden outputs."""
 
@@ -39,12 +40,14 @@ class Translation:
 class Translator:
     """A translation model on ONNX Runtime. Raises ``ModelError`` for a file that is none or cannot be used.
 
-    ``target`` is what the caller wants of it, ``depth`` or ``rgb``.
+    ``target`` is what it makes, ``depth`` or ``rgb``; a caller may name the one that it wants.
     """
 
     def __init__(self, path: str | Path, target: str | None = None, threads: int | None = None) -> None:
         path = Path(path)
         self.info = read_translation_info(path, target)
+        assert self.info.target is not None
+        self.target = self.info.target.name
         try:
             from gemini_ros.inference.onnx_session import OnnxSession
         except ImportError as error:
@@ -54,7 +57,26 @@ class Translator:
         self._session.try_out(zero_inputs(self.info, self.info.network_size))
 
     def translate(self, frame: Frame) -> Translation:
-        """The frame's image of the target, on the frame's own grid. Raises ``ValueError`` as ``Segmenter.segment``."""
+        """The frame's image of the target, on the frame's own grid.
+
+        Depth that the frame has stays as it is, with full confidence: also what lies beyond the model's range. Raises
+        ``ValueError`` as ``answer``.
+        """
+        made = self.answer(frame)
+        if self.target != "depth" or frame.depth is None:
+            return made
+        measured = np.isfinite(frame.depth)
+        image, confidence = np.where(measured, frame.depth, made.image), np.where(measured, _MEASURED, made.confidence)
+        return Translation(image, confidence, made.timings_ns)
+
+    def answer(self, frame: Frame) -> Translation:
+        """What the model file itself makes of a frame.
+
+        Raises ``ValueError`` as ``Segmenter.segment``, and for a frame that lacks an image of the model: what it makes
+        of fewer was never judged.
+        """
+        if lacking := [name for name in self.info.modality_names if frame.image(name) is None]:
+            raise ValueError(f"the frame has no {' and no '.join(lacking)}, which the model takes")
         inputs = model_inputs(frame, self.info, None)
         start = time.perf_counter_ns()
         image, confidence = self._session.run(inputs)
@@ -95,7 +117,7 @@ def golden_difference(translator: Translator, golden: Path) -> float:
         for i in range(count):
             names = translator.info.modality_names
             frame = Frame.from_images(i, "golden", {name: arrays[f"input{i}/{name}"] for name in names})
-            made = translator.translate(frame).image.astype(np.float64)
+            made = translator.answer(frame).image.astype(np.float64)
             judged = arrays[f"output{i}/confidence"] >= CONFIDENT
             off += float(np.abs(made - arrays[f"output{i}/translated"])[judged].sum()) / target.channels
             pixels += int(judged.sum())

@@ -335,7 +335,7 @@ class Mapper:
         return 0 < self._frames_in_place == self._blind_frames
 
     def _render(self, at: Instant, age_s: float = 0.0) -> Occupancy:
-        margins = margin_m(age_s), self.detector.faster(age_s)
+        margins = margin_m(age_s), self.detector.faster(age_s, at.clock_ns)
         occupancy = self._costmap.render(at.clock_ns, self.robot[:2], at.steady_ns, *margins)
         self._origin_xy = occupancy.origin_xy
         if roles := self._roles(at):

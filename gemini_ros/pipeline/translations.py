@@ -27,7 +27,6 @@ from gemini_ros.pipeline.settings import Settings, translation_setting
 DEPTH_COMPLETED, NIGHT_VIEW = "depth_completed", "night_view"
 TARGETS = {DEPTH_COMPLETED: "depth", NIGHT_VIEW: "rgb"}
 """What the outputs are made by: a model of this target."""
-_MEASURED = 255
 
 
 class Translations:
@@ -85,13 +84,10 @@ class Translations:
         made = self._made(DEPTH_COMPLETED, frame)
         if made is None:
             return None
-        depth, confidence = made.image, made.confidence
-        if frame.depth is not None:
-            measured = np.isfinite(frame.depth)
-            depth = np.where(measured, frame.depth, depth)
-            confidence = np.where(measured, np.uint8(_MEASURED), confidence)
         own = segmentation.labels == UNLABELLED
-        return CompletedDepth(np.where(own, np.float32(np.nan), depth), np.where(own, np.uint8(0), confidence))
+        return CompletedDepth(
+            np.where(own, np.float32(np.nan), made.image), np.where(own, np.uint8(0), made.confidence)
+        )
 
     def night_view(self, frame: Frame) -> npt.NDArray[np.uint8] | None:
         """The frame as by day, uint8 (H, W, 3), marked as synthetic; ``None`` where there is none to be had."""

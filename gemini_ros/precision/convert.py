@@ -13,7 +13,7 @@ import onnx
 from onnx import ModelProto
 
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.model_info import METADATA_KEY, ModelInfo
+from gemini_ros.core.model_info import METADATA_KEY, SEGMENT, ModelInfo
 from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.datasets.examples import Example, Source, read_examples
 from gemini_ros.inference import load_segmenter, read_model_info
@@ -68,6 +68,10 @@ def convert_model(
     info = read_model_info(source)
     if (current := info.architecture.get("precision", "fp32")) != "fp32":
         raise ValueError(f"{source}: already of {current}; expected a model file of fp32")
+    if info.task != SEGMENT:
+        raise ValueError(
+            f"{source}: task {info.task}, which no lower precision was measured with; expected one of task {SEGMENT}"
+        )
     if info.language is not None:
         raise ValueError(f"{source}: takes phrases, which no lower precision was measured with; expected a plain model")
     if info.instances is not None:

@@ -138,7 +138,7 @@ def export_translation(
     with atomic_path(out) as part:
         write_model_file(task.network, info, part, stacked=stacked)
         translator = Translator(part)
-        results = [translator.translate(frame) for frame in golden]
+        results = [translator.answer(frame) for frame in golden]
         off = max(_off(graph, info, frame, result) for frame, result in zip(golden, results, strict=True))
         if off > LARGEST_DIFFERENCE:
             raise ValueError(

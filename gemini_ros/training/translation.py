@@ -91,7 +91,7 @@ class PairOptions:
 
 
 def require_pairs(modalities: Sequence[str], target: str, pairs: PairOptions) -> None:
-    """Raise ``ValueError`` where the target is also an input at the same pixels: nothing could be learnt."""
+    """Raise ``ValueError`` where the target is also an input at the same pixels: nothing could be learnt or judged."""
     if target not in modalities:
         return
     if target == "depth" and not 0 < pairs.holes <= 1:
@@ -99,11 +99,27 @@ def require_pairs(modalities: Sequence[str], target: str, pairs: PairOptions) ->
             f"holes {pairs.holes}: the target depth is also an input at the same pixels; expected a share above 0 and "
             "up to 1 of the frames, or modalities without depth"
         )
-    if target == "rgb" and len(pairs.dark_train) != len(pairs.train):
+    if target == "rgb":
+        _require_dark("train", pairs.train, pairs.dark_train)
+        _require_dark("val", _one(pairs.val), _one(pairs.dark_val))
+
+
+def _require_dark(part: str, bright: Sequence[Path], dark: Sequence[Path]) -> None:
+    if len(dark) != len(bright):
         raise ValueError(
-            f"dark_train has {len(pairs.dark_train)} folders and train {len(pairs.train)}: the target rgb is also an "
-            "input at the same pixels; expected a dark folder for each, or modalities without rgb"
+            f"dark_{part} has {len(dark)} folders and {part} {len(bright)}: the target rgb is also an input at the "
+            "same pixels; expected a dark folder for each, or modalities without rgb"
         )
+    for folder, beside in zip(bright, dark, strict=True):
+        if Path(folder).resolve() == Path(beside).resolve():
+            raise ValueError(
+                f"dark_{part} {beside}: the same folder as in {part}, so that the target rgb is also an input at the "
+                "same pixels; expected the same scenes in the dark"
+            )
+
+
+def _one(folder: Path | None) -> tuple[Path, ...]:
+    return () if folder is None else (folder,)
 
 
 class PairFrames(Dataset):

@@ -105,6 +105,30 @@ def test_what_the_image_cuts_off_is_truncated_and_stands_on_the_ground():
     assert box.center[2] - box.size[2] / 2 == pytest.approx(0.0, abs=0.02)
 
 
+@pytest.mark.parametrize("hides", ["side", "below"])
+def test_a_thing_above_the_ground_reaches_it_only_where_its_lower_end_is_hidden(hides: str):
+    picture = Picture()
+    picture.board(PERSON, 4.0, 0.0, 0.5, (0.7, 1.7))
+    picture.board(WALL, 2.0, *((0.2, 0.3, (0.0, 1.9)) if hides == "side" else (0.0, 0.6, (0.0, 0.85))))
+    (thing,) = picture.things()
+    assert thing.occluded
+    bottom = thing.box().center[2] - thing.box().size[2] / 2
+    assert bottom == pytest.approx(0.7 if hides == "side" else 0.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("y", "height", "bottom"), [(2.4, (0.6, 1.2), 0.6), (0.0, (0.0, 1.2), 0.0)])
+def test_the_edge_of_the_image_hides_the_ground_only_where_it_cuts_the_lower_end_off(y, height, bottom):
+    picture = Picture()
+    if y:
+        picture.board(PERSON, 4.0, y, 0.8, height)
+    else:
+        picture.board(PERSON, 1.2, y, 0.5, height)
+    (thing,) = picture.things()
+    assert thing.truncated
+    box = thing.box()
+    assert box.center[2] - box.size[2] / 2 == pytest.approx(bottom, abs=0.05)
+
+
 def test_labels_without_depth_or_without_a_mark_give_no_box():
     picture = Picture()
     picture.board(PERSON, 3.0, 0.0, 0.5)
@@ -223,6 +247,36 @@ def test_of_two_tracks_of_one_body_the_older_lives_on():
         assert box.id == 1
 
 
+@pytest.mark.parametrize("hz", [2, 3, 5, 10])
+def test_a_vehicle_of_4_mps_keeps_its_id_at_few_frames_a_second_and_its_speed_is_known(hz: int):
+    tracker = Tracker()
+    for n in range(8):
+        (box,) = tracker.follow([seen(3 + 4 * n / hz, 0.0, VEHICLE)], n * 10**9 // hz)
+    assert box.id == 1
+    assert 2.0 < box.speed < 4.0
+
+
+def test_a_person_who_is_known_gives_the_id_to_nobody_two_metres_off():
+    tracker = Tracker()
+    for n in range(6):
+        tracker.follow([seen(3.0, 0.0)], n * 333_333_333)
+    (other,) = tracker.follow([seen(3.0, 1.5)], 6 * 333_333_333)
+    assert other.id == 2
+
+
+def test_what_flickers_costs_no_track_of_what_stays():
+    tracker, random = Tracker(), np.random.default_rng(0)
+    for n in range(12):
+        flicker = [seen(*random.uniform(-60, 60, 2)) for _ in range(80)]
+        body = tracker.follow([*flicker, seen(100.0, 0.0)], n * 100_000_000)[-1]
+    assert body.id == 81
+    assert len(tracker._tracks) <= MOST_BOXES
+    for n in range(12, 19):
+        tracker.follow([seen(100.0, 0.0)], n * 100_000_000)
+    assert next(track.id for track in tracker._tracks if track.sightings > 1) == 81
+    assert all(track.sightings > 1 for track in tracker._tracks)
+
+
 def test_another_class_and_an_earlier_stamp_are_other_things():
     tracker = Tracker()
     (first,) = tracker.follow([seen(3, 0)], 10**9)
@@ -237,7 +291,36 @@ def test_common_volume_of_boxes():
     lifted = replace(box, center=(100.0, 50.0, 1.8))
     assert iou(box, lifted) == pytest.approx(1 / 3, abs=1e-4)
     assert iou(box, replace(box, center=(101.0, 50.0, 0.9))) == 0
-    assert iou(box, replace(box, yaw=0.3 + math.pi)) == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("yaw", np.linspace(-math.pi, math.pi, 9))
+def test_common_volume_where_sides_lie_on_each_other(yaw: float):
+    size = (0.6, 0.4, 1.8)
+    box = TrueBox(1, PERSON, (100.0, 50.0, 0.9), size, yaw, 100)
+
+    def moved(along: float, across: float = 0.0) -> tuple[float, float, float]:
+        x, y = along * math.cos(yaw) - across * math.sin(yaw), along * math.sin(yaw) + across * math.cos(yaw)
+        return 100.0 + x, 50.0 + y, 0.9
+
+    others = [
+        (replace(box, yaw=yaw + math.pi), 1.0),
+        (replace(box, yaw=yaw - math.pi), 1.0),
+        (replace(box, yaw=yaw + math.pi / 2, size=(0.4, 0.6, 1.8)), 1.0),
+        (replace(box, center=moved(0.03)), 0.57 / 0.63),
+        (replace(box, center=moved(0.0, -0.1)), 0.3 / 0.5),
+        (replace(box, center=moved(0.2), size=(0.2, 0.4, 1.8)), 1 / 3),  # inside, at one end
+        (replace(box, size=(0.6, 0.6, 1.8)), 0.24 / 0.36),
+        (replace(box, center=moved(0.6)), 0.0),  # they touch
+    ]
+    for other, share in others:
+        assert iou(box, other) == pytest.approx(share, abs=1e-9)
+        assert iou(other, box) == pytest.approx(share, abs=1e-9)
+
+
+def test_common_volume_of_a_square_and_one_turned_by_an_eighth():
+    box = TrueBox(1, PERSON, (-3.0, 4.0, 0.5), (1.0, 1.0, 1.0), 0.0, 100)
+    octagon = 2 * (math.sqrt(2) - 1)
+    assert iou(box, replace(box, yaw=math.pi / 4)) == pytest.approx(octagon / (2 - octagon), abs=1e-9)
 
 
 def test_a_thing_keeps_its_id_where_another_box_comes_nearer_and_a_switch_counts_once():
@@ -256,6 +339,48 @@ def test_what_shows_too_little_of_itself_is_not_asked_for():
     judge.add([], [near, replace(near, id=8, center=(6.0, 0.0, 0.9))], (0.0, 0.0), "day", focal_px=200.0)
     assert sum(judge.scores.asked.values()) == 1
     assert [DISTANCES_M[key[2]] for key in judge.scores.asked] == [8.0]
+
+
+SIZE = (0.5, 0.5, 1.7)
+
+
+def placed(x: float, score: float = 0.9, id: int = 4) -> Box:
+    return Box(PERSON, score, (x, 0.0, 0.85), SIZE, 0.0, (0, 0, 9, 9), False, False, id=id)
+
+
+def true(x: float, id: int = 7, pixels: int = 5000) -> TrueBox:
+    return TrueBox(id, PERSON, (x, 0.0, 0.85), SIZE, 0.0, pixels)
+
+
+def judged(*frames: tuple[list[Box], list[TrueBox]]) -> dict:
+    """The scores of persons."""
+    judge = BoxJudge()
+    for found, truth in frames:
+        judge.add(found, truth, (0.0, 0.0), "day")
+    return judge.scores.to_dict(LABELS.names)["classes"]["person"]
+
+
+def test_precision_depends_on_the_order_of_scores_alone_however_near_they_are():
+    found = [placed(3.0, 0.99), placed(8.0, 0.96), placed(5.0, 0.955)]
+    squeezed = [replace(box, score=0.999 + 1e-4 * box.score) for box in found]
+    for boxes in (found, squeezed):
+        assert judged((boxes, [true(3.0), true(5.0, 8)]))["ap_25"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-4)
+    equal = [replace(box, score=0.9) for box in found]  # none of them comes first
+    assert judged((equal, [true(3.0), true(5.0, 8)]))["ap_25"] == pytest.approx(2 / 3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("x", "ap_25", "ap_50"), [(5.0, 1.0, 1.0), (5.2, 1.0, 0.5), (5.49, 0.5, 0.5)])
+def test_a_box_is_forgiven_where_it_has_enough_in_common_with_what_is_not_asked_for(x, ap_25, ap_50):
+    ghost = placed(x, 0.95, id=9)
+    found = judged(([placed(3.0), ghost], [true(3.0), true(5.0, 8, pixels=10)]))
+    assert (found["ap_25"], found["ap_50"]) == (ap_25, ap_50)
+
+
+def test_what_is_not_asked_for_takes_no_box_from_what_is():
+    asked, ignored = true(3.0), true(3.12, 8, pixels=10)
+    found = judged(([placed(3.07)], [ignored, asked]))
+    assert (found["recall"], found["ap_25"], found["ap_50"]) == (1.0, 1.0, 1.0)
+    assert found["center_error_m"] == pytest.approx(0.07, abs=0.02)
 
 
 def test_scores_of_counts_by_step_and_none_where_there_is_nothing():

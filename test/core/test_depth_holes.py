@@ -20,6 +20,16 @@ def test_holes_lie_at_edges_and_in_the_dark_and_vary():
     assert often[42:, 2:18].mean() > plain + 0.15  # what is black
 
 
+def test_without_light_a_bare_wall_has_as_few_holes_as_by_day():
+    depth = np.full((60, 90), 3.0, np.float32)
+
+    def share(grey: int) -> float:
+        rgb = np.full((60, 90, 3), grey, np.uint8)
+        return float(np.mean([holes_like_a_sensors(depth, rgb, np.random.default_rng(k)).mean() for k in range(60)]))
+
+    assert share(8) == share(120)
+
+
 def test_what_is_far_is_lost_and_what_is_cut_is_nan():
     rng = np.random.default_rng(0)
     depth = np.full((30, 40), 15.0, np.float32)

@@ -1,5 +1,8 @@
 """What the check of a data set counts, against what was written, and that it names every broken file."""
 
+import re
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -117,3 +120,57 @@ def test_a_simulated_folder_brings_its_label_set(tmp_path, capsys):
     assert main(["dataset", "check", str(tmp_path)]) == 0
     report = capsys.readouterr().out
     assert "light dim: 1" in report and "labels: warehouse" in report and "thermal: no image" in report
+
+
+@pytest.fixture(scope="module")
+def with_ids(tmp_path_factory):
+    """Two frames of two persons, and a pallet with an id that is of no marked class."""
+    root, warehouse = tmp_path_factory.mktemp("ids") / "data", load_label_set("warehouse")
+    labels, ids = np.zeros((24, 32), np.uint8), np.zeros((24, 32), np.uint16)
+    things = ("person", slice(2, 8)), ("person", slice(10, 14)), ("pallet", slice(20, 28))
+    for number, (name, columns) in enumerate(things):
+        labels[4:20, columns], ids[4:20, columns] = warehouse.names.index(name), 300 + number
+    for folder in ("rgb", "labels", "instances"):
+        (root / folder).mkdir(parents=True)
+    for stem in ("a", "b"):
+        cv2.imwrite(str(root / f"rgb/{stem}.jpg"), np.full((24, 32, 3), 90, np.uint8))
+        cv2.imwrite(str(root / f"labels/{stem}.png"), labels)
+        cv2.imwrite(str(root / f"instances/{stem}.png"), ids)
+    (root / "frames.csv").write_text("stem\na\nb\n")
+    return root
+
+
+def test_things_are_counted_by_their_ids(with_ids):
+    found = check(with_ids, "simulated", label_set="warehouse")
+    assert (found.things, found.broken) == ({"person": 4}, ())
+    assert "instances: things of marked classes in all frames: person 4" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "no such file, expected the ids"),
+        (lambda path: path.write_bytes(b"\0" * 100), "compressed image starts with"),
+        (lambda path: cv2.imwrite(str(path), np.zeros((9, 32), np.uint16)), r"\(9, 32\), expected \(24, 32\)"),
+        (
+            lambda path: cv2.imwrite(str(path), np.zeros((24, 32, 3), np.uint8)),
+            "uint8 .*, expected one id of 8 or 16 bits",
+        ),
+    ],
+)
+def test_broken_ids_are_told_as_other_broken_images_are(with_ids, tmp_path, spoil, said):
+    root = shutil.copytree(with_ids, tmp_path / "data")
+    spoil(path := root / "instances/a.png")
+    found = check(root, "simulated", label_set="warehouse")
+    assert (found.frames, found.things, len(found.broken)) == (1, {"person": 2}, 1)
+    assert re.match(rf"{path}: {said}", found.broken[0])
+
+
+def test_ids_without_a_label_are_told_and_a_folder_without_ids_is_good(with_ids, tmp_path):
+    root = shutil.copytree(with_ids, tmp_path / "data")
+    cv2.imwrite(str(root / "labels/b.png"), np.full((24, 32), 255, np.uint8))
+    found = check(root, "simulated", label_set="warehouse")
+    assert re.match(rf"{root}/instances/b.png: \d+ pixels have the id of a thing and no label", found.broken[0])
+    shutil.rmtree(root / "instances")
+    found = check(root, "simulated", label_set="warehouse")
+    assert (found.frames, found.things, found.broken) == (2, None, ())

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gemini_ros.bags import messages
+from gemini_ros.bags.reader import BagReader
+from gemini_ros.bags.topics import BOXES_TOPIC
+from gemini_ros.bags.writer import BagWriter
+from gemini_ros.core.box_scores import average_precision
+from gemini_ros.core.costmap import Occupancy
+from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.resources import find_model
+from gemini_ros.evaluation.box_tally import SCORE_STEPS, score_limits
+from gemini_ros.evaluation.boxes import BoxRecorder
 from gemini_ros.evaluation.compare import compare_results
 from gemini_ros.evaluation.criteria import Criterion
 from gemini_ros.evaluation.page import evaluation_page
@@ -16,10 +28,11 @@ from gemini_ros.evaluation.results import read_results
 from gemini_ros.evaluation.rules import parse_rule
 from gemini_ros.evaluation.scores import Selection
 from gemini_ros.evaluation.store import STORE, BagRecord, Store
+from gemini_ros.pipeline.bag_walk import Result
 from gemini_ros.pipeline.settings import make_settings
 from gemini_ros.pipeline.statistics import Counters, LatencyStatistics
 from gemini_ros.pipeline.summary import summarise
-from gemini_ros.pipeline.sync import StreamCounts
+from gemini_ros.pipeline.sync import Match, StreamCounts
 from gemini_ros.simulation.drive_bag import write_drive_bag
 from test.evaluation.made_stores import label_set, made_bag, made_store
 
@@ -91,6 +104,63 @@ def test_scores_of_boxes_are_told_by_light_and_distance(folder: Path):
     assert error["low"] < error["value"] < error["high"]
     assert dark["box_recall.person"]["value"] == 0.75
     assert not any(name.endswith(".wall") for name in value)
+
+
+def test_the_order_of_scores_counts_and_boxes_that_are_forgiven_do_not(tmp_path: Path):
+    record = whole_bag("b")
+    for i in range(8):
+        record.add("box_frames", i, 0.0)
+        record.add("true_things", i, PERSON, 1, 3.0, 900, 5, 0.1, 0)
+        record.add("boxes", i, PERSON, 5, 0.99 + 1e-5 * i, 1, 1)
+        record.add("boxes", i, PERSON, 6, 0.989, 0, 0)
+        record.add("boxes", i, PERSON, 7, 0.995, 1, None)
+        record.add("boxes", i, PERSON, 8, 0.996, None, 0)
+    with Store(stored(tmp_path / "a", record) / STORE) as store:
+        scores = read_results(store).data["scores"]
+    assert scores["box_ap_25.person"]["value"] == 2.0  # 16 right ones of 8 that were asked for
+    assert scores["box_ap_50.person"]["value"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("count", [1, 200, 250, 20_000])
+def test_places_in_the_order_of_scores_are_filled_alike(count: int):
+    scores = 1 - np.random.default_rng(1).random(count) ** 4 / 50
+    limits = score_limits(scores.tolist())
+    places = np.searchsorted(limits, scores, side="right")
+    filled = np.bincount(places, minlength=SCORE_STEPS)
+    assert len(filled) == SCORE_STEPS
+    assert filled.max() == -(-count // SCORE_STEPS)
+    order = np.argsort(scores)
+    assert (np.diff(places[order]) >= 0).all()
+    right = (np.random.default_rng(2).random(count) < (scores - 0.98) / 0.02).astype(float)
+    exact = average_precision(np.ones(count), right[order], np.array(float(count)))
+    stepped = average_precision(
+        filled.astype(float), np.bincount(places, right, SCORE_STEPS).astype(np.float64), np.array(float(count))
+    )
+    assert stepped == pytest.approx(exact, abs=0.002 if count > SCORE_STEPS else 1e-12)
+    assert not len(score_limits([]))
+    assert not len(score_limits([0.5, 0.5]))
+
+
+def test_boxes_in_another_frame_than_the_truth_are_told(tmp_path: Path):
+    labels = load_label_set("warehouse")
+    with BagWriter(tmp_path / "truth.mcap") as writer:
+        for stamp in range(3):
+            text = json.dumps({"stamp_ns": stamp, "frame_id": "map_", "boxes": []})
+            writer.write(BOXES_TOPIC, messages.string(text), stamp)
+    frame = Frame(0, "camera", np.zeros((4, 6, 3), np.uint8))
+    segmentation = Segmentation(np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8))
+    occupancy = Occupancy(np.zeros((2, 2), np.int8), 0.05, (0.0, 0.0), 0)
+    seen = Result(frame, "", 0, segmentation, occupancy, "odom", (0.0, 0.0, 0.0), Match(0, {}, "pair"), "", {})
+    with BagReader(tmp_path / "truth.mcap") as reader:
+        recorder = BoxRecorder(reader, labels)
+        for stamp in range(4):
+            assert recorder.add(replace(seen, frame=replace(frame, stamp_ns=stamp)), "day") is None
+        assert recorder.notes() == [
+            "in 3 frames no box was scored: the true boxes are in 'map_' and the map is in 'odom': set costmap.frame "
+            "to that of the true boxes, or publish its odometry"
+        ]
+        same = replace(seen, map_frame="map_")
+        assert recorder.add(same, "day") is not None
 
 
 def test_a_store_without_marked_classes_has_no_such_scores(tmp_path: Path):

@@ -47,6 +47,14 @@ def test_figures_are_held_against_an_earlier_report(report):
     ]
 
 
+def test_a_model_that_makes_images_is_refused_in_one_sentence(capsys):
+    path = Path(__file__).resolve().parents[1] / "fixtures" / "tiny_to_depth.onnx"
+    assert cli.main(["model", "benchmark", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "tiny_to_depth.onnx: task translate, and backends are timed on labels; expected a model of task" in told
+    assert "golden" not in told
+
+
 @pytest.mark.once
 def test_the_command_writes_what_it_compares_with_next_time(tmp_path, capsys):
     path = tmp_path / "report.json"

@@ -1,5 +1,7 @@
 """Which frames give boxes, why others give none, and what boxes do to the map."""
 
+import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ from gemini_ros.core.costmap.margins import LEAST_MARGIN_M, Faster, margin_m
 from gemini_ros.core.costmap.meaning import STANDING
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.tracks import LOST_AFTER_NS
 from gemini_ros.core.transforms import camera_in_base
 from gemini_ros.pipeline.detections import Detector
 
@@ -60,10 +63,74 @@ def test_what_is_faster_than_a_walker_has_a_wider_margin_and_what_is_slower_no_n
     for n in range(15):
         take(runner, n, 8.0 - 0.4 * n)
         take(walker, n, 8.0 - 0.1 * n)
-    assert walker.faster(0.5) == ()
-    (fast,) = runner.faster(0.5)
+    now = 1_400_000_000
+    assert walker.faster(0.5, now) == ()
+    (fast,) = runner.faster(0.5, now)
     assert fast.margin_m > margin_m(0.5)
     assert fast.x == pytest.approx(2.6, abs=0.3)
+
+
+def test_a_fast_thing_keeps_a_margin_that_grows_while_frames_are_no_evidence_and_a_jump_takes_it_away():
+    detector, last = Detector(LABELS, "base_link"), 1_400_000_000
+    for n in range(15):
+        take(detector, n, 8.0 - 0.4 * n)
+    assert detector.found is not None
+    (box,) = detector.found.boxes
+    detector.none("the frame has no depth")
+    margins = [detector.faster(0.1, last + ms * 1_000_000)[0].margin_m for ms in (0, 500, 1900)]
+    assert margins == pytest.approx([margin_m(0.1, box.speed), 0.5 * box.speed, 1.9 * box.speed])
+    assert detector.faster(0.1, last + LOST_AFTER_NS + 1) == ()
+    images = Segmentation(np.zeros((48, 64), np.uint8), np.full((48, 64), 255, np.uint8)), np.full((48, 64), 9.0)
+    nothing = images[0], images[1].astype(np.float32), np.full((48, 64), STANDING, np.uint8)
+    detector.take(last + 100_000_000, nothing, CAMERA, POSE, "odom")
+    assert detector.found is not None and detector.found.boxes == ()
+    assert len(detector.faster(0.1, last + 100_000_000)) == 1
+    detector.clear()
+    assert detector.faster(0.1, last + 100_000_000) == ()
+
+
+def test_a_jump_while_a_frame_is_looked_at_leaves_nothing_of_before(monkeypatch):
+    detector = Detector(LABELS, "base_link")
+    take(detector, 0, 3.0)
+    find = detector._finder.find
+
+    def jumps(*args):
+        found = find(*args)
+        thread = threading.Thread(target=detector.clear)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()  # nobody waits for the finder
+        return found
+
+    monkeypatch.setattr(detector._finder, "find", jumps)
+    take(detector, 1, 3.0)
+    assert detector.found is None
+    monkeypatch.undo()
+    take(detector, 2, 3.0)
+    assert ids(detector) == [2]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_threads_may_clear_and_ask_while_frames_come():
+    detector, done, before = Detector(LABELS, "base_link"), threading.Event(), sys.getswitchinterval()
+
+    def other():
+        while not done.is_set():
+            detector.faster(0.1, 0)
+            detector.clear()
+
+    thread = threading.Thread(target=other)
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for n in range(200):
+            take(detector, n, 3.0)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    take(detector, 200, 3.0)
+    assert len(ids(detector)) == 1
 
 
 def test_cells_of_a_fast_thing_are_those_around_it():

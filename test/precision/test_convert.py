@@ -72,6 +72,12 @@ def test_without_a_golden_file_nothing_is_made(model, bag, tmp_path):
         convert_model(model, tmp_path / "out.onnx", "fp16", calibration=Source(bag), check=Source(bag))
 
 
+def test_a_model_that_makes_images_is_refused_before_its_golden_file_is_read(bag, tmp_path):
+    path = FIXTURES / "tiny_to_depth.onnx"
+    with pytest.raises(ValueError, match=r"tiny_to_depth\.onnx: task translate, .*; expected one of task segment"):
+        convert_model(path, tmp_path / "out.onnx", "int8", calibration=Source(bag), check=Source(bag))
+
+
 @pytest.mark.parametrize(
     ("miou", "agreement", "fails"), [(70.0, 100, False), (69.81, 99, False), (69.79, 100, True), (70.0, 98.9, True)]
 )

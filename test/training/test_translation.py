@@ -77,7 +77,14 @@ def test_a_target_that_is_an_input_at_the_same_pixels_is_refused(tmp_path):
         require_pairs(("rgb", "depth"), "depth", PairOptions(holes=0))
     with pytest.raises(ValueError, match=r"dark_train has 0 folders and train 1: the target rgb is also an input"):
         require_pairs(("rgb", "thermal"), "rgb", PairOptions(train=(tmp_path,)))
-    require_pairs(("thermal",), "rgb", PairOptions(train=(tmp_path,)))
+    require_pairs(("thermal",), "rgb", PairOptions(train=(tmp_path,), val=tmp_path))
+    day, dark = tmp_path / "day", tmp_path / "dark"
+    require_pairs(("rgb",), "rgb", PairOptions((day,), day, (dark,), dark))
+    with pytest.raises(ValueError, match=r"dark_val has 0 folders and val 1: the target rgb is also an input"):
+        require_pairs(("rgb",), "rgb", PairOptions((day,), day, (dark,)))
+    for same in (PairOptions((day,), day, (dark / "../day",), dark), PairOptions((day,), day, (dark,), day)):
+        with pytest.raises(ValueError, match=r"dark_\w+ .*day: the same folder as in \w+, so that the target"):
+            require_pairs(("rgb",), "rgb", same)
     with pytest.raises(ValueError, match="confidence 0: the model would have no confidence"):
         TranslationOptions("nano", ("rgb",), "depth", confidence=0)
 

@@ -305,10 +305,11 @@ class LivePipeline:
         boxes, detector = self._outputs.boxes, self._costmap.detector
         if not boxes.wanted:
             return
-        if detector.found is not None:
-            boxes.publish(detector.found, frame)
-        if detector.silence:
-            self._throttled.warning("boxes", detector.silence)
+        found, silence = detector.found, detector.silence  # a jump takes them away meanwhile
+        if found is not None:
+            boxes.publish(found, frame)
+        if silence:
+            self._throttled.warning("boxes", silence)
 
 
 def _images(match: Match) -> list[Received]:

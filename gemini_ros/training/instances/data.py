@@ -12,20 +12,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from gemini_ros.core.files import read_file
 from gemini_ros.core.frames import UNLABELLED, Frame
 from gemini_ros.core.grouping import nearest, true_maps
-from gemini_ros.core.image_files import MAX_BYTES, decode_image_file
-from gemini_ros.core.instance_maps import MOST_INSTANCES, STRIDE
+from gemini_ros.core.instance_maps import STRIDE
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.datasets.examples import FolderFrames
 from gemini_ros.datasets.folder import SIMULATED
 from gemini_ros.datasets.layout import load_layout
+from gemini_ros.datasets.things import FOLDER, read_ids, things_of
 from gemini_ros.network.instances import decoder_features
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.frozen_frames import FrozenNetwork, Progress, cached_rows
 
-FOLDER = "instances"
 _FEATURES, _IDS, _KNOWN = "features", "ids", "known"
 
 
@@ -48,31 +46,6 @@ class FrozenFeatures(FrozenNetwork):
         """(channels, h/4, w/4). Raises ``ValueError`` for a frame without one of the model's modalities."""
         _, images, present = self.inputs(frame)
         return decoder_features(self.network, images, present)[0].numpy().astype(np.float16)
-
-
-def things_of(
-    labels: npt.NDArray[np.uint8], instances: npt.NDArray[np.uint16], marked: npt.NDArray[np.bool_], where: str
-) -> npt.NDArray[np.uint8]:
-    """The things of the ``marked`` classes in a frame, numbered from 1; 0 is none.
-
-    Raises ``ValueError``, which names ``where``, for ids of pixels without a label, and for more than 255 things.
-    """
-    if labels.shape != instances.shape:
-        raise ValueError(f"{where}: {instances.shape}, expected {labels.shape} as of the labels")
-    if lost := int(((labels == UNLABELLED) & (instances > 0)).sum()):
-        raise ValueError(
-            f"{where}: {lost} pixels have the id of a thing and no label, expected a class wherever there is an id: "
-            "label them, or set their id to 0"
-        )
-    instances = np.where(marked[labels], instances, 0)
-    numbers = np.unique(instances[instances > 0])
-    if len(numbers) > MOST_INSTANCES:
-        raise ValueError(
-            f"{where}: {len(numbers)} things of marked classes, expected at most {MOST_INSTANCES}: mark fewer classes "
-            "in the label set, or leave the frame out"
-        )
-    found = np.searchsorted(numbers, instances) + 1
-    return np.where(instances > 0, found, 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -107,15 +80,7 @@ def _row(data: FolderFrames, index: int, frozen: FrozenFeatures) -> dict[str, np
     example, stem = data.example(index), data.records[index]["stem"]
     assert example.labels is not None
     path = data.root / FOLDER / f"{stem}.png"
-    try:
-        instances = decode_image_file(np.frombuffer(read_file(path, most_bytes=MAX_BYTES), np.uint8), color=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file, expected the ids of the things that the labels show") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if instances.dtype not in (np.uint8, np.uint16) or instances.ndim != 2:
-        raise ValueError(f"{path}: {instances.dtype} {instances.shape}, expected one id of 8 or 16 bits for each pixel")
-    ids = things_of(example.labels, instances, frozen.marked, str(path))
+    ids = things_of(example.labels, read_ids(path), frozen.marked, str(path))
     # A marked class without an id is a thing that nobody told from others; what is not labelled may be anything.
     known = (example.labels != UNLABELLED) & ((ids > 0) | ~frozen.marked[example.labels])
     small = {_IDS: nearest(ids, frozen.shape), _KNOWN: nearest(known, frozen.shape)}

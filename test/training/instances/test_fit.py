@@ -13,18 +13,12 @@ import pytest
 import safetensors.torch
 
 from gemini_ros.cli import main
-from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.model_info import Instances
 from gemini_ros.inference import load_segmenter, read_model_info
 from gemini_ros.inference.cache import PASSED
 from gemini_ros.inference.gate import gate, golden_path
-from gemini_ros.training.instances.data import things_of
 from gemini_ros.training.instances.fit import train_instances
 from gemini_ros.training.instances.options import InstanceTraining
-
-LABELS = load_label_set("warehouse")
-PERSON, WALL = (LABELS.names.index(name) for name in ("person", "wall"))
-MARKED = np.array([bool(c.instances) for c in LABELS.classes] + [False] * (256 - len(LABELS)))
 
 
 @pytest.fixture(scope="module")
@@ -88,25 +82,6 @@ def test_a_stopped_training_goes_on_at_its_checkpoint_to_the_same_weights(data, 
     train_instances(short, tmp_path / "b", say=told.append)
     stopped, whole = (safetensors.torch.load_file(tmp_path / name / "head.safetensors") for name in "ab")
     assert all(np.allclose(stopped[key], whole[key], atol=1e-4) for key in whole)
-
-
-def test_ids_of_marked_classes_are_things_and_others_are_not():
-    labels, instances = np.full((6, 8), WALL, np.uint8), np.full((6, 8), 7, np.uint16)
-    labels[1:3, 1:4], instances[1:3, 1:4] = PERSON, 900
-    labels[4, 5:], instances[4, 5:] = PERSON, 30
-    labels[5, 0], instances[5, 0] = PERSON, 0
-    ids = things_of(labels, instances, MARKED, "here")
-    expected = np.zeros((6, 8), np.uint8)
-    expected[1:3, 1:4], expected[4, 5:] = 2, 1
-    np.testing.assert_array_equal(ids, expected)
-    with pytest.raises(ValueError, match=r"here: \(6, 8\), expected \(3, 8\) as of the labels"):
-        things_of(labels[:3], instances, MARKED, "here")
-    labels[0, :2] = 255
-    with pytest.raises(ValueError, match="here: 2 pixels have the id of a thing and no label"):
-        things_of(labels, instances, MARKED, "here")
-    many = np.arange(1, 257, dtype=np.uint16).reshape(16, 16)
-    with pytest.raises(ValueError, match="here: 256 things of marked classes, expected at most 255"):
-        things_of(np.full((16, 16), PERSON, np.uint8), many, MARKED, "here")
 
 
 def test_what_is_wrong_with_data_or_options_is_one_sentence(data, tmp_path, capsys):
