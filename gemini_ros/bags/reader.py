@@ -258,7 +258,9 @@ def _check_is_bag(path: Path) -> None:
         raise BagError(f"{path}: no such file or directory")
     if path.is_dir():
         if not (path / "metadata.yaml").is_file():
-            raise BagError(f"{path}: not a bag: a directory without metadata.yaml")
+            files = sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES)
+            cure = f": write it with `ros2 bag reindex {path}`, or read {files[0]} by itself" if files else ""
+            raise BagError(f"{path}: not a bag: a directory without metadata.yaml{cure}")
         return
     if path.suffix not in SUFFIXES:
         raise BagError(

@@ -21,6 +21,7 @@ from rosbags.rosbag2.metadata import parse_qos
 
 from gemini_ros.bags.limits import (
     BoundedZstd,
+    TooLargeError,
     bound_library,
     read_metadata,
     require_plain_contents,
@@ -92,11 +93,35 @@ def _open(file: Path, stack: ExitStack) -> Storage:
     with file.open("rb") as start:
         is_database = start.read(6) == b"SQLite"
     if is_database:
+        file = _with_its_log(file, stack)
         require_plain_tables(file)
     storage = _Database(file) if is_database else _Mcap(file)
     stack.callback(storage.close)
     require_plain_contents(storage.connections, storage.span_ns)
     return storage
+
+
+def _with_its_log(file: Path, stack: ExitStack) -> Path:
+    """A database with what lies in the write-ahead log beside it: a copy where there is one, for a bag is only read.
+
+    A recorder that was killed leaves its last messages there. Raises ``TooLargeError`` where the copy has no room.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    if not log.is_file() or not log.stat().st_size:
+        return file
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    size, room = file.stat().st_size + log.stat().st_size, shutil.disk_usage(folder).free
+    if size > room:
+        raise TooLargeError(
+            f"messages lie in {log.name}, which is read from a copy of {size} bytes, and {folder.parent} has {room} "
+            f'free: write them into the file with `sqlite3 {file} "PRAGMA wal_checkpoint(TRUNCATE)"`'
+        )
+    copy = folder / file.name
+    shutil.copyfile(file, copy)
+    shutil.copyfile(log, folder / log.name)
+    with closing(sqlite3.connect(copy)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return copy
 
 
 class _Mcap:

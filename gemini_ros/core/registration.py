@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from gemini_ros.core import reprojection
 from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.core.lens import EQUIDISTANT
-from gemini_ros.core.rays import pixel_rays
+from gemini_ros.core.rays import pixel_rays, rays_at
 from gemini_ros.core.reprojection import NUMPY, Kernels
 from gemini_ros.core.transforms import Matrix, from_xyz_rpy, require_rigid
 
@@ -227,6 +228,25 @@ class ImageRegistration:
         projection = self._projection
         projection.kernels.sample(image, u, v, w, np.float32(projection.cell), projection.nearest, parallax, out)
         return out
+
+
+@lru_cache(maxsize=16)
+def one_grid(source: Intrinsics, grid: Intrinsics) -> bool:
+    """Whether images of two cameras at one place share their pixels: none looks a pixel aside of its like.
+
+    What rounding and the digits of a camera_info leave is less. Images of different size share none.
+    """
+    if (source.width, source.height) != (grid.width, grid.height):
+        return False
+    if source == grid:
+        return True
+    columns, rows = (np.linspace(0, size - 1, _PROBES).astype(int) for size in (grid.width, grid.height))
+    columns, rows = (axis.ravel() for axis in np.meshgrid(columns, rows))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rays = rays_at(source, rows, columns)
+        x, y = grid.lens.project(rays)[:2] if grid.lens else (rays[0] / rays[2], rays[1] / rays[2])
+    aside = np.hypot(grid.fx * x + grid.cx - columns, grid.fy * y + grid.cy - rows)
+    return not (aside > 1).any()  # a lens sees nothing in the corners: NaN
 
 
 def require_overlap(source: Intrinsics, grid: Intrinsics, grid_from_source: Matrix) -> None:

@@ -9,18 +9,22 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gemini_ros.bags.reader import BagError, BagMessage, BagReader
 from gemini_ros.bags.topics import NOTES_TOPIC, Topics
 from gemini_ros.bags.transform_tree import TransformTree
 from gemini_ros.core.camera_info import CameraCalibration
-from gemini_ros.core.encodings import decode_image, stamp_ns
+from gemini_ros.core.encodings import stamp_ns
 from gemini_ros.core.frames import MODALITIES, FrameError
-from gemini_ros.pipeline.grid import assumption
+from gemini_ros.pipeline.clock import Instant
 from gemini_ros.pipeline.image_topics import is_own_output
-from gemini_ros.pipeline.intake import NO_CAMERA_INFO
+from gemini_ros.pipeline.intake import ImageStream
 from gemini_ros.pipeline.onto_grid import OntoGrid, View
-from gemini_ros.pipeline.settings import make_settings, values_of_camera
+from gemini_ros.pipeline.settings import Settings, make_settings, values_of_camera
 from gemini_ros.pipeline.streams import DETECTED, IMAGES, StreamChoice, aligned_streams, find_topics, topic_lines
+from gemini_ros.pipeline.unpaired import Unpaired
 
 _NO_STREAM: dict[str, str | None] = {name: None for name in vars(Topics())}
 
@@ -30,7 +34,8 @@ class TopicCheck:
     """One topic: its stream (``rgb``, ``depth_info``, ``odom``, ...) if it is one, and what was found.
 
     ``rate_hz`` and ``longest_gap_s`` are those of the header stamps, and ``None`` with fewer than two messages. Of a
-    topic that is no stream only receipt and number are known. ``sizes`` are the (width, height) of its images.
+    topic that is no stream only receipt and number are known. ``sizes`` are the (width, height) of its images, without
+    rows of telemetry.
     ``errors`` maps each error to how often.
     """
 
@@ -74,14 +79,16 @@ class BagCheck:
 
 
 def check_bag(path: str | Path, choice: StreamChoice = DETECTED) -> BagCheck:
-    """Read every message of the streams of a bag, decode every image. The other topics are listed, not judged.
+    """Read every message of the streams of a bag as the pipeline does, by the parameters of its camera file.
 
-    Raises ``BagError`` for what is no readable bag, and for one without a stream, unless a segmenter recorded it.
+    The other topics are listed, not judged. Raises ``BagError`` for what is no readable bag, and for one without a
+    stream, unless a segmenter recorded it.
     """
     with BagReader(path) as reader:
         topics = _topics(reader, choice)
+        settings = make_settings(values_of_camera(choice.file))
         names = {topic: stream for stream, topic in vars(topics).items() if topic is not None}
-        seen = {topic: _Seen(names.get(topic)) for topic in reader.topics}
+        seen = {topic: _Seen(names.get(topic), _sources(topics, topic, settings)) for topic in reader.topics}
         notes = [f"{topic}: {fault}: left out" for topic in reader.topics if (fault := reader.fault_of(topic))]
         for stored in reader.messages():
             seen[stored.topic].add(reader, stored)
@@ -89,11 +96,21 @@ def check_bag(path: str | Path, choice: StreamChoice = DETECTED) -> BagCheck:
         checks = tuple(seen[topic].result(topic, msgtype) for topic, msgtype in reader.topics.items())
         if not names:
             notes.append("no stream of a camera: these are what a segmenter published")
-        settings = make_settings(values_of_camera(choice.file))
         transforms = TransformTree(reader, topics.rgb or "").at
         errors, assumed = _grids(topics, seen, OntoGrid(settings, aligned_streams(topics, choice), transforms))
         errors += _camera_errors(topics, seen)
+        errors += _unpaired(topics, seen, settings, reader.duration_ns)
         return BagCheck(checks, tuple(topic_lines(reader, topics)), (*notes, *assumed), tuple(errors))
+
+
+def _sources(topics: Topics, topic: str, settings: Settings) -> tuple[_Source, ...]:
+    """The streams whose images, or whose cameras, a topic brings: one camera_info may be that of several."""
+    images = topics.images()
+    return tuple(
+        _Source(stream, image, settings)
+        for stream, image in images.items()
+        if topic in (image, getattr(topics, f"{stream}_info", None))
+    )
 
 
 def _topics(reader: BagReader, choice: StreamChoice) -> Topics:
@@ -117,57 +134,149 @@ def _camera_errors(topics: Topics, seen: Mapping[str, _Seen]) -> list[str]:
     found = {}
     for stream, images in topics.images().items():
         info = getattr(topics, f"{stream}_info", None)
-        for calibration in seen[info].calibrations if info else ():
+        for message in seen[info].infos.values() if info else ():
             for size in sorted(seen[images].sizes):
-                try:
-                    calibration.intrinsics(image_size=size)
-                except FrameError as error:
-                    found[f"{info}: {error}"] = True
+                if fault := seen[images].sources[0].view(message, "", size).fault:
+                    found[f"{info}: {fault}"] = True
     return list(found)
+
+
+def _unpaired(topics: Topics, seen_of: Mapping[str, _Seen], settings: Settings, lasting_ns: int) -> list[str]:
+    """A sentence for each stream of which no image is near enough in time to one of RGB, else of the first stream."""
+    images = {s: seen_of[topic].stamps_ns for s, topic in topics.images().items() if s in MODALITIES}
+    stamps = {s: np.sort(np.array(found, np.int64)) + settings.offsets_ns.get(s, 0) for s, found in images.items()}
+    reference = next((stream for stream in MODALITIES if stream in stamps), "")
+    errors = []
+    for stream in stamps.keys() - {reference}:
+        if not len(stamps[stream]) or not len(stamps[reference]):
+            continue
+        nearest_ns = _nearest_ns(stamps[stream], stamps[reference])
+        if abs(nearest_ns) > settings.slop_ns:
+            offset_ns = settings.offsets_ns.get(stream, 0)
+            errors.append(str(Unpaired(stream, reference, lasting_ns, nearest_ns, settings.slop_ns, offset_ns)))
+    return sorted(errors)
+
+
+def _nearest_ns(stamps: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> int:
+    """The smallest difference between stamps (n,) and others (m,), both sorted, with its sign."""
+    after = np.searchsorted(others, stamps)
+    differences = np.concatenate(
+        [stamps - others[(after - 1).clip(0)], stamps - others[after.clip(max=len(others) - 1)]]
+    )
+    return int(differences[np.abs(differences).argmin()])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A stream of images: what reads them as the pipeline does."""
+
+    stream: str
+    topic: str
+    settings: Settings
+
+    def images(self) -> ImageStream:
+        """What decodes them, of which nothing is known yet."""
+        source = ImageStream(self.stream, self.settings)
+        source.topic = self.topic
+        return source
+
+    def view(self, info: Any, frame: str, size: tuple[int, int]) -> View:
+        """What is known of images of ``size`` by a camera_info, ``None`` for none."""
+        source = self.images()
+        if info is not None:
+            source.take_info(info)
+        return source.view(frame, size)
 
 
 @dataclass
 class _Seen:
-    """What was seen of one topic so far; messages of none of the streams are counted alone."""
+    """What was seen of one topic so far; messages of none of the streams are counted alone.
+
+    ``sources``: the streams that its images are, or that its camera_info is of; ``infos``: a message of each camera;
+    ``blank`` and ``measured``: how many images have no valid pixel, and how many have one.
+    """
 
     stream: str | None
+    sources: tuple[_Source, ...] = ()
     stamps_ns: list[int] = field(default_factory=list)
     frames: Counter[str] = field(default_factory=Counter)
     sizes: set[tuple[int, int]] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
     unstamped: int = 0
-    calibrations: set[CameraCalibration] = field(default_factory=set)
+    blank: int = 0
+    measured: int = 0
+    infos: dict[CameraCalibration, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._images = self.sources[0].images() if self.stream in IMAGES else None
+        self._faults: dict[CameraCalibration, str] = {}
+        self._unusable = ""
 
     def add(self, reader: BagReader, stored: BagMessage) -> None:
         """Count a message, and check one of a stream."""
         stamp = stored.receipt_ns
         if self.stream is not None:
             try:
-                stamp = self._check(reader.deserialize(stored))
-            except (BagError, FrameError) as error:
+                message = reader.deserialize(stored)
+                stamp = stamp_ns(message)
+                self._check(message)
+            except FrameError as error:
+                # Of images that measure next to nothing, each reads other figures.
+                self._unusable = self._unusable or (str(error) if error.cause == "unusable" else "")
+                self.errors[self._unusable if error.cause == "unusable" else str(error)] += 1
+            except BagError as error:
                 self.errors[str(error)] += 1
         if stamp == 0:
             self.unstamped += 1
             return
-        if self.stream is not None and self.stamps_ns and stamp < self.stamps_ns[-1]:
-            self.errors["stamps go backward"] += 1
+        if self.stream is not None:
+            self._check_stamp(stamp)
         self.stamps_ns.append(stamp)
 
-    def _check(self, message: Any) -> int:
-        """The stamp of a message of a stream. Raises ``FrameError``."""
+    def _check_stamp(self, stamp: int) -> None:
+        if stamp < 0:
+            self.errors["stamps before 1970: the driver has to stamp what it measures with the time it did"] += 1
+        if self.stamps_ns and stamp < self.stamps_ns[-1]:
+            self.errors["stamps go backward"] += 1
+        if self.stamps_ns and stamp == self.stamps_ns[-1] and self.stream in MODALITIES:
+            self.errors[
+                "the stamp of the image before it: the driver has to stamp each image with the time of its exposure"
+            ] += 1
+
+    def _check(self, message: Any) -> None:
+        """Judge a message of a stream. Raises ``FrameError``."""
         self.frames[message.header.frame_id.lstrip("/")] += 1
-        if self.stream in IMAGES:
-            self.sizes.add(decode_image(message, self.stream).shape[1::-1])
+        if self._images is not None:
+            received, _ = self._images.decode(message, 0, Instant.of(0))
+            self.sizes.add(received.image.shape[1::-1])
+            if received.image.dtype == np.float32 and not np.isfinite(received.image).any():
+                self.blank += 1
+            else:
+                self.measured += 1
         elif self.stream and self.stream.endswith("_info"):
-            calibration = CameraCalibration.of(message)
-            calibration.intrinsics()
-            self.calibrations.add(calibration)
-        return stamp_ns(message)
+            self._check_info(message)
+
+    def _check_info(self, message: Any) -> None:
+        """Judge a camera_info by itself, as one of raw or of rectified images. Raises ``FrameError``."""
+        calibration = CameraCalibration.of(message)
+        if calibration not in self._faults:
+            faults = []
+            for source in self.sources:
+                images = source.images()
+                images.take_info(message)
+                faults.append(images.camera_fault)
+            self._faults[calibration] = next(filter(None, faults), "")
+        if fault := self._faults[calibration]:
+            raise FrameError(fault)
+        self.infos[calibration] = message
 
     def result(self, topic: str, msgtype: str) -> TopicCheck:
         stamps, errors = self.stamps_ns, dict(self.errors)
         if self.unstamped and self.stream in (*IMAGES, "odom"):
             errors["stamp 0: the driver has to stamp what it measures with the time it did"] = self.unstamped
+        if self.blank and not self.measured:
+            unit = f"{self.stream}.scale" + " and thermal.offset" * (self.stream == "thermal")
+            errors[f"no pixel of any image is a measurement: is the lens covered, or {unit} wrong?"] = self.blank
         rate = gap = None
         if len(stamps) > 1:
             gap = max(b - a for a, b in pairwise(stamps)) / 1e9 if self.stream else None
@@ -201,18 +310,14 @@ def _grids(topics: Topics, seen_of: Mapping[str, _Seen], grid: OntoGrid) -> tupl
                 break
             if way is not None:
                 notes.append(f"{stream}: {size[0]}x{size[1]} in {frame!r} is registered onto the grid of RGB")
-            elif stream in grid.aligned:
-                notes.append(assumption(stream, frame, of_rgb.frame))
+            else:
+                notes.append(grid.assumed(stream, view, of_rgb))
     return errors, [text for text in notes if text]
 
 
 def _view(topics: Topics, seen: Mapping[str, _Seen], stream: str, frame: str, size: tuple[int, int]) -> View:
     """What a bag says of the camera of some images."""
     info = getattr(topics, f"{stream}_info")
-    fault = NO_CAMERA_INFO
-    for calibration in seen[info].calibrations if info else ():
-        try:
-            return View(frame, size, calibration.intrinsics(image_size=size))
-        except FrameError as error:
-            fault = str(error)
-    return View(frame, size, None, fault)
+    source = seen[topics.images()[stream]].sources[0]
+    views = [source.view(message, frame, size) for message in (seen[info].infos.values() if info else ())]
+    return next((view for view in views if view.camera), (views or [source.view(None, frame, size)])[-1])

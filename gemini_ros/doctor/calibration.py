@@ -42,18 +42,26 @@ from gemini_ros.pipeline.streams import (
 
 @dataclass(frozen=True)
 class StreamCalibration:
-    """What was found of a stream beside the reference. ``faults``: a sentence for each thing that cannot be told."""
+    """What was found of a stream beside the reference. ``faults``: a sentence for each thing that cannot be told.
+
+    ``clock`` is between the stamps as they come; ``reference_offset_s`` is set for the reference, and stays so.
+    """
 
     stream: str
     clock: ClockOffset | None
     shift: PixelShift | None
     faults: tuple[str, ...]
+    reference_offset_s: float = 0.0
 
     def on_grid(self, size: tuple[int, int], grid: tuple[int, int] | None) -> StreamCalibration:
         """With the shift, found in images of ``size`` (width, height), in pixels of ``grid`` where that is set."""
         if self.shift is None or grid is None:
             return self
         return replace(self, shift=self.shift.scaled(grid[0] / size[0], grid[1] / size[1]))
+
+    def beside(self, reference_offset_s: float) -> StreamCalibration:
+        """Beside a reference whose own stamps are moved by so much."""
+        return replace(self, reference_offset_s=reference_offset_s)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Stream, what, figure, interval and number of images of each thing that was found."""
@@ -74,7 +82,8 @@ class StreamCalibration:
         """What was found as text of YAML, by the name of the parameter."""
         found = {}
         if self.clock:
-            found[f"sync.offset_s.{self.stream}"] = f"{round(self.clock.offset_s, 4) + 0.0:.4f}"
+            offset_s = self.clock.offset_s + self.reference_offset_s
+            found[f"sync.offset_s.{self.stream}"] = f"{round(offset_s, 4) + 0.0:.4f}"
         if self.shift:
             x, y = (round(v, 2) + 0.0 for v in (self.shift.x, self.shift.y))
             found[f"registration.{self.stream}.shift_px"] = f"[{x:.2f}, {y:.2f}]"
@@ -142,11 +151,13 @@ def calibrate_bag(
             measure(
                 tracks[reference],
                 tracks[stream],
-                settings.offsets_ns.get(stream, 0) / 1e9,
+                (settings.offsets_ns.get(stream, 0) - settings.offsets_ns.get(reference, 0)) / 1e9,
                 grid.faults.get(stream, ""),
                 grid.tracks.get(stream, tracks[stream]),
                 None if "depth" in grid.faults else grid.tracks.get("depth", tracks.get("depth")),
-            ).on_grid(sources[reference].view.size, settings.grid_size)
+            )
+            .on_grid(sources[reference].view.size, settings.grid_size)
+            .beside(settings.offsets_ns.get(reference, 0) / 1e9)
             for stream in others
         )
         chosen = tuple(line for line in topic_lines(reader, topics, settings) if line.split(" ")[0] in sources)
@@ -163,8 +174,9 @@ def measure(
 ) -> StreamCalibration:
     """Both figures of one stream.
 
-    ``offset_s`` is set already. ``on_grid``: the images once they are on the grid, where that is not as they come;
-    ``grid_fault``: why they are not, and no shift is sought. ``depth`` on the grid tells near from far.
+    ``offset_s`` is set already, beside that of the reference. ``on_grid``: the images once they are on the grid, where
+    that is not as they come; ``grid_fault``: why they are not, and no shift is sought. ``depth`` on the grid tells near
+    from far.
     """
     clock, shift, faults = None, None, []
     try:

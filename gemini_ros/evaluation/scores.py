@@ -65,7 +65,7 @@ class Tallies:
 class _Frames:
     """The frames of a bag: of frame ``frame[i]`` the entry ``place[i]`` of its tally is ``value[i]``, all else is 0.
 
-    ``meant``: which of them count; ``block``: the two seconds that each is in.
+    ``meant``: which of them count; ``block``: the two seconds that each is in, counted from the first that is meant.
     """
 
     seconds: Values
@@ -265,10 +265,11 @@ class ScoreReader:
         )
         count = len(seconds)
         stamps = np.array([row[1] for row in self._store.rows("frames", "frame, stamp_ns", "bag = ?", [bag])], np.int64)
-        block = np.floor((stamps - stamps.min(initial=np.iinfo(np.int64).max)) / (BLOCK_S * 1e9))
         meant = np.ones(count, bool)
         if self._stamps is not None:
             meant = np.isin(stamps, np.fromiter(self._stamps.get(bag, ()), np.int64))
+        # From the first frame that is meant: of two stores with frames in common it is the same in both.
+        block = np.floor((stamps - stamps[meant].min(initial=np.iinfo(np.int64).max)) / (BLOCK_S * 1e9))
         of_frames = {"flicker": flicker[0], "confidence": confidence, "map_known": known, "frames": np.ones(count)}
         parts += [(frame, at[name], np.nan_to_num(values)) for name, values in of_frames.items()]
         parts.append((frame, at["flicker"] + 1, np.nan_to_num(flicker[1])))

@@ -45,6 +45,7 @@ from gemini_ros.pipeline.streams import (
     find_topics,
     stream_topics,
     streams_of_bag,
+    undecided,
 )
 from gemini_ros.pipeline.sync import POLL_NS, Match
 from gemini_ros.pipeline.translations import DEPTH_COMPLETED, NIGHT_VIEW, Translations, require_streams
@@ -122,7 +123,8 @@ class BagWalk:
     ) -> None:
         taken = tuple(dict.fromkeys((*model_modalities, *also)))
         further = sorted(set(taken) - set(MODALITIES))
-        self.topics = find_topics(reader, choice, settings, further)
+        needed = {*taken, *(settings.modalities or ())}
+        self.topics = find_topics(reader, choice, settings, further, needed)
         required, extras = streams_of_bag(reader, self.topics, model_modalities, settings.modalities, choice, also)
         tree = TransformTree(reader, self.topics.rgb or self.topics.depth or "")
         self.poses = OdometryPoses(
@@ -142,6 +144,8 @@ class BagWalk:
         self.faults = self.intake.faults
         for sentence in settings_of_no_stream(settings, taken):
             self.faults.note(sentence)
+        if why := undecided(reader, choice, further):
+            self.faults.note(f"left out, as the model goes without: {why}")
         self._reader = reader
 
     def moments(self) -> Iterator[Moment]:

@@ -1,4 +1,4 @@
-"""Whether an image lies on the pixel grid of RGB: what its frame_id and its size say."""
+"""Whether an image lies on the pixel grid of RGB: what its frame_id, its size and its camera_info say."""
 
 from __future__ import annotations
 
@@ -38,13 +38,25 @@ def another_size(stream: str, size: tuple[int, int], rgb_size: tuple[int, int], 
     return FrameError(f"{found}: the images lie on another pixel grid{why}. {_cure(stream)}", "wrong_size")
 
 
-def assumption(stream: str, frame: str, rgb_frame: str) -> str:
-    """What is taken for granted of a stream that is said to be aligned; empty where its frame_id says so itself."""
-    if one_frame(frame, rgb_frame):
-        return ""
-    return (
-        f"{stream}: frame_id {frame!r} is taken to lie on the grid of RGB, {rgb_frame!r}, as it is said to be aligned"
+def another_camera(stream: str, why: str) -> FrameError:
+    """Images of RGB's frame and size by a camera of another K or D, which cannot be registered."""
+    return FrameError(
+        f"{stream}: its camera_info is of another camera than that of RGB: the images lie on another pixel grid, and "
+        f"cannot be registered: {why}. {_cure(stream)}; if they are registered all the same, set "
+        f"{aligned_setting(stream)}: true",
+        "wrong_frame",
     )
+
+
+def assumption(stream: str, frame: str, rgb_frame: str, same_camera: bool = True) -> str:
+    """What is taken for granted of a stream that is said to be aligned.
+
+    Empty where its frame_id says so itself, and no camera_info says otherwise (``same_camera``).
+    """
+    if one_frame(frame, rgb_frame) and same_camera:
+        return ""
+    found = f"frame_id {frame!r}" if same_camera else f"frame_id {frame!r}, with a camera_info other than that of RGB,"
+    return f"{stream}: {found} is taken to lie on the grid of RGB, {rgb_frame!r}, as it is said to be aligned"
 
 
 def _cure(stream: str) -> str:

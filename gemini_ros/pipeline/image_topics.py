@@ -34,7 +34,8 @@ class ImageTopic:
     """One topic of images. ``fitting``: the streams that the content may be; ``what`` calls it by its encoding.
 
     ``size`` is (width, height), ``None`` where no image could be looked at; ``info`` the camera_info in its namespace,
-    as a driver publishes it: what other nodes make of an image has none.
+    as a driver publishes it: what other nodes make of an image has none. ``distorted``: whether that has a lens in D,
+    ``None`` where it does not say.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class ImageTopic:
     frame: str = ""
     size: tuple[int, int] | None = None
     info: str | None = None
+    distorted: bool | None = None
 
 
 def image_topics(reader: BagReader) -> list[ImageTopic]:
@@ -57,10 +59,11 @@ def image_topics(reader: BagReader) -> list[ImageTopic]:
 def look_at(reader: BagReader, topic: str) -> ImageTopic:
     """A topic of images by its first message that can be read."""
     message, info = reader.first(topic), _driver_info(reader, topic)
+    distorted = None if info is None else _is_distorted(reader.first(info))
     if message is None:
-        return ImageTopic(topic, reader.counts[topic], _ANYTHING, info=info)
+        return ImageTopic(topic, reader.counts[topic], _ANYTHING, info=info, distorted=distorted)
     fitting, what, size = _content(message)
-    return ImageTopic(topic, reader.counts[topic], fitting, what, frame_of(message), size, info)
+    return ImageTopic(topic, reader.counts[topic], fitting, what, frame_of(message), size, info, distorted)
 
 
 def frame_of(message: Any) -> str:
@@ -83,7 +86,8 @@ def is_own_output(topic: str, types: Mapping[str, str]) -> bool:
 def _driver_info(reader: BagReader, topic: str) -> str | None:
     base = base_name(topic)[0]
     places = (f"{base}/camera_info", f"{base.rpartition('/')[0]}/camera_info")
-    return next((name for name in places if reader.counts.get(name)), None)
+    types = reader.topics
+    return next((name for name in places if reader.counts.get(name) and types[name] == CAMERA_INFO), None)
 
 
 def info_beside(reader: BagReader, topic: str) -> str | None:
@@ -99,6 +103,11 @@ def info_beside(reader: BagReader, topic: str) -> str | None:
         return "/camera_info"
     image = reader.first(topic) if infos else None
     return None if image is None else next((name for name in infos if _is_of(reader.first(name), image)), None)
+
+
+def _is_distorted(info: Any) -> bool | None:
+    """Whether the images of a camera_info have a lens; ``None`` for one that cannot be read or is not calibrated."""
+    return None if info is None or not info.k[0] else any(map(float, info.d))
 
 
 def _is_of(info: Any, image: Any) -> bool:

@@ -27,7 +27,6 @@ from gemini_ros.core.image_files import MAX_PIXELS
 from gemini_ros.core.measured import exposure, too_little, too_little_for_map
 from gemini_ros.core.registration import resized
 from gemini_ros.pipeline.clock import Instant
-from gemini_ros.pipeline.grid import assumption
 from gemini_ros.pipeline.onto_grid import OntoGrid, View
 from gemini_ros.pipeline.pose import Transforms
 from gemini_ros.pipeline.repeats import Moved
@@ -285,9 +284,8 @@ class Intake:
 
     def assumptions(self) -> list[str]:
         """What is taken for granted of streams that are said to be aligned."""
-        rgb = self.streams["rgb"].frame_id if "rgb" in self.streams else ""
-        aligned = [name for name in self.streams if name in self._grid.aligned]
-        found = [assumption(name, self.streams[name].frame_id, rgb) for name in aligned]
+        rgb = _last_view(self.streams["rgb"]) if "rgb" in self.streams else View("", (0, 0), None)
+        found = [self._grid.assumed(name, _last_view(source), rgb) for name, source in self.streams.items()]
         return [text for text in found if text]
 
     def _require_grid(self, stream: str, message: Any, stamp: int) -> None:
@@ -408,6 +406,11 @@ class Intake:
     def grid_fault(self) -> str:
         """Why the map cannot use a frame: its mask, or the camera of RGB, else of the first stream, is not known."""
         return self.mask_fault or self.camera_fault("rgb" if "rgb" in self.streams else next(iter(self.streams)))
+
+
+def _last_view(stream: ImageStream) -> View:
+    """That of the last image of a stream, be its size known or not."""
+    return View(stream.frame_id, stream.size or (0, 0), stream.intrinsics)
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -67,6 +67,8 @@ class Mapper:
     ``look`` is what the last frame showed; ``None`` where it does not tell whether the way ahead is clear, for the
     reason ``silence``.
     ``roles`` says what raises costs at an instant; ``mark`` says where.
+    ``clock`` reads the present while nobody else does: an older ``now``, which had to wait for another thread or for a
+    network, must not look like a clock that jumped back. Without it each ``now`` is the present, in the order of calls.
     The map is cleared where the clock jumps back and where the pose jumps: ``clearings`` counts why, and ``news`` holds
     what nobody has been told yet. ``detector`` has the boxes of the last frame. Safe to use from several threads.
     """
@@ -77,6 +79,7 @@ class Mapper:
         label_set: LabelSet,
         poses: PoseSource,
         roles: Callable[[Instant], Sequence[Role]] = lambda _: (),
+        clock: Callable[[], Instant] | None = None,
     ) -> None:
         self.fault = "no frame yet"
         self.warning = ""
@@ -96,7 +99,8 @@ class Mapper:
         self._roles, self._role_cells = roles, RoleCells(config)
         self._origin_xy = (-config.size_m / 2, -config.size_m / 2)
         self._stopped = False
-        self._clock_ns: int | None = None
+        self._clock = clock
+        self._newest_ns: int | None = None  # of the node's clock
         self._jumps = poses.jumps
         self._integrated_ns = 0
         self._warm = False
@@ -185,9 +189,10 @@ class Mapper:
     def render(self, now: Instant) -> tuple[Occupancy, str]:
         """The map as of ``now`` around the robot, and its frame."""
         with self._lock:
-            self._follow_jumps(now)
+            now = self._follow_jumps(now)
             age_s = float(np.percentile(self._ages_s, 99)) if self._ages_s else 0.0
-            return self._render(now, age_s), self.frame
+            # What moves goes on while no frame comes.
+            return self._render(now, max(age_s, self._costmap.age_s(*now))), self.frame
 
     def render_frame(self, seen: Seen, now: Instant) -> tuple[Occupancy, str]:
         """The map of a frame, at its time and under its stamp; as of ``now`` where the frame is no evidence any more.
@@ -210,8 +215,11 @@ class Mapper:
         return Occupancy(data, config.resolution_m, self._origin_xy, at_ns), self.frame
 
     def reconfigure(self, config: CostmapConfig) -> None:
-        """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it."""
-        replacement = SemanticCostmap(config, self._label_set, self._costmap.floor)
+        """Start an empty map of another shape, at once: while another thread compiles, nobody waits for it.
+
+        What the floor said of the mounting stays, unless it is not to correct that any more.
+        """
+        replacement = SemanticCostmap(config, self._label_set, self._costmap.floor if config.floor_fit else None)
         with self._lock:
             self._costmap, self._role_cells = replacement, RoleCells(config)
         if self._warm:
@@ -255,14 +263,13 @@ class Mapper:
         completed: CompletedDepth | None,
     ) -> tuple[str, str]:
         """The kind of sentence, where those of a kind differ in figures alone, and why the frame is no evidence."""
-        with self._lock:
-            self._follow_jumps(now)
         faults, pose, depth, intrinsics = [], None, frame.depth, frame.intrinsics
+        with self._lock:
+            now = self._follow_jumps(now)
+            projects = depth is None and self._costmap.config.without_depth == PROJECT
         kind, text = _time_fault(seen, now)
         if text:
             faults.append(text)
-        with self._lock:
-            projects = depth is None and self._costmap.config.without_depth == PROJECT
         if depth is None and not projects:
             faults.append("the frame has no depth: depth is missing, does not pair, or is not among the modalities")
         if intrinsics is None:
@@ -280,12 +287,17 @@ class Mapper:
         with self._lock:
             if self._stopped:
                 return "", "stopped while a modality is missing"
-            self._follow_jumps(now)  # asking for the pose may have shown one
+            now = self._follow_jumps(now)  # asking for the pose may have shown one
+            kind, text = _time_fault(seen, now)
+            if text:
+                return kind, text
             if pose.frame == self._poses.base_frame or pose.frame != self.frame:
                 self._costmap.clear()
                 self._role_cells.clear()
             self.frame, self.robot = pose.frame, pose.robot
             evidence_ns = min(seen.time_ns, seen.receipt.clock_ns)
+            if back_s := self._costmap.goes_back_s(evidence_ns):
+                self._clear(f"the stamps of the images went back by {back_s:.3g} s")
             known = self._costmap.update(
                 segmentation,
                 depth,
@@ -300,7 +312,8 @@ class Mapper:
             # An older frame makes no map, so that it says nothing of how old one gets.
             self._ages_s.append(min(max(now.clock_ns - evidence_ns, 0) / 1e9, config.timeout_s))
         if depth is None:
-            return "projected", "" if known else "no label of known meaning lies on the ground in view"
+            height_m = float(costmap.floor.correct(pose.grid_from_camera)[2, 3])
+            return "projected", "" if known else _nothing_projected(height_m)
         kind, fault = "range", too_little_for_map(depth, config)
         if not known and not fault:
             kind, fault = no_evidence(depth, intrinsics, pose.grid_from_camera, config)
@@ -344,14 +357,18 @@ class Mapper:
             occupancy = dataclasses.replace(occupancy, data=data)
         return occupancy
 
-    def _follow_jumps(self, now: Instant) -> None:
-        """What was seen before the clock or the pose jumped is of another time, or of another place."""
-        before_ns, self._clock_ns = self._clock_ns, now.clock_ns
-        if before_ns is not None and now.clock_ns < before_ns - AHEAD_NS:
-            self._clear(f"the clock jumped back by {(before_ns - now.clock_ns) / 1e9:.3g} s")
+    def _follow_jumps(self, now: Instant) -> Instant:
+        """The present. What was seen before the clock or the pose jumped is of another time, or of another place."""
+        now = self._clock() if self._clock is not None else now
+        newest_ns = self._newest_ns
+        if newest_ns is not None and now.clock_ns < newest_ns - AHEAD_NS:
+            self._clear(f"the clock jumped back by {(newest_ns - now.clock_ns) / 1e9:.3g} s")
+            newest_ns = None
+        self._newest_ns = now.clock_ns if newest_ns is None else max(newest_ns, now.clock_ns)
         if self._jumps != self._poses.jumps:
             self._jumps = self._poses.jumps
             self._clear(self._poses.jump)
+        return now
 
     def _clear(self, why: str) -> None:
         self._costmap.clear()
@@ -359,6 +376,16 @@ class Mapper:
         self._role_cells.clear()
         self.clearings.note(why)
         self.news.append(f"the map was cleared: {why}")
+
+
+def _nothing_projected(height_m: float) -> str:
+    """Why labels alone make no cell known, seen from a camera so high over the plane that the robot stands on."""
+    if height_m > 0:
+        return "no label of known meaning lies on the ground in view"
+    return (
+        f"the camera is {height_m:.3g} m over the plane that the robot stands on, expected above it: correct z of "
+        "camera.in_base, or the transform that TF has of the camera"
+    )
 
 
 def _time_fault(seen: Seen, now: Instant) -> tuple[str, str]:

@@ -13,13 +13,21 @@ from gemini_ros.core.frames import FrameError, Intrinsics
 from gemini_ros.core.registration import (
     DepthRegistration,
     ImageRegistration,
+    one_grid,
     require_overlap,
     resized,
     rgb_from_stream,
     shifted,
 )
 from gemini_ros.core.transforms import Matrix
-from gemini_ros.pipeline.grid import another_frame, another_size, in_rgb_setting, one_frame
+from gemini_ros.pipeline.grid import (
+    another_camera,
+    another_frame,
+    another_size,
+    assumption,
+    in_rgb_setting,
+    one_frame,
+)
 from gemini_ros.pipeline.pose import Transforms
 from gemini_ros.pipeline.settings import Settings
 
@@ -83,7 +91,13 @@ class OntoGrid:
         """Whether images are on the pixel grid of RGB as they come."""
         if stream in self.aligned:
             return True
-        return stream not in self._in_rgb and view.size == rgb.size and one_frame(view.frame, rgb.frame)
+        if stream in self._in_rgb or view.size != rgb.size or not one_frame(view.frame, rgb.frame):
+            return False
+        return _same_camera(view, rgb)
+
+    def assumed(self, stream: str, view: View, rgb: View) -> str:
+        """What is taken for granted of a stream that is said to be aligned; empty of any other."""
+        return assumption(stream, view.frame, rgb.frame, _same_camera(view, rgb)) if stream in self.aligned else ""
 
     def way(self, stream: str, view: View, rgb: View, stamp: int) -> Matrix | None:
         """``rgb_from_stream`` (4, 4) by which images are to be registered, ``None`` for those that lie on the grid.
@@ -109,6 +123,8 @@ class OntoGrid:
             return another_frame(stream, view.frame, rgb.frame, why)
         if view.size != rgb.size:
             return another_size(stream, view.size, rgb.size, why)
+        if stream not in self._in_rgb:
+            return another_camera(stream, why)
         return FrameError(f"{stream} cannot be registered by {in_rgb_setting(stream)}: {why}", "wrong_frame")
 
     def _require_overlap(self, stream: str, view: View, rgb: View, matrix: Matrix) -> None:
@@ -199,6 +215,14 @@ class OntoGrid:
     def _moved(self, stream: str, image: np.ndarray) -> np.ndarray:
         shift = self._settings.shifts_px.get(stream)
         return image if shift is None else shifted(image, shift, between=stream != "depth")
+
+
+def _same_camera(view: View, rgb: View) -> bool:
+    """Whether images of one frame and size may share their pixels: they do not where both cameras are known to differ.
+
+    Drivers give depth of its own camera the frame of RGB, in simulators above all; K tells them apart.
+    """
+    return view.camera is None or rgb.camera is None or one_grid(view.camera, rgb.camera)
 
 
 def _size_of(image: np.ndarray) -> Size:

@@ -82,16 +82,21 @@ class Motion:
         self._last: tuple[int, Matrix] | None = None
 
     def step(self, stamp: int, pose: Matrix) -> str:
-        """Take the next pose (4, 4); returns how it jumped, empty if it did not. An earlier stamp begins anew."""
+        """Take the next pose (4, 4); returns how it jumped, empty if it did not.
+
+        A stamp may be earlier than the last one. Where messages have changed places the robot was near at that time,
+        too; odometry that starts anew jumps, although its stamp goes back.
+        """
         last, self._last = self._last, (stamp, pose)
-        if last is None or stamp < last[0]:
+        if last is None:
             return ""
-        elapsed_s = (stamp - last[0]) / 1e9
+        elapsed_s = abs(stamp - last[0]) / 1e9
         metres, radians = _difference(last[1], pose)
         if metres <= _SLACK_M + self._max_speed_mps * elapsed_s and radians <= _SLACK_RAD + _MAX_TURN_RADPS * elapsed_s:
             return ""
         return (
-            f"the pose of the robot jumped by {metres:.3g} m and {radians:.2g} rad in {elapsed_s:.3g} s "
+            f"the pose of the robot jumped by {metres:.3g} m and {radians:.2g} rad "
+            f"{'in' if stamp >= last[0] else 'with a stamp that goes back by'} {elapsed_s:.3g} s "
             f"(odometry.max_speed_mps is {self._max_speed_mps:g}): odometry must be continuous (REP 105)"
         )
 

@@ -12,7 +12,14 @@ from gemini_ros.core.frames import MODALITIES
 from gemini_ros.pipeline.cameras import CAMERA_INFO, IMAGE_TYPES, CameraFile, camera_names, read_camera
 from gemini_ros.pipeline.image_topics import ImageTopic, frame_of, image_topics, info_beside, look_at
 from gemini_ros.pipeline.settings import DEFAULTS, Settings
-from gemini_ros.pipeline.topic_names import TRANSPORTS, base_name, common_parts, is_registered, is_within
+from gemini_ros.pipeline.topic_names import (
+    TRANSPORTS,
+    base_name,
+    common_parts,
+    is_registered,
+    is_true_labels,
+    is_within,
+)
 from gemini_ros.pipeline.weighing import SeveralCameras, choose, sort_by_stream
 
 IMAGES = (*MODALITIES, "labels")
@@ -52,20 +59,31 @@ def find_topics(
     choice: StreamChoice = DETECTED,
     settings: Settings = DEFAULTS,
     further: Collection[str] = (),
+    needed: Collection[str] = MODALITIES,
 ) -> Topics:
     """The streams of a bag: what ``choice`` names, and for the rest what its topics hold, and what they are called.
 
     ``further``: modalities under names of their own, of which ``choice`` may name topics; see ``stream_topics``.
+    A stream that is not ``needed`` is absent where nothing decides between cameras of it, see ``undecided``.
     Raises ``BagError`` for a bag without an image of any stream, for one of several cameras between which nothing
     decides, and for a choice that the bag does not have; it lists what is there.
     """
     named = _named(reader, choice, further)
-    images = _images(reader, choice, named, further_topics(reader, further, choice).values())
+    images = _images(reader, choice, named, further_topics(reader, further, choice).values(), needed)
     if not any(images[stream] for stream in MODALITIES):
         raise BagError(f"{reader.path}: no colour, depth or thermal image; topics there: {reader.listing()}")
     infos = {f"{name}_info": topic and info_beside(reader, topic) for name, topic in images.items() if name != "labels"}
     odom = next(iter(odometry_topics(reader, images["rgb"], settings)), None)
     return Topics(**{"odom": odom, **infos, **images, **named})
+
+
+def undecided(reader: BagReader, choice: StreamChoice = DETECTED, further: Collection[str] = ()) -> str:
+    """Of topics that ``find_topics`` chose by what is needed: which stream it left out and why, empty where none."""
+    try:
+        find_topics(reader, choice, further=further)
+    except BagError as error:
+        return str(error)
+    return ""
 
 
 def aligned_streams(topics: Topics, choice: StreamChoice = DETECTED) -> frozenset[str]:
@@ -118,21 +136,24 @@ def _described(reader: BagReader, stream: str, topic: str) -> str:
 
 
 def _images(
-    reader: BagReader, choice: StreamChoice, named: Mapping[str, str | None], taken: Collection[str]
+    reader: BagReader,
+    choice: StreamChoice,
+    named: Mapping[str, str | None],
+    taken: Collection[str],
+    needed: Collection[str],
 ) -> dict[str, str | None]:
     """Topic of each stream of images; those of ``named`` are given, those of ``taken`` are other streams'."""
-    found = sort_by_stream([image for image in image_topics(reader) if image.topic not in taken])
+    there = [image for image in image_topics(reader) if image.topic not in taken]
     namespace = _namespace(reader, choice)
     if namespace is not None:
-        found = {
-            s: [i for i in images if s == "labels" or is_within(i.topic, namespace)] for s, images in found.items()
-        }
+        there = [image for image in there if is_true_labels(image.topic) or is_within(image.topic, namespace)]
+    found = sort_by_stream(there)
     for stream in IMAGES:
         if stream in named:
             topic = named[stream]
             found[stream] = [] if topic is None else [look_at(reader, topic)]
     try:
-        return choose(found)
+        return choose(found, needed)
     except SeveralCameras as several:
         raise BagError(_several(reader, several, found)) from several
 

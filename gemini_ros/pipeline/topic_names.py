@@ -16,12 +16,14 @@ _STREAM_WORDS = {
     "depth": {"depth"},
     "thermal": {"thermal", "lwir", "tir", "boson", "lepton", "thermography", "temperature"},
     "other": {
-        *("infra", "infrared", "ir", "nir", "swir", "amplitude", "intensity", "reflectivity", "reflec", "signal"),
-        *("ambient", "confidence", "disparity", "normals", "flow", "semantic", "semantics", "segmentation"),
+        *("infra", "infrared", "ir", "nir", "nearir", "swir", "amplitude", "intensity", "reflectivity", "reflec"),
+        *("signal", "ambient", "confidence", "disparity", "normals", "flow", "semantic", "semantics", "segmentation"),
         *("instance", "label", "labels"),
     },
     "rgb": {"color", "colour", "rgb", "rgba", "bgr", "bgra", "scene"},
 }
+# A LiDAR calls what it measures along its rays so; a range_finder is a device, and may have a camera.
+_RANGES = ("range", "image")
 _EYES = {"left", "right"}
 _DEVICE = {"camera", "cam", "sensor"}
 # What other nodes draw, wherever in the name it stands.
@@ -64,6 +66,8 @@ def streams_named(name: str, fitting: Collection[str] = ("depth",)) -> list[str]
         found = words(part)
         subject = set(found[: found.index("to")] if "to" in found else found)  # depth_to_rgb is depth
         named = [stream for stream, of_stream in _STREAM_WORDS.items() if of_stream & subject]
+        if not named and _RANGES in pairwise(found):
+            return ["other"]
         if named == ["depth"] and "depth" not in fitting and _DEVICE & subject:
             continue
         if named:
@@ -76,6 +80,11 @@ def stream_named(name: str, fitting: Collection[str]) -> str | None:
     name says nothing."""
     named = streams_named(name, fitting)
     return next((stream for stream in named if stream in fitting), "other") if named else None
+
+
+def is_of_thermal(name: str) -> bool:
+    """Whether a name says anywhere that it is of a thermal camera, whose images in false colours are no RGB."""
+    return bool(_STREAM_WORDS["thermal"] & set(words(base_name(name)[0])))
 
 
 def is_true_labels(topic: str) -> bool:

@@ -5,7 +5,8 @@ For bags and running graphs alike; a robot has no rosbags, so this imports none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from itertools import product
 
 from gemini_ros.core.frames import MODALITIES
@@ -16,6 +17,7 @@ from gemini_ros.pipeline.topic_names import (
     camera_of,
     grid_of_another,
     has_word,
+    is_of_thermal,
     is_rectified,
     is_registered,
     is_smaller,
@@ -41,13 +43,38 @@ class SeveralCameras(Exception):  # noqa: N818 (the bag is fine: the user has to
 
 
 def sort_by_stream(topics: Iterable[ImageTopic]) -> dict[str, list[ImageTopic]]:
-    """The candidates of each stream; images that are drawn, and those of sensors that are not ours, are left out."""
+    """The candidates of each stream; images that are drawn, and those of sensors that are not ours, are left out.
+
+    So are the false colours of a thermal camera where there is colour of another one, or the counts they were drawn of.
+    """
     found: dict[str, list[ImageTopic]] = {stream: [] for stream in (*MODALITIES, "labels")}
     for topic in topics:
         stream = stream_of(topic)
         if stream in found:
             found[stream].append(topic)
+    found["rgb"] = _without_false_colours(found["rgb"], found["thermal"])
     return {stream: _worth_it(candidates) for stream, candidates in found.items()}
+
+
+def _without_false_colours(colour: Sequence[ImageTopic], thermal: Sequence[ImageTopic]) -> list[ImageTopic]:
+    """``colour`` without what is of a thermal camera by its name or frame, unless nothing says that it has no colour.
+
+    A thermal_camera may have an eye for colour too. It has none where its thermal images are such by the same words of
+    the namespace alone: image_raw beside image_color.
+    """
+    own = [image for image in colour if not (is_of_thermal(image.topic) or is_of_thermal(image.frame))]
+    drawn_of = {_namespace(image.topic) for image in thermal if not is_of_thermal(_last_part(image.topic))}
+    return own or [
+        image for image in colour if not (is_of_thermal(image.topic) and _namespace(image.topic) in drawn_of)
+    ]
+
+
+def _namespace(topic: str) -> str:
+    return base_name(topic)[0].rpartition("/")[0]
+
+
+def _last_part(topic: str) -> str:
+    return base_name(topic)[0].rpartition("/")[2]
 
 
 def stream_of(image: ImageTopic) -> str:
@@ -65,10 +92,10 @@ def stream_of(image: ImageTopic) -> str:
     return next((stream for stream in ("rgb", "depth") if stream in image.fitting), "other")
 
 
-def choose(by_stream: ByStream) -> dict[str, str | None]:
+def choose(by_stream: ByStream, needed: Collection[str] = MODALITIES) -> dict[str, str | None]:
     """One topic for each stream, or ``None``: those of one camera, by whatever RGB or else the first stream is.
 
-    Raises ``SeveralCameras``.
+    Raises ``SeveralCameras``; of a stream beside the first that is not ``needed`` it takes none instead.
     """
     chosen: dict[str, ImageTopic | None] = dict.fromkeys(by_stream)
     anchor = next((stream for stream in MODALITIES if by_stream[stream]), None)
@@ -76,7 +103,8 @@ def choose(by_stream: ByStream) -> dict[str, str | None]:
         chosen[anchor] = _anchor(anchor, by_stream)
         for stream in MODALITIES:
             if stream != anchor:
-                chosen[stream] = _partner(stream, by_stream[stream], chosen[anchor])
+                with nullcontext() if stream in needed else suppress(SeveralCameras):
+                    chosen[stream] = _partner(stream, by_stream[stream], chosen[anchor])
     chosen["labels"] = _best(by_stream["labels"], chosen[anchor] if anchor else None)
     return {stream: image and image.topic for stream, image in chosen.items()}
 
@@ -89,7 +117,7 @@ def published_streams(types: Mapping[str, str]) -> dict[str, StreamTopics]:
     candidates, infos = [], {}
     for topic in (name for name, msgtype in types.items() if msgtype in IMAGE_TYPES and not is_own_output(name, types)):
         stream = "depth" if base_name(topic)[1] == "compressedDepth" else next(iter(streams_named(topic)), "rgb")
-        info = f"{base_name(topic)[0].rpartition('/')[0]}/camera_info"
+        info = f"{_namespace(topic)}/camera_info"
         infos[topic] = info
         count = 1 if stream == "depth" and base_name(topic)[1] == "compressed" else 2  # as a rule it is a JPEG
         candidates.append(ImageTopic(topic, count, frozenset({stream}), info=info if info in types else None))
@@ -146,11 +174,19 @@ def _copy_of(image: ImageTopic, better: ImageTopic) -> bool:
 
 
 def _best_pair(images: Sequence[ImageTopic], partners: Sequence[ImageTopic]) -> ImageTopic:
-    """The image that is best with the best of ``partners``: a rectified one with rectified depth, of equal size."""
-    pairs = product(images, partners or [None])
-    return max(
-        pairs, key=lambda pair: (_weight(pair[0]) + (_fit(pair[1], pair[0]) if pair[1] else 0), _first(pair[0]))
-    )[0]
+    """The image that is best with the best of ``partners``: a rectified one with rectified depth, of equal size.
+
+    Of equals it is the rectified one of a driver that publishes a camera_info for it alone, as a ZED does: its depth
+    lies on that grid. What image_proc rectifies shares the camera_info of the raw image.
+    """
+    raw_infos = {image.info for image in images if not is_rectified(image.topic)} | {None}
+
+    def worth(pair: tuple[ImageTopic, ImageTopic | None]) -> tuple[int, bool, tuple[int, int, list[int]]]:
+        image, partner = pair
+        weight = _weight(image) + (_fit(partner, image) if partner else 0)
+        return weight, is_rectified(image.topic) and image.info not in raw_infos, _first(image)
+
+    return max(product(images, partners or [None]), key=worth)[0]
 
 
 def _partner(stream: str, candidates: Sequence[ImageTopic], anchor: ImageTopic | None) -> ImageTopic | None:
@@ -201,4 +237,15 @@ def _fit(image: ImageTopic, anchor: ImageTopic) -> int:
     if image.size and anchor.size:
         weight += 4 if image.size == anchor.size else -4
     weight += 5 * (camera_of(image.topic) == camera_of(anchor.topic))
-    return weight + (is_rectified(image.topic) == is_rectified(anchor.topic))
+    return weight + _like_lens(image, anchor)
+
+
+def _like_lens(image: ImageTopic, anchor: ImageTopic) -> bool:
+    """Whether an image is said to be rectified as the one beside it is, by its name or else by the camera_infos.
+
+    The name of depth that is registered says nothing of the lens: the colour it lies on may be raw or rectified.
+    """
+    if is_rectified(image.topic):
+        return is_rectified(anchor.topic)
+    beside = False if is_rectified(anchor.topic) else anchor.distorted
+    return image.distorted is not None and image.distorted == beside

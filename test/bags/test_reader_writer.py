@@ -1,8 +1,10 @@
 import os
+import shutil
 import sqlite3
 import struct
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import lz4.frame
 import numpy as np
@@ -128,6 +130,30 @@ class TestReading:
             (stored,) = reader.messages(["/note"])
             assert reader.deserialize(stored).data == "old"
 
+    def test_the_write_ahead_log_of_a_recorder_that_was_killed(self, tmp_path, monkeypatch):
+        """Of ten messages the last five lie in FILE.db3-wal alone; both files stay as they are."""
+        made, bag = tmp_path / "made", tmp_path / "killed"
+        with Writer(made, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+            connection = writer.add_connection("/note", "std_msgs/msg/String", typestore=TYPESTORE)
+            for i in range(5):
+                writer.write(connection, i, TYPESTORE.serialize_cdr(messages.string(str(i)), "std_msgs/msg/String"))
+        with closing(sqlite3.connect(made / "made.db3")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            rows = database.execute("SELECT topic_id, timestamp + 5, data FROM messages").fetchall()
+            database.executemany("INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)", rows)
+            database.commit()
+            shutil.copytree(made, bag, ignore=shutil.ignore_patterns("*-shm"))  # as it is while the recorder lives
+        before = {file.name: file.read_bytes() for file in bag.iterdir()}
+        assert sorted(before) == ["made.db3", "made.db3-wal", "metadata.yaml"]
+        for path in (bag, bag / "made.db3"):
+            with BagReader(path) as reader:
+                assert reader.counts == {"/note": 10} and reader.duration_ns == 9
+                assert [message.receipt_ns for message in reader.messages()] == list(range(10))
+        assert {file.name: file.read_bytes() for file in bag.iterdir()} == before
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+        with pytest.raises(BagError, match=r"made\.db3-wal, .* has 100 free: .*wal_checkpoint\(TRUNCATE\)"):
+            BagReader(bag)
+
     def test_other_types_need_them(self, old_bag):
         with BagReader(old_bag) as reader:
             (stored,) = reader.messages(["/gait"])
@@ -183,8 +209,17 @@ class TestBadBags:
         assert str(path) in str(caught.value)
 
     def test_directory_without_metadata(self, tmp_path):
-        with pytest.raises(BagError, match=r"without metadata\.yaml"):
+        with pytest.raises(BagError, match=r"not a bag: a directory without metadata\.yaml$"):
             BagReader(tmp_path)
+
+    def test_directory_of_a_recorder_that_was_killed(self, directory):
+        """It writes metadata.yaml when it ends: the files are whole as a rule."""
+        (directory / "metadata.yaml").unlink()
+        (file,) = directory.iterdir()
+        with pytest.raises(BagError, match=rf"`ros2 bag reindex {directory}`, or read {file.name} by itself"):
+            BagReader(directory)
+        with BagReader(file) as reader:
+            assert reader.counts == {"/note": 3}
 
     @pytest.mark.parametrize("metadata", ["", "not: a bag", "- 1\n- 2", "a: [", "rosbag2_bagfile_information: 5"])
     def test_directory_with_other_metadata(self, tmp_path, metadata):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from gemini_ros.core.lens import Lens
 from gemini_ros.core.registration import (
     DepthRegistration,
     ImageRegistration,
+    one_grid,
     resized,
     rgb_from_stream,
     shifted,
@@ -237,6 +240,27 @@ def test_images_of_another_size_are_refused():
         DepthRegistration(STEREO, RGB, mounted()).register(np.ones((480, 640), np.float32))
     with pytest.raises(FrameError, match="image 640x480, expected 640x512"):
         ImageRegistration(BOSON, RGB, mounted()).by_plane(np.ones((480, 640), np.float32), 1.0)
+
+
+PLAIN, BENT = Intrinsics(80, 60, 70, 70, 39.5, 29.5), Lens("plumb_bob", (-0.2, 0.03, 0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("source", "grid", "one"),
+    [
+        (PLAIN, PLAIN, True),
+        (replace(PLAIN, fx=70.5, cy=29.9), PLAIN, True),
+        (replace(PLAIN, fx=60.0), PLAIN, False),
+        (replace(PLAIN, cx=41.0), PLAIN, False),
+        (PLAIN.scaled(40, 30), PLAIN, False),
+        (PLAIN.through(BENT), PLAIN, False),
+        (PLAIN, PLAIN.through(BENT), False),
+        (PLAIN.through(BENT), replace(PLAIN, cx=39.9).through(BENT), True),
+        (PLAIN.through(Lens("plumb_bob", (-0.002,))), PLAIN, True),
+    ],
+)
+def test_cameras_share_their_pixels_where_none_looks_a_pixel_aside(source, grid, one):
+    assert one_grid(source, grid) is one
 
 
 def test_six_numbers_are_metres_and_radians_about_the_optical_axes():

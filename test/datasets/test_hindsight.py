@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -311,9 +312,19 @@ def test_a_mounting_that_is_wrong_and_not_inexact_is_refused(off_deg, off_m, ref
         floors.add(depth, CAMERA, CameraPose("odom", pose, (0.125 * i, 0.0, 0.0)), i * 250_000_000)
     if refused:
         assert floors.refusal().endswith("expected at most 4 degrees and 10 cm: correct camera.in_base")
+        told = re.match(r"the floor lies (\S+) and (\S+) degrees \(pitch, roll\)", floors.refusal())
+        assert told is not None
+        assert [float(part) for part in told.groups()] == pytest.approx(
+            [-off_deg[1], -off_deg[0]], abs=0.1 + 0.1 * np.abs(off_deg).max()
+        )
         assert not floors.correction()[1]
     else:
         assert not floors.refusal() and floors.correction()[1]
+        told = re.match(r"corrected by (\S+) and (\S+) degrees \(pitch, roll\)", floors.correction()[2])
+        assert told is not None
+        assert [float(part) for part in told.groups()] == pytest.approx(
+            [-off_deg[1], -off_deg[0]], abs=0.1 + 0.1 * np.abs(off_deg).max()
+        )
 
 
 def test_a_drive_without_a_floor_says_what_to_check():

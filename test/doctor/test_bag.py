@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -10,6 +12,7 @@ from gemini_ros.cli import main
 from gemini_ros.core.costmap import Occupancy
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.doctor.bag import check_bag
+from gemini_ros.pipeline.streams import StreamChoice
 
 TENTH = 100_000_000
 RGB = np.zeros((4, 6, 3), np.uint8)
@@ -58,8 +61,9 @@ def test_stamps_that_go_backward(tmp_path):
 
 
 def test_images_that_cannot_be_used(tmp_path):
-    cut = messages.compressed_image(bytes(messages.compressed_rgb(RGB, 2, "camera").data)[:-9], "jpeg", 2, "camera")
-    check = check_bag(write(tmp_path, rgb(1), (DEFAULT_TOPICS.rgb, cut, 2), (DEFAULT_TOPICS.rgb, cut, 3)))
+    data = bytes(messages.compressed_rgb(RGB, 2, "camera").data)[:-9]
+    cut = [(DEFAULT_TOPICS.rgb, messages.compressed_image(data, "jpeg", stamp, "camera"), stamp) for stamp in (2, 3)]
+    check = check_bag(write(tmp_path, rgb(1), *cut))
     ((error, times),) = check.topics[0].errors.items()
     assert "truncated" in error and times == 2
     assert any("truncated" in line and "(2 x)" in line for line in check.lines())
@@ -151,6 +155,109 @@ def test_stamps_of_zero(tmp_path):
     check = check_bag(write(tmp_path, rgb(start), unstamped, rgb(start + TENTH)))
     assert check.topics[0].errors == {"stamp 0: the driver has to stamp what it measures with the time it did": 1}
     assert check.topics[0].longest_gap_s == pytest.approx(0.1)
+
+
+UNIX = 1_700_000_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("depth_stamps", "said"),
+    [
+        ((0, 1, 2), ""),
+        ((0.15, 1.15, 2.15), ""),
+        ((0.4, 1.4, 2.4), "not paired for 0.2 s: .* 40 ms apart (depth after rgb), sync.slop_s allows 20 ms: set sync"),
+        ((90, 91, 92), "rgb and depth have not paired for 0.2 s: the nearest stamps are 8800 ms apart"),
+        (
+            (1000 - UNIX / TENTH, 1001 - UNIX / TENTH),
+            "(depth before rgb), .*: synchronise the clocks of the two cameras",
+        ),
+    ],
+)
+def test_streams_that_never_pair(tmp_path, depth_stamps, said):
+    """Depth may be stamped by another clock, or since boot."""
+    stored = [rgb(UNIX + i * TENTH) for i in range(3)]
+    stored += [(*depth(UNIX + round(of * TENTH))[:2], UNIX + i * TENTH) for i, of in enumerate(depth_stamps)]
+    errors = check_bag(write(tmp_path, *stored)).errors
+    assert len(errors) == bool(said)
+    assert not said or re.search(re.escape(said).replace(r"\.\*", ".*"), errors[0])
+
+
+def test_images_under_one_stamp(tmp_path):
+    one = [(*rgb(UNIX)[:2], UNIX + i) for i in range(4)]
+    said = "the stamp of the image before it: the driver has to stamp each image with the time of its exposure"
+    assert check_bag(write(tmp_path, *one)).topics[0].errors == {said: 3}
+
+
+def test_stamps_before_1970(tmp_path):
+    early = [(DEFAULT_TOPICS.rgb, messages.compressed_rgb(RGB, 0, "camera"), UNIX + i) for i in range(2)]
+    for i, (_, message, _) in enumerate(early):
+        message.header.stamp.sec = i - 5
+    (error,) = check_bag(write(tmp_path, *early)).topics[0].errors
+    assert error.startswith("stamps before 1970")
+
+
+@pytest.mark.parametrize(("blank", "said"), [((0, 1), 2), ((0,), 0), ((), 0)])
+def test_depth_that_never_measures(tmp_path, blank, said):
+    stored = [rgb(1), rgb(2), *(depth(1 + i, DEPTH * np.nan if i in blank else DEPTH) for i in range(2))]
+    check = check_bag(write(tmp_path, *stored))
+    errors = next(topic.errors for topic in check.topics if topic.stream == "depth")
+    text = "no pixel of any image is a measurement: is the lens covered, or depth.scale wrong?"
+    assert errors == ({text: said} if said else {})
+
+
+def test_images_are_read_by_the_parameters_of_the_camera_file(tmp_path):
+    """Thermal counts of 8 bits with a row of telemetry, and depth in millimetres as 32FC1: what the run reads too."""
+    topics = {stream: f"/cam/{stream}/image_raw" for stream in ("rgb", "depth", "thermal")}
+    info = messages.camera_info(Intrinsics(6, 4, 5, 5, 3, 2), 1, "camera")
+    path = write(
+        tmp_path,
+        ("/cam/rgb/camera_info", info, 1),
+        ("/cam/thermal/camera_info", info, 1),
+        (topics["rgb"], messages.image(RGB, "rgb8", 1, "camera"), 1),
+        (topics["depth"], messages.image(1500 * DEPTH, "32FC1", 1, "camera"), 1),
+        (topics["thermal"], messages.image(np.full((5, 6), 90, np.uint8), "mono8", 1, "camera"), 1),
+    )
+    streams = [
+        f"{s}: {{image: {t}, camera_info: /cam/{s}/camera_info, image_transport: raw}}" for s, t in topics.items()
+    ]
+    values = {"depth.scale": 0.001, "thermal.scale": 0.5, "thermal.offset": -20.0, "thermal.skip_rows": 1}
+    file = tmp_path / "cam.yaml"
+    file.write_text("\n".join([*streams, *(f"{name}: {value}" for name, value in values.items())]))
+    check = check_bag(path, StreamChoice(str(file)))
+    assert check.passed, check.lines()
+    assert {topic.stream: topic.sizes for topic in check.topics}["thermal"] == {(6, 4)}
+    file.write_text("\n".join(streams))
+    errors = {topic.stream: " ".join(topic.errors) for topic in check_bag(path, StreamChoice(str(file))).topics}
+    assert "give thermal.scale" in errors["thermal"] and "set depth.scale to 0.001" in errors["depth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "p", "said"),
+    [
+        ("image_rect", 5.0, ""),
+        ("image_rect", 0.0, "P is zero and the images are rectified: publish P, or set camera.rectification"),
+        ("image_raw", 5.0, "distortion_model 'fov' with D"),
+    ],
+)
+def test_a_camera_info_is_read_as_that_of_raw_or_of_rectified_images(tmp_path, name, p, said):
+    """Rectified images need P alone, whatever lens they were seen through."""
+    info = messages.camera_info(Intrinsics(6, 4, 5, 5, 3, 2), 1, "camera")
+    info.distortion_model, info.d = "fov", np.array([0.9])
+    info.p = info.p * (p > 0)
+    image = messages.image(RGB, "rgb8", 1, "camera")
+    check = check_bag(write(tmp_path, ("/camera/color/camera_info", info, 1), (f"/camera/color/{name}", image, 1)))
+    errors = " ".join(error for topic in check.topics for error in topic.errors)
+    assert said in errors and check.passed == (not said)
+
+
+def test_another_camera_of_the_frame_and_size_of_rgb(tmp_path):
+    """As simulators have it: what tells depth of its own camera is its camera_info."""
+    infos = [
+        (topic, messages.camera_info(Intrinsics(6, 4, focal, focal, 3, 2), 1, "camera"), 1)
+        for topic, focal in ((DEFAULT_TOPICS.rgb_info, 5), (DEFAULT_TOPICS.depth_info, 3))
+    ]
+    check = check_bag(write(tmp_path, *infos, rgb(1), depth(1)))
+    assert check.passed and check.notes == ("depth: 6x4 in 'camera' is registered onto the grid of RGB",)
 
 
 def test_a_bag_of_our_own_outputs(tmp_path):

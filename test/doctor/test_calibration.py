@@ -71,6 +71,13 @@ def test_a_shift_is_in_pixels_of_the_grid(tmp_path: Path, capsys: pytest.Capture
     assert values["sync.offset_s.depth"] == pytest.approx(0, abs=0.005)
 
 
+def test_an_offset_that_is_set_for_the_reference_stays_beside_what_is_found(tmp_path: Path) -> None:
+    """The node adds both: what is written for depth is beside RGB as it is moved."""
+    bag = write_bag(tmp_path / "late.mcap", MovingScene(), 0.06)
+    assert calibrate(bag, "--set", "sync.offset_s.rgb=0.1", "--modalities", "depth") == 0
+    assert read_parameter_file(bag.with_suffix(".yaml"))["sync.offset_s.depth"] == pytest.approx(0.04, abs=0.005)
+
+
 def test_what_cannot_be_told_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_bag(tmp_path / "even.mcap", MovingScene(path=even), 0.0)
     assert calibrate(bag) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gemini_ros.evaluation.store import FORMAT, STORE, BagRecord, write_store
 from gemini_ros.pipeline.statistics import STAGES
@@ -32,17 +33,23 @@ def label_set(names: tuple[str, ...] = NAMES) -> dict[str, Any]:
     return {"name": "made", "source": "test", "ignore_index": 255, "classes": classes}
 
 
-def made_bag(name: str, right: float, *, frames: int = 8, sha256: str = "", drift: float = 0.0) -> BagRecord:
-    """A bag at 2 Hz in which the share ``right`` of each class is labelled so, ``drift`` less in the dark."""
+def made_bag(
+    name: str, right: float | npt.ArrayLike, *, frames: int = 8, sha256: str = "", drift: float = 0.0, first: int = 0
+) -> BagRecord:
+    """A bag at 2 Hz in which the share ``right`` of each class is labelled so, ``drift`` less in the dark.
+
+    ``right`` may be one for each frame; ``first``: how many frames before these are not there.
+    """
+    rights = np.broadcast_to(np.asarray(right), frames)
     record = BagRecord(name)
     record.add("bags", sha256 or f"sum of {name}", START_NS, 1_000_000_000, "{}", "{}", None)
     for i in range(frames):
-        stamp, seconds, dark = START_NS + i * 500_000_000, 0.5 * i, i < frames // 2
+        stamp, seconds, dark = START_NS + (first + i) * 500_000_000, 0.5 * (first + i), i < frames // 2
         place = ("odom", 900, 700, 60, "", 0.0, 0.0, 0.0)
         record.add("frames", i, stamp, stamp, seconds, "cam", "normal", "rgb+depth", 0, 0.8, 400, 20 + i, *place)
         record.add("conditions", i, "light", "dark" if dark else "day")
         record.add("conditions", i, "streams", "rgb+depth")
-        confusion = confusion_of(right + (-drift if dark else drift))
+        confusion = confusion_of(rights[i] + (-drift if dark else drift))
         for truth, predicted in np.argwhere(confusion):
             shown = 255 if predicted == len(NAMES) else int(predicted)
             record.add("confusion", i, int(truth), shown, int(confusion[truth, predicted]))

@@ -100,6 +100,16 @@ def test_few_bags_have_no_interval_and_one_has_blocks(stores):
     assert [each["verdict"] for each in one.data["fail_if"]] == [FAIL, PASS] and one.status == 1
 
 
+def test_blocks_of_one_bag_hold_the_same_frames_where_one_side_begins_later(tmp_path: Path):
+    """B is A less its first second: what both have is equal, so no block of two seconds may differ."""
+    rights = np.random.default_rng(7).uniform(0.4, 0.9, 42)
+    whole = made_store(tmp_path / "whole", [made_bag("bag0", rights, frames=42)])
+    later = made_store(tmp_path / "later", [made_bag("bag0", rights[2:], frames=40, first=2)])
+    data = compare_results(whole, later, [parse_rule("miou<-0.5")]).data
+    assert data["frames"] == {"both": 40, "only_a": 2, "only_b": 0, "scored": 40} and data["verdict"] == PASS
+    assert data["scores"]["miou"] | {"low": 0, "high": 0, "p": 1, "units": 10} == data["scores"]["miou"]
+
+
 @pytest.mark.parametrize(
     ("rule", "low", "high", "verdict"),
     [

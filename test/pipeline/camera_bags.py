@@ -25,9 +25,11 @@ ENCODINGS = {
 
 
 def message(kind: str, stamp: int, frame: str, size: tuple[int, int] = SIZE) -> Any:
-    """An image of an encoding, or of what a file holds; ``info``; ``odom:FRAME:CHILD``."""
-    if kind == "info":
-        return messages.camera_info(Intrinsics(*size, 10.0, 10.0, size[0] / 2, size[1] / 2), stamp, frame)
+    """An image of an encoding, or of what a file holds; ``info``, ``lens info``; ``odom:FRAME:CHILD``."""
+    if kind.endswith("info"):
+        info = messages.camera_info(Intrinsics(*size, 10.0, 10.0, size[0] / 2, size[1] / 2), stamp, frame)
+        info.d = np.array([-0.17, 0.026, 0.0, 0.0, 0.0]) if kind == "lens info" else info.d
+        return info
     if kind.startswith("odom"):
         _, parent, child = (f"{kind}:odom:base_link").split(":")[:3]
         return messages.odometry(np.eye(4), stamp, parent, child)

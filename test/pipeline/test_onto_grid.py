@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,42 @@ def test_extrinsics_are_the_setting_the_one_frame_or_tf():
     np.testing.assert_allclose(by_hand.way("depth", DEPTH, RGB, 0), PLACES["depth"], atol=1e-12)
     smaller = View(FRAMES["rgb"], (160, 90), camera("rgb", SCALE / 2))
     np.testing.assert_array_equal(by_hand.way("thermal", smaller, RGB, 0), np.eye(4))
+
+
+OTHER = replace(RGB.camera, fx=0.7 * RGB.camera.fx, fy=0.7 * RGB.camera.fy)
+
+
+def test_another_camera_of_rgbs_frame_and_size_is_registered():
+    grid = OntoGrid(DEFAULTS)
+    np.testing.assert_array_equal(grid.way("depth", View(RGB.frame, RGB.size, OTHER), RGB, 0), np.eye(4))
+    rounded = replace(RGB.camera, fx=round(RGB.camera.fx, 1), cy=round(RGB.camera.cy))
+    assert rounded != RGB.camera and grid.way("depth", View(RGB.frame, RGB.size, rounded), RGB, 0) is None
+    assert grid.assumed("depth", View(RGB.frame, RGB.size, OTHER), RGB) == ""
+    with pytest.raises(FrameError, match=r"another camera than that of RGB: .*a frame_id is empty.*aligned: true") as e:
+        grid.way("depth", View("", RGB.size, OTHER), RGB, 0)
+    assert e.value.cause == "wrong_frame"
+
+
+def test_what_is_said_to_be_aligned_is_told_where_its_camera_is_another():
+    values = make_settings({"registration.depth.aligned": True})
+    grid = OntoGrid(values)
+    for camera_of_depth, said in ((OTHER, "with a camera_info other than that of RGB, is taken to lie"), (None, "")):
+        view = View(RGB.frame, RGB.size, camera_of_depth)
+        assert grid.way("depth", view, RGB, 0) is None
+        assert said in grid.assumed("depth", view, RGB) and bool(said) == bool(grid.assumed("depth", view, RGB))
+    intake = Intake(("rgb", "depth"), (), values)
+    intake.take_info("rgb", camera_info("rgb", SCALE, 0))
+    other = camera_info("rgb", SCALE, 0)
+    other.k[0] *= 0.7
+    intake.take_info("depth", other)
+    rgb = next(shots("rgb", 1, SCALE))
+    depth = SimpleNamespace(
+        image=np.ones((180, 320), np.uint16), stamp_ns=rgb.stamp_ns, stream="depth", encoding="16UC1"
+    )
+    for stream, shot in (("rgb", rgb), ("depth", depth)):
+        intake.take(stream, message(shot, FRAMES["rgb"]), lambda: 1, 1, Instant.of(1))
+    (said,) = intake.assumptions()
+    assert said.startswith("depth: ") and "with a camera_info other than that of RGB" in said
 
 
 LOST = View("camera_depth_optical_frame", DEPTH.size, None, "no camera_info")

@@ -9,6 +9,7 @@ from gemini_ros.bags.messages import compressed_image
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.topics import DEFAULT_TOPICS, Topics
 from gemini_ros.bags.writer import BagWriter
+from gemini_ros.pipeline.bag_walk import BagWalk
 from gemini_ros.pipeline.cameras import StreamTopics
 from gemini_ros.pipeline.image_topics import look_at
 from gemini_ros.pipeline.settings import make_settings
@@ -60,8 +61,11 @@ ZED = {
     "/zed/zed_node/rgb/image_rect_color": ("bgra8", "zed_left_camera_optical_frame"),
     "/zed/zed_node/rgb/camera_info": ("info", "zed_left_camera_optical_frame"),
     "/zed/zed_node/rgb_raw/image_raw_color": ("bgra8", "zed_left_camera_optical_frame"),
+    "/zed/zed_node/rgb_raw/camera_info": ("lens info", "zed_left_camera_optical_frame"),
     "/zed/zed_node/left/image_rect_color": ("bgra8", "zed_left_camera_optical_frame"),
     "/zed/zed_node/left/camera_info": ("info", "zed_left_camera_optical_frame"),
+    "/zed/zed_node/left_raw/image_raw_color": ("bgra8", "zed_left_camera_optical_frame"),
+    "/zed/zed_node/left_raw/camera_info": ("lens info", "zed_left_camera_optical_frame"),
     "/zed/zed_node/right/image_rect_color": ("bgra8", "zed_right_camera_optical_frame"),
     "/zed/zed_node/stereo/image_rect_color": ("bgra8", "zed_left_camera_optical_frame"),
     "/zed/zed_node/depth/depth_registered": ("32FC1", "zed_left_camera_optical_frame"),
@@ -107,10 +111,12 @@ DRIVERS = {
             "/zed/zed_node/rgb/color/rect/image": ("bgra8", "zed_left"),
             "/zed/zed_node/rgb/color/rect/camera_info": ("info", "zed_left"),
             "/zed/zed_node/rgb/color/raw/image": ("bgra8", "zed_left"),
+            "/zed/zed_node/rgb/color/raw/camera_info": ("lens info", "zed_left"),
             "/zed/zed_node/left/color/rect/image": ("bgra8", "zed_left"),
             "/zed/zed_node/right/color/rect/image": ("bgra8", "zed_right"),
             "/zed/zed_node/rgb/gray/rect/image": ("mono8", "zed_left"),
             "/zed/zed_node/depth/depth_registered": ("32FC1", "zed_left"),
+            "/zed/zed_node/depth/camera_info": ("info", "zed_left"),
         },
         ("/zed/zed_node/rgb/color/rect/image", "/zed/zed_node/depth/depth_registered"),
     ),
@@ -162,6 +168,16 @@ DRIVERS = {
             "/camera/ir/image_raw": ("mono16", "depth"),
         },
         ("/camera/rgb/image_raw", "/camera/depth_registered/image"),
+    ),
+    "openni with a calibrated lens": (
+        {
+            "/camera/rgb/image_color": ("bgr8", "rgb"),
+            "/camera/rgb/image_rect_color": ("bgr8", "rgb"),
+            "/camera/rgb/camera_info": ("lens info", "rgb"),
+            "/camera/depth_registered/image": ("32FC1", "rgb"),
+            "/camera/depth_registered/camera_info": ("lens info", "rgb"),
+        },
+        ("/camera/rgb/image_color", "/camera/depth_registered/image"),
     ),
     "rectified depth, rectified colour": (
         {
@@ -264,6 +280,36 @@ DRIVERS = {
         {"/thermal_camera/color/image_raw": "rgb8", "/thermal_camera/lwir/image_raw": "mono16"},
         ("/thermal_camera/color/image_raw", None, "/thermal_camera/lwir/image_raw"),
     ),
+    "rgb and boson with its false colours": (
+        {
+            "/camera/color/image_raw": ("rgb8", COLOR),
+            "/camera/color/camera_info": ("info", COLOR),
+            "/flir_boson/image_raw": ("mono16", "boson_camera", SMALL),
+            "/flir_boson/image_color": ("bgr8", "boson_camera", SMALL),
+            "/flir_boson/camera_info": ("info", "boson_camera", SMALL),
+        },
+        ("/camera/color/image_raw", None, "/flir_boson/image_raw"),
+    ),
+    "boson with its false colours, and depth": (
+        {
+            "/camera/depth/image_raw": ("16UC1", DEPTH),
+            "/flir_boson/image_raw": ("mono16", "boson_camera", SMALL),
+            "/flir_boson/image_color": ("bgr8", "boson_camera", SMALL),
+        },
+        (None, "/camera/depth/image_raw", "/flir_boson/image_raw"),
+    ),
+    "rgb and lidar": (
+        {
+            "/usb_cam/image_raw": ("rgb8", "usb_cam"),
+            "/usb_cam/camera_info": ("info", "usb_cam"),
+            **{f"/ouster/{what}_image": ("mono16", "os_sensor") for what in ("range", "signal", "nearir", "reflec")},
+        },
+        ("/usb_cam/image_raw",),
+    ),
+    "a range finder with a picture": (
+        {"/range_finder/image_raw": ("rgb8", "range_finder"), "/range_finder/depth": ("16UC1", "range_finder")},
+        ("/range_finder/image_raw", "/range_finder/depth"),
+    ),
     "stereo": (
         {
             "/stereo/left/image_rect_color": ("rgb8", "left"),
@@ -316,6 +362,11 @@ ONLY_RGB = {"rgb": "/camera/color/image_raw"}
         {"/camera/depth/image_raw": ("jpeg", COLOR)},
         {"/thermal/image_raw": ("bgr8", "thermal")},
         {"/camera/thermal/image_raw": ("bgr8", COLOR)},
+        {"/thermal_camera/color/image_raw": ("rgb8", "t"), "/thermal_camera/color/camera_info": ("info", "t")},
+        {"/thermal/image_color/compressed": ("jpeg", "t"), "/thermal/camera_info": ("info", "t")},
+        {"/lepton/image_rgb": ("rgb8", "t"), "/lepton/depth": ("16UC1", "t", SMALL, 0)},
+        {"/rear/image_color": ("rgb8", "lwir_optical_frame"), "/rear/camera_info": ("info", "lwir_optical_frame")},
+        {"/ouster/range_image": ("mono16", "os"), "/ouster/nearir_image": ("mono16", "os")},
     ],
     ids=lambda topics: next(iter(topics)),
 )
@@ -400,6 +451,27 @@ def test_of_several_cameras_the_one_with_depth_counts(tmp_path):
     topics = {**REALSENSE, "/usb_cam/image_raw": ("rgb8", "usb"), "/usb_cam/camera_info": ("info", "usb")}
     assert images_of(tmp_path, topics) == {"rgb": "/camera/camera/color/image_raw", "depth": ALIGNED}
     assert images_of(tmp_path, topics, StreamChoice("usb_cam")) == {"rgb": "/usb_cam/image_raw"}
+
+
+def test_false_colours_are_taken_where_they_are_asked_for(tmp_path):
+    topics = {**CAMERA, "/thermal_camera/color/image_raw": ("rgb8", "t"), "/thermal_camera/raw": ("mono16", "t")}
+    expected = {"rgb": "/thermal_camera/color/image_raw", "thermal": "/thermal_camera/raw"}
+    assert images_of(tmp_path, topics, StreamChoice("/thermal_camera")) == expected
+
+
+def test_a_stream_that_is_not_needed_is_left_out_where_nothing_decides(tmp_path):
+    """Two depth cameras refuse no model of RGB alone; they are told, with the option that chooses."""
+    topics = {**CAMERA, "/front/depth/image": "16UC1", "/rear/depth/image": "16UC1"}
+    with BagReader(write_bag(tmp_path / "a.mcap", topics)) as reader:
+        walk = BagWalk(reader, ("rgb",))
+        assert (walk.topics.rgb, walk.topics.depth) == ("/camera/color/image_raw", None)
+        assert walk.required == ("rgb",) and len(list(walk.frames())) == 3
+        (note,) = (note for note in walk.faults if "left out" in note)
+        assert "depth of 2 cameras, and nothing says which one is meant. Choose it with --camera /front|/rear" in note
+        with pytest.raises(BagError, match="depth of 2 cameras"):
+            BagWalk(reader, ("rgb",), make_settings({"modalities": ["rgb", "depth"]}))
+        with pytest.raises(BagError, match="depth of 2 cameras"):
+            BagWalk(reader, ("rgb", "depth"))
 
 
 def test_a_camera_by_its_namespace_takes_the_odometry_of_its_robot(tmp_path):

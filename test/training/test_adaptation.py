@@ -151,7 +151,7 @@ def test_a_simulation_that_cannot_work_is_refused_before_the_labels_and_may_be_c
     few, enough = (write_folder(tmp_path / f"sim{n}", frames=n) for n in (16, 64))
     for simulation, sentence in (
         (tmp_path / "typo", f"{tmp_path / 'typo'}"),
-        (few, f"--simulation {few}: 3 scenes are kept aside to judge by, expected 6: make it with `gemini-ros dataset "),
+        (few, f"--simulation {few}: 3 scenes are kept aside to judge by, expected 6: make it with "),
         (enough, f"{bag}: teaches nothing: "),
     ):
         command = ["adapt", str(bag), "--model", str(model), "--out", str(out), "--simulation", str(simulation)]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.costmap.heights import FITTED_TILT_DEG
+from gemini_ros.core.costmap.upright import quarter_turns, turned_pose
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
@@ -47,8 +48,19 @@ class Floor:
     fault: str = ""
 
 
+def pitch_roll_deg(tilt: Tilt) -> tuple[float, float]:
+    """What the mounting lacks in pitch and roll (REP 103), degrees: to be added to those of ``camera.in_base``.
+
+    Where the floor seems to rise to the left, the camera is rolled less than it is taken for. The roll is exact for a
+    level camera; of one that is pitched it comes out smaller by the cosine of the pitch.
+    """
+    ahead, left = np.degrees(np.arctan(tilt[:2])).tolist()
+    return ahead, -left
+
+
 def heading_of(pose: Matrix) -> Matrix:
     """Unit vectors ahead and left of a camera (2, 2), in the plane of the grid; also of one that looks down."""
+    pose = turned_pose(pose, quarter_turns(pose))
     ahead = pose[:2, 2] - pose[:2, 1]
     ahead = ahead / max(float(np.hypot(*ahead)), 1e-9)
     return np.array([ahead, [-ahead[1], ahead[0]]])
@@ -131,9 +143,10 @@ def _fault(
     if deviation > _MOST_DEVIATION_M:
         return f"a floor that deviates by {deviation:.3f} m from a plane, expected {_MOST_DEVIATION_M:g}"
     if beyond(tilt, limits):
-        degrees = np.degrees(np.arctan(tilt[:2]))
+        pitch, roll = pitch_roll_deg(tilt)
         return (
-            f"a floor tilted by {degrees[0]:.1f} and {degrees[1]:.1f} degrees, {tilt[2]:.2f} m off: check the mounting"
+            f"a floor tilted by {pitch:.1f} and {roll:.1f} degrees (pitch, roll), {tilt[2]:.2f} m off: check the "
+            "mounting"
         )
     far = points[:, 0] > np.median(points[:, 0])
     bends = [_slope(points[half, 0], off[half]) for half in (far, ~far)]

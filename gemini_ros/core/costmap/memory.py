@@ -67,6 +67,7 @@ class Memory:
         self._driven = np.full((n, n) if config.robot_radius_m else (0, 0), NEVER, np.int32)
         assumed = (n, n) if config.without_depth == PROJECT else (0, 0)
         self._assumed, self._assumed_in = np.full(assumed, NOTHING, np.int8), np.full(assumed, NEVER, np.int32)
+        self._assumed_moving = np.zeros(assumed, bool)
         self._yields = np.zeros((n, n) if config.caution_stands else (0, 0), np.uint8)
         self._marks = CompletedMarks(config)
 
@@ -180,10 +181,11 @@ class Memory:
         self._driven[np.hypot(x, y[:, None]) <= radius] = self._frame
         self._driven[refused] = NEVER
 
-    def assume(self, cells: npt.NDArray[np.int8]) -> None:
-        """Remember what labels without depth say."""
+    def assume(self, cells: npt.NDArray[np.int8], moving: npt.NDArray[np.bool_]) -> None:
+        """Remember what labels without depth say, and where that is lethal and moves."""
         said = cells != NOTHING
         np.copyto(self._assumed, cells, where=said)
+        np.copyto(self._assumed_moving, moving, where=said)
         self._assumed_in[said] = self._frame
 
     def drop_edges(self) -> npt.NDArray[np.bool_]:
@@ -197,17 +199,21 @@ class Memory:
         config = self._config
         seen = self._times.fresh(self._seen, now, config.decay_s)
         data = np.where(seen, self._said, np.int8(-1))
+        lethal = (self._odds.lethal != 0) & self._times.fresh(self._hit, now, config.memory_s)
+        moving = lethal & self._dynamic
         if config.without_depth == PROJECT:
             assumed = ~seen & self._times.fresh(self._assumed_in, now, config.decay_s)
             np.copyto(data, self._assumed, where=assumed)
+            moving |= assumed & self._assumed_moving
         if config.robot_radius_m:
             driven = self._times.fresh(self._driven, now, config.memory_s)
             data[driven & (data < 0)] = 0
-        lethal = (self._odds.lethal != 0) & self._times.fresh(self._hit, now, config.memory_s)
         data[lethal] = LETHAL
         if config.caution_stands:
-            data[lethal & (self._yields >= _YIELDS_AFTER)] = self._table.standing_cost
-        if margin_m and (moving := lethal & self._dynamic).any():
+            # The edge of a drop, and what lies on the ground, do not give way with what stands in their cell.
+            gives_way = (self._yields >= _YIELDS_AFTER) & ((self._odds.lethal & _ON_GROUND) == 0)
+            data[lethal & gives_way] = self._table.standing_cost
+        if margin_m and moving.any():
             data[widen(moving, margin_m, config.resolution_m)] = LETHAL
             for thing in faster:
                 cells = moving & thing.covers(self.corner, moving.shape, config.resolution_m)

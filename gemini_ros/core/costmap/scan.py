@@ -5,7 +5,10 @@
     inf   = every cell up to ``range_max`` is known, and none is lethal
 
 Unknown cells nearer than the nearest ground that the camera sees in this direction are passed over, since no frame can
-ever show them. Beams are so close that no cell within ``range_max`` lies between two of them.
+ever show them. A direction at the border of the view may enter it far away, or never. Therefore cells are passed over
+up to half a metre behind the nearest ground of all directions, and no further: a robot that turns sees those behind.
+
+Beams are so close that no cell within ``range_max`` lies between two of them.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from gemini_ros.core.rays import rays_at
 from gemini_ros.core.transforms import Matrix
 
 _BORDER_POINTS = 33
+_MOST_BEHIND_NEAREST_M = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ def nearest_ground_m(
 ) -> npt.NDArray[np.float64]:
     """How far from the base, in the directions ``angles`` (n,), the camera sees the nearest ground; metres.
 
-    Where it sees none in a direction: the least of all directions, since the robot may have turned. 0 where it sees
-    none at all, or where the base stands in view.
+    Where it sees none in a direction: the least of all directions, since the robot may have turned; and nowhere more
+    than half a metre beyond that. 0 where it sees none at all, or where the base stands in view.
     """
     unseen, base = np.full(len(angles), np.inf), np.linalg.inv(base_from_camera)[:3, 3]
     last_u, last_v = intrinsics.width - 1, intrinsics.height - 1
@@ -120,7 +124,8 @@ def nearest_ground_m(
         ranges = np.interp(turned, direction[order], np.hypot(x, y)[order], right=np.inf)
         unseen = np.minimum(unseen, ranges)
     seen = np.isfinite(unseen)
-    return np.where(seen, unseen, unseen[seen].min() if seen.any() else 0.0)
+    least = unseen[seen].min() if seen.any() else 0.0
+    return np.where(seen, np.minimum(unseen, least + _MOST_BEHIND_NEAREST_M), least)
 
 
 def _cast_in_numpy(ranges, data, x, y, cosines, sines, near, far, resolution) -> None:

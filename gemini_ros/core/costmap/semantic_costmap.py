@@ -12,9 +12,9 @@ import numpy.typing as npt
 from gemini_ros.core.costmap.clearing import Clearing
 from gemini_ros.core.costmap.completed import CompletedDepth, CompletedReader
 from gemini_ros.core.costmap.drops import DropFinder, is_glass, mark_glass
-from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, sampled
+from gemini_ros.core.costmap.floor import CONFIDENCE, FloorTracker, fit_floor, pitch_roll_deg, sampled
 from gemini_ros.core.costmap.forgetting import Ages, is_fresh
-from gemini_ros.core.costmap.grid import PROJECT, Corner, CostmapConfig, Occupancy, corner_around, overlap
+from gemini_ros.core.costmap.grid import AHEAD_NS, PROJECT, Corner, CostmapConfig, Occupancy, corner_around, overlap
 from gemini_ros.core.costmap.ground import GroundFiller
 from gemini_ros.core.costmap.heights import seen_ranges_m, view_begins_m
 from gemini_ros.core.costmap.margins import Faster
@@ -22,6 +22,7 @@ from gemini_ros.core.costmap.meaning import MeaningTable
 from gemini_ros.core.costmap.memory import Memory
 from gemini_ros.core.costmap.points import Evidence, PointProjector, Surface, View, places, require_rays
 from gemini_ros.core.costmap.surface import GroundFollower
+from gemini_ros.core.costmap.upright import quarter_turns, turned_camera, turned_image, turned_pose
 from gemini_ros.core.costmap.without_depth import project_labels
 from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
@@ -42,6 +43,8 @@ class SemanticCostmap:
     it; obstacles are remembered by log-odds and go when they are seen through. What leaves the window is forgotten.
     Where no steady clock counts (in a bag, under simulated time) both times of evidence are those of the node's clock.
     Nothing here repairs a wrong pose: without one do not call ``update``, and the map turns unknown.
+
+    Images of a camera that is upside down or on its side are turned upright first (``upright``).
 
     ``levels`` uint8 (H, W) is what the last frame with depth said of its pixels' heights, valid until the next one, and
     ``reader`` what single pixels mean.
@@ -96,8 +99,8 @@ class SemanticCostmap:
         obstacles in the holes of ``depth``; it is no evidence.
 
         No depth (but for ``without_depth: project``), or none that measures anything in the window, is no evidence: the
-        map goes on ageing. A stamp before the last one is a new time line: the map is cleared first. Raises
-        ``ValueError`` for sizes that differ or a pose that is none; the map is then as before.
+        map goes on ageing. A stamp that goes back (``goes_back_s``) is a new time line: the map is cleared first.
+        Raises ``ValueError`` for sizes that differ or a pose that is none; the map is then as before.
         """
         pose = require_rigid(grid_from_camera, "grid_from_camera")
         _require_one_size(segmentation, depth, intrinsics, completed)
@@ -106,16 +109,18 @@ class SemanticCostmap:
         if depth is not None:
             depth = within_lens(intrinsics, depth)
         with self._lock:
-            view = self._view(segmentation, depth, intrinsics, pose, corner, stamp_ns)
-            if self._newest_stamp_ns is not None and stamp_ns < self._newest_stamp_ns:
+            view, turns = self._view(segmentation, depth, intrinsics, pose, corner, stamp_ns)
+            segmentation, depth, completed = _turned(segmentation, depth, completed, turns)
+            if self.goes_back_s(stamp_ns):
                 self._forget()
-            self._newest_stamp_ns = stamp_ns
+            newest_ns = self._newest_stamp_ns
+            self._newest_stamp_ns = stamp_ns if newest_ns is None else max(stamp_ns, newest_ns)
             seen = Ages(stamp_ns, stamp_ns if received_ns is None else received_ns)
             if depth is None:
                 return self.config.without_depth == PROJECT and self._assume(segmentation, view, corner, seen)
             surface = self._follower.follow(segmentation, depth, view)
             evidence = self._read(segmentation, depth, view, surface)
-            self.levels = evidence.levels
+            self.levels = turned_image(evidence.levels, -turns)
             known = evidence.ranks.any()
             if known:
                 self._memory.move_to(corner)
@@ -135,7 +140,20 @@ class SemanticCostmap:
         """Forget everything: the map is unknown until the next evidence."""
         with self._lock:
             self._forget()
-            self._newest_stamp_ns = None
+
+    def goes_back_s(self, stamp_ns: int) -> float:
+        """By how many seconds a frame of this stamp is of an earlier time line than what is known; 0 where it is not.
+
+        Clocks are set by some milliseconds again and again: what is within ``AHEAD_NS`` of the newest stamp goes on
+        with it, and is as old as its own stamp says.
+        """
+        newest_ns = self._newest_stamp_ns
+        return (newest_ns - stamp_ns) / 1e9 if newest_ns is not None and stamp_ns < newest_ns - AHEAD_NS else 0.0
+
+    def age_s(self, now_ns: int, steady_ns: int) -> float:
+        """Seconds since the last evidence, on the clock on which they are more; 0 where there is none."""
+        seen = self._evidence
+        return 0.0 if seen is None else max(0, now_ns - seen.stamp_ns, steady_ns - seen.received_ns) / 1e9
 
     def drop_edges(self) -> npt.NDArray[np.float64]:
         """The centres of the cells where edges of drops are remembered, metres (n, 2) in the grid."""
@@ -156,8 +174,8 @@ class SemanticCostmap:
             tilt_deg = self.floor.tilt_deg(self._newest_stamp_ns, self.config.tilt_error_deg)
             ranges = seen_ranges_m(float(pose[2, 3]), tilt_deg, self.config)
             seen = ", ".join(f"{100 * height:g} cm up to {range_m:.1f} m" for height, range_m in ranges.items())
-            degrees = np.degrees(np.arctan(self.floor.tilt[:2]))
-            corrected = f"mounting corrected by {degrees[0]:.2f} and {degrees[1]:.2f} degrees (pitch, roll)"
+            pitch, roll = pitch_roll_deg(self.floor.tilt)
+            corrected = f"mounting corrected by {pitch:.2f} and {roll:.2f} degrees (pitch, roll)"
             said = [f"seen {seen}", corrected, self.floor.fault or "the floor fits"]
             if (nearest_m := view_begins_m(intrinsics, pose)) is not None:
                 said.append(
@@ -177,8 +195,8 @@ class SemanticCostmap:
         """The map at ``now_ns`` in the window around ``center_xy``, metres in the grid frame.
 
         ``steady_ns`` is the same instant on the steady clock; ``margin_m`` is put around what moves, and more around
-        what is ``faster``. All unknown where
-        the last evidence is older than ``timeout_s``, or ahead by more than ``AHEAD_NS``.
+        what is ``faster``. All unknown where the last evidence is older than ``timeout_s``, or ahead by more than
+        ``AHEAD_NS``.
         """
         if not np.isfinite(center_xy).all():
             raise ValueError(f"center_xy: {center_xy}, expected finite metres")
@@ -200,15 +218,17 @@ class SemanticCostmap:
         pose: Matrix,
         corner: Corner,
         stamp_ns: int,
-    ) -> View:
-        """How the frame sees the grid once its floor has corrected the mounting."""
+    ) -> tuple[View, int]:
+        """How the frame, turned upright so often, sees the grid once its floor has corrected the mounting."""
         if depth is not None and self.config.floor_fit and self.floor.is_due(stamp_ns):
             floor = self._free[sampled(segmentation.labels)] & (sampled(segmentation.confidence) >= CONFIDENCE)
             self.floor.take(fit_floor(depth, floor, intrinsics, pose), stamp_ns)
         tilt_deg = self.floor.tilt_deg(stamp_ns, self.config.tilt_error_deg)
         corrected = self.floor.correct(pose)
         self._seen_from = intrinsics, corrected
-        return View.of(intrinsics, (corrected, pose), corner, self.config, tilt_deg)
+        turns = quarter_turns(pose)
+        poses = turned_pose(corrected, turns), turned_pose(pose, turns)
+        return View.of(turned_camera(intrinsics, turns), poses, corner, self.config, tilt_deg), turns
 
     def _read(
         self, segmentation: Segmentation, depth: npt.NDArray[np.float32], view: View, surface: Surface
@@ -242,28 +262,41 @@ class SemanticCostmap:
 
     def _clears_up_to(self, view: View) -> float:
         """How far this frame clears, in metres: not far while the robot turns fast."""
-        assert self._newest_stamp_ns is not None
-        before, self._turned = self._turned, (self._newest_stamp_ns, view.pose)
-        if before is None or not 0 < self._newest_stamp_ns - before[0] <= 1_000_000_000:
+        assert self._evidence is not None
+        before, self._turned = self._turned, (self._evidence.stamp_ns, view.pose)
+        elapsed_ns = 0 if before is None else abs(self._evidence.stamp_ns - before[0])
+        if before is None or not 0 < elapsed_ns <= 1_000_000_000:
             return self.config.range_m
         turn = view.pose[:3, :3] @ before[1][:3, :3].T
-        rate = abs(math.atan2(turn[1, 0], turn[0, 0])) / ((self._newest_stamp_ns - before[0]) / 1e9)
+        rate = abs(math.atan2(turn[1, 0], turn[0, 0])) / (elapsed_ns / 1e9)
         return min(_CLEAR_WHILE_TURNING_M, self.config.range_m) if rate > _FAST_TURN_RADPS else self.config.range_m
 
     def _assume(self, segmentation: Segmentation, view: View, corner: Corner, seen: Ages) -> bool:
         """Take labels alone for what lies on a flat floor."""
-        cells = project_labels(segmentation, view, self._projector.reader, self._label_set, self.config)
+        cells, moving = project_labels(segmentation, view, self._projector.reader, self._label_set, self.config)
         if not (cells >= 0).any():
             return False
         self._memory.move_to(corner)
         self._memory.begin(seen)
         self._evidence = seen
-        self._memory.assume(cells)
+        self._memory.assume(cells, moving)
         return True
 
     def _forget(self) -> None:
         self._memory.forget()
-        self._evidence = self._turned = None
+        self._evidence = self._turned = self._newest_stamp_ns = None
+
+
+def _turned(
+    segmentation: Segmentation, depth: npt.NDArray[np.float32] | None, completed: CompletedDepth | None, turns: int
+) -> tuple[Segmentation, npt.NDArray[np.float32] | None, CompletedDepth | None]:
+    """The images of a frame, turned anticlockwise so often."""
+    if not turns:
+        return segmentation, depth, completed
+    said = Segmentation(turned_image(segmentation.labels, turns), turned_image(segmentation.confidence, turns))
+    if completed is not None:
+        completed = CompletedDepth(turned_image(completed.depth, turns), turned_image(completed.confidence, turns))
+    return said, None if depth is None else turned_image(depth, turns), completed
 
 
 def _require_one_size(

@@ -16,6 +16,7 @@ from gemini_ros.core.costmap.floor import (
     FloorTracker,
     beyond,
     fit_floor,
+    pitch_roll_deg,
     sampled,
 )
 from gemini_ros.core.frames import Intrinsics
@@ -68,7 +69,7 @@ class Floors:
         off = np.median(self.wide, axis=0)
         if not beyond(off, (math.tan(math.radians(MOST_TILT_DEG)), MOST_OFFSET_M)):
             return ""
-        pitch, roll, off_cm = (np.round([*np.degrees(np.arctan(off[:2])), 100 * off[2]], 1) + 0.0).tolist()
+        pitch, roll, off_cm = (np.round([*pitch_roll_deg(off), 100 * off[2]], 1) + 0.0).tolist()
         return (
             f"the floor lies {pitch:g} and {roll:g} degrees (pitch, roll) and {off_cm:g} cm from where the "
             f"mounting has it, expected at most {MOST_TILT_DEG:g} degrees and {100 * MOST_OFFSET_M:g} cm: correct "
@@ -87,7 +88,7 @@ class Floors:
         if spread > _MOST_SPREAD_DEG:
             return tracker, False, f"not corrected: the tilt of the floor varies by {spread:.1f} degrees"
         tracker.tilt = middle
-        pitch, roll = np.degrees(np.arctan(middle[:2]))
+        pitch, roll = pitch_roll_deg(middle)
         said = f"corrected by {pitch:.2f} and {roll:.2f} degrees (pitch, roll) and {100 * middle[2]:.1f} cm"
         return tracker, True, f"{said}, by the floor of {len(tilts)} frames"
 

@@ -16,6 +16,7 @@ from gemini_ros.inference.cpu import ONNXRUNTIME
 from gemini_ros.inference.load import AUTO
 from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.inference.segmenter import Segmenter
+from gemini_ros.nodes.segmenter.clock import NodeTime
 from gemini_ros.nodes.segmenter.loading import ModelLoader
 from gemini_ros.nodes.segmenter.outputs import Outputs
 from gemini_ros.nodes.segmenter.parameters import declare_streams, values_of
@@ -66,7 +67,7 @@ class Configured:
         self.poses: OdometryPose = pose_source(
             node, settings.costmap_frame, settings.camera_in_base, settings.base_frame, settings.max_speed_mps
         )
-        self.costmap = Mapper(settings.costmap, label_set, self.poses, book.roles)
+        self.costmap = Mapper(settings.costmap, label_set, self.poses, book.roles, NodeTime(node.get_clock()))
         self.phrases = PhraseTopics(node, PhraseOutputs(book, self.costmap), OutputSize(settings.output_size))
         self.nav = NavOutputs(self.costmap, settings)
         self.translated = TranslationTopics(node, translations, self.costmap, settings.depth_scale)

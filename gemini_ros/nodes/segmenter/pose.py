@@ -139,7 +139,7 @@ class TfListener:
 
 
 class TfPose(OdometryPose):
-    """TF: ``costmap.frame`` from the camera's frame at the stamp; ``base_frame`` is the robot's centre.
+    """TF: ``costmap.frame`` from ``base_frame``, the robot's centre, and that from the camera's frame, at the stamp.
 
     Where TF does not know ``costmap.frame`` the mounting comes from TF and the motion from odometry, see
     ``OdometryPoses``.
@@ -177,11 +177,18 @@ class TfPose(OdometryPose):
             self.jump = jump
             self.jumps += 1
         robot = planar(base)
-        mounting = np.linalg.inv(base) @ self._camera(self._grid_frame, camera_frame, stamp)
+        # Not by the camera in the grid: a joint that is late would take the motion of the robot back with it.
+        mounting = self._mounting(stamp, camera_frame)
         return CameraPose(self._grid_frame, over_footprint(robot, mounting), robot, self._doubt())
 
     def _mounting(self, stamp: int, camera_frame: str) -> npt.NDArray[np.float64]:
-        return self._camera(self.base_frame, camera_frame, stamp)
+        try:
+            return self._lookup(self.base_frame, camera_frame, stamp)
+        except tf2_ros.TransformException as error:
+            raise PoseUnknown(
+                f"TF {self.base_frame} from {camera_frame!r}: {error}. Publish the camera's mounting, or set "
+                "camera.in_base"
+            ) from error
 
     def _doubt(self) -> str:
         return self._tf.links.doubt(self._grid_frame, self.base_frame)
@@ -198,14 +205,6 @@ class TfPose(OdometryPose):
             return moved_between(*(self._lookup(self._grid_frame, self.base_frame, at) for at in (since_ns, until_ns)))
         except (tf2_ros.TransformException, PoseUnknown):
             return super().moved(since_ns, until_ns)
-
-    def _camera(self, target: str, camera_frame: str, stamp: int) -> npt.NDArray[np.float64]:
-        try:
-            return self._lookup(target, camera_frame, stamp)
-        except tf2_ros.TransformException as error:
-            raise PoseUnknown(
-                f"TF {target} from {camera_frame!r}: {error}. Publish the camera's mounting, or set camera.in_base"
-            ) from error
 
     def _lookup(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
         return _look_up(self._tf.buffer, target, source, stamp)

@@ -10,11 +10,12 @@ from gemini_ros.core.costmap.drops import _drops_in_loops, _drops_in_numpy, _edg
 from gemini_ros.core.costmap.meaning import DROP, DROP_BIN, GROUND, NOTHING
 from gemini_ros.core.costmap.points import Evidence
 from gemini_ros.core.frames import Intrinsics, Segmentation
-from test.core.costmap.scene import CONFIG, FLOOR, GLASS, LABELS, Box, S, Scene, Slope, at, cell, pit, share
+from test.core.costmap.scene import CONFIG, FLOOR, GLASS, GRASS, LABELS, Box, S, Scene, Slope, at, cell, pit, share
 
 pytestmark = pytest.mark.once
 
 CAMERA = Intrinsics(160, 240, 262.0, 262.0, 79.5, 119.5)
+FINE = Intrinsics(320, 480, 524.0, 524.0, 159.5, 239.5)
 UNLABELLED = 255
 
 
@@ -59,6 +60,21 @@ def test_a_label_sure_of_floor_makes_it_unknown():
     dock = Scene((Slope(end=1.5), Slope(1.5, z=-0.4)))
     assert share(drive(dock, frames=9, label=FLOOR), 100, (1.5, 2.5), (-0.3, 0.3)) == 0
     assert share(drive(dock, frames=9, label=FLOOR), -1, (1.55, 2.5), (-0.3, 0.3)) == 1
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_grass_that_stands_before_an_edge_does_not_make_it_passable(stands):
+    blades = tuple(Box((1.56, y, -0.4), (1.58, y + 0.012, 0.2), GRASS) for y in np.arange(-0.5, 0.5, 0.05))
+    scene = Scene((Slope(end=1.5), Slope(1.5, z=-0.4)), blades)
+    costmap, camera = SemanticCostmap(replace(CONFIG, caution_stands=stands, floor_fit=False), LABELS), FINE
+    for number in range(12):
+        pose = at(0.02 * number)
+        said, depth = scene.see(pose, camera)
+        sure = np.where(said.labels == GRASS, 255, 200).astype(np.uint8)
+        costmap.update(Segmentation(said.labels, sure), depth, camera, pose, number * S // 10)
+    occupancy = costmap.render(11 * S // 10, (0.22, 0.0))
+    assert len(edges := [(x, y) for x, y in costmap.drop_edges() if 1.5 < x < 1.6 and abs(y) < 0.3]) > 5
+    assert {cell(occupancy, *edge) for edge in edges} == {100}
 
 
 def test_an_edge_that_turns_out_to_be_ground_is_cleared():

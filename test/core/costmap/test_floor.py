@@ -1,12 +1,13 @@
 """The floor corrects the mounting: what a fit finds, when it does not count, and how slowly it is followed."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gemini_ros.core.costmap import SemanticCostmap
-from gemini_ros.core.costmap.floor import Floor, FloorTracker, fit_floor, heading_of, sampled
+from gemini_ros.core.costmap.floor import Floor, FloorTracker, fit_floor, heading_of, pitch_roll_deg, sampled
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.transforms import camera_in_base
 from test.core.costmap.scene import BARREL, CONFIG, FISHEYE, FLOOR, LABELS, Box, S, Scene, Slope, at, share
@@ -43,6 +44,23 @@ def test_a_fit_finds_the_error_of_the_mounting(pitch, roll):
     assert corrected[2, 3] == pytest.approx(0.5, abs=0.005)
     np.testing.assert_allclose(corrected[:3, :3] @ corrected[:3, :3].T, np.eye(3), atol=1e-12)
     assert tracker.tilt_deg(0, 1.5) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("mounted_roll", [0.0, np.pi / 2, np.pi, -np.pi / 2])
+@pytest.mark.parametrize(("pitch", "roll"), [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0), (1.0, -1.5)])
+def test_what_is_told_of_the_mounting_is_what_it_lacks(mounted_roll, pitch, roll):
+    """To be added to ``camera.in_base``, whichever way up the camera is."""
+    told = [0.0, 0.0, 0.5, mounted_roll, 0.2, 0.0]
+    lacks = np.radians([0.0, 0.0, 0.0, roll, pitch, 0.0])
+    found = fit(believed=camera_in_base(told), mounting=camera_in_base(told + lacks))
+    assert found.fault == ""
+    assert pitch_roll_deg(found.tilt) == pytest.approx((pitch, roll), abs=0.1)
+    costmap = SemanticCostmap(CONFIG, LABELS, FloorTracker(time_constant_s=0))
+    said, depth = FLAT.see(at(mounting=camera_in_base(told + lacks)), CAMERA)
+    costmap.update(said, depth, CAMERA, camera_in_base(told), 0)
+    text = re.search(r"mounting corrected by (\S+) and (\S+) degrees \(pitch, roll\)", costmap.geometry())
+    assert text is not None
+    assert [float(part) for part in text.groups()] == pytest.approx((pitch, roll), abs=0.1)
 
 
 @pytest.mark.parametrize("lens", [BARREL, FISHEYE])

@@ -36,6 +36,13 @@ def test_ground_expires_and_an_obstacle_out_of_sight_stays_for_its_memory():
     assert cell(costmap.render(30 * S + 1, (0, 0)), 1.52, 0.0) == -1
 
 
+def test_an_obstacle_out_of_sight_outlives_a_clock_that_is_set_back_a_little():
+    costmap = seen((AHEAD_OF_IT, at(), 10.0), (Scene(), BEHIND, 10.03), (Scene(), BEHIND, 9.97))
+    assert cell(costmap.render(round(9.97 * S), (0, 0)), 1.52, 0.0) == 100
+    costmap = seen((AHEAD_OF_IT, at(), 10.0), (Scene(), BEHIND, 10.03), (Scene(), BEHIND, 9.92))
+    assert cell(costmap.render(round(9.92 * S), (0, 0)), 1.52, 0.0) == -1
+
+
 def test_a_silent_map_is_unknown_and_what_was_in_the_way_stands_again():
     costmap = seen((AHEAD_OF_IT, at(), 0.0))
     assert (costmap.render(S + 1, (0, 0)).data == -1).all()

@@ -10,11 +10,12 @@ import pytest
 
 from gemini_ros.core.costmap import CostmapConfig, Occupancy, SemanticCostmap
 from gemini_ros.core.costmap.scan import Scanner, nearest_ground_m
-from gemini_ros.core.frames import Segmentation
+from gemini_ros.core.frames import Intrinsics, Segmentation
 from gemini_ros.core.transforms import camera_in_base
-from test.core.costmap.scene import CAMERA, LABELS, MOUNTING, Box, S, Scene, Slope, at
+from test.core.costmap.scene import CAMERA, LABELS, MOUNTING, Box, S, Scene, Slope, at, cell
 
 pytestmark = pytest.mark.once
+FINE = Intrinsics(320, 240, 262.0, 262.0, 159.5, 119.5)
 SMALL = CostmapConfig(size_m=4.0, resolution_m=0.1, max_range_m=1.5)
 
 
@@ -92,6 +93,23 @@ def test_the_nearest_ground_is_that_of_each_direction():
     assert not nearest_ground_m(CAMERA, straight_down, angles).any()
     upside_down = nearest_ground_m(CAMERA, camera_in_base([0.0, 0.0, 0.5, math.pi, 0.2, 0.0]), angles[:1])
     assert upside_down[0] == pytest.approx(ahead, rel=0.02)
+
+
+@pytest.mark.parametrize(("ahead_m", "pitch"), [(0.0, 0.3), (0.2, 0.3), (0.4, 0.3), (0.4, 0.2), (0.6, 0.3)])
+def test_a_beam_is_clear_only_where_all_is_known_from_half_a_metre_behind_the_nearest_ground_on(ahead_m, pitch):
+    """Beside a camera ahead of the base a beam enters its view far away, or not within range."""
+    mounting = camera_in_base([ahead_m, 0.0, 0.5, 0.0, pitch, 0.0])
+    costmap, scanner = SemanticCostmap(CostmapConfig(), LABELS), Scanner(CostmapConfig())
+    costmap.update(*Scene().see(mounting, FINE), FINE, mounting, S)
+    occupancy = costmap.render(S, (0.0, 0.0))
+    scan = scanner.scan(occupancy, (0.0, 0.0, 0.0), FINE, mounting)
+    angles = scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges))
+    clear = angles[np.isinf(scan.ranges)]
+    assert len(clear) > 40
+    from_m = nearest_ground_m(FINE, mounting, angles).min() + 0.5 + 0.1
+    for angle in clear:
+        way = np.arange(from_m, scan.range_max, 0.02)
+        assert min(cell(occupancy, x, y) for x, y in zip(way * np.cos(angle), way * np.sin(angle), strict=True)) >= 0
 
 
 def test_low_things_and_drops_are_in_the_scan():

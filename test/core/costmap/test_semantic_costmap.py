@@ -293,16 +293,42 @@ def test_clear_and_a_map_without_evidence_are_unknown():
     assert (costmap.render(0, (0, 0)).data != -1).sum() == 1
 
 
+BACK = 10 * S - AHEAD_NS - 1
+
+
 @pytest.mark.parametrize("blind", [None, no_measurement, no_depth])
 def test_a_backward_jump_clears_the_map(blind):
     costmap = SemanticCostmap(CONFIG, LABELS)
     floor_everywhere(costmap, stamp_ns=10 * S)
     if blind:
-        blind(costmap, 10 * S - 1)
+        blind(costmap, BACK)
         assert (costmap.render(10 * S, (0, 0)).data == -1).all()
     else:
-        see(costmap, {(0, 0): (FLOOR, 0.0, 255)}, stamp_ns=10 * S - 1)
-        assert (costmap.render(10 * S, (0.1, 0.1)).data != -1).sum() == 1
+        see(costmap, {(0, 0): (FLOOR, 0.0, 255)}, stamp_ns=BACK)
+        assert (costmap.render(BACK, (0.1, 0.1)).data != -1).sum() == 1
+
+
+@pytest.mark.parametrize("blind", [None, no_measurement, no_depth])
+def test_a_clock_that_is_set_back_a_little_forgets_nothing_and_keeps_nothing_longer(blind):
+    """NTP sets clocks: what was seen before goes on, and expires by its own stamp and by the steady clock."""
+    costmap, stamp = SemanticCostmap(CONFIG, LABELS), BACK + 1
+    floor_everywhere(costmap, 10 * S, received_ns=5 * S)
+    if blind:
+        blind(costmap, stamp)
+    else:
+        see(costmap, {(0, 0): (WALL, 0.0, 255)}, stamp_ns=stamp, received_ns=5 * S)
+    assert (costmap.render(10 * S, (0.1, 0.1), 5 * S).data == 0).sum() > 10
+    for steps in range(1, 4):  # no sum of small steps is a small step
+        stamp -= AHEAD_NS // 2
+        see(costmap, {(0, 0): (WALL, 0.0, 255)}, stamp_ns=stamp, received_ns=5 * S + steps)
+    assert (costmap.render(10 * S, (0.1, 0.1), 5 * S + steps).data == 0).sum() == 0
+
+
+def test_how_old_a_map_is_is_told_by_the_clock_on_which_it_is_older():
+    costmap = SemanticCostmap(CONFIG, LABELS)
+    assert costmap.age_s(5 * S, 7 * S) == 0
+    floor_everywhere(costmap, 5 * S, received_ns=7 * S)
+    assert [costmap.age_s(*now) for now in ((6 * S, 7 * S), (5 * S, 10 * S), (4 * S, 7 * S))] == [1.0, 3.0, 0.0]
 
 
 @pytest.mark.parametrize("depth", [NAN, math.inf, -math.inf, 0.0, -2.0, 4.0625, 1e30, 3.4e38, 1e-45, 0.03125])
@@ -450,7 +476,7 @@ depth_st = hnp.arrays(
     ),
 )
 frames_st = st.tuples(
-    st.sampled_from([-1, 0, S // 2, S, 2 * S]),  # time since the last frame
+    st.sampled_from([-AHEAD_NS - 1, -AHEAD_NS, -1, 0, S // 2, S, 2 * S]),  # time since the last frame
     st.integers(-3, 3),
     st.integers(-3, 3),
     labels_st,
@@ -466,9 +492,9 @@ class Reference:
         self.ground, self.newest, self.evidence = {}, None, None
 
     def update(self, labels, confidence, depth, column, row, stamp, received):
-        if self.newest is not None and stamp < self.newest:
-            self.ground, self.evidence = {}, None
-        self.newest = stamp
+        if self.newest is not None and stamp < self.newest - AHEAD_NS:
+            self.ground, self.evidence, self.newest = {}, None, None
+        self.newest = max(stamp, self.newest or stamp)
         points = [] if depth is None else self._points(labels, confidence, depth, column, row)
         if points:
             self.evidence = stamp, received

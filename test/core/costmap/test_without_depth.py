@@ -7,7 +7,8 @@ import pytest
 
 from gemini_ros.core.costmap import SemanticCostmap
 from gemini_ros.core.costmap.without_depth import flat_ground_depth
-from test.core.costmap.scene import BARREL, CAMERA, CONFIG, FISHEYE, LABELS, WALL, Box, S, Scene, at, cell
+from gemini_ros.core.transforms import camera_in_base
+from test.core.costmap.scene import BARREL, CAMERA, CONFIG, FISHEYE, LABELS, PERSON, WALL, Box, S, Scene, at, cell
 
 PROJECT = replace(CONFIG, without_depth="project")
 SCENE = Scene(boxes=(Box((2.01, -0.4, 0.0), (2.2, 0.4, 0.6)),))
@@ -54,6 +55,29 @@ def test_it_never_clears_what_depth_saw():
     costmap.update(unlabelled, depth, CAMERA, at(), 4 * S)
     costmap.update(clear, None, CAMERA, at(), 4 * S + 1)
     assert cell(costmap.render(4 * S + 1, (0, 0)), 1.2, 0.0) == -1
+
+
+@pytest.mark.parametrize("height_m", [0.0, -0.5])
+def test_a_camera_that_is_not_above_the_floor_projects_nothing(height_m):
+    """Its rays would meet the floor behind it."""
+    pose = camera_in_base([0.0, 0.0, height_m, 0.0, 0.2, 0.0])
+    costmap = SemanticCostmap(PROJECT, LABELS)
+    said, _ = SCENE.see(at())
+    assert not np.isfinite(flat_ground_depth(said.labels == WALL, CAMERA, pose)).any()
+    assert not costmap.update(said, None, CAMERA, pose, 0)
+    assert (costmap.render(0, (0, 0)).data == -1).all()
+
+
+@pytest.mark.parametrize(("label", "beside"), [(PERSON, 100), (WALL, None)])
+def test_only_what_moves_has_a_margin(label, beside):
+    scene = Scene(boxes=(Box((2.01, -0.2, 0.0), (2.2, 0.2, 1.6), label),))
+    costmap = SemanticCostmap(PROJECT, LABELS)
+    costmap.update(scene.see(at())[0], None, CAMERA, at(), 0)
+    without, with_margin = (costmap.render(0, (0, 0), margin_m=margin_m) for margin_m in (0.0, 0.5))
+    places = [(1.62, 0.02), (2.02, 0.52), (2.02, -0.52)]
+    before = [cell(without, *place) for place in places]
+    assert all(0 <= cost < 99 for cost in before)
+    assert [cell(with_margin, *place) for place in places] == ([beside] * 3 if beside else before)
 
 
 def test_labels_without_confidence_and_unlabelled_pixels_make_nothing_passable():
