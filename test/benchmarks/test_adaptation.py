@@ -68,7 +68,7 @@ def test_a_place_is_learnt_beside_its_twin_once(tmp_path, short_drives, monkeypa
 
 
 def test_a_bad_drive_is_refused_by_name(tmp_path, monkeypatch, capsys):
-    write_folder(tmp_path / "sim", frames=24)
+    write_folder(tmp_path / "sim", frames=64)
     monkeypatch.setitem(adaptation.BAD, "short", {"duration": 1.0})
     run(monkeypatch, arguments(tmp_path, "bad", kinds="short", duration=1))
     (found,) = json.loads((tmp_path / "found.json").read_text())["runs"]
