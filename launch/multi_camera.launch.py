@@ -19,9 +19,7 @@ ARGUMENTS = (
         default_value=str(SHARE / "config/multi_camera.yaml"),
         description="YAML file that names the cameras and the arguments of each; config/multi_camera.yaml explains it.",
     ),
-    DeclareLaunchArgument(
-        "use_sim_time", default_value="false", description="As for segmenter.launch.py, for all cameras."
-    ),
+    DeclareLaunchArgument("use_sim_time", default_value="", description="As for segmenter.launch.py, for all cameras."),
     DeclareLaunchArgument(
         "build_only", default_value="false", description="As for segmenter.launch.py, for all cameras."
     ),

@@ -17,7 +17,9 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file", default_value=str(SHARE / "config/segmenter.yaml"), description="As for segmenter.launch.py."
     ),
-    DeclareLaunchArgument("use_sim_time", default_value="false", description="As for segmenter.launch.py."),
+    DeclareLaunchArgument(
+        "use_sim_time", default_value="", description="As for segmenter.launch.py; empty is false for Nav2."
+    ),
     DeclareLaunchArgument(
         "nav2",
         default_value="clouds,collision_monitor",
@@ -71,7 +73,7 @@ def start(context, *_args, **_kwargs) -> list:
     one = runpy.run_path(str(SHARE / "launch/segmenter.launch.py"))
     nav2 = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(bringup / "launch/navigation_launch.py")),
-        launch_arguments={"params_file": str(file), "use_sim_time": given["use_sim_time"]}.items(),
+        launch_arguments={"params_file": str(file), "use_sim_time": given["use_sim_time"] or "false"}.items(),
     )
     return [*one["start"]({**one["VALUES"], **given}), nav2]
 

@@ -59,12 +59,12 @@ TABLE = (
     (
         "params_file",
         DEFAULTS,
-        "YAML file with the node's parameters, under segmenter or /**; mounting and costmap are set there.",
+        "YAML file with the node's parameters, under segmenter or /**; what it sets wins over camera.",
     ),
     (
         "use_sim_time",
-        "false",
-        "Take the time from /clock: simulation, or a bag that plays.",
+        "",
+        "Take the time from /clock: simulation, or a bag that plays. Empty: what params_file says, else false.",
     ),
     (
         "build_only",
@@ -79,12 +79,21 @@ ARGUMENTS = tuple(
 
 
 def parameters_of(params_file: str) -> set:
-    """Names of the parameters that a file of the user's sets; the shipped one sets nothing but defaults.
+    """Names of the parameters that a file of the user's decides.
+
+    The shipped one holds all defaults: in a copy of it, what the user left as it was decides nothing.
+    """
+    shipped = {name: value for parameters in read_sections(DEFAULTS) for name, value in parameters.items()}
+    given = [entry for parameters in read_sections(params_file) for entry in parameters.items()]
+    is_copy = set(shipped) <= {name for name, _ in given}
+    return {name for name, value in given if not (is_copy and name in shipped and value == shipped[name])}
+
+
+def read_sections(params_file: str) -> list:
+    """The flat parameters of each section of a file that reaches the node.
 
     Read here, since ros2 launch runs with ROS's own Python, which may lack what the package imports.
     """
-    if params_file == DEFAULTS:
-        return set()
     path = Path(params_file).expanduser()
     if not path.is_file():
         raise RuntimeError(f"params_file {params_file!r}: no such file")
@@ -96,7 +105,7 @@ def parameters_of(params_file: str) -> set:
             "An included launch file takes over the params_file of the one that includes it: pass it its own, "
             f"launch_arguments={{'params_file': ...}}, such as {DEFAULTS}"
         )
-    return {name for parameters in sections for name in flat_parameters(parameters)}
+    return [flat_parameters(parameters) for parameters in sections]
 
 
 def sections_of(nodes: dict):
@@ -171,8 +180,9 @@ def start(given: dict) -> list:
     of_camera.update(flat_parameters(rest))
     users = parameters_of(given["params_file"])
     parameters = {name: value for name, value in of_camera.items() if name not in users}
-    parameters["use_sim_time"] = truth_of(given, "use_sim_time")
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
+    if given["use_sim_time"]:
+        parameters["use_sim_time"] = truth_of(given, "use_sim_time")
     if given["threads"]:
         parameters["threads"] = whole_number_of(given, "threads")
     if given["modalities"]:
@@ -185,7 +195,8 @@ def start(given: dict) -> list:
         executable="segmenter",
         name=NODE,
         namespace=given["namespace"],
-        parameters=[given["params_file"], parameters],
+        # launch_ros takes a path as it stands: of ~ it makes a file that is not there.
+        parameters=[str(Path(given["params_file"]).expanduser()), *([parameters] if parameters else [])],
         remappings=[("odom", camera.get("odom", "odom")), *topics_of_camera(given)],
         # ros2 launch leaves its processes behind when it gets SIGTERM or SIGKILL: the node ends when this one has.
         additional_env={"GEMINI_ROS_LAUNCH_PID": str(os.getpid())},

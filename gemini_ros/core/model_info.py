@@ -23,6 +23,7 @@ FORMAT = 2
 FORMATS = (1, FORMAT)
 METADATA_KEY = "gemini_ros"
 COMMERCIAL_USE = ("yes", "no", "unknown")
+PRECISIONS = ("fp32", "fp16", "int8")  # of ``architecture``; the first where a file does not say
 TASKS = SEGMENT, TRANSLATE = ("segment", "translate")
 TRANSLATION_OUTPUTS = ("translated", "confidence")
 TARGETS: Mapping[str, int] = {"depth": 1, "rgb": 3}
@@ -224,6 +225,8 @@ def parse_model_info(text: str, where: str) -> ModelInfo:
     for key, choices, default in (("commercial_use", COMMERCIAL_USE, None), ("task", TASKS, SEGMENT)):
         if (value := data.get(key, default)) not in choices:
             raise ValueError(f"{where}: {key} {value!r:.80}, expected one of {', '.join(choices)}")
+    if (precision := data["architecture"].get("precision", PRECISIONS[0])) not in PRECISIONS:
+        raise ValueError(f"{where}: architecture: precision {precision!r:.80}, expected one of {', '.join(PRECISIONS)}")
     label_set = label_set_from_dict(data["label_set"], f"{where}: label_set")
     return ModelInfo(
         label_set,

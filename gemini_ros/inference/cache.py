@@ -39,6 +39,7 @@ _LARGEST_TIMING = 1 << 28
 _LEFTOVER_AGE_S = 3600.0
 # MODEL-SIZE-DIGEST and a suffix; with a point before while it is written.
 _CACHE_FILE = re.compile(r"\.?.+-\d+x\d+-[0-9a-f]{16}\..+")
+_CHOICE_FILE = re.compile(r"cpu-[0-9a-f]{16}\.choice")
 
 
 @dataclass(frozen=True)
@@ -200,14 +201,16 @@ def default_directory() -> Path:
 class EngineCache:
     """Engines in ``directory``, by default the user's.
 
-    What cannot be written there goes to the user's directory, else to one below the temporary directory; both are then
-    looked at as well, and ``note`` says so. An engine is code that runs on the GPU, so a directory where other users
-    could have put one is passed over, and so is a file of another user. Raises ``OSError`` where no directory is left.
+    What cannot be written there goes to the user's directory, else to one below the temporary directory; that one is
+    then looked at as well, and ``note`` says so. No other directory is read or pruned. An engine is code that runs on
+    the GPU, so a directory where other users could have put one is passed over, and so is a file of another user.
+    Raises ``OSError`` where no directory is left.
     """
 
     def __init__(self, directory: str | Path | None = None) -> None:
         self.directory = Path(directory).expanduser() if directory else default_directory()
         self._places = list(dict.fromkeys((self.directory, default_directory(), _temporary_directory())))
+        self._left: list[Path] = []
         self.note = ""
         self._move_to_writable()
 
@@ -306,7 +309,10 @@ class EngineCache:
             yield
 
     def prune(self, stale: Callable[[EngineRecord], str], *, dry_run: bool = False) -> list[tuple[Path, str]]:
-        """Remove engines that ``stale`` gives a reason for, damaged ones, leftovers; what, and why. Under the lock."""
+        """Remove engines that ``stale`` gives a reason for, damaged ones, leftovers; what, and why. Under the lock.
+
+        Which CPU backend was the fastest goes as well: who keeps house wants it judged and measured anew.
+        """
         reasons: dict[Path, str] = {}
         described: set[Path] = set()
         for entry in self.entries():
@@ -318,13 +324,15 @@ class EngineCache:
             is_leftover = _CACHE_FILE.fullmatch(file.name) and file not in described
             if is_leftover and time.time() - file.lstat().st_mtime > _LEFTOVER_AGE_S:
                 reasons[file] = "left over"
+            elif _CHOICE_FILE.fullmatch(file.name):
+                reasons[file] = "the choice of a CPU backend, which the next start makes again"
         removed = [(file, reason) for file, reason in reasons.items() if os.path.lexists(file)]
         for file, _ in () if dry_run else removed:
             file.unlink()
         return removed
 
     def _files(self, *patterns: str) -> list[Path]:
-        places = [place for place in dict.fromkeys((self.directory, *self._places)) if not _distrust(place)]
+        places = [place for place in (*self._left, self.writable_directory) if not _distrust(place)]
         return [file for place in places for pattern in patterns for file in sorted(place.glob(pattern))]
 
     def _move_to_writable(self) -> None:
@@ -344,6 +352,7 @@ class EngineCache:
                 error.errno, f"{error.strerror}: no place for engines: {self.note}", str(self.writable_directory)
             )
         left = self._places.pop(0)
+        self._left.append(left)
         self.note = f"{left}: {error.strerror or error}; engines are kept in {self.writable_directory}"
 
 

@@ -212,8 +212,10 @@ class _Kept:
 
     def __init__(self, job: CpuJob, installed: Sequence[str]) -> None:
         self._installed = installed
+        golden = golden_path(job.model)
         self.key: dict[str, object] = {
             "onnx_sha256": sha256_of(job.model),
+            "golden_sha256": sha256_of(golden) if golden.exists() else "",  # what the candidates were judged by
             "gemini_ros": __version__,
             "libraries": {name: version_of(name) for name in installed},
             "cpu": cpu_name(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,12 @@ class Pruned:
 
 
 def prune(cache: EngineCache, *, older_than_days: float | None = None, dry_run: bool = False) -> Pruned:
-    """Remove what this machine has no use for: rejected, damaged, of another version or GPU, or old."""
+    """Remove what this machine has no use for: rejected, damaged, of another version or GPU, or old.
+
+    Raises ``ValueError`` where ``older_than_days`` is no age.
+    """
+    if older_than_days is not None and not (math.isfinite(older_than_days) and older_than_days >= 0):
+        raise ValueError(f"engines older than {older_than_days} days, expected a finite number from 0 on")
     reason = _staleness({entry.record.key.library for entry in cache.entries()}, older_than_days)
     with cache.lock():
         return Pruned(tuple(cache.prune(reason, dry_run=dry_run)), dry_run)

@@ -207,11 +207,15 @@ def obtain(job: Job, cache: EngineCache, progress: Progress, *, build: bool = Tr
 
 
 def judge(engine: Engine, segmenter: Segmenter, job: Job, cache: EngineCache, progress: Progress) -> Engine:
-    """The engine with the gate's verdict on ``segmenter``, which runs it. It is reached once for each GPU."""
+    """The engine with the gate's verdict on ``segmenter``, which runs it. It is reached once for each GPU.
+
+    Raises ``ModelError`` where there is nothing to compare with, or the model file changed meanwhile.
+    """
     if engine.record.parity.state == PASSED and engine.record.parity.gpu == job.device:
         return engine
     progress(1.0, "comparing the engine with the model's golden outputs")
     parity = gate(segmenter, golden_path(job.model), job.model, job.device)
+    _require_unchanged(job, engine.record.key, "its engine was compared with it")
     if engine.entry is None:
         return dataclasses.replace(engine, record=dataclasses.replace(engine.record, parity=parity))
     entry = cache.record_parity(engine.entry, parity)
@@ -223,6 +227,7 @@ def _build(job: Job, key: EngineKey, cache: EngineCache, progress: Progress) -> 
     start = time.monotonic()
     progress(0.0, f"building{f' ({near})' if near else ''}")
     built = job.build(cache.timing_cache(key), lambda share, phase: progress(share, f"building: {phase}"))
+    _require_unchanged(job, key, "an engine was built from it")
     record = _record(job, key, built, time.monotonic() - start)
     if built.timing_cache:
         cache.store_timing_cache(key, built.timing_cache)
@@ -230,6 +235,12 @@ def _build(job: Job, key: EngineKey, cache: EngineCache, progress: Progress) -> 
         return _kept(cache.store(record, built.engine), built.engine, cache)
     except OSError as error:
         return Engine(record, built.engine, None, f"the engine is not kept and will be built again: {error}")
+
+
+def _require_unchanged(job: Job, key: EngineKey, doing: str) -> None:
+    """Raise ``ModelError`` where the model file is not that of ``key`` any more: an engine is kept under its hash."""
+    if job.key().onnx_sha256 != key.onnx_sha256:
+        raise ModelError(f"model {job.model}: the file changed while {doing}; nothing of that is kept, load it again")
 
 
 def _record(job: Job, key: EngineKey, built: BuiltEngine, build_s: float) -> EngineRecord:

@@ -1,7 +1,8 @@
 """From logits at 1/4 resolution to labels and confidence at the camera's: exactly, and without the full-size logits.
 
 Labels are the argmax of the bilinearly upsampled logits (half-pixel centres, edges repeated). Confidence is the largest
-probability of softmax(logits / temperature) at the logits' resolution, upsampled bilinearly, as round(255 p).
+probability of softmax(logits / temperature) at the logits' resolution, upsampled bilinearly, as round(255 p). A pixel
+is unlabelled, with confidence 0, where a logit that is not finite takes part in it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gemini_ros.core.compiled import compile_kernel
+from gemini_ros.core.frames import UNLABELLED
 
 # Logits over temperature smaller than the largest by this add less than 1e-5 each to the sum of the softmax.
 _NEGLIGIBLE = np.float32(-12)
@@ -27,6 +29,8 @@ def finish(
     logits: npt.NDArray[np.float32], rows: int, columns: int, temperature: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32 (classes, h, w) -> labels and confidence, uint8 (rows, columns) each."""
+    if not np.isfinite(logits).all():
+        return _finish_where_finite(logits, rows, columns, temperature)
     kernels = _compiled()
     if kernels is None:
         labels, probability = labels_by_class(logits, rows, columns), _probability(logits, temperature)
@@ -34,6 +38,17 @@ def finish(
         labels, probability = _labels_by_cells(logits, rows, columns, temperature, kernels)
     confidence = cv2.resize(probability, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return labels, cv2.convertScaleAbs(confidence, alpha=255)
+
+
+def _finish_where_finite(
+    logits: npt.NDArray[np.float32], rows: int, columns: int, temperature: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``finish``, for logits of which some are NaN or infinite: comparisons with these have no meaning."""
+    finite = np.isfinite(logits).all(0)
+    labels, confidence = finish(np.where(finite, logits, np.float32(0)), rows, columns, temperature)
+    spoilt = cv2.resize(np.float32(~finite), (columns, rows), interpolation=cv2.INTER_LINEAR) > 0
+    labels[spoilt], confidence[spoilt] = UNLABELLED, 0
+    return labels, confidence
 
 
 def labels_by_class(logits: npt.NDArray[np.float32], rows: int, columns: int) -> npt.NDArray[np.uint8]:

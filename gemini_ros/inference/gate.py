@@ -10,7 +10,7 @@ import numpy as np
 
 from gemini_ros.core.documents import one_line, read_npz
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.frames import Frame, Segmentation
+from gemini_ros.core.frames import UNLABELLED, Frame, Segmentation
 from gemini_ros.core.instance_maps import INSTANCE_OUTPUTS, STRIDE, InstanceMaps
 from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.phrase_maps import PHRASE_OUTPUTS, PhraseInputs, PhraseMaps
@@ -52,7 +52,7 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
     if size is not None and size != frames[0].size:
         frames = [scaled(frame, size) for frame in frames]
         expected = _reference(model, segmenter.info, frames, phrases)
-    confident = equal = difference = pixels = 0
+    confident = equal = difference = pixels = unlabelled = 0
     said, things = PhraseAgreement(), ThingAgreement()
     for index, (frame, reference) in enumerate(zip(frames, expected, strict=True)):
         result = segmenter.segment(frame, asked_of(phrases, index))
@@ -65,11 +65,14 @@ def gate(segmenter: Segmenter, golden: Path, model: Path, gpu: str = "") -> Pari
         equal += int((result.labels == reference.labels)[judged].sum())
         difference += int(np.abs(result.confidence.astype(np.int16) - reference.confidence).sum())
         pixels += judged.size
+        unlabelled += int(((result.labels == UNLABELLED) & (reference.labels != UNLABELLED)).sum())
     if not confident:
         raise ModelError(
             f"{golden}: no pixel of confidence {CONFIDENT} or more to judge an engine by; export the model again"
         )
     faults = [*said.faults(), *things.faults()]
+    if unlabelled:  # of logits that are not finite, which no precision excuses
+        faults.insert(0, f"{unlabelled} of {pixels} pixels are unlabelled, expected a label as ONNX Runtime gives")
     return _verdict(equal / confident, difference / pixels, faults, segmenter.info, gpu)
 
 
@@ -88,7 +91,8 @@ class PhraseAgreement:
         self.equal += int(((found.prob > _HALF) == (expected.prob > _HALF)).sum())
         self.difference += int(np.abs(found.prob.astype(np.int16) - expected.prob).sum())
         for ours, theirs in ((found.present, expected.present), (found.count, expected.count)):
-            self.largest = max(self.largest, float(np.abs(ours - theirs).max(initial=0.0)))
+            # Python's max would pass over NaN.
+            self.largest = float(np.maximum(self.largest, np.abs(ours - theirs).max(initial=0.0)))
 
     def faults(self) -> list[str]:
         """Why it is too little, in sentences; none where it is enough or nothing was added."""
@@ -137,9 +141,9 @@ class ThingAgreement:
 def _verdict(agreement: float, difference: float, faults: list[str], info: ModelInfo, gpu: str) -> Parity:
     least = LEAST_AGREEMENT.get(info.architecture.get("precision", "fp32"), LEAST_AGREEMENT_BELOW_FP32)
     reasons = []
-    if agreement < least:
+    if not agreement >= least:
         reasons.append(f"{agreement:.4f} of the confident labels are those of ONNX Runtime, expected {least}")
-    if difference > LARGEST_CONFIDENCE_DIFFERENCE:
+    if not difference <= LARGEST_CONFIDENCE_DIFFERENCE:
         expected = f"expected at most {LARGEST_CONFIDENCE_DIFFERENCE}"
         reasons.append(f"the confidence differs by {difference:.1f} of 255 in the mean, {expected}")
     reasons += faults

@@ -64,5 +64,6 @@ class OnnxSegmenter(Segmenter):
         return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None, things)
 
     def close(self) -> None:
-        """Give back the network's memory."""
-        del self._without_phrases, self._with_phrases
+        """Give back the network's memory; a second time does nothing."""
+        for session in ("_without_phrases", "_with_phrases"):
+            vars(self).pop(session, None)

@@ -215,11 +215,11 @@ class OpenVinoSegmenter(Segmenter):
         return Segmentation(labels, confidence, timings, phrase_maps(said) if said else None, things)
 
     def close(self) -> None:
-        """Give back the network's memory."""
+        """Give back the network's memory; a second time does nothing."""
         for free in self._free:
             while not free.empty():
                 free.get()
-        del self._compiled
+        vars(self).pop("_compiled", None)
 
 
 def _two(data: bytes) -> list[bytes]:

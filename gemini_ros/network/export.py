@@ -19,12 +19,14 @@ from gemini_ros.core.model_info import METADATA_KEY, Language, ModelInfo, parse_
 from gemini_ros.core.onnx_file import with_graph_hash
 from gemini_ros.core.phrase_maps import no_phrases
 from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.encoders.swin import SwinTransformer
 from gemini_ros.network.instances import InstanceHead
 from gemini_ros.network.language.branch import LanguageBranch
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.network.translation import TranslationFile, channels_of
 
 OPSET = 18
+_SWIN_PATCH = 4  # pixels
 SMALLEST_FP16 = 256  # elements; smaller constants stay as they are
 
 
@@ -41,8 +43,8 @@ def write_model_file(
 
     ``stacked``: in the form for a GPU. ``language`` finds phrases beside it, ``instances`` tells things apart. Raises
     ``ValueError`` if the model's modalities or classes are not those of ``info``, if one of the two is there and not
-    in ``info``, or the other way round, if ``info`` is not what a reader takes, or if the stacked form does not know
-    the model.
+    in ``info``, or the other way round, if ``info`` is not what a reader takes, if a side of the network's size is no
+    whole number of a Swin encoder's patches, or if the stacked form does not know the model.
     """
     channels = len(info.label_set) if info.target is None else channels_of(info.target)
     if model.modalities != info.modality_names or model.classes != channels:
@@ -53,6 +55,12 @@ def write_model_file(
         raise ValueError("a language branch and metadata of one: expected both or neither")
     if (instances is None) != (info.instances is None):
         raise ValueError("a head for instances and metadata of one: expected both or neither")
+    if isinstance(model.encoder, SwinTransformer) and any(side % _SWIN_PATCH for side in info.network_size):
+        width, height = info.network_size
+        raise ValueError(
+            f"network size {width}x{height} of a Swin encoder, expected multiples of {_SWIN_PATCH}, the side of its "
+            "patches"
+        )
     parse_model_info(info.to_json(), "new model file")
     module = (
         ModelFile(model, info.modalities, info.network_size, stacked, info.temperature, language, instances)

@@ -112,15 +112,23 @@ def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[i
 
 
 def _depths(weights: Mapping[str, Tensor], pattern: str, first: int) -> tuple[int, ...]:
-    """Number of blocks of each stage, from names that ``pattern`` splits into stage (from ``first``) and block."""
-    depths = [0, 0, 0, 0]
+    """Number of blocks of each stage, from names that ``pattern`` splits into stage (from ``first``) and block.
+
+    Raises ``ValueError`` for a fifth stage, and where a block of a stage is missing.
+    """
+    blocks: list[set[int]] = [set() for _ in range(4)]
     for name in weights:
         if match := re.match(pattern, name):
             stage = int(match[1]) - first
             if not 0 <= stage < 4:
                 raise ValueError(f"{name}: expected the four stages {first} to {first + 3}")
-            depths[stage] = max(depths[stage], int(match[2]) + 1)
-    return tuple(depths)
+            blocks[stage].add(int(match[2]))
+    for stage, found in enumerate(blocks, first):
+        # An index alone must not make a network as deep as it says.
+        missing = set(range(max(len(found), 1))) - found
+        if missing:
+            raise ValueError(f"stage {stage}: block {min(missing)} is missing, expected blocks counted from 0 on")
+    return tuple(map(len, blocks))
 
 
 def load_official(model: FusionSegmenter, weights: Mapping[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gemini_ros.core.camera_info import CameraCalibration
+from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.encodings import decode_image, depth_encoding, fingerprint, image_size, rows_left, stamp_ns
 from gemini_ros.core.frames import (
     MODALITIES,
@@ -146,6 +147,10 @@ class ImageStream:
         if self.name == "depth":
             self.map_fault = too_little_for_map(image, self._settings.costmap)
 
+    def reconfigure(self, costmap: CostmapConfig) -> None:
+        """Judge the depth that comes from now on by another map."""
+        self._settings = replace(self._settings, costmap=costmap)
+
     def _check_size(self, size: tuple[int, int], compressed: bool) -> None:
         """A few compressed bytes may be any size: what is much larger than all that is known is not decoded."""
         known = {"the image before it": self.size, "its camera_info": self._info_size}
@@ -252,6 +257,11 @@ class Intake:
         self._self_mask = self_mask_of(settings)
         self.mask_fault = ""
         """Why the robot itself cannot be taken out of the last frame."""
+
+    def reconfigure(self, costmap: CostmapConfig) -> None:
+        """Follow a map that changed while images come: what shows it next to nothing is another."""
+        for source in self.streams.values():
+            source.reconfigure(costmap)
 
     def take(
         self, stream: str, message: Any, clock: Callable[[], int], received_ns: int, receipt: Instant

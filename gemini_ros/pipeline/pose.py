@@ -20,7 +20,7 @@ TOLERANCE_NS = 100_000_000
 """A pose further from the stamp of an image says nothing about it."""
 WAIT_NS = 100_000_000
 """An image waits this long for a pose at or after its stamp, since odometry comes later than its images."""
-_SILENT_NS = 1_000_000_000
+SILENT_NS = 1_000_000_000
 _MAX_TURN_RADPS = 10.0
 # What a correction of the odometry, or the jitter of stamps, may move a pose by beside the speed.
 _SLACK_M, _SLACK_RAD = 0.1, 0.1
@@ -201,7 +201,7 @@ class OdometryPoses:
     def _judge(self) -> str:
         """What is doubtful about the odometry of the last second. Raises ``PoseUnknown`` where none of it fits."""
         newest_ns, sources = self._newest_ns or 0, self._sources
-        recent = [source for source, at_ns in sources.items() if abs(newest_ns - at_ns) <= _SILENT_NS]
+        recent = [source for source, at_ns in sources.items() if abs(newest_ns - at_ns) <= SILENT_NS]
         misfits = [text for source in recent if (text := self._misfit(*source))]
         if len(misfits) == len(recent):
             raise PoseUnknown("; ".join(misfits))
@@ -221,7 +221,7 @@ class OdometryPoses:
     def awaits(self, stamp: int) -> bool:
         """Whether more odometry will make the pose at ``stamp`` better; not where odometry has fallen silent."""
         newest_ns = self._newest_ns
-        return newest_ns is not None and newest_ns < stamp <= newest_ns + _SILENT_NS
+        return newest_ns is not None and newest_ns < stamp <= newest_ns + SILENT_NS
 
     def at(self, stamp: int, camera_frame: str) -> CameraPose:
         try:

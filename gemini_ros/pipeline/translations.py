@@ -50,7 +50,7 @@ class Translations:
                 self._sha256[output] = sha256_of(self.paths[output])
             except (ValueError, OSError) as error:
                 raise ValueError(f"{name}: {error}") from error
-        self.silence: dict[str, str] = {}
+        self.silence = dict.fromkeys(self.paths, "")  # all keys from the start: other threads walk through it
         self.made = dict.fromkeys(self.paths, 0)
         self.took_ms: dict[str, float] = {}
         self._translators: dict[str, Translator] = {}

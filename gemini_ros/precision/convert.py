@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def convert_model(
     are compared; ``keep`` names values whose nodes stay fp32 (fp16 in an INT8 file). The metadata says the precision
     under ``architecture``; the golden file has the frames of that of ``source`` with the new file's answers.
 
-    Raises ``ValueError`` and writes nothing if the new file loses more than ``LIMITS`` in any condition.
+    Raises ``ValueError`` and writes nothing if the new file loses more than ``LIMITS`` in any condition, and for a name
+    in ``keep`` that no node of the model gives.
     """
     info = read_model_info(source)
     if (current := info.architecture.get("precision", "fp32")) != "fp32":
@@ -79,9 +81,11 @@ def convert_model(
             f"{source}: tells things apart, which no lower precision was measured with; expected a plain model"
         )
     frames, _ = read_golden(golden_path(source), info)
+    model = load_plain(source)
+    require_known(model, keep, str(source))
     info = replace(info, architecture={**info.architecture, "precision": precision})
     measured, judged = (read_examples(of, info.modality_names, info.label_set) for of in (calibration, check))
-    model = converted(load_plain(source), info, list(measured), keep)
+    model = converted(model, info, list(measured), keep)
     comparisons = losses(source, model, judged)
     require_within(LIMITS[precision], comparisons, str(out))
     data = with_graph_hash(model, METADATA_KEY)
@@ -90,6 +94,16 @@ def convert_model(
         with closing(load_segmenter(part, backend="onnxruntime")) as segmenter:
             write_golden(golden_path(out), frames, [segmenter.segment(frame) for frame in frames])
     return Conversion(out, len(data), tuple(comparisons))
+
+
+def require_known(model: ModelProto, keep: Collection[str], where: str) -> None:
+    """Raise ``ValueError`` for a name in ``keep`` that is no output of a node of ``model``, with the nearest one."""
+    given = {name for node in model.graph.node for name in node.output}
+    for name in keep:
+        if name not in given:
+            near = get_close_matches(name, given, 1)
+            hint = f"; the nearest is {near[0]}" if near else ""
+            raise ValueError(f"{where}: no node gives a value {name!r:.80}, which was to be kept{hint}")
 
 
 def losses(
@@ -126,9 +140,9 @@ def converted(model: ModelProto, info: ModelInfo, examples: list[Example], keep:
     largest = largest_values(model, feeds(info, examples))
     overflowing = {name for name, value in largest.items() if not value <= _LARGEST}
     if info.architecture["precision"] == "int8":
-        result = to_fp16(to_int8(model, largest, keep), overflowing)
+        result = to_fp16(to_int8(model, largest, keep), too_large=overflowing)
     else:
-        result = to_fp16(model, overflowing.union(keep))
+        result = to_fp16(model, keep, overflowing)
     onnx.helper.set_model_props(result, {METADATA_KEY: info.to_json()})
     onnx.checker.check_model(result, full_check=True)
     return result

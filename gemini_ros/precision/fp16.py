@@ -22,14 +22,17 @@ _HALF = frozenset(
 _FLOATS_OF = {"Resize": 1}  # inputs that follow its type; the scales of a Resize are always float32
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _SMALLEST = np.finfo(np.float16).smallest_normal
+_TO_INFINITY = 65520.0  # from half a step beyond the largest number of fp16 on
 
 
-def to_fp16(model: ModelProto, keep: Collection[str] = ()) -> ModelProto:
+def to_fp16(model: ModelProto, keep: Collection[str] = (), too_large: Collection[str] = ()) -> ModelProto:
     """The same network computed in fp16. ``model`` is plain (``graph.load_plain``).
 
-    ``keep`` names values whose nodes stay fp32, besides those above: what overflows, and whatever a measurement shows
-    to need it. Products of quantised factors keep the type of these.
+    ``keep`` names values whose nodes stay fp32, besides those above: whatever a measurement shows to need it.
+    ``too_large`` names values that fp16 cannot hold: the nodes that give them and those that take them stay fp32.
+    Products of quantised factors keep the type of these.
     """
+    whole, too_large = {*keep, *too_large}, frozenset(too_large)
     types = element_types(model)
     quantised = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -40,7 +43,8 @@ def to_fp16(model: ModelProto, keep: Collection[str] = ()) -> ModelProto:
         half = (
             node.op_type in _HALF
             and node.output[0] in inside
-            and node.output[0] not in keep
+            and whole.isdisjoint(node.output)
+            and too_large.isdisjoint(node.input)
             and quantised.isdisjoint(node.input)
             and all(_fits(constants[name]) for name in node.input if name in constants)
         )
@@ -107,12 +111,15 @@ def with_fp16_rounded(model: ModelProto) -> ModelProto:
 
     ONNX Runtime has few fp16 kernels for a CPU: it computes chains of nodes in fp32 and leaves out the rounding between
     them, so that a file of fp16 looks better there than it is. This graph shows the loss. It rounds to 11 bits by
-    Veltkamp's splitting, x c - (x c - x) with c = 2^13 + 1 in fp32; the range is not limited.
+    Veltkamp's splitting, x c - (x c - x) with c = 2^13 + 1 in fp32, and makes infinite what fp16 rounds to infinity.
     """
     types = element_types(model)
     result = ModelProto()
     result.CopyFrom(model)
-    factor = numpy_helper.from_array(np.float32(2**13 + 1), "fp16_rounding")
+    constants = {"rounding": 2**13 + 1, "end": _TO_INFINITY, "overflow": 2.0**113}
+    factor, end, overflow = (
+        numpy_helper.from_array(np.float32(value), f"fp16_{name}") for name, value in constants.items()
+    )
     nodes: list[NodeProto] = []
     for node in result.graph.node:
         nodes.append(node)
@@ -120,12 +127,18 @@ def with_fp16_rounded(model: ModelProto) -> ModelProto:
             node.CopyFrom(helper.make_node("Identity", node.input, node.output, node.name))
         for i, name in enumerate(node.output):
             if types[name] == TensorProto.FLOAT16:
-                exact, scaled, rest = (f"{name}_{part}" for part in ("exact", "scaled", "rest"))
+                parts = ("exact", "scaled", "rest", "rounded", "size", "fits", "infinite")
+                exact, scaled, rest, rounded, size, fits, infinite = (f"{name}_{part}" for part in parts)
                 node.output[i] = exact
                 nodes.append(helper.make_node("Mul", [exact, factor.name], [scaled]))
                 nodes.append(helper.make_node("Sub", [scaled, exact], [rest]))
-                nodes.append(helper.make_node("Sub", [scaled, rest], [name]))
-    set_nodes(result, nodes, [factor, *(_as_float32(tensor) for tensor in model.graph.initializer)])
+                nodes.append(helper.make_node("Sub", [scaled, rest], [rounded]))
+                nodes.append(helper.make_node("Abs", [exact], [size]))
+                nodes.append(helper.make_node("Less", [size, end.name], [fits]))
+                # Infinite of the same sign in fp32 as well; NaN stays NaN.
+                nodes.append(helper.make_node("Mul", [exact, overflow.name], [infinite]))
+                nodes.append(helper.make_node("Where", [fits, rounded, infinite], [name]))
+    set_nodes(result, nodes, [factor, end, overflow, *(_as_float32(tensor) for tensor in model.graph.initializer)])
     return result
 
 

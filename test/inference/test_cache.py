@@ -289,9 +289,9 @@ def test_engines_that_others_can_have_put_there_are_not_looked_at(tmp_path: Path
         place.symlink_to(elsewhere)
     else:
         shutil.copytree(elsewhere, place)
-        assert EngineCache(tmp_path / "engines").find(ORIN) is not None
+        assert EngineCache(place).find(ORIN) is not None
         place.chmod(0o777)
-    assert EngineCache(tmp_path / "engines").find(ORIN) is None
+    assert EngineCache(place).find(ORIN) is None
 
 
 @pytest.mark.parametrize("which", ["given", "XDG", "temporary"])
@@ -309,9 +309,10 @@ def test_no_directory_is_taken_that_others_can_write_to(
         "temporary": tmp_path / "temporary" / f"gemini_ros_engines_{os.getuid()}",
     }[which]
     entry = EngineCache(place).store(record(), ENGINE)
+    if which != "given":
+        given = Path("/proc/engines")
     if which == "temporary":
         monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
-        given = Path("/proc/engines")
     assert EngineCache(given).find(ORIN) is not None
     if trap == "writable":
         place.chmod(0o777)
@@ -330,6 +331,15 @@ def test_no_directory_is_taken_that_others_can_write_to(
     assert str(place) in told
     if which != "XDG":
         assert ("mode 777 lets other users" if trap == "writable" else "belongs to user 54321") in told
+
+
+def test_a_given_directory_stands_alone(tmp_path: Path):
+    """What is in the user's directory is neither listed, served nor removed through another one."""
+    kept = EngineCache().store(record(), ENGINE)
+    other = EngineCache(tmp_path / "engines")
+    assert (other.entries(), other.find(ORIN), other.nearest(ORIN)) == ([], None, "")
+    assert other.prune(lambda _: "old") == []
+    assert [entry.path for entry in EngineCache().entries()] == [kept.path]
 
 
 def test_in_a_sticky_directory_files_of_others_are_not_read(cache: EngineCache):
@@ -402,6 +412,17 @@ def test_one_process_builds_at_a_time_and_a_killed_one_leaves_the_lock(tmp_path:
     assert cache.prune(lambda _: "") == []
     os.utime(left[0], (0, 0))
     assert cache.prune(lambda _: "") == [(left[0], "left over")]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_pruning_takes_the_choice_of_a_cpu_backend(cache: EngineCache, dry_run: bool):
+    cache.keep("cpu-0123456789abcdef.choice", b"{}")
+    cache.keep("cpu-mine.choice", b"{}")
+    removed = cache.prune(lambda _: "", dry_run=dry_run)
+    path = cache.directory / "cpu-0123456789abcdef.choice"
+    assert removed == [(path, "the choice of a CPU backend, which the next start makes again")]
+    assert path.exists() == dry_run
+    assert (cache.directory / "cpu-mine.choice").exists()
 
 
 def test_pruning_takes_what_is_of_no_use_and_nothing_else(cache: EngineCache):

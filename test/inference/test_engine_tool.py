@@ -76,6 +76,8 @@ def test_without_a_gpu_it_says_what_is_missing(capsys: pytest.CaptureFixture[str
         (["build", "nowhere.onnx", "--size", "96x80"], "model nowhere.onnx: No such file"),
         (["info", "nowhere.engine"], "nowhere.json"),
         (["info", __file__], "No such file"),
+        (["prune", "--older-than=-1"], "engines older than -1.0 days, expected a finite number from 0 on"),
+        (["prune", "--older-than", "nan"], "engines older than nan days"),
     ],
 )
 def test_bad_input_is_named(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]):

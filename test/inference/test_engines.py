@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,10 @@ from gemini_ros.core.resources import find_model
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.cache import PASSED, PENDING, REJECTED, EngineCache, read_record
 from gemini_ros.inference.engines import EngineJob, EngineMissingError, judge, obtain, open_engine
+from gemini_ros.inference.gate import golden_path
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
+from gemini_ros.inference.tensorrt.progress import Progress
 from test.inference.small_model import golden_of, small_model
 
 RTX = load_library("tensorrt_rtx")
@@ -156,6 +160,44 @@ def test_of_two_processes_one_builds_and_the_other_takes_its_engine(job: EngineJ
     assert sorted(lines.count("building: done") for lines in said) == [0, 1]
     assert said[0][-2] == said[1][-2] == obtain(job, cache, Told()).record.engine_sha256
     assert len(cache.entries()) == 1
+
+
+@pytest.fixture
+def replaced(job: EngineJob, tmp_path: Path) -> tuple[EngineJob, Callable[[str], Progress]]:
+    """A job whose model file becomes another one when the listener hears of a phase."""
+    own = Path(shutil.copy(job.model, tmp_path / "model.onnx"))
+    shutil.copy(golden_path(job.model), golden_path(own))
+    other = small_model(tmp_path / "other.onnx", shift=1)
+
+    def at_phase(start: str) -> Progress:
+        def listen(share: float, phase: str) -> None:
+            if phase.startswith(start):
+                shutil.copy(other, own)
+
+        return listen
+
+    return dataclasses.replace(job, model=own), at_phase
+
+
+@pytest.mark.parametrize("at", ["building", "building: parsing", "building: done"])
+def test_nothing_is_kept_of_a_file_that_is_replaced_while_it_is_built(
+    replaced: tuple[EngineJob, Callable[[str], Progress]], cache: EngineCache, at: str
+):
+    job, replaced_at = replaced
+    with pytest.raises(ModelError, match=r"model\.onnx: the file changed while an engine was built from it"):
+        obtain(job, cache, replaced_at(at))
+    assert cache.entries() == []
+
+
+def test_no_verdict_is_kept_on_a_file_that_is_replaced_while_it_is_judged(
+    replaced: tuple[EngineJob, Callable[[str], Progress]], cache: EngineCache
+):
+    job, replaced_at = replaced
+    segmenter = load_segmenter(job.model, backend="onnxruntime", camera_size=job.camera_size, threads=1)
+    engine = obtain(job, cache, Told())
+    with pytest.raises(ModelError, match=r"model\.onnx: the file changed while its engine was compared with it"):
+        judge(engine, segmenter, job, cache, replaced_at("comparing"))
+    assert [entry.record.parity.state for entry in cache.entries()] == [PENDING]
 
 
 def test_a_build_that_is_stopped_leaves_nothing_and_frees_the_lock(job: EngineJob, cache: EngineCache):

@@ -102,6 +102,30 @@ def test_huge_logits_stay_finite():
     assert (confidence == 255).all()
 
 
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("plane", [0, 2])
+def test_what_is_not_finite_is_unlabelled_and_spoils_nothing_else(value, plane):
+    logits = smooth_logits(5, 12, 16, 0)
+    whole = finishing.finish(logits, 48, 64)
+    spoilt = np.zeros((12, 16))
+    spoilt[3, 4] = spoilt[11, 15] = 1
+    logits[plane][spoilt > 0] = value
+    labels, confidence = finishing.finish(logits, 48, 64)
+    reached = upsample(spoilt, 48, 64) > 0
+    assert (labels[reached] == 255).all()
+    assert (confidence[reached] == 0).all()
+    np.testing.assert_array_equal(labels[~reached], whole[0][~reached])
+    np.testing.assert_array_equal(confidence[~reached], whole[1][~reached])
+
+
+@pytest.mark.usefixtures("path")
+def test_logits_of_nothing_but_nan_give_no_label():
+    labels, confidence = finishing.finish(np.full((5, 12, 16), np.nan, np.float32), 48, 64)
+    assert (labels == 255).all()
+    assert (confidence == 0).all()
+
+
 def test_both_paths_agree_on_many_classes():
     pytest.importorskip("numba", reason="numba is not installed: there is one path only")
     logits = smooth_logits(40, 30, 40, 5)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gemini_ros.core.phrase_maps import PhraseMaps
 from gemini_ros.core.resources import find_resource
 from gemini_ros.inference import ModelError, load_segmenter, read_model_info
 from gemini_ros.inference.cache import PASSED, REJECTED
-from gemini_ros.inference.gate import gate, golden_path, read_golden, scaled
+from gemini_ros.inference.gate import PhraseAgreement, gate, golden_path, read_golden, scaled
 from test.inference.test_segmenter import FIXTURES
 
 MODEL = find_resource("models/warehouse_rgbd_nano.onnx")
@@ -58,11 +60,44 @@ def test_damage_to_labels_and_to_confidence_is_found(tmp_path):
     assert "the confidence differs by" in unsure.reason
 
 
+def test_a_pixel_without_a_label_is_no_matter_of_precision(tmp_path):
+    """Logits of NaN in one pixel of a frame: far less than what labels may differ by."""
+    pytest.importorskip("onnx")
+    from test.inference.small_model import golden_of, small_model
+
+    model = small_model(tmp_path / "model.onnx")
+    golden = golden_of(model)
+    segmenter = on_cpu(model)
+    plainly = segmenter._run
+
+    def spoilt(inputs):
+        result = plainly(inputs)
+        result.labels[0, 0], result.confidence[0, 0] = 255, 0
+        return result
+
+    segmenter._run = spoilt
+    parity = gate(segmenter, golden, model)
+    assert parity.agreement is not None and parity.agreement > 0.99
+    assert parity.state == REJECTED
+    assert "pixels are unlabelled, expected a label as ONNX Runtime gives" in parity.reason
+
+
+@pytest.mark.parametrize("wrong", ["present", "count"])
+@pytest.mark.parametrize("after", [False, True])
+def test_answers_of_nan_about_phrases_are_a_fault(wrong, after):
+    right = PhraseMaps(
+        ("a",), np.zeros((1, 4, 4), np.uint8), np.array([0.5], np.float32), np.full((1, 6), 1 / 6, np.float32)
+    )
+    spoilt = replace(right, **{wrong: np.full_like(getattr(right, wrong), np.nan)})
+    agreement = PhraseAgreement()
+    for found in (spoilt, right) if after else (right, spoilt):
+        agreement.add(found, right)
+    assert agreement.faults() == ["presence or counts of phrases differ by nan, expected at most 0.05"]
+
+
 def test_less_precision_may_differ_more(tmp_path):
     """One pixel in 30 wrong: too much for an fp32 model, and no more than fp16 may cost."""
     pytest.importorskip("onnx")
-    from dataclasses import replace
-
     from test.inference.small_model import golden_of, small_model
 
     model = small_model(tmp_path / "model.onnx")

@@ -11,6 +11,7 @@ import pytest
 from gemini_ros.inference import ModelError, engines, load_segmenter
 from gemini_ros.inference.cache import EngineCache
 from gemini_ros.inference.engines import EngineMissingError
+from gemini_ros.inference.tensorrt import build as tensorrt_build
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
 from test.inference.test_segmenter import RGB_DEPTH
@@ -99,3 +100,23 @@ def test_a_build_that_fails_is_a_reason_to_fall_back(said_gpu, no_gpu, tmp_path)
     with pytest.raises(ModelError, match=r"backend tensorrt: .*; or take backend auto"):
         load_segmenter(RGB_DEPTH, backend="tensorrt", camera_size=(96, 80), cache_dir=tmp_path)
     assert EngineCache(tmp_path).entries() == []
+
+
+class WithoutCuda:
+    """TensorRT-RTX whose builder gives the null pointer that it gives where CUDA does not start."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(load_library("tensorrt_rtx"), name)
+
+    def Builder(self, log: object) -> object:  # noqa: N802
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+
+def test_cuda_that_does_not_start_is_a_reason_to_fall_back(said_gpu, monkeypatch, tmp_path):
+    monkeypatch.setattr(tensorrt_build, "probe_gpu", engines.probe_gpu)
+    monkeypatch.setattr(engines, "load_library", lambda name: WithoutCuda())
+    segmenter = load_segmenter(RGB_DEPTH, camera_size=(96, 80), cache_dir=tmp_path, threads=1)
+    assert segmenter.backend == "onnxruntime"
+    assert "cannot build an engine: it gave no reason (pybind11::init(): factory function" in segmenter.reason
+    with pytest.raises(ModelError, match=r"backend tensorrt: .* returned nullptr\); or take backend auto"):
+        load_segmenter(RGB_DEPTH, backend="tensorrt", camera_size=(96, 80), cache_dir=tmp_path)

@@ -94,6 +94,20 @@ def test_camera_size_is_kept_to():
         fixed.segment(frame(80, 100))
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_closing_twice_is_closing_once(tmp_path, monkeypatch, backend):
+    pytest.importorskip(backend)
+    pytest.importorskip("onnx")
+    from test.inference.small_model import golden_of, small_model
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = small_model(tmp_path / "model.onnx")
+    golden_of(model)
+    opened = load_segmenter(model, backend=backend, threads=1)
+    opened.close()
+    opened.close()
+
+
 def test_strided_images_are_taken(segmenter):
     wide = frame(96, 272)
     half = Frame(7, "camera", rgb=wide.rgb[:, ::2], depth=wide.depth[:, ::2])

@@ -15,6 +15,7 @@ from gemini_ros.inference import load_segmenter
 from gemini_ros.inference.openvino import openvino_core
 from gemini_ros.network.deploy import DeployedSegmenter, ModelFile
 from gemini_ros.network.encoders.mit import MiTConfig
+from gemini_ros.network.encoders.swin import SwinConfig
 from gemini_ros.network.export import write_model_file
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.modalities import MODALITY_DEFAULTS
@@ -228,6 +229,17 @@ def test_export_refuses_metadata_that_no_reader_takes(tmp_path):
     info = ModelInfo(load_label_set("warehouse"), (bare,), (96, 64), {}, "", {}, "", "yes")
     with pytest.raises(ValueError, match=r"modality event: keys .*, expected exactly .*'unit'"):
         write_model_file(random_model(("event",)), info, tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(98, 64), (96, 66), (97, 63)])
+def test_export_refuses_a_size_that_swin_cannot_cut_into_patches(tmp_path, size):
+    model = FusionSegmenter(SwinConfig(16, (1, 1, 1, 1), (1, 2, 4, 8)), ("rgb",), 10).eval()
+    info = ModelInfo(load_label_set("warehouse"), (MODALITY_DEFAULTS["rgb"],), size, {}, "", {}, "", "yes")
+    with pytest.raises(
+        ValueError, match=f"network size {size[0]}x{size[1]} of a Swin encoder, expected multiples of 4"
+    ):
+        write_model_file(model, info, tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -82,6 +82,8 @@ def tiny(**changes):
         ({"decoder.linear_pred.weight": torch.zeros(())}, r"linear_pred\.weight: shape \(\), expected 4 dimensions"),
         ({"encoder.patch_embed1.proj.module.weight": None}, "expected a GeminiFusion MiT or Swin"),
         ({"encoder.patch_embed3.proj.module.weight": None}, r"patch_embed3\.proj\.module\.weight: missing"),
+        ({"encoder.block3.2.norm1.ln_0.bias": torch.zeros(40)}, "stage 3: block 1 is missing, expected blocks counted"),
+        ({"encoder.block3.999999999.norm1.ln_0.bias": torch.zeros(40)}, "stage 3: block 1 is missing"),
         ({"encoder.block7.0.norm1.ln_0.bias": torch.zeros(16)}, "expected the four stages 1 to 4"),
     ],
 )

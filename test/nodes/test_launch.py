@@ -102,7 +102,6 @@ def test_defaults_start_a_realsense_with_the_parameter_file_alone(launch, monkey
     file, overrides = node.parameters
     assert Path(file) == LAUNCH.parent / "config/segmenter.yaml"
     assert overrides == {
-        "use_sim_time": False,
         "backend": "auto",
         "rgb.image_transport": "raw",
         "depth.image_transport": "raw",
@@ -149,11 +148,48 @@ def test_the_camera_file_gives_way_to_what_the_users_file_says(launch, tmp_path)
         "planner: {ros__parameters: }\n"
     )
     node, _ = started(params_file=str(file))
-    assert node.parameters == [str(file), {"use_sim_time": False, "depth.image_transport": "raw"}]
+    assert node.parameters == [str(file), {"depth.image_transport": "raw"}]
     node, _ = started(params_file=str(file), backend="onnxruntime")
     assert node.parameters[1]["backend"] == "onnxruntime"
     with pytest.raises(RuntimeError, match=r"params_file 'nowhere\.yaml': no such file"):
         started(params_file="nowhere.yaml")
+
+
+@pytest.mark.parametrize("camera", ["oakd", "bag", "realsense_boson"])
+def test_a_copy_of_the_shipped_file_leaves_what_the_camera_says(launch, tmp_path, camera):
+    file = tmp_path / "mine.yaml"
+    text = (LAUNCH.parent / "config/segmenter.yaml").read_text(encoding="utf-8")
+    shipped, _ = started(camera=camera)
+    file.write_text(text)
+    node, _ = started(camera=camera, params_file=str(file))
+    assert node.parameters == [str(file), shipped.parameters[1]]
+    changed = text.replace("rgb.image_transport: raw", "rgb: {image_transport: theora}")
+    assert changed != text
+    file.write_text(changed)
+    node, _ = started(camera=camera, params_file=str(file))
+    assert node.parameters[1] == {n: v for n, v in shipped.parameters[1].items() if n != "rgb.image_transport"}
+    # In a file of their own words, a default that stands there is meant.
+    file.write_text("segmenter: {ros__parameters: {rgb.image_transport: raw}}")
+    node, _ = started(camera=camera, params_file=str(file))
+    assert "rgb.image_transport" not in node.parameters[1]
+
+
+def test_a_params_file_in_the_home_directory_is_found(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "robot.yaml"
+    file.write_text("segmenter: {ros__parameters: {use_sim_time: true, backend: openvino}}")
+    node, _ = started(params_file="~/robot.yaml")
+    assert node.parameters[0] == str(file)
+    assert not {"use_sim_time", "backend"} & set(node.parameters[1]), "the file decides where no argument does"
+    (tmp_path / "cameras.yaml").write_text("front: {params_file: ~/robot.yaml}")
+    (front,) = nodes_of(tmp_path / "cameras.yaml", use_sim_time="")
+    assert front.parameters[0] == str(file)
+    assert "use_sim_time" not in front.parameters[1]
+    file.write_text(
+        "segmenter: {ros__parameters: {backend: openvino, rgb.image_transport: x, depth.image_transport: x}}"
+    )
+    node, _ = started(params_file="~/robot.yaml")
+    assert node.parameters == [str(file)]
 
 
 def test_a_file_without_parameters_for_the_node_is_refused(launch, tmp_path):
@@ -202,6 +238,8 @@ def test_replay_plays_when_the_model_is_loaded(launch, tmp_path):
     assert heard(SimpleNamespace(text=b"[INFO] the model is loaded\n")) is None
     with pytest.raises(RuntimeError, match="did not load"):
         heard(SimpleNamespace(text=b"[ERROR] the model did not load: no memory\n"))
+    with pytest.raises(RuntimeError, match="did not load"):
+        heard(SimpleNamespace(text=b"[ERROR] the model did not load, not configured: model /m.onnx: no such file\n"))
 
 
 def test_replay_fails_where_there_is_no_bag_or_the_player_fails(launch):

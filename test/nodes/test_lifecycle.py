@@ -10,13 +10,15 @@ import time
 import numpy as np
 import pytest
 
+from gemini_ros.core.files import sha256_of
 from gemini_ros.core.resources import find_resource
 from gemini_ros.inference import engines
 from gemini_ros.inference.load import load_segmenter
 from gemini_ros.inference.tensorrt.cuda import Gpu
 from gemini_ros.inference.tensorrt.library import load_library
-from gemini_ros.nodes.segmenter import loading
+from gemini_ros.nodes.segmenter import loading, node
 from gemini_ros.pipeline import statistics
+from gemini_ros.pipeline.settings import make_settings
 from test.nodes.rig import HEIGHT, MODELS, MOUNTING, WIDTH, live_node, robot
 
 pytestmark = pytest.mark.usefixtures("ros_environment")
@@ -124,6 +126,29 @@ def test_cleaning_up_while_the_model_loads(gate):
         r.until(lambda: r.says("mode", "configured, not active"))
 
 
+@pytest.mark.parametrize("abandoned", [True, False])
+def test_a_loader_that_nobody_waits_for_prepares_nothing(monkeypatch, abandoned):
+    loaded, opened = threading.Event(), threading.Event()
+
+    def load(*args, **kwargs):
+        segmenter = load_segmenter(*args, **kwargs)
+        loaded.set()
+        opened.wait(20)
+        return segmenter
+
+    monkeypatch.setattr(loading, "load_segmenter", load)
+    path, prepared = MODELS / "tiny_rgb_depth.onnx", []
+    settings = make_settings({"model": str(path), "backend": "onnxruntime"})
+    loader = loading.ModelLoader(path, sha256_of(path), settings, lambda: prepared.append(1))
+    assert loaded.wait(20)
+    if abandoned:
+        loader.close(0.0)
+    opened.set()
+    loader._thread.join(20)
+    assert (loader.segmenter is None, loader.error, len(prepared)) == (abandoned, "", int(not abandoned))
+    loader.close(1.0)
+
+
 def test_a_model_that_fails_late_is_an_error_in_the_diagnostics(monkeypatch, capfd):
     def load(*_args, **_kwargs):
         raise RuntimeError("out of memory")
@@ -201,7 +226,20 @@ def test_what_cannot_work_is_refused_at_configuration(parameters, told, tmp_path
             r.set(model=str(MODELS / "tiny_rgb_depth.onnx"), modalities=["auto"], camera__size="", label_set="") == ""
         )
         assert r.change("configure")
-    assert capfd.readouterr().err.count("not configured: ") == 1
+    # launch/replay.launch.py ends by the first words.
+    assert capfd.readouterr().err.count("the model did not load, not configured: ") == 1
+
+
+@pytest.mark.parametrize("transition", ["configure", "activate"])
+def test_a_transition_that_raises_is_told_to_who_waits_for_the_model(monkeypatch, capfd, transition):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("out of handles")
+
+    monkeypatch.setattr(node, {"configure": "Configured", "activate": "LivePipeline"}[transition], broken)
+    with live_node(), robot(()) as r:
+        r.until(lambda: r.state() == "unconfigured")
+    told = f"the model did not load: on_{transition}: RuntimeError: out of handles"
+    assert capfd.readouterr().err.count(told) == 1
 
 
 def test_a_refused_autostart_is_in_the_diagnostics():
@@ -239,6 +277,16 @@ def test_parameters_change_while_active_or_are_refused():
         r.send("depth", stamp_ns=now + 12_000_000)
         r.spin(0.3)
         assert now not in r.label_stamps()
+
+
+def test_what_is_too_far_for_the_map_follows_a_change_of_the_map():
+    with live_node(), robot() as r:
+        r.meet()
+        r.send_until(lambda: r.says("mode", "normal"), "rgb", "depth")
+        assert r.set(costmap__depth_noise_per_m=0.1) == ""  # the map reaches 1 m, depth is at 2 m
+        r.send_until(lambda: r.says("mode", "farther than the map's range"), "rgb", "depth")
+        assert r.set(costmap__depth_noise_per_m=0.002) == ""
+        r.send_until(lambda: r.says("mode", "normal"), "rgb", "depth")
 
 
 def test_an_unaccounted_message_is_exit_status_1(capfd):

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header, String
 
@@ -90,6 +92,30 @@ def test_the_clock_is_there_before_its_message(ros_environment, tmp_path):
             assert now == stamp_ns(message)
             ticks += 1
     assert ticks == 7
+
+
+@pytest.mark.parametrize("topics", [(), ("--topics", "/tick")], ids=["all", "without"])
+def test_a_clock_in_the_bag_is_played_without_ticks_beside_it(ros_environment, tmp_path, topics):
+    """Of a simulation that was recorded by the wall clock: the stamps are in the time of the simulation."""
+    simulated_ns = 12_000_000_000
+    with BagWriter(tmp_path / "bag.mcap") as writer:
+        for i in range(10):
+            clock = serialize_message(Clock(clock=Time(nanoseconds=simulated_ns + i * STEP_NS).to_msg()))
+            writer.write_raw("/clock", "rosgraph_msgs/msg/Clock", clock, START_NS + i * STEP_NS)
+            writer.write("/tick", messages.header(simulated_ns + i * STEP_NS, "tick"), START_NS + i * STEP_NS)
+    with listening({"/clock": (Clock, BEST_EFFORT), "/tick": (Header, BEST_EFFORT)}) as listener:
+        player = start_cli("bag", "play", tmp_path / "bag.mcap", "--clock", *topics, environment=ros_environment)
+        listener.spin_while(player)
+    status, _, err = finished(player)
+    assert status == 0, err
+    clock = [stamp_ns(m) for m in listener.messages("/clock")]
+    assert clock == sorted(clock)
+    assert len(listener.messages("/tick")) == 10
+    assert ("the bag's own /clock is played, without ticks of 50 Hz" in err) == (not topics)
+    if topics:
+        assert clock[0] == START_NS
+    else:
+        assert clock == [simulated_ns + i * STEP_NS for i in range(10)]
 
 
 def test_rate_loop_and_drop(ros_environment, tmp_path):

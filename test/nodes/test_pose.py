@@ -216,6 +216,43 @@ def test_tf_is_waited_for_once_it_knows_the_grid(tf_pose):
     assert source._tf.buffer.waited == ("odom", "base_link", SECOND + 1, SECOND // 10)
 
 
+def test_a_tf_that_died_is_not_waited_for(tf_pose):
+    source = tf_pose()
+    source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("base_link", "camera"): {SECOND: 0.5}}
+    source.at(SECOND, "camera")
+    source.wait(2 * SECOND + 1)
+    assert not hasattr(source._tf.buffer, "waited")
+    source.wait(2 * SECOND)
+    assert source._tf.buffer.waited == ("odom", "base_link", 2 * SECOND, SECOND // 10)
+
+
+def test_two_threads_that_ask_for_a_transform_first_share_one_listener(r, tf, monkeypatch):
+    made: list[Buffer] = []
+
+    class Slow(Buffer):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            time.sleep(0.05)
+
+    monkeypatch.setattr(tf, "Buffer", Slow)
+    source = OdometryPose(r.node, "odom", MOUNTING)
+
+    def ask(said: str) -> None:
+        with pytest.raises(LookupError, match=said):
+            source.transform("odom", "camera", SECOND)
+
+    threads = [threading.Thread(target=ask, args=("odom is not known",)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    source.close()
+    assert len(made) == 1
+    ask("TF is not listened to any more")
+    assert len(made) == 1
+
+
 def test_tf_holds_the_latest_transform_for_a_tenth_of_a_second(tf_pose):
     source = tf_pose()
     source._tf.buffer.known = {("odom", "base_link"): {SECOND: 3.0}, ("base_link", "camera"): {SECOND: 0.5}}

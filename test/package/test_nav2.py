@@ -84,6 +84,20 @@ def test_every_parameter_is_one_of_nav2_and_of_its_type(path: Path):
     check(controller, TABLE["controller_server"], set(), path.stem)
 
 
+@pytest.mark.parametrize("name", ["collision_monitor", "three_cameras"])
+def test_the_lines_for_humble_say_the_same(name: str):
+    """Humble takes points as numbers alone, and max_points: how many do not stop the robot yet."""
+    path = find_resource(f"config/nav2/{name}.yaml")
+    text = path.read_text(encoding="utf-8")
+    assert "Nav2 Jazzy to Kilted" in text
+    lines = [line[1:] for line in text.splitlines() if line.startswith("#   ")]
+    humble, ours = yaml.safe_load("\n".join(lines)), sections(path)["collision_monitor"]["ros__parameters"]
+    assert humble["points"] == [value for point in yaml.safe_load(ours["stop"]["points"]) for value in point]
+    assert humble["max_points"] == ours["stop"]["min_points"] - 1
+    assert ("approach" in ours) == ("max_points: 0 in `approach`" in text)
+    assert ours.get("approach", {"min_points": 1})["min_points"] == 1
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_silence_stops_the_robot_and_low_things_stay(path: Path):
     for costmap in costmaps(path):

@@ -296,6 +296,16 @@ def test_the_share_of_valid_pixels_that_an_image_needs(share: float, usable: boo
     assert [accepts(judged(), share)] == [usable]
 
 
+def test_depth_is_judged_by_the_map_as_it_is_now():
+    noisy, exact = (make_settings({"costmap.depth_noise_per_m": noise}) for noise in (0.002, 0.0005))
+    intake = Intake(("rgb", "depth"), (), noisy)
+    feed(intake, 90, 7500, 1)
+    assert "farther than the map's range" in intake.streams["depth"].blind
+    intake.reconfigure(exact.costmap)
+    feed(intake, 90, 7500, 1, start=2)
+    assert intake.streams["depth"].blind == ""
+
+
 def accepts(intake: Intake, share: float, at_ns: int = 5) -> bool:
     message = image(at_ns, "16UC1", (100, 100), "camera")
     pixels = np.zeros(10_000, np.uint16)

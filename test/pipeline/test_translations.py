@@ -54,6 +54,7 @@ def test_completed_depth_keeps_what_was_measured_and_leaves_the_robot_out(frame,
 
 def test_a_frame_that_lacks_an_image_gives_nothing_and_says_so(frame, segmentation):
     models = named(depth_completed=TO_DEPTH, night_view=TO_RGB)
+    assert models.silence == {"depth_completed": "", "night_view": ""}  # no key comes later, while others look
     models.load(threads=1)
     assert models.completed(dataclasses.replace(frame, rgb=None), segmentation) is None
     assert models.silence["depth_completed"] == ("no depth_completed: the frame has no rgb, which its model takes")

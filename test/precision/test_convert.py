@@ -66,6 +66,15 @@ def test_nothing_is_written_where_too_much_is_lost(model, bag, tmp_path, monkeyp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.golden.npz", "model.onnx"]
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_name_that_no_node_gives_is_not_kept(model, bag, tmp_path, precision):
+    with pytest.raises(ValueError, match=r"model\.onnx: no node gives a value 'logit'.*; the nearest is logits"):
+        convert_model(
+            model, tmp_path / "out.onnx", precision, calibration=Source(bag), check=Source(bag), keep=["logit"]
+        )
+    assert not (tmp_path / "out.onnx").exists()
+
+
 def test_without_a_golden_file_nothing_is_made(model, bag, tmp_path):
     golden_path(model).unlink()
     with pytest.raises(ModelError, match=r"model\.golden\.npz: no such file"):

@@ -103,6 +103,11 @@ def test_rounding_is_that_of_fp16():
     expected = x.astype(np.float16).astype(np.float32)
     assert (expected != x).sum() == 7
     np.testing.assert_array_equal(run(with_fp16_rounded(model), "y", x=x), expected)
+    far = np.array([[65519.9, 65520, -65520, -65519.9], [7e4, -3e38, -np.inf, np.nan]], np.float32)
+    with np.errstate(over="ignore"):
+        expected = far.astype(np.float16).astype(np.float32)
+    assert np.isinf(expected).sum() == 5
+    np.testing.assert_array_equal(run(with_fp16_rounded(model), "y", x=far), expected)
 
 
 def test_what_is_kept_stays_fp32(plain):
@@ -134,12 +139,35 @@ def test_ranges_are_exact_and_say_where_fp16_ends():
     assert largest["first"] == 7 and largest["large"] == 7e4 and largest["positive"] == 7
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(ReferenceEvaluator(to_fp16(model)).run(["y"], {"x": x})[0]).any()
-    kept = to_fp16(model, {name for name, value in largest.items() if value > 65504})
+    kept = to_fp16(model, too_large={name for name, value in largest.items() if value > 65504})
     np.testing.assert_allclose(run(kept, "y", x=x), np.maximum(x, 0), rtol=1e-3)
     types = element_types(kept)
     assert types["first"] == types["positive"] == TensorProto.FLOAT16
     assert types["back"] == TensorProto.FLOAT  # 1e-8 is 0 in fp16
     assert np.isnan(largest_values(model, [{"x": x * np.nan}])["first"])
+
+
+def test_who_takes_a_value_too_large_for_fp16_stays_fp32():
+    """A product alone between two others, which would get it as infinity."""
+    model = chain(
+        helper.make_node("MatMul", ["x", "rise"], ["large"]),
+        helper.make_node("MatMul", ["large", "fall"], ["back"]),
+        helper.make_node("MatMul", ["back", "a"], ["last"]),
+        helper.make_node("MatMul", ["last", "a"], ["end"]),
+        helper.make_node("Identity", ["end"], ["y"]),
+        constants={"a": np.eye(4, dtype=np.float32)}
+        | {name: (np.eye(4) * by).astype(np.float32) for name, by in (("rise", 3e4), ("fall", 1e-3))},
+    )
+    x = np.array([[1, 2, -3, 4], [5, -6, 7, 0]], np.float32)
+    types = element_types(to_fp16(model, too_large={"large"}))
+    assert types["large"] == types["back"] == TensorProto.FLOAT
+    assert types["last"] == TensorProto.FLOAT16
+    for kept in (to_fp16(model, too_large={"large"}), with_fp16_rounded(to_fp16(model, too_large={"large"}))):
+        np.testing.assert_allclose(run(kept, "y", x=x), 30 * x, rtol=2e-3)
+    # A user's choice is of the node alone, and what is judged shows what that costs.
+    chosen = to_fp16(model, keep={"large"})
+    assert element_types(chosen)["back"] == TensorProto.FLOAT16
+    assert not np.isfinite(run(with_fp16_rounded(chosen), "y", x=x)).all()
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path):

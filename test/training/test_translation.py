@@ -119,6 +119,13 @@ def test_from_the_command_line_to_the_model_file(tmp_path):
     translator = Translator(out, "depth")
     assert translator.info.scores["abs_error_m"] == pytest.approx(scores["all"]["abs_error_m"])
     assert golden_difference(translator, out.with_suffix(".golden.npz")) < LARGEST_DIFFERENCE
+    stored = torch.load(checkpoint, weights_only=False)
+    for weight in stored["state_dict"].values():
+        weight.fill_(torch.nan) if weight.is_floating_point() else weight
+    torch.save(stored, checkpoint)
+    with pytest.raises(ValueError, match=r"spoilt\.onnx: differs from the network by nan of the range"):
+        export_checkpoint(checkpoint, tmp_path / "spoilt.onnx", frames=folder)
+    assert not (tmp_path / "spoilt.onnx").exists()
     shutil.rmtree(tmp_path / "run")
 
 

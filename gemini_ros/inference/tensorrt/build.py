@@ -22,7 +22,7 @@ from gemini_ros.inference.tensorrt.interface import (
     engine_outputs,
 )
 from gemini_ros.inference.tensorrt.library import TensorRt, check_supported
-from gemini_ros.inference.tensorrt.messages import Messages, message_log
+from gemini_ros.inference.tensorrt.messages import Messages, message_log, refusals
 from gemini_ros.inference.tensorrt.progress import BuildProgress, Progress, progress_monitor
 
 if TYPE_CHECKING:
@@ -74,24 +74,27 @@ def build_engine(
         check_supported(trt.__version__, probe_gpu().compute_capability)
     library = f"{trt.__name__} {trt.__version__}"
     log = message_log(trt)
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     state = BuildProgress(progress)
+    # What the listener raises is not TensorRT's: it is told outside of ``refusals``.
     state.report(0.0, "parsing")
-    # The network holds weights of the parser: it has to live as long.
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(onnx)):
-        raise EngineError(f"model {onnx}: {library} cannot parse it: {_parser_errors(parser)}")
-    _fix_shapes(trt, network, onnx, info, camera_size)
-    config = _configure(trt, builder, options, compute_capability)
-    cache = None if trt.__name__ == "tensorrt_rtx" else _timing_cache(config, timing_cache)
-    monitor = progress_monitor(trt, state)
-    config.progress_monitor = monitor
-    serialized = builder.build_serialized_network(network, config)
+    refused = f"model {onnx}: {library} cannot build an engine"
+    with refusals(refused, log):
+        builder = trt.Builder(log)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        # The network holds weights of the parser: it has to live as long.
+        parser = trt.OnnxParser(network, log)
+        if not parser.parse_from_file(str(onnx)):
+            raise EngineError(f"model {onnx}: {library} cannot parse it: {_parser_errors(parser)}")
+        _fix_shapes(trt, network, onnx, info, camera_size)
+        config = _configure(trt, builder, options, compute_capability)
+        cache = None if trt.__name__ == "tensorrt_rtx" else _timing_cache(config, timing_cache)
+        monitor = progress_monitor(trt, state)
+        config.progress_monitor = monitor
+        serialized = builder.build_serialized_network(network, config)
     if state.error is not None:
         raise state.error
     if serialized is None:
-        raise EngineError(f"model {onnx}: {library} cannot build an engine: {log.messages.faults()}")
+        raise EngineError(f"{refused}: {log.messages.faults()}")
     state.report(1.0, "done")
     return BuiltEngine(
         _bytes(serialized), None if cache is None else _bytes(cache.serialize()), _activation_bytes(log.messages)

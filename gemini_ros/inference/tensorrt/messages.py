@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from gemini_ros.core.documents import one_line
+from gemini_ros.inference.tensorrt.interface import EngineError
 from gemini_ros.inference.tensorrt.library import TensorRt
 
 _LOGGER = logging.getLogger("gemini_ros.tensorrt")
@@ -46,3 +50,15 @@ def message_log(trt: TensorRt) -> Any:
             self.messages.add(int(severity), msg)
 
     return Log()
+
+
+@contextmanager
+def refusals(what: str, log: Any) -> Iterator[None]:
+    """What TensorRT's bindings raise, as ``EngineError`` that begins with ``what``.
+
+    A constructor that fails, as where CUDA does not start, gives a null pointer, which pybind makes a ``TypeError`` of.
+    """
+    try:
+        yield
+    except (TypeError, RuntimeError) as error:
+        raise EngineError(f"{what}: {log.messages.faults()} ({one_line(error)})") from error

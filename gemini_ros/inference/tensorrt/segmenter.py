@@ -25,7 +25,7 @@ from gemini_ros.inference.tensorrt.interface import (
     engine_outputs,
 )
 from gemini_ros.inference.tensorrt.library import TensorRt, check_supported, full_version
-from gemini_ros.inference.tensorrt.messages import message_log
+from gemini_ros.inference.tensorrt.messages import message_log, refusals
 
 if TYPE_CHECKING:
     import tensorrt_bindings as tensorrt
@@ -169,10 +169,10 @@ class LoadedEngine:
 def load_engine(trt: TensorRt, engine: bytes) -> LoadedEngine:
     """Raises ``EngineError`` for bytes that are no engine of this TensorRT for this GPU, with what TensorRT said."""
     log = message_log(trt)
-    runtime = trt.Runtime(log)
-    deserialized = runtime.deserialize_cuda_engine(engine)
-    if deserialized is None:
-        raise EngineError(
-            f"engine of {len(engine)} bytes: {trt.__name__} {trt.__version__} does not load it: {log.messages.faults()}"
-        )
-    return LoadedEngine(log, deserialized, trt)
+    refused = f"engine of {len(engine)} bytes: {trt.__name__} {trt.__version__} does not load it"
+    with refusals(refused, log):
+        runtime = trt.Runtime(log)
+        deserialized = runtime.deserialize_cuda_engine(engine)
+        if deserialized is None:
+            raise EngineError(f"{refused}: {log.messages.faults()}")
+        return LoadedEngine(log, deserialized, trt)

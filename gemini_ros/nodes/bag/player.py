@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 # A subscriber that is matched here may not have matched this publisher yet, and others may follow it.
 _SETTLED_S = 0.5
 _POLL_S = 0.02
+_CLOCK = "/clock"
 # /clock goes on a little after the last message: who waits in its time for one more has to see that none comes.
 _TAIL_NS = 200_000_000
 
@@ -53,7 +54,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """How a bag is played. ``topics`` empty = all; ``clock_hz`` None = no ``/clock``.
+    """How a bag is played. ``topics`` empty = all; ``clock_hz`` None = no ``/clock`` but one of the bag's own.
 
     ``wait_for``: topics that must have a subscriber before the first message, within ``wait_s``; empty = wait until
     some topic has one and no more come, at most ``wait_s``. ``drain_s`` bounds the wait for the last acknowledgements.
@@ -125,7 +126,7 @@ class _Player:
         self._reader, self._options, self._stop = reader, options, stop
         self._publishers = _publishers(reader, node, options.topics)
         self._drops = _windows_by_topic(reader, options.drops)
-        self._clock = None if options.clock_hz is None else _ClockTicks(node, options.clock_hz)
+        self._clock = _clock_ticks(node, options.clock_hz, recorded=_CLOCK in self._publishers)
         self._published: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._lateness = Histogram()
@@ -214,7 +215,7 @@ class _ClockTicks:
 
     def __init__(self, node: Node, frequency_hz: float) -> None:
         # Reliable serves the best-effort subscription of every node's time source as well as a reliable one.
-        self._publisher = node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
+        self._publisher = node.create_publisher(Clock, _CLOCK, QoSProfile(depth=10))
         self._period_ns = round(1e9 / frequency_hz)
         self._last_ns = time.monotonic_ns() - self._period_ns
 
@@ -224,6 +225,17 @@ class _ClockTicks:
     def publish(self, bag_ns: int) -> None:
         self._publisher.publish(Clock(clock=Time(nanoseconds=bag_ns).to_msg()))
         self._last_ns = time.monotonic_ns()
+
+
+def _clock_ticks(node: Node, frequency_hz: float | None, *, recorded: bool) -> _ClockTicks | None:
+    """The ticks asked for, but not beside a ``recorded`` clock.
+
+    Time would jump between the two, and the recorded one fits the stamps of the messages.
+    """
+    if frequency_hz is not None and recorded:
+        _log.warning("the bag's own %s is played, without ticks of %g Hz beside it", _CLOCK, frequency_hz)
+        return None
+    return None if frequency_hz is None else _ClockTicks(node, frequency_hz)
 
 
 def _publishers(reader: BagReader, node: Node, topics: tuple[str, ...]) -> dict[str, Publisher]:

@@ -23,10 +23,17 @@ try:
 except ModuleNotFoundError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
-_LATCHED = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SILENT_S = 2.0
 _OVERRIDES = (QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+
+
+def _best_effort() -> QoSProfile:
+    """A profile for one subscription alone: rclpy writes ``qos_overrides`` of a topic into the profile it is given."""
+    return QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def _latched() -> QoSProfile:
+    return QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class ImageInput:
@@ -66,7 +73,7 @@ class ImageInput:
                 qos,
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: None),
             )
-            for qos in (_QOS, _LATCHED)
+            for qos in (_best_effort(), _latched())
         ]
 
     @property
@@ -112,7 +119,7 @@ class ImageInput:
             self._node,
             Image if self.transport == "raw" else CompressedImage,
             self.topic,
-            qos_profile=_QOS,
+            qos_profile=_best_effort(),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible, **events),
             qos_overriding_options=QoSOverridingOptions(_OVERRIDES),
         )

@@ -85,10 +85,10 @@ class LivePipeline:
         self.required = required
         names = {stream: node.resolve_topic_name(f"{stream}/image") for stream in (*required, *extras)}
         aligned = [stream for stream, topic in names.items() if is_registered(topic)]
-        self._intake = Intake(required, extras, settings, poses.moved, ranges, aligned, poses.transform)
-        self.matcher, self.camera_fault = self._intake.matcher, self._intake.camera_fault
+        self.intake = Intake(required, extras, settings, poses.moved, ranges, aligned, poses.transform)
+        self.matcher, self.camera_fault = self.intake.matcher, self.intake.camera_fault
         self.frames = FramePipeline(
-            self._intake,
+            self.intake,
             segmenter,
             costmap,
             lambda: phrases.phrases.book.inputs(self.now()),
@@ -96,8 +96,7 @@ class LivePipeline:
         )
         self.counters, self.latencies = self.frames.counters, self.frames.latencies
         self.inputs = {
-            stream: ImageInput(node, self._intake, stream, settings.transports[stream])
-            for stream in self._intake.streams
+            stream: ImageInput(node, self.intake, stream, settings.transports[stream]) for stream in self.intake.streams
         }
         self.costmap_topic = CostmapTopic(costmap, outputs, self.now, self.counters)
         self._costmap, self._poses, self._outputs, self.nav = costmap, poses, outputs, nav
@@ -107,7 +106,7 @@ class LivePipeline:
         self._throttled = ThrottledLog(self._logger)
         self._slot: NewestSlot[_Taken] = NewestSlot()
         self._filter = PairFilter(
-            self._intake,
+            self.intake,
             self.inputs,
             NodeClock(lambda: self.now().clock_ns),
             lambda: segmenter() is not None,
@@ -148,7 +147,7 @@ class LivePipeline:
 
     def assumptions(self) -> list[str]:
         """What is taken for granted of the grids of the streams."""
-        return self._intake.assumptions()
+        return self.intake.assumptions()
 
     def duplicates(self) -> list[str]:
         """What is there twice among the publishers of the node's topics, with the cure."""
@@ -273,7 +272,7 @@ class LivePipeline:
             self._publish_for_nav(frame, segmented.seen)
             self._publish_boxes(frame)
             self.costmap_topic.publish(segmented.seen)
-        self.translated.offer(frame, segmented.segmentation, completed, lambda: self._intake.depth_encoding)
+        self.translated.offer(frame, segmented.segmentation, completed, lambda: self.intake.depth_encoding)
         # What the earlier image took to decode was spent before the last one came; it is part of the frame's cost.
         last = _last(done.match)
         before_ns = sum(item.decode_ns for item in _images(done.match) if item is not last)

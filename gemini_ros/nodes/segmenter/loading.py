@@ -105,7 +105,8 @@ class ModelLoader:
                     f"model {self._path}: the file has changed since the node was configured; clean up and configure "
                     "the node again"
                 )
-            self._prepare()
+            if not self._abandoned.is_set():
+                self._prepare()
         except (ValueError, OSError) as error:  # said in full sentences
             self.error = str(error)
             return

@@ -40,7 +40,7 @@ _POLL_S = POLL_NS / 1e9
 _COSTMAP_S = 0.2
 _AGE_S = 0.05
 _DIAGNOSTICS_S = 1.0
-# replay.launch.py waits for these in the log.
+# replay.launch.py waits for these in the log; the second stands wherever the node has come to nothing.
 LOADED = "the model is loaded"
 NOT_LOADED = "the model did not load"
 WAITS = f"{LOADED} once the first image has come: an engine has to know its size"
@@ -57,7 +57,8 @@ def _reported(transition: Transition) -> Transition:
         try:
             result = transition(node, state)
         except Exception as error:
-            node.get_logger().error(f"{transition.__name__}: {type(error).__name__}: {error}")
+            starting = f"{NOT_LOADED}: " if transition.__name__ in ("on_configure", "on_activate") else ""
+            node.get_logger().error(f"{starting}{transition.__name__}: {type(error).__name__}: {error}")
             raise
         node.publish_diagnostics()
         return result
@@ -97,7 +98,7 @@ class SegmenterNode(LifecycleNode):
             self._configured = self._configure(settings_from_values(values_of(self)))
         except (ValueError, OSError) as error:
             self._refusal = str(error)
-            self.get_logger().error(f"not configured: {error}")
+            self.get_logger().error(f"{NOT_LOADED}, not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._refusal = ""
         info = self._configured.info
@@ -309,6 +310,7 @@ class SegmenterNode(LifecycleNode):
         if settings.costmap != configured.settings.costmap:
             configured.costmap.reconfigure(settings.costmap)
         if self._pipeline is not None:
+            self._pipeline.intake.reconfigure(settings.costmap)
             self._pipeline.matcher.reconfigure(
                 slop_ns=settings.slop_ns,
                 missing_timeout_ns=settings.missing_timeout_ns,

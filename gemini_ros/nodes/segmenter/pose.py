@@ -24,6 +24,7 @@ from gemini_ros.nodes.executor import MessageExecutor
 from gemini_ros.nodes.segmenter.tf_links import TfLinks, WatchedBuffer
 from gemini_ros.pipeline.pose import (
     BASE_FRAME,
+    SILENT_NS,
     TOLERANCE_NS,
     WAIT_NS,
     CameraPose,
@@ -51,6 +52,7 @@ class OdometryPose(OdometryPoses):
         base_frame: str = BASE_FRAME,
         max_speed_mps: float = DEFAULTS.max_speed_mps,
         transforms: Transforms | None = None,
+        listener: TfListener | None = None,
     ) -> None:
         base_from_camera = None if mounting is None else camera_in_base(mounting)
         super().__init__(
@@ -58,7 +60,9 @@ class OdometryPose(OdometryPoses):
         )
         self._node = node
         self._came = threading.Condition()
-        self._listener: TfListener | None = None
+        self._listener = listener
+        self._closed = False
+        self._listening = threading.Lock()
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = node.create_subscription(Odometry, "odom", self._take, qos)
 
@@ -67,19 +71,28 @@ class OdometryPose(OdometryPoses):
             self._came.wait_for(lambda: not self.awaits(stamp), WAIT_NS / 1e9)
 
     def transform(self, target: str, source: str, stamp: int) -> npt.NDArray[np.float64]:
-        """``target_from_source`` (4, 4) by TF, which is listened to from the first time on. Raises ``LookupError``."""
+        """``target_from_source`` (4, 4) by TF, which is listened to from the first time on. Raises ``LookupError``.
+
+        The executor's thread and the worker's may both be the first.
+        """
         if tf2_ros is None:
             raise LookupError("TF is not known: tf2_ros is not installed")
-        if self._listener is None:
-            self._listener = TfListener(self._node)
+        with self._listening:
+            if self._closed:
+                raise LookupError("TF is not listened to any more")
+            self._listener = self._listener or TfListener(self._node)
+            buffer = self._listener.buffer
         try:
-            return _look_up(self._listener.buffer, target, source, stamp)
+            return _look_up(buffer, target, source, stamp)
         except (tf2_ros.TransformException, PoseUnknown) as error:
             raise LookupError(str(error)) from error
 
     def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
+        with self._listening:
+            self._closed = True
+            listener = self._listener
+        if listener is not None:
+            listener.close()
         self._node.destroy_subscription(self._subscription)
 
     def _take(self, message: Odometry) -> None:
@@ -153,8 +166,7 @@ class TfPose(OdometryPose):
         max_speed_mps: float = DEFAULTS.max_speed_mps,
     ) -> None:
         self._tf = TfListener(node)
-        super().__init__(node, grid_frame, None, base_frame, max_speed_mps, self.transform)
-        self._listener = self._tf
+        super().__init__(node, grid_frame, None, base_frame, max_speed_mps, self.transform, self._tf)
         self._tf_motion = Motion(max_speed_mps)
         self._grid_seen = False
 
@@ -197,8 +209,18 @@ class TfPose(OdometryPose):
         if not self._grid_seen:
             super().wait(stamp)
             return
+        if self._silent_at(stamp):
+            return
         wait = Duration(nanoseconds=WAIT_NS)
         self._tf.buffer.can_transform(self._grid_frame, self.base_frame, Time(nanoseconds=stamp), wait)
+
+    def _silent_at(self, stamp: int) -> bool:
+        """Whether TF has nothing of the second before ``stamp``: waiting for a TF that died would delay every image."""
+        try:
+            newest = self._tf.buffer.lookup_transform(self._grid_frame, self.base_frame, Time())
+        except tf2_ros.TransformException:
+            return False
+        return stamp - stamp_ns(newest) > SILENT_NS
 
     def moved(self, since_ns: int, until_ns: int) -> bool | None:
         try:

@@ -171,3 +171,18 @@ def test_a_uint8_image_must_be_cast_before_it_is_transposed(tmp_path):
 def test_a_damaged_engine_is_refused(damaged):
     with pytest.raises(EngineError, match=f"engine of {len(damaged)} bytes: tensorrt_rtx .* does not load it: .*erial"):
         load_engine(RTX, damaged)
+
+
+def test_what_the_bindings_raise_is_a_refused_engine():
+    with pytest.raises(
+        EngineError, match=r"engine of 4 bytes: tensorrt_rtx .* does not load it: .*incompatible function"
+    ):
+        load_engine(RTX, "text")
+
+
+def test_a_type_error_of_the_listener_stays_one():
+    def listen(fraction: float, phase: str) -> None:
+        raise TypeError("of the listener")
+
+    with pytest.raises(TypeError, match="of the listener"):
+        build(TINY, progress=listen)
