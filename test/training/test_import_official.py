@@ -200,7 +200,7 @@ DELIVER = (
         (other_classes, "37 classes, label set nyudv2_40 has 40"),
         (other_shape, "encoder.block1.0.norm1.ln_1.bias: shape (17,), expected (16,)"),
         (other_size, "depths=(2, 2, 3, 2)): expected the size of one of nano, b0"),
-        (huge, "expected the size of one of"),
+        (huge, "stage 4: block 2 is missing, expected blocks counted from 0 on"),
         (truncated, "truncated, damaged or not a checkpoint"),
         (not_official, "keys ['state_dict'], expected 'segmenter'"),
         (no_weights, "segmenter: list, expected a state dict"),
