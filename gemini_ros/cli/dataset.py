@@ -299,11 +299,10 @@ def _add_import_labels(verbs: Subparsers) -> None:
 
 def run_import_labels(args: argparse.Namespace) -> None:
     from gemini_ros.core.labels import load_label_set
-    from gemini_ros.datasets.annotation import take_labels
+    from gemini_ros.datasets.annotation import LAYOUT, take_labels
 
     label_set = load_label_set(args.label_set)
-    layout = {"layout": args.layout} if args.layout else {}
-    taken = take_labels(args.folder, args.archive, label_set, replace=args.replace, **layout)
+    taken = take_labels(args.folder, args.archive, label_set, layout=args.layout or LAYOUT, replace=args.replace)
     print(f"wrote    {taken} label images to {args.folder}")
 
 

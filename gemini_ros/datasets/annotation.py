@@ -55,27 +55,27 @@ def take_labels(
     archive: str | Path,
     label_set: LabelSet,
     *,
-    layout: str | Layout = LAYOUT,
+    layout: str = LAYOUT,
     replace: bool = False,
 ) -> int:
     """Write the annotations of CVAT or COCO (``.json``) as the label images of ``folder``; returns their number.
 
-    ``layout`` says where in it the images are; its label images are plain ones.
+    ``layout``, a name or the path of a file, says where in it the images are; its label images are plain ones.
 
     All or none are written: raises ``ValueError`` for what ``read_masks`` or ``read_coco`` refuses, an image not
     in ``folder``, one of another size, and, unless ``replace``, one that has labels already.
     """
-    folder, layout = Path(folder), layout if isinstance(layout, Layout) else load_layout(layout)
-    first = _images_to_label(layout)
+    folder, of_folder = Path(folder), load_layout(layout)
+    first = _images_to_label(of_folder)
     read = read_coco if Path(archive).suffix == ".json" else read_masks
     masks = read(archive, label_set.names)
-    files = {stem: folder / layout.images[first].path.fill({"stem": stem}) for stem in masks}
+    files = {stem: folder / of_folder.images[first].path.fill({"stem": stem}) for stem in masks}
     if strange := sorted(stem for stem, path in files.items() if "/" in stem or not path.is_file()):
-        where = folder / layout.images[first].path.text
+        where = folder / of_folder.images[first].path.text
         raise ValueError(f"{archive}: images {', '.join(strange)!s:.200}, expected some of {where}")
-    targets = {stem: folder / layout.images["labels"].path.fill({"stem": stem}) for stem in masks}
+    targets = {stem: folder / of_folder.images["labels"].path.fill({"stem": stem}) for stem in masks}
     for stem, labels in masks.items():
-        rgb = read_stored(files[stem], first, layout.images[first])
+        rgb = read_stored(files[stem], first, of_folder.images[first])
         if rgb.shape[:2] != labels.shape:
             raise ValueError(
                 f"{archive}: {stem} of {labels.shape[1]}x{labels.shape[0]}, expected {rgb.shape[1]}x{rgb.shape[0]} as "

@@ -146,15 +146,15 @@ class Grammar:
             for words in self._meanings[side]:
                 if "side" not in found and text.endswith(f" {words}"):
                     found["side"], text = side, text[: -len(words) - 1]
-        for keys in (("relation",), ("on",)):
+        for on in (False, True):  # what it is left of comes last: the box on the pallet left of the door
             for words, meaning in self._places:
-                if ("on" if meaning == "on" else "relation") not in keys:
+                if (meaning == "on") != on:
                     continue
                 match = re.search(rf" {words}(?: (?:{_ARTICLES}))? ", text)
                 if match is None:
                     continue
                 landmark = self._noun(text[match.end() :], unknown, whole)
-                if meaning == "on":
+                if on:
                     found["on"] = self.words.nouns[landmark].of
                 else:
                     found |= {"relation": meaning, "landmark": landmark}

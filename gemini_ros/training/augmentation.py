@@ -19,7 +19,7 @@ from gemini_ros.training.spoiling import require_families, spoil, subset_probabi
 
 Images = dict[str, np.ndarray]
 BEFORE = "before "  # begins the names of a spoilt frame's images as they were
-_INSIDE = "inside"
+_PADDED = "padded"  # a mask that the crop fills as it does the labels
 _STRIDE = 4  # of the network's first stage
 _LARGEST_SCALE = 100.0
 
@@ -47,7 +47,7 @@ class Augmentation:
                 albumentations.RandomCrop(height, width, pad_if_needed=True, fill=0, fill_mask=UNLABELLED),
                 albumentations.HorizontalFlip(p=0.5),
             ],
-            additional_targets=dict.fromkeys(("depth", "thermal", "labels", "confidence", _INSIDE), "mask"),
+            additional_targets=dict.fromkeys(("depth", "thermal", "labels", "confidence", _PADDED), "mask"),
         )
 
     def __call__(self, images: Images, modalities: tuple[str, ...]) -> tuple[Images, np.ndarray]:
@@ -60,10 +60,10 @@ class Augmentation:
         self.geometry.set_random_seed(int(random.integers(2**31)))
         # The image target decides the size of the crop; a set without RGB lends its first modality.
         carrier = images.get("rgb", images[modalities[0]])
-        inside = np.zeros(carrier.shape[:2], np.uint8)
-        moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"}, **{_INSIDE: inside})
+        padded = np.zeros(carrier.shape[:2], np.uint8)
+        moved = self.geometry(image=carrier, **{k: v for k, v in images.items() if k != "rgb"}, **{_PADDED: padded})
         result = {k: moved["image"] if k == "rgb" else moved[k] for k in images}
-        if (beside := moved[_INSIDE] == UNLABELLED).any():  # the frame was smaller than the crop: nothing was measured
+        if (beside := moved[_PADDED] == UNLABELLED).any():  # the frame was smaller than the crop: nothing was measured
             result |= {k: np.where(beside, np.float32(np.nan), result[k]) for k in ("depth", "thermal") if k in result}
         faults = {"rgb": _spoil_rgb, "depth": _spoil_depth, "thermal": _spoil_thermal}
         if self.options.tone and "rgb" in modalities and random.random() < self.options.tone:

@@ -60,7 +60,7 @@ def test_no_place_is_nearer_to_what_is_not_passable_than_it_may(seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_no_place_is_better(seed):
-    """Every cell tried by itself, far apart samples of the way and all."""
+    """Every place tried by itself."""
     random = np.random.default_rng(seed)
     data = np.where(random.random((N, N)) < 0.01, 100, random.integers(0, 99, (N, N))).astype(np.int8)
     passable = data <= 98
