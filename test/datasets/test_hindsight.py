@@ -81,6 +81,18 @@ def test_the_first_frame_is_labelled_by_what_later_ones_measured_near(seen):
     assert (labels_of(drive([0.0, 0.1]), 0, depth)[far] == UNLABELLED).all()
 
 
+def test_a_foot_is_labelled_as_low_as_it_can_be_told_and_floor_keeps_its_distance_from_it(seen):
+    depth, truth = view(pose_at(2))
+    labels, pose = labels_of(seen, 2, depth), pose_at(2) @ MOUNTED
+    height = pose[2, 3] + depth * np.tensordot(pose[2, :3], pixel_rays(CAMERA), axes=1)
+    foot = (truth == BOX) & (height > 0.05) & (height < 0.1)
+    assert foot.sum() > 20
+    assert (labels[foot] == IS_OBSTACLE).mean() > 0.8
+    below = np.zeros_like(foot)
+    below[1:] = (truth == BOX)[:-1]
+    assert not (labels[below & (truth == FLOOR)] == IS_FLOOR).any()
+
+
 def test_ground_that_depth_does_not_measure_is_labelled_and_what_stands_before_it_is_not(seen):
     depth, truth = view(pose_at(0))
     labels = labels_of(seen, 0, np.full_like(depth, np.nan))

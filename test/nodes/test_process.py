@@ -215,7 +215,7 @@ def test_memory_without_a_network(ros_environment, tmp_path):
         assert r.change("deactivate")
         # How much of the libraries' files is in memory depends on how the system has read them, not on the node.
         assert resident_kb(running.pid, "Anon", "Shmem") < 180_000
-        assert resident_kb(running.pid, "Anon", "Shmem", "File") < 380_000
+        assert resident_kb(running.pid, "Anon", "Shmem", "File") < 420_000
         end_well(r, running, 1)
 
 

@@ -255,17 +255,22 @@ def test_a_model_is_not_worse_than_itself():
     torch.manual_seed(0)
     task = SegmentationTask(nano("depth", label_set="nav5")).eval()
     names, random = task.labels.names, np.random.default_rng(0)
-    judge = Judge(task, task, (32, 32), names, np.array([True] + [False] * 4))
+    judge = Judge(task, (32, 32), names, np.array([True] + [False] * 4))
     frames = [
         Asked(str(i), i, {"depth": np.full((32, 32), 2, np.float32)}, random.integers(0, 2, (32, 32)).astype(np.uint8))
         for i in range(6)
     ]
-    found = judge.judge("drive", "blocks", frames)
+    found = judge.judge(task, "drive", "blocks", frames)
     assert not found.refusals and found.units == 6 and len(found.shown) == 6
     assert {change.name for change in found.changes} == {"mIoU", "floor IoU", "falsely floor"}
     assert all(change.difference.value == 0 for change in found.changes)
     with pytest.raises(ValueError, match="drive: 5 blocks with labels to judge by, expected 6"):
-        judge.judge("drive", "blocks", frames[:5])
+        judge.judge(task, "drive", "blocks", frames[:5])
+    # What the model before said is not asked again, and stays its own.
+    other = SegmentationTask(nano("depth", label_set="nav5")).eval()
+    again = judge.judge(other, "drive", "blocks", frames)
+    assert [change.difference.first for change in again.changes] == [c.difference.first for c in found.changes]
+    assert any(change.difference.value != 0 for change in again.changes)
 
 
 def test_confidence_weighs_pixels():

@@ -2,7 +2,8 @@
 
 A pixel with depth shows the place where it was measured, and has to agree with it: ground on ground, what stands where
 it stood. A pixel without shows the ground that its line of sight meets first, where nothing of unknown height is
-before. The rest, and what lies between two classes, is unlabelled.
+before. The rest, and what lies between two classes, is unlabelled: on both sides alike, because a network that is told
+of one side only moves the edge towards the other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gemini_ros.core.costmap.meaning import DROP, GROUND, NOTHING, OVERHEAD, STANDING
+from gemini_ros.core.costmap.meaning import DOUBT, DROP, GROUND, NOTHING, OVERHEAD, STANDING
 from gemini_ros.core.frames import UNLABELLED, Intrinsics, Segmentation
 from gemini_ros.core.labels import LabelSet
 from gemini_ros.core.rays import pixel_rays
@@ -36,6 +37,8 @@ _MOST_UNKNOWN = 0.1  # of the ground below a line of sight
 _STRIDE = 2  # of the pixels without depth
 _ALONG_M = 2 * CELL_M
 _LOWEST = 128  # confidence of a label that is written
+_FOOT_M, _FOOT_PER_M = 0.02, 0.01  # from this height on, what is low where something stood is its foot
+_APART = 1 / 100  # of the image's height, between floor and what is measured and may be none
 _WITHOUT_DEPTH = 0.8
 
 
@@ -85,6 +88,7 @@ class Labeller:
         contradicted = self._measured(levels, depth, rays, pose, what, sure)
         self._below(levels, rays, pose, what, sure)
         self._unmeasured(levels, depth, rays, pose, what, sure)
+        what[(what == FLOOR) & _close_to((levels != NOTHING) & (what != FLOOR))] = UNKNOWN
         labels = self._classes[what]
         labels[_beside_another(labels)] = UNLABELLED
         confidence = np.where(labels == UNLABELLED, 0, np.maximum(np.rint(255 * sure), _LOWEST)).astype(np.uint8)
@@ -92,19 +96,20 @@ class Labeller:
 
     def _measured(self, levels, depth, rays, pose, what, sure) -> float:
         """Ground and obstacles where depth measures them now too; returns the share that the drive contradicts."""
-        is_ground, stands = levels == GROUND, (levels == STANDING) | (levels == OVERHEAD)
-        v, u = np.nonzero(is_ground | stands)
+        stands = (levels == STANDING) | (levels == OVERHEAD)
+        v, u = np.nonzero(stands | (levels == GROUND) | (levels == DOUBT))
         d = depth[v, u]
         cells = self._world.cells(*(rays[k, v, u] * d + np.float32(pose[k, 3]) for k in (0, 1)))
-        outside, up = cells < 0, stands[v, u]
-        said = self._what[cells]
-        floor = ~outside & ~up & (said == FLOOR)
-        obstacle = ~outside & up & self._stood[cells]
+        outside, up, on_ground = cells < 0, stands[v, u], levels[v, u] == GROUND
+        said, stood = self._what[cells], self._stood[cells]
+        up |= stood & (rays[2, v, u] * d + np.float32(pose[2, 3]) > _FOOT_M + _FOOT_PER_M * d)
+        floor = ~outside & ~up & on_ground & (said == FLOOR)
+        obstacle = ~outside & up & stood
         what[v[floor], u[floor]] = FLOOR
         what[v[obstacle], u[obstacle]] = OBSTACLE
         labelled = floor | obstacle
         sure[v[labelled], u[labelled]] = self._sure[cells[labelled]]
-        against = ~outside & ~labelled & (said != UNKNOWN)
+        against = ~outside & ~labelled & (up | on_ground) & (said != UNKNOWN)
         return float(against.sum() / max(depth.size, 1))
 
     def _below(self, levels, rays, pose, what, sure) -> None:
@@ -160,6 +165,13 @@ class Labeller:
             passed += on & (step > first_known_m)
             unknown += on & (step > first_known_m) & (said == UNKNOWN)
         return ~blocked & (unknown <= _MOST_UNKNOWN * passed)
+
+
+def _close_to(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels that are less than ``_APART`` from one of ``there``, bool (H, W)."""
+    side = 2 * round(_APART * len(there)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.dilate(there.astype(np.uint8), disc) > 0
 
 
 def _beside_another(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -76,12 +76,14 @@ class Change:
 
 @dataclass
 class Judged:
-    """What both models got of one part: the ``changes`` by score, and the frames on which the first was worst."""
+    """What both models got of one part: the ``changes`` by score, the frames on which the first was worst, and the
+    temperature of the second, where its logits have a truth."""
 
     where: str
     units: int
     changes: list[Change]
     shown: list[Shown] = field(default_factory=list)
+    temperature: TemperatureFit = field(default_factory=TemperatureFit)
 
     @property
     def refusals(self) -> list[str]:
@@ -90,55 +92,61 @@ class Judged:
 
 
 class Judge:
-    """Asks two models about frames whose truth is in ``names``, of which ``ground`` (n,) are floor.
+    """Asks models, and the one ``before``, about frames whose truth is in ``names``, of which ``ground`` (n,) are floor.
 
-    ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself.
+    ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself. What ``before`` says
+    of a frame is asked once: frames have the same ``stem`` every time.
     """
 
     def __init__(
         self,
         before: SegmentationTask,
-        after: SegmentationTask,
         size: tuple[int, int],
         names: Sequence[str],
         ground: npt.NDArray[np.bool_],
         of_class: Labels | None = None,
     ) -> None:
-        self._graphs = [ModelFile(task.network, task.modalities, size).eval() for task in (before, after)]
+        self._before, self._size = _graph(before, size), size
+        self._said_before: dict[tuple[str, str], Labels] = {}
         self._modalities = before.network.modalities
         self._names, self._ground = list(names), ground
         self._by_class = of_class is None  # only then do the logits have a truth
         self._of_class = np.arange(256, dtype=np.uint8) if of_class is None else of_class
-        self.temperature = TemperatureFit()
 
-    def judge(self, where: str, unit: str, frames: Iterable[Asked]) -> Judged:
+    def judge(self, after: SegmentationTask, where: str, unit: str, frames: Iterable[Asked]) -> Judged:
         """``unit`` names what is independent. Raises ``ValueError`` for fewer than six of them."""
-        n, counted = len(self._names), conditions(self._modalities)
+        graph, n, counted = _graph(after, self._size), len(self._names), conditions(self._modalities)
         units: dict[int, npt.NDArray[np.float64]] = {}
         shown: list[Shown] = []
+        temperature = TemperatureFit()
         for index, asked in enumerate(frames):
             counts = units.setdefault(asked.unit, np.zeros((2, len(counted), n, n)))
-            for k, missing in enumerate(counted.values()):
-                answers = [self._answer(graph, asked, missing, index, i) for i, graph in enumerate(self._graphs)]
-                for i, labels in enumerate(answers):
+            for k, (condition, missing) in enumerate(counted.items()):
+                key = (asked.stem, condition)
+                if key not in self._said_before:
+                    self._said_before[key] = self._answer(self._before, asked, missing)[0]
+                before = self._said_before[key]
+                answer, logits = self._answer(graph, asked, missing)
+                for i, labels in enumerate((before, answer)):
                     counts[i, k] += _counts(asked.truth, self._of_class[labels], n)
                 if missing is None:
-                    shown = _worst([*shown, self._shown(asked, *answers)])
+                    shown = _worst([*shown, self._shown(asked, before, answer)])
+                    if self._by_class:
+                        temperature.add(COMPLETE, "any", index, logits, asked.truth)
         if len(units) < FEWEST:
             raise ValueError(f"{where}: {len(units)} {unit} with labels to judge by, expected {FEWEST}")
         values = np.stack([units[key] for key in sorted(units)])
         first, second = (values[:, i].reshape(len(values), -1) for i in (0, 1))
         found = paired_differences(first, second, self._scores(list(counted)))
-        return Judged(where, len(units), _changes(found), shown)
+        return Judged(where, len(units), _changes(found), shown, temperature)
 
     @torch.inference_mode()
-    def _answer(self, graph: ModelFile, asked: Asked, missing: str | None, index: int, which: int) -> Labels:
+    def _answer(self, graph: ModelFile, asked: Asked, missing: str | None) -> tuple[Labels, torch.Tensor]:
+        """The labels, and the logits of the top layer, (classes, h, w)."""
         images = [torch.from_numpy(np.ascontiguousarray(asked.images[name]))[None] for name in self._modalities]
         present = torch.tensor([float(name != missing) for name in self._modalities])
         labels, _, logits = graph(*images, present)
-        if which == 1 and missing is None and self._by_class:
-            self.temperature.add(COMPLETE, "any", index, logits[0], asked.truth)
-        return labels[0].numpy()
+        return labels[0].numpy(), logits[0]
 
     def _shown(self, asked: Asked, before: Labels, after: Labels) -> Shown:
         known = asked.truth != UNLABELLED
@@ -178,6 +186,10 @@ def top_logits(
         _, _, logits = graph(*given, torch.ones(len(given)))
         size = given[0].shape[1:3]
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[0].numpy()
+
+
+def _graph(task: SegmentationTask, size: tuple[int, int]) -> ModelFile:
+    return ModelFile(task.network, task.modalities, size).eval()
 
 
 def _counts(truth: Labels, labels: Labels, n: int) -> npt.NDArray[np.int64]:

@@ -328,13 +328,14 @@ class _Run:
         self, parts: Parts, simulation: SourceOptions
     ) -> tuple[float, SegmentationTask, list[Judged], dict[str, Any]]:
         """The weights that go as far as nothing gets worse, or else all the way; these are ``adapted.ckpt`` then."""
-        found = []
+        found, judges = [], self._judges()
         for share in SHARES:
             after = self._blended(share)
             self._say([f"judging  {100 * share:g} % of the way, on the drive and on simulation"])
-            judged, temperature = self._judge(after, parts, simulation)
-            found.append((share, after, judged, temperature))
-            if not any(each.refusals for each in judged):
+            drive = judges[0].judge(after, "drive", "blocks", self._kept(parts))
+            rendered = judges[1].judge(after, "simulation", "scenes held back", self._held_back(simulation))
+            found.append((share, after, [drive, rendered], rendered.temperature.to_dict()))
+            if not (drive.refusals or rendered.refusals):
                 return found[-1]
         self._blended(found[0][0])
         return found[0]
@@ -343,19 +344,15 @@ class _Run:
         write_between(self._before, self._out / _TRAINED, share, self._out / _ADAPTED)
         return load_task(self._out / _ADAPTED)
 
-    def _judge(
-        self, after: SegmentationTask, parts: Parts, simulation: SourceOptions
-    ) -> tuple[list[Judged], dict[str, Any]]:
-        info = self._info
-        known = list(range(len(GROUPS)))
-        on_drive = Judge(
-            self._before, after, info.network_size, GROUPS, np.array([k == 0 for k in known]), self._groups.of_class
+    def _judges(self) -> tuple[Judge, Judge]:
+        """Of the drive, by ``GROUPS``, and of simulation, by the classes of the model."""
+        info, of_class = self._info, self._groups.of_class
+        floor = np.array([name == GROUPS[0] for name in GROUPS])
+        ground = of_class[: len(info.label_set)] == 0
+        return (
+            Judge(self._before, info.network_size, GROUPS, floor, of_class),
+            Judge(self._before, info.network_size, info.label_set.names, ground),
         )
-        drive = on_drive.judge("drive", "blocks", self._kept(parts))
-        ground = self._groups.of_class[: len(info.label_set)] == 0
-        on_simulation = Judge(self._before, after, info.network_size, info.label_set.names, ground)
-        rendered = on_simulation.judge("simulation", "scenes held back", self._held_back(simulation))
-        return [drive, rendered], on_simulation.temperature.to_dict()
 
     def _kept(self, parts: Parts) -> Iterator[Asked]:
         for stem, images in self._frames(list(parts.kept)):
