@@ -92,7 +92,7 @@ class Judged:
 
 
 class Judge:
-    """Asks models, and the one ``before``, about frames whose truth is in ``names``, of which ``ground`` (n,) are floor.
+    """Asks models, and one ``before``, about frames whose truth is in ``names``, of which ``ground`` (n,) are floor.
 
     ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself. What ``before`` says
     of a frame is asked once: frames have the same ``stem`` every time.
