@@ -9,7 +9,7 @@ FROM python:3.12-slim-bookworm
 # ROS 2 Jazzy, ONNX Runtime and OpenCV come as wheels that bring their libraries, in the versions that are tested.
 WORKDIR /opt/gemini_ros
 COPY constraints/tested.txt constraints/tested.txt
-COPY package.xml setup.py setup.cfg pyproject.toml LICENSE ./
+COPY package.xml setup.py setup.cfg pyproject.toml LICENSE README.md ./
 COPY resource resource
 COPY config config
 COPY launch launch

@@ -26,12 +26,17 @@ segmenter = load_segmenter(find_model(options.model), backend="onnxruntime")
 settings = make_settings({"phrases": options.phrases})
 with BagReader(options.bag) as reader:
     run = BagRun(reader, segmenter, segmenter.info.label_set, settings)
+    last = None
     for result in run.results():
         if result.now_ns > reader.start_ns + options.seconds * 1e9:
             break
         last = result
 segmenter.close()
 
+if last is None:
+    raise SystemExit(
+        f"{options.bag}: no frame in the first {options.seconds:g} s: check the bag, or give more --seconds"
+    )
 if last.answers is None:
     raise SystemExit(f"no answers: {run.phrases.silence if run.phrases else 'no phrase was given'}")
 for answer in json.loads(last.answers.text)["answers"]:

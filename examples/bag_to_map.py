@@ -34,6 +34,10 @@ with BagReader(options.bag) as reader:
             break
         frames, last = frames + 1, result
 segmenter.close()
+if not frames:
+    raise SystemExit(
+        f"{options.bag}: no frame in the first {options.seconds:g} s: check the bag, or give more --seconds"
+    )
 
 cells = last.occupancy.data
 print(f"{frames} frames, the last one: {last.map_fault or 'on the map'}")

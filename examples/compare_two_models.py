@@ -19,6 +19,8 @@ parser.add_argument("models", nargs="*", default=["warehouse_rgb_nano", "warehou
 parser.add_argument("--bags", nargs="+", type=Path, default=[DEMO])
 parser.add_argument("--out", type=Path, default=Path("comparison"))
 options = parser.parse_args()
+if len(options.models) != 2:
+    parser.error(f"{len(options.models)} model(s) given, expected A and B")
 
 stores = []
 for side, model in zip("ab", options.models, strict=True):

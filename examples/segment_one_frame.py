@@ -2,7 +2,7 @@
 
 python examples/segment_one_frame.py [BAG] [--model NAME|FILE]
 
-The frame is the first complete one of a bag, by default the one of the demo. Your own arrays make one just as well:
+The frame is the first one of a bag, by default the one of the demo. Your own arrays make one just as well:
 Frame(stamp_ns, frame_id, rgb=..., depth=...), uint8 (H, W, 3) and float32 (H, W) in metres, NaN where nothing was
 measured.
 """
@@ -24,9 +24,12 @@ options = parser.parse_args()
 
 segmenter = load_segmenter(find_model(options.model), backend="onnxruntime")
 with BagReader(options.bag) as reader:
-    recorded = next(BagWalk(reader, segmenter.info.modality_names).frames()).frame
+    step = next(BagWalk(reader, segmenter.info.modality_names).frames(), None)
+if step is None:
+    raise SystemExit(f"{options.bag}: no frame of {', '.join(segmenter.info.modality_names)}")
 
-frame = Frame(recorded.stamp_ns, recorded.frame_id, rgb=recorded.rgb, depth=recorded.depth)
+taken = {name: image for name, image in step.frame.images().items() if name in segmenter.info.modality_names}
+frame = Frame.from_images(step.frame.stamp_ns, step.frame.frame_id, taken)
 result = segmenter.segment(frame)
 
 height, width = result.labels.shape
@@ -37,6 +40,8 @@ for entry in segmenter.info.label_set.classes:
         sure = result.confidence[of_class].mean() / 255
         print(f"{entry.name:12s} {of_class.mean():6.1%} of the pixels, confidence {sure:.2f}")
 
-depthless = segmenter.segment(Frame(recorded.stamp_ns, recorded.frame_id, rgb=recorded.rgb))
-print(f"{np.mean(depthless.labels == result.labels):.0%} of the labels stay the same without depth")
+others = [name for name in taken if name != "rgb"]
+if others and frame.rgb is not None:
+    alone = segmenter.segment(Frame(frame.stamp_ns, frame.frame_id, rgb=frame.rgb))
+    print(f"{np.mean(alone.labels == result.labels):.0%} of the labels stay the same without {' and '.join(others)}")
 segmenter.close()

@@ -34,20 +34,27 @@ def read_cameras(path: Path) -> dict:
     """``{name: {argument: text}}``; a path in it counts from the directory of the file."""
     if not path.is_file():
         raise RuntimeError(f"cameras {str(path)!r}: no such file")
-    cameras = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        cameras = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RuntimeError(f"cameras {str(path)!r}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(cameras, dict) or not cameras:
         raise RuntimeError(f"cameras {str(path)!r}: {cameras!r:.80}, expected an entry for each camera, by its name")
     return {name: entry_of(name, entry or {}, path) for name, entry in cameras.items()}
 
 
 def entry_of(name, entry, path: Path) -> dict:
-    """The arguments of one camera as text, as if they had been given to segmenter.launch.py."""
+    """The arguments of one camera as text, as if they had been given to segmenter.launch.py; empty ones are not."""
     if not NAME.fullmatch(str(name)):
         raise RuntimeError(f"cameras {str(path)!r}: {name!r} names a camera, expected letters, digits and _")
     if not isinstance(entry, dict) or set(entry) - set(ENTRY):
         found = ", ".join(map(str, set(entry) - set(ENTRY))) if isinstance(entry, dict) else f"{entry!r:.80}"
         raise RuntimeError(f"cameras {str(path)!r}: {name} has {found}, expected some of {', '.join(ENTRY)}")
-    texts = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in entry.items()}
+    texts = {
+        key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in entry.items()
+        if value is not None
+    }
     for key in FILES:
         beside = path.parent / texts.get(key, "")
         if beside.is_file():
@@ -75,14 +82,16 @@ def segmenters(context, *_args, **_kwargs) -> list:
     one = runpy.run_path(str(SHARE / "launch/segmenter.launch.py"))
     cameras = read_cameras(Path(given.pop("cameras")).expanduser())
     threads = str(max(len(os.sched_getaffinity(0)) // len(cameras), 1))
+    pushed = one["pushed_namespace"](context)
     values = {}
     for name, entry in cameras.items():
         values[name] = {**one["VALUES"], **entry, **given, "namespace": name}
-        if not values[name]["threads"] and "threads" not in one["parameters_of"](values[name]["params_file"]):
+        users = one["parameters_of"](values[name]["params_file"], one["name_of_node"](name, pushed))
+        if not values[name]["threads"] and "threads" not in users:
             values[name]["threads"] = threads
     topics = {name: one["topics_of_camera"](each) for name, each in values.items()}
     check_topics(topics)
-    return [action for each in values.values() for action in one["start"](each)]
+    return [action for each in values.values() for action in one["start"](each, pushed)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -75,7 +75,7 @@ def start(context, *_args, **_kwargs) -> list:
         PythonLaunchDescriptionSource(str(bringup / "launch/navigation_launch.py")),
         launch_arguments={"params_file": str(file), "use_sim_time": given["use_sim_time"] or "false"}.items(),
     )
-    return [*one["start"]({**one["VALUES"], **given}), nav2]
+    return [*one["start"]({**one["VALUES"], **given}, one["pushed_namespace"](context)), nav2]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,6 +1,7 @@
 """Start the segmenter for a camera: ``ros2 launch gemini_ros segmenter.launch.py camera:=realsense``."""
 
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -15,7 +16,10 @@ SHARE = Path(__file__).resolve().parents[1]
 DEFAULTS = str(SHARE / "config/segmenter.yaml")
 NODE = "segmenter"
 CAMERAS = tuple(sorted(path.stem for path in (SHARE / "config/cameras").glob("*.yaml")))
+STREAMS = ("rgb", "depth", "thermal")
 TOPICS = ("image", "camera_info")
+# What a token of a section's key stands for in a node's name. gemini_ros/pipeline/parameter_files.py says the same.
+WILDCARDS = {"*": r"/\w+", "**": r"(/\w+)*"}
 # Jazzy and before, Kilted and later.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -59,7 +63,7 @@ TABLE = (
     (
         "params_file",
         DEFAULTS,
-        "YAML file with the node's parameters, under segmenter or /**; what it sets wins over camera.",
+        "YAML file with the node's parameters, under /** or its name and namespace; what it sets wins over camera.",
     ),
     (
         "use_sim_time",
@@ -78,43 +82,71 @@ ARGUMENTS = tuple(
 )
 
 
-def parameters_of(params_file: str) -> set:
-    """Names of the parameters that a file of the user's decides.
+def name_of_node(namespace: str, pushed: str = "") -> str:
+    """The fully qualified name; ``pushed`` is the namespace of a launch file around this one."""
+    above = "" if namespace.startswith("/") else pushed
+    return "/" + "/".join(token for token in f"{above}/{namespace}/{NODE}".split("/") if token)
+
+
+def parameters_of(params_file: str, node: str) -> set:
+    """Names of the parameters that a file of the user's decides for the node with this fully qualified name.
 
     The shipped one holds all defaults: in a copy of it, what the user left as it was decides nothing.
     """
-    shipped = {name: value for parameters in read_sections(DEFAULTS) for name, value in parameters.items()}
-    given = [entry for parameters in read_sections(params_file) for entry in parameters.items()]
+    shipped = {name: value for parameters in read_sections(DEFAULTS, node) for name, value in parameters.items()}
+    given = [entry for parameters in read_sections(params_file, node) for entry in parameters.items()]
     is_copy = set(shipped) <= {name for name, _ in given}
     return {name for name, value in given if not (is_copy and name in shipped and value == shipped[name])}
 
 
-def read_sections(params_file: str) -> list:
-    """The flat parameters of each section of a file that reaches the node.
+def read_sections(params_file: str, node: str) -> list:
+    """The flat parameters of each section of a file that reaches the node with this fully qualified name.
 
     Read here, since ros2 launch runs with ROS's own Python, which may lack what the package imports.
     """
     path = Path(params_file).expanduser()
     if not path.is_file():
         raise RuntimeError(f"params_file {params_file!r}: no such file")
-    nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    sections = list(sections_of(nodes)) if isinstance(nodes, dict) else []
-    if not sections:
+    where = f"params_file {params_file!r}"
+    nodes = read_yaml(path, where)
+    sections = list(sections_of(nodes, where)) if isinstance(nodes, dict) else []
+    reaching = [parameters for key, parameters in sections if reaches(key, node)]
+    if not reaching:
+        keys = ", ".join(key for key, _ in sections) or "nothing"
         raise RuntimeError(
-            f"params_file {params_file!r}: no parameters for {NODE}, expected ros__parameters under {NODE} or /**. "
+            f"{where}: no parameters for {node}, only for {keys}: expected ros__parameters under {node} or /**. "
             "An included launch file takes over the params_file of the one that includes it: pass it its own, "
             f"launch_arguments={{'params_file': ...}}, such as {DEFAULTS}"
         )
-    return [flat_parameters(parameters) for parameters in sections]
+    return [flat_parameters(parameters) for parameters in reaching]
 
 
-def sections_of(nodes: dict):
-    """The parameters under the keys that reach the node: ``/**``, its name, its name in a namespace."""
+def read_yaml(path: Path, where: str):
+    """The content of a file, which ``where`` names in an error."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RuntimeError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def sections_of(nodes: dict, where: str, above: str = ""):
+    """``(key, parameters)`` of each section; ``/robot1: segmenter:``, one in the other, is ``/robot1/segmenter``."""
     for key, value in nodes.items():
-        if isinstance(value, dict) and "ros__parameters" not in value:
-            yield from sections_of(value)
-        elif isinstance(value, dict) and str(key).rsplit("/", 1)[-1] in (NODE, "*", "**"):
-            yield value["ros__parameters"] or {}
+        name = f"{above.rstrip('/')}/{key}" if above else str(key)
+        if not isinstance(value, dict):
+            continue
+        if "ros__parameters" not in value:
+            yield from sections_of(value, where, name)
+        elif isinstance(parameters := value["ros__parameters"], (dict, type(None))):
+            yield name, parameters or {}
+        else:
+            raise RuntimeError(f"{where}: {name}: {parameters!r:.80}, expected ros__parameters with names and values")
+
+
+def reaches(key: str, node: str) -> bool:
+    """Whether rcl gives what stands under ``key`` to the node: ``*`` is one name of a path, ``**`` any number."""
+    pattern = "".join(WILDCARDS.get(token, f"/{re.escape(token)}") for token in key.strip("/").split("/"))
+    return re.fullmatch(pattern, node) is not None
 
 
 def truth_of(given: dict, name: str) -> bool:
@@ -142,16 +174,50 @@ def flat_parameters(parameters: dict, prefix: str = "") -> dict:
 
 
 def read_camera(camera: str) -> dict:
-    """The file of a camera, by name or path."""
+    """The file of a camera, by name or path, with the topics absolute: a driver's do not follow our namespace.
+
+    A file of another form is refused with the sentences of gemini_ros/pipeline/cameras.py.
+    """
     path = SHARE / f"config/cameras/{camera}.yaml" if camera in CAMERAS else Path(camera).expanduser()
     if not path.is_file():
         raise RuntimeError(f"camera {camera!r}: expected one of {', '.join(CAMERAS)}, or a YAML file")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    where = f"camera {camera!r}"
+    content = read_yaml(path, where)
+    content = content if isinstance(content, dict) else {}
+    streams = {name: stream_of(entry, name, where) for name, entry in streams_of(content).items()}
+    if not streams:
+        raise RuntimeError(f"{where}: no stream, expected one of {', '.join(STREAMS)}")
+    odom = content.get("odom")
+    if not isinstance(odom, (str, type(None))):
+        raise RuntimeError(f"{where}: odom {odom!r:.80}, expected the name of a topic")
+    rest = {name: entry for name, entry in content.items() if name not in (*STREAMS, "odom")}
+    return {**rest, **streams, **({} if odom is None else {"odom": absolute(odom)})}
+
+
+def stream_of(entry, stream: str, where: str) -> dict:
+    """What a camera's file says of one stream, its topics absolute."""
+    needed = (*TOPICS, "image_transport")
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in needed):
+        raise RuntimeError(
+            f"{where}: {entry!r:.80}; {stream} needs {', '.join(needed[:-1])} and {needed[-1]}, as names"
+        )
+    if not isinstance(aligned := entry.get("aligned", False), bool):
+        raise RuntimeError(f"{where}: {stream}: aligned {aligned!r:.80}, expected true or false")
+    return {**entry, **{name: absolute(entry[name]) for name in TOPICS}}
+
+
+def absolute(topic: str) -> str:
+    """A camera file's topic as the offline commands read it too."""
+    return f"/{topic.removeprefix('/')}"
 
 
 def streams_of(camera: dict) -> dict:
-    """What a camera's file says of each stream."""
-    return {name: entry for name, entry in camera.items() if isinstance(entry, dict) and "image" in entry}
+    """What a camera's file says of each stream; a stream of another name is one that has images."""
+    return {
+        name: entry
+        for name, entry in camera.items()
+        if (entry is not None if name in STREAMS else isinstance(entry, dict) and "image" in entry)
+    }
 
 
 def topics_of_camera(given: dict) -> list:
@@ -161,16 +227,24 @@ def topics_of_camera(given: dict) -> list:
     if not prefix:
         return names
     shared = os.path.commonpath([topic for _, topic in names])
-    return [(name, f"{prefix.rstrip('/')}/{topic[len(shared) :].lstrip('/')}") for name, topic in names]
+    return [(name, f"{absolute(prefix).rstrip('/')}/{topic[len(shared) :].lstrip('/')}") for name, topic in names]
 
 
 def segmenter(context, *_args, **_kwargs) -> list:
     """The node, started with the arguments that are given."""
-    return start({name: LaunchConfiguration(name).perform(context) for name in VALUES})
+    return start({name: LaunchConfiguration(name).perform(context) for name in VALUES}, pushed_namespace(context))
 
 
-def start(given: dict) -> list:
-    """The node. An argument that is given wins over the user's parameter file, and that over the camera's file."""
+def pushed_namespace(context) -> str:
+    """The namespace that ``PushRosNamespace`` of a launch file around this one gives its nodes."""
+    return LaunchConfiguration("ros_namespace", default="").perform(context)
+
+
+def start(given: dict, pushed: str = "") -> list:
+    """The node. An argument that is given wins over the user's parameter file, and that over the camera's file.
+
+    ``pushed``: as for ``name_of_node``.
+    """
     camera = read_camera(given["camera"])
     streams = streams_of(camera)
     of_camera = {"backend": "auto"}
@@ -178,7 +252,7 @@ def start(given: dict) -> list:
     of_camera.update({f"registration.{stream}.aligned": True for stream in streams if streams[stream].get("aligned")})
     rest = {name: entry for name, entry in camera.items() if name not in streams and name != "odom"}
     of_camera.update(flat_parameters(rest))
-    users = parameters_of(given["params_file"])
+    users = parameters_of(given["params_file"], name_of_node(given["namespace"], pushed))
     parameters = {name: value for name, value in of_camera.items() if name not in users}
     parameters.update({name: given[name] for name in ("model", "backend") if given[name]})
     if given["use_sim_time"]:

@@ -34,14 +34,17 @@ class BagWriter:
     """One MCAP file, ``path`` (*.mcap), a context manager.
 
     The bag is written beside ``path`` and takes its place, replacing a file that is there, only when the block ends
-    well; a reader never sees half of it. Chunks are compressed (zstd), as the format provides. Messages of
-    ``transient_local`` topics are offered to late subscribers when the bag is played.
+    well; a reader never sees half of it. Without ``replace`` a file that is there is refused (``BagError``). Chunks are
+    compressed (zstd), as the format provides. Messages of ``transient_local`` topics are offered to late subscribers
+    when the bag is played.
     """
 
-    def __init__(self, path: str | Path, *, transient_local: Collection[str] = ()) -> None:
+    def __init__(self, path: str | Path, *, transient_local: Collection[str] = (), replace: bool = True) -> None:
         self.path = Path(path)
         if self.path.suffix != ".mcap":
             raise BagError(f"{self.path}: expected a name that ends in .mcap")
+        self._replace, self._aborted = replace, False
+        self._require_new()
         self._transient_local = set(transient_local)
         self._connections: dict[str, Connection] = {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,8 @@ class BagWriter:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._aborted:
+            return
         if error is None:
             self.close()
         else:
@@ -88,14 +93,20 @@ class BagWriter:
         """Finish the bag and put it in its place."""
         try:
             self._writer.close()
+            self._require_new()
             (self._work / self.path.stem / self.path.name).replace(self.path)
         finally:
             shutil.rmtree(self._work)
 
     def abort(self) -> None:
-        """Throw away what was written."""
+        """Throw away what was written; a file that is at ``path`` stays. The block may then end well."""
+        self._aborted = True
         self._writer.abort()
         shutil.rmtree(self._work)
+
+    def _require_new(self) -> None:
+        if not self._replace and self.path.exists():
+            raise BagError(f"{self.path}: exists already, expected a new name, as it may hold a drive")
 
     def _connect(self, topic: str, msgtype: str) -> Connection:
         if msgtype not in TYPESTORE.fielddefs:

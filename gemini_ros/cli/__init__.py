@@ -28,6 +28,7 @@ from gemini_ros.cli import (
     results,
     train,
 )
+from gemini_ros.cli.arguments import Parser
 from gemini_ros.cli.output import EXTRAS, missing_package, print_error
 
 __all__ = ["EXTRAS", "NOUNS", "START", "build_parser", "main"]
@@ -87,7 +88,7 @@ def start_lines() -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; what it parses holds the function to call as ``run``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gemini-ros",
         description="Bags, data sets, models, engines, training and checks of gemini_ros.",
         epilog="Exit status: 0 good, 1 a check failed, 2 bad input.",

@@ -44,7 +44,7 @@ def add(nouns: Subparsers) -> None:
         "--simulation",
         type=Path,
         metavar="DIR",
-        help="simulated frames to mix in with --model (default: 256 are rendered into --out)",
+        help="simulated frames to mix in with --model (default: frames are rendered into --out)",
     )
     add_camera(parser)
     add_settings(parser)

@@ -25,6 +25,26 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def text_given(text: str) -> str:
+    """A text that is not empty, as what ``"$UNSET"`` of a shell leaves is."""
+    if not text:
+        raise argparse.ArgumentTypeError("'', expected one that is not empty: is a variable of the shell not set?")
+    return text
+
+
+def path(text: str) -> Path:
+    """A path; an empty one, which Python takes for the current folder, is refused."""
+    return Path(text_given(text))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser, as are those of its nouns and verbs, whose arguments of the type ``Path`` are read by ``path``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register("type", Path, path)
+
+
 def names(text: str) -> tuple[str, ...]:
     """Comma-separated words."""
     return tuple(word.strip() for word in text.split(","))
@@ -102,9 +122,9 @@ def add_model(parser: argparse.ArgumentParser, name: str = "model", *, note: str
     """``model`` or ``--model``: a text that ``core.resources.find_model`` turns into a path."""
     text = "ONNX file, or name of a shipped model" + (f"; {note}" if note else "")
     if name.startswith("--"):
-        parser.add_argument(name, required=required, help=text)
+        parser.add_argument(name, type=text_given, required=required, help=text)
     else:
-        parser.add_argument(name, help=text)
+        parser.add_argument(name, type=text_given, help=text)
 
 
 def add_model_out(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +178,7 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
     """Which topics of a bag are the camera; ``choice_of`` reads them."""
     parser.add_argument(
         "--camera",
+        type=text_given,
         metavar="NAME|FILE|PREFIX",
         help="camera file (config/cameras/NAME.yaml, or a path), or namespace of one of several cameras, such as "
         "/front (default: found by the contents and names of the topics)",

@@ -76,24 +76,30 @@ def run_play(args: argparse.Namespace) -> int:
     print_lines(report.lines())
     for topic in report.unacknowledged:
         print(f"not everything on {topic} was acknowledged", file=sys.stderr)
-    return 1 if report.unacknowledged else 0
+    if report.empty:
+        print(
+            f"{args.bag}: nothing was played, expected messages of types that are installed and that --drop leaves in",
+            file=sys.stderr,
+        )
+    return 1 if report.unacknowledged or report.empty else 0
 
 
 def _add_record(verbs: Subparsers) -> None:
     parser = add_verb(verbs, "record", run_record, "record topics into an MCAP bag until interrupted")
     parser.add_argument("--topics", nargs="+", required=True, metavar="TOPIC", help="topics to record")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="X.mcap", help="bag to write; it appears when the command ends"
+        "--out", type=Path, required=True, metavar="X.mcap", help="new bag to write; it appears when the command ends"
     )
 
 
-def run_record(args: argparse.Namespace) -> None:
+def run_record(args: argparse.Namespace) -> int:
     from gemini_ros.nodes.bag.recorder import record_bag
 
     report = record_bag(args.out, args.topics)
     for topic in report.unseen:
         print(f"{topic}: no publisher of a known type appeared", file=sys.stderr)
     print_lines(report.lines())
+    return 1 if report.empty else 0
 
 
 def _add_from_images(verbs: Subparsers) -> None:

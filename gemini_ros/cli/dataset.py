@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gemini_ros.cli.arguments import (
     Subparsers,
@@ -13,6 +13,7 @@ from gemini_ros.cli.arguments import (
     add_layout,
     add_noun,
     add_ray,
+    add_settings,
     add_shard,
     add_size,
     add_slop,
@@ -22,12 +23,37 @@ from gemini_ros.cli.arguments import (
     mounting_error,
     names,
     require_one_pool,
+    settings_of,
 )
 from gemini_ros.cli.output import print_lines
 
 if TYPE_CHECKING:
+    from gemini_ros.pipeline.settings import Settings
     from gemini_ros.simulation.scenes.courses import CourseOptions
     from gemini_ros.simulation.tour import TourOptions
+
+
+# The options of ``simulate`` that belong to one target, and what stands for them where they are not given. The parser
+# has None for all, so that one given to the wrong target is seen.
+_DATA_SET: dict[str, Any] = {"scenes": 100, "frames_per_scene": 12, "workers": 1, "ray": None, "shard": None}
+_BAG: dict[str, Any] = {
+    "duration": 10.0,
+    "person_at": None,
+    "mounting_error": None,
+    "z_drift": 0.0,
+    "pose_drift": 0.0,
+    "camera_height": None,
+    "camera_pitch": None,
+    "depth_sensor": "stereo",
+    "way": None,
+    "follower": False,
+    "course": False,
+    "hazards": None,
+    "drop_depth": None,
+    "floor": None,
+    "approach": False,
+    "ramp": None,
+}
 
 
 def add(nouns: Subparsers) -> None:
@@ -59,13 +85,13 @@ def _add_simulate(verbs: Subparsers) -> None:
         "with the set warehouse)",
     )
     images = parser.add_argument_group("data set")
-    images.add_argument("--scenes", type=int, default=100, help="number of scenes (default 100)")
-    images.add_argument("--frames-per-scene", type=int, default=12, help="frames in each (default 12)")
+    images.add_argument("--scenes", type=int, help="number of scenes (default 100)")
+    images.add_argument("--frames-per-scene", type=int, help="frames in each (default 12)")
     add_workers(images, "--processes")
     add_ray(images, "the scenes")
     add_shard(images, "render")
     drive = parser.add_argument_group("bag")
-    drive.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds of the drive (default 10)")
+    drive.add_argument("--duration", type=float, metavar="S", help="seconds of the drive (default 10)")
     drive.add_argument(
         "--person-at", type=float, metavar="S", help="second at which a person steps in front of the robot"
     )
@@ -76,12 +102,11 @@ def _add_simulate(verbs: Subparsers) -> None:
         help="height, pitch (down) and roll by which the camera differs from /tf_static",
     )
     drive.add_argument(
-        "--z-drift", type=float, default=0.0, metavar="M", help="drift of the odometry's z, metres in 100 m (default 0)"
+        "--z-drift", type=float, metavar="M", help="drift of the odometry's z, metres in 100 m (default 0)"
     )
     drive.add_argument(
         "--pose-drift",
         type=float,
-        default=0.0,
         metavar="SHARE",
         help="drift of the odometry's x, y and yaw, metres a metre (default 0)",
     )
@@ -94,7 +119,6 @@ def _add_simulate(verbs: Subparsers) -> None:
     drive.add_argument(
         "--depth-sensor",
         choices=("stereo", "structured"),
-        default="stereo",
         help="what measures depth (default stereo)",
     )
     place = parser.add_argument_group("place (a bag with --place)")
@@ -121,13 +145,13 @@ def _add_simulate(verbs: Subparsers) -> None:
         "--approach", action="store_true", help="drive straight at the first hazard and stop before it, not past all"
     )
     course.add_argument("--ramp", type=float, metavar="DEG", help="slope of ramps between the hazards (default 0)")
+    parser.set_defaults(**dict.fromkeys((*_DATA_SET, *_BAG)))
 
 
 def run_simulate(args: argparse.Namespace) -> None:
+    _complete(args)
     require_one_pool(args)
     if args.bag:
-        if args.workers > 1 or args.ray or args.shard:
-            raise ValueError("--workers, --ray and --shard belong to a data set: a bag is one drive, so leave them out")
         from gemini_ros.simulation.drive import MountingError
         from gemini_ros.simulation.drive_bag import write_drive_bag
         from gemini_ros.simulation.rig import Rig
@@ -162,6 +186,19 @@ def run_simulate(args: argparse.Namespace) -> None:
         ray=args.ray,
         say=print_lines,
     )
+
+
+def _complete(args: argparse.Namespace) -> None:
+    """Fill in what is not given. Raise ``ValueError`` naming the options that belong to the other target."""
+    foreign = _DATA_SET if args.bag else _BAG
+    if given := [f"--{name.replace('_', '-')}" for name in foreign if getattr(args, name) is not None]:
+        target, other = "--out writes a data set", "a drive with --bag"
+        if args.bag:
+            target, other = "--bag writes a drive", "a data set with --out"
+        raise ValueError(f"{target}, which takes no {', '.join(given)}: leave that out, or write {other}")
+    for name, default in (_DATA_SET | _BAG).items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
 
 
 def _course(args: argparse.Namespace) -> CourseOptions | None:
@@ -251,6 +288,7 @@ def _add_from_bag(verbs: Subparsers) -> None:
     parser.add_argument(
         "--modalities", type=names, metavar="A,B", help="images that a frame must have (default: all that the bag has)"
     )
+    add_settings(parser)
     add_camera(parser)
 
 
@@ -258,31 +296,32 @@ def run_from_bag(args: argparse.Namespace) -> None:
     from gemini_ros.datasets.annotation import read_stamps
     from gemini_ros.datasets.from_bag import write_frame_folder
 
-    slop = {} if args.slop is None else {"slop_s": args.slop}
+    more = {} if args.slop is None else {"sync.slop_s": args.slop}
+    settings = settings_of(args, more | ({"modalities": list(args.modalities)} if args.modalities else {}))
     folder = write_frame_folder(
         args.bag,
         args.out,
         every_s=args.every,
+        settings=settings,
         choice=choice_of(args),
-        modalities=args.modalities,
         stamps=read_stamps(args.frames, args.bag) if args.frames else None,
-        **slop,
     )
     print_lines(folder.lines())
     if args.model:
-        print(f"wrote    {_prelabels(args)}: in CVAT upload it to a task of these images, as 'Segmentation mask 1.1'")
+        prelabels = _prelabels(args, settings)
+        print(f"wrote    {prelabels}: in CVAT upload it to a task of these images, as 'Segmentation mask 1.1'")
 
 
-def _prelabels(args: argparse.Namespace) -> Path:
+def _prelabels(args: argparse.Namespace, settings: Settings) -> Path:
     from contextlib import closing
 
     from gemini_ros.core.resources import find_model
     from gemini_ros.datasets.annotation import write_prelabels
     from gemini_ros.inference import load_segmenter
-    from gemini_ros.pipeline.settings import DEFAULTS, label_set_for
+    from gemini_ros.pipeline.settings import label_set_for
 
     with closing(load_segmenter(find_model(args.model))) as segmenter:
-        return write_prelabels(args.out, segmenter, label_set_for(segmenter.info, DEFAULTS))
+        return write_prelabels(args.out, segmenter, label_set_for(segmenter.info, settings))
 
 
 def _add_import_labels(verbs: Subparsers) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from gemini_ros.cli.arguments import Subparsers, add_verb, seconds
+from gemini_ros.cli.arguments import Subparsers, add_verb, seconds, text_given
 from gemini_ros.cli.output import print_lines
 
 
@@ -15,6 +15,7 @@ def add(nouns: Subparsers) -> None:
     parser = add_verb(nouns, "doctor", run, text)
     parser.add_argument(
         "--camera",
+        type=text_given,
         metavar="NAME|YAML",
         help="camera file, as for the launch file (default: the one whose topics are published)",
     )

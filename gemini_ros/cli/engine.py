@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gemini_ros.cli.arguments import Subparsers, add_cache_dir, add_model, add_noun, add_size, add_verb
 from gemini_ros.cli.output import print_error, print_lines
+
+if TYPE_CHECKING:
+    from gemini_ros.inference.cache import EngineCache
 
 
 def add(nouns: Subparsers) -> None:
@@ -66,8 +70,7 @@ def run_build(args: argparse.Namespace) -> int:
         print_error(error)
         return 1
     print_lines(entry.lines())
-    if cache.note:
-        print(f"note: {cache.note}")
+    _print_note(cache)
     return 0
 
 
@@ -91,10 +94,23 @@ def run_info(args: argparse.Namespace) -> None:
 
 
 def run_list(args: argparse.Namespace) -> None:
-    from gemini_ros.inference.cache import EngineCache
     from gemini_ros.inference.engine_tool import listing
 
-    print_lines(listing(EngineCache(args.cache_dir).entries()))
+    cache = _cache_that_is_there(args.cache_dir)
+    print_lines(listing(cache.entries()))
+    _print_note(cache)
+
+
+def _cache_that_is_there(directory: Path | None) -> EngineCache:
+    """The user's own, or the one that was named and no other: who keeps house in one means the others to stay."""
+    from gemini_ros.inference.cache import EngineCache
+
+    return EngineCache(directory, alone=directory is not None)
+
+
+def _print_note(cache: EngineCache) -> None:
+    if cache.note:
+        print(f"note: {cache.note}")
 
 
 def _add_prune(verbs: Subparsers) -> None:
@@ -106,8 +122,9 @@ def _add_prune(verbs: Subparsers) -> None:
 
 
 def run_prune(args: argparse.Namespace) -> None:
-    from gemini_ros.inference.cache import EngineCache
     from gemini_ros.inference.engine_tool import prune
 
-    pruned = prune(EngineCache(args.cache_dir), older_than_days=args.older_than, dry_run=args.dry_run)
+    cache = _cache_that_is_there(args.cache_dir)
+    pruned = prune(cache, older_than_days=args.older_than, dry_run=args.dry_run)
     print_lines(pruned.lines())
+    _print_note(cache)

@@ -46,7 +46,7 @@ def run_parity(args: argparse.Namespace) -> int:
 def _add_export(verbs: Subparsers) -> None:
     parser = add_verb(verbs, "export", run_export, "export a checkpoint as a model file")
     parser.add_argument("checkpoint", type=Path, help="Lightning checkpoint of `gemini-ros train fit`")
-    add_size(parser, "network size (default: that of the training)")
+    add_size(parser, "network size (default: that of the frames in --frames)")
     add_model_out(parser)
     parser.add_argument(
         "--form",
@@ -76,7 +76,7 @@ def _add_export(verbs: Subparsers) -> None:
 def run_export(args: argparse.Namespace) -> None:
     from gemini_ros.training.export import export_checkpoint
 
-    export_checkpoint(
+    info = export_checkpoint(
         args.checkpoint,
         args.out,
         frames=args.frames,
@@ -86,6 +86,9 @@ def run_export(args: argparse.Namespace) -> None:
         stacked=args.form == "stacked",
         layout=args.layout,
     )
+    width, height = info.network_size
+    chosen = "" if args.size else f", the size of the frames in {args.frames}: --size gives another one"
+    print(f"wrote    {args.out}: network {width}x{height}{chosen}")
 
 
 def _add_convert(verbs: Subparsers) -> None:

@@ -51,9 +51,10 @@ _LAYOUTS = {
     "16UC1": ("u2", 1),
     "32FC1": ("f4", 1),
 }
+_MEASUREMENTS = ("16UC1", "mono16", "32FC1")
 _ENCODINGS = {
     "rgb": tuple(name for name, (kind, _) in _LAYOUTS.items() if kind == "u1" and name != "8UC1"),
-    "depth": ("16UC1", "mono16", "32FC1"),
+    "depth": _MEASUREMENTS,
     "thermal": ("mono16", "16UC1", "mono8", "32FC1"),
     "labels": ("mono8", "8UC1"),
 }
@@ -168,16 +169,24 @@ def _raw_values(message: Any, modality: str) -> np.ndarray:
     """The values of an Image in native byte order: RGB, or (H, W) of the encoding's type."""
     encoding, accepted = message.encoding, _ENCODINGS.get(modality, _NUMBERS)
     if encoding not in accepted:
-        cure = _cure(modality, encoding)
-        raise FrameError(f"{modality} image of encoding {encoding!r:.80}, expected {_any_of(accepted)}{cure}")
+        raise _another_encoding(f"{modality} image of encoding {encoding!r:.80}", modality, encoding)
     pixels = _pixels(message, *_LAYOUTS[encoding])
-    bayer, yuv = encoding.startswith("bayer"), pixels.shape[2:] == (2,)
-    if ((bayer or yuv) and message.width % 2) or (bayer and message.height % 2):
-        size = f"{message.width}x{message.height}"
-        raise FrameError(f"{encoding} image of {size}, expected an even size: neighbours share their colour")
+    _require_even(encoding, message.width, message.height)
     if encoding in _TO_RGB and modality == "rgb":
         return cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[encoding])
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+
+def _another_encoding(what: str, modality: str, encoding: str) -> FrameError:
+    accepted = _any_of(_ENCODINGS.get(modality, _NUMBERS))
+    return FrameError(f"{what}, expected {accepted}{_cure(modality, encoding)}")
+
+
+def _require_even(encoding: str, width: int, height: int) -> None:
+    """Raise ``FrameError`` for half a cell of a Bayer pattern, or half a pair of YUV 4:2:2."""
+    bayer, yuv = encoding.startswith("bayer"), _LAYOUTS[encoding][1] == 2
+    if ((bayer or yuv) and width % 2) or (bayer and height % 2):
+        raise FrameError(f"{encoding} image of {width}x{height}, expected an even size: neighbours share their colour")
 
 
 def _pixels(message: Any, kind: str, channels: int) -> np.ndarray:
@@ -210,10 +219,26 @@ def _compressed_values(message: Any, modality: str) -> np.ndarray:
         if modality != "depth":
             raise FrameError(f"{what}, expected jpeg, png or tiff: compressedDepth is for depth")
         return _compressed_depth_values(data, message.format)
-    values = decode_image_file(data, color=modality == "rgb", indices=modality == "labels")
     if modality == "rgb":
-        return values
+        return _compressed_color(data, message.format)
+    values = decode_image_file(data, color=False, indices=modality == "labels")
     return _one_channel(values, _FILE_TYPES.get(modality, _NUMBER_FILES), what)
+
+
+def _compressed_color(data: npt.NDArray[np.uint8], form: str) -> npt.NDArray[np.uint8]:
+    """RGB of a file. compressed_image_transport stores a mosaic as grey, and names it before the semicolon alone."""
+    encoding, semicolon, _ = form.partition(";")
+    encoding = encoding.strip() if semicolon else ""
+    if encoding in _MEASUREMENTS or (encoding.startswith("bayer") and encoding not in _TO_RGB):
+        raise _another_encoding(f"rgb image of format {form!r:.80}", "rgb", encoding)
+    if not encoding.startswith("bayer"):
+        return decode_image_file(data, color=True)
+    mosaic = decode_image_file(data, color=False)
+    if mosaic.ndim == 3:  # its publisher has made colours of it
+        return decode_image_file(data, color=True)
+    mosaic = _one_channel(mosaic, ("uint8",), f"rgb image of format {form!r:.80}")
+    _require_even(encoding, *mosaic.shape[::-1])
+    return cv2.cvtColor(mosaic, _TO_RGB[encoding])
 
 
 def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarray:
@@ -224,7 +249,7 @@ def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarr
     """
     what = f"depth image of format {form!r:.80}"
     encoding = form.split(";")[0].strip()
-    if encoding not in ("16UC1", "mono16", "32FC1"):
+    if encoding not in _MEASUREMENTS:
         raise FrameError(f"{what}, expected 16UC1, mono16 or 32FC1 before '; compressedDepth'")
     if len(data) <= _COMPRESSED_DEPTH_HEADER.size:
         raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and an image")
@@ -317,7 +342,7 @@ def _any_of(names: tuple[str, ...]) -> str:
 
 
 def _cure(modality: str, found: str) -> str:
-    if modality == "rgb" and found in ("16UC1", "mono16", "32FC1"):
+    if modality == "rgb" and found in _MEASUREMENTS:
         return ": these are measurements; are the topics of two streams exchanged?"
     if modality == "depth" and found in ("mono8", "8UC1", "rgb8", "bgr8", "uint8"):
         return ": subscribe to the depth itself, not to a picture of it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from gemini_ros.datasets.folder import SIMULATED, find_frames
 from gemini_ros.datasets.images import decoded, read_stored
 from gemini_ros.datasets.layout import Layout, load_layout
 from gemini_ros.pipeline.bag_walk import BagWalk, Step
-from gemini_ros.pipeline.settings import DEFAULTS, make_settings, values_of_camera
+from gemini_ros.pipeline.settings import Settings, make_settings, values_of_camera
 from gemini_ros.pipeline.streams import DETECTED, StreamChoice
 
 
@@ -119,9 +119,11 @@ class FolderFrames:
 class BagFrames:
     """The frames of a bag that have all ``modalities``, matched as everywhere, and its label images of equal stamp.
 
-    Thermal makes the pair where RGB, depth and thermal are wanted; depth goes along as it does for the geometry. Walk
-    ``steps`` once; then ``incomplete`` counts the frames that were left out, and ``faults`` says what was wrong with
-    single messages. Raises ``BagError``, a ``ValueError``, for a bag that lacks a stream or cannot be read.
+    Thermal makes the pair where RGB, depth and thermal are wanted; depth goes along as it does for the geometry.
+    ``settings`` are those of the camera file of ``choice`` by default; the ``modalities`` and the policy of missing
+    ones do not count. Walk ``steps`` once; then ``incomplete`` counts the frames that were left out, ``faults`` says
+    what was wrong with single messages, and ``unpaired`` why streams never paired. Raises ``BagError``, a
+    ``ValueError``, for a bag that lacks a stream or cannot be read.
     """
 
     def __init__(
@@ -129,14 +131,14 @@ class BagFrames:
         reader: BagReader,
         modalities: Sequence[str],
         *,
-        slop_s: float = DEFAULTS.slop_ns / 1e9,
+        settings: Settings | None = None,
         labels: bool = True,
         choice: StreamChoice = DETECTED,
     ) -> None:
         self.modalities = tuple(modalities)
         pair = self.modalities if len(self.modalities) < 3 else ("rgb", "thermal")
-        settings = {"modalities": list(self.modalities), "sync.slop_s": slop_s, "missing.policy": "hold"}
-        settings = make_settings(values_of_camera(choice.file) | settings)
+        settings = settings or make_settings(values_of_camera(choice.file))
+        settings = replace(settings, modalities=self.modalities, missing_policy="hold")
         self._walk = BagWalk(reader, pair, settings, choice=choice)
         topic = self._walk.topics.labels
         self.labels: Mapping[int, Labels] = LabelImages(reader, topic) if labels and topic else {}
@@ -146,6 +148,11 @@ class BagFrames:
     def faults(self) -> Counter[str]:
         """How often each fault came."""
         return self._walk.faults
+
+    @property
+    def unpaired(self) -> list[str]:
+        """A sentence with the cure for each stream that came for a time without a pair."""
+        return [str(unpaired) for unpaired in self._walk.intake.matcher.unpaired_ever.values()]
 
     def steps(self) -> Iterator[Step]:
         """The complete frames in the order of inference."""

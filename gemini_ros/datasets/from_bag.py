@@ -70,19 +70,19 @@ def write_frame_folder(
     out: str | Path,
     *,
     every_s: float = 0.0,
-    slop_s: float = DEFAULTS.slop_ns / 1e9,
+    settings: Settings | None = None,
     labelled_only: bool = False,
     choice: StreamChoice = DETECTED,
-    modalities: Sequence[str] | None = None,
     stamps: Collection[int] | None = None,
 ) -> FrameFolder:
     """Write the frames of ``bag`` that have all its modalities, at least ``every_s`` apart, to the folder ``out``.
 
-    They are matched as everywhere, within ``slop_s``. Names are the stamps, so that frames of several bags never have
-    one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other frames
-    out. ``dataset.yaml`` holds the camera. Thermal counts that a camera file scales are written as counts, with a
-    ``layout.yaml`` of the folder's own. ``choice`` names topics, ``modalities`` the streams that a frame must have.
-    With ``stamps``, in nanoseconds, only the frames of these are written.
+    They are decoded, registered and matched by ``settings``, by default those of the camera file of ``choice``; their
+    ``modalities`` are the streams that a frame must have. Names are the stamps, so that frames of several bags never
+    have one name. Where the bag holds labels of equal stamp, they are written too; ``labelled_only`` leaves other
+    frames out. ``dataset.yaml`` holds the camera. Thermal counts that the settings scale are written as counts, with a
+    ``layout.yaml`` of the folder's own. ``choice`` names topics. With ``stamps``, in nanoseconds, only the frames of
+    these are written.
 
     Raises ``ValueError`` for a folder that is not empty (annotations must not be overwritten), and for a bag without
     RGB, that cannot be read, that gives no frame or whose thermal values 16 bits do not hold.
@@ -90,10 +90,11 @@ def write_frame_folder(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: not an empty folder; expected a new one, as it may hold annotations")
+    settings = settings or make_settings(values_of_camera(choice.file))
     with BagReader(bag) as reader:
-        topics = find_topics(reader, choice)
-        wanted = _modalities(reader, topics, modalities)
-        frames = BagFrames(reader, wanted, slop_s=slop_s, choice=choice)
+        topics = find_topics(reader, choice, settings)
+        wanted = _modalities(reader, topics, settings.modalities)
+        frames = BagFrames(reader, wanted, settings=settings, choice=choice)
         truth = frames.labels
         layout = load_layout(LAYOUT)
         if labelled_only and not truth:
@@ -104,6 +105,7 @@ def write_frame_folder(
         count: Counter[str] = Counter()
         newest_ns: int | None = None
         for step in frames.steps():
+            count["complete"] += 1
             frame = step.frame
             if stamps is not None and frame.stamp_ns not in stamps:
                 continue
@@ -112,16 +114,16 @@ def write_frame_folder(
             if labelled_only and frame.stamp_ns not in truth:
                 continue
             if newest_ns is None:
-                layout = describe_folder(out, bag, frame, make_settings(values_of_camera(choice.file)))
+                layout = describe_folder(out, bag, frame, settings)
             newest_ns = frame.stamp_ns
             write_frame(out, frame, truth.get(frame.stamp_ns), layout)
             count.update(frames=1, labelled=int(frame.stamp_ns in truth))
         if newest_ns is None:
             labels = ", and labels of RGB's stamp" if labelled_only else ""
             labels += f", of the {len(stamps)} stamps that are wanted" if stamps is not None else ""
-            reasons = "; ".join(("", *frames.faults))
-            found = f"no frame with {' and '.join(wanted)} within {slop_s:g} s{labels}"
-            raise ValueError(f"{bag}: {found}: give a larger --slop?{reasons}")
+            found = f"no frame with {' and '.join(wanted)} within {settings.slop_ns / 1e9:g} s{labels}"
+            cures = [] if count["complete"] else frames.unpaired or _pairing_cure(wanted)
+            raise ValueError(f"{bag}: {'; '.join((found, *cures, *frames.faults))}")
         faults = tuple(f"{n} x {fault}" for fault, n in frames.faults.most_common())
         lines = tuple(topic_lines(reader, topics))
     return FrameFolder(
@@ -135,6 +137,14 @@ def write_frame_folder(
         None if stamps is None else len(stamps),
         layout_of_folder(out),
     )
+
+
+def _pairing_cure(wanted: Sequence[str]) -> list[str]:
+    """What helps streams that do not pair, in a bag too short to say how far apart their stamps are."""
+    if len(wanted) == 1:
+        return []
+    offsets = " or ".join(f"sync.offset_s.{stream}" for stream in wanted if stream != "rgb")
+    return [f"set {offsets} if the clocks differ, or a larger sync.slop_s if the cameras trigger at different times"]
 
 
 def _modalities(reader: BagReader, topics: Topics, chosen: Sequence[str] | None) -> tuple[str, ...]:

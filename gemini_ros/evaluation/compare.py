@@ -164,6 +164,12 @@ def _compare(a: Store, b: Store, form: TallyForm, rules: Sequence[Rule], called:
     return Comparison(data, times)
 
 
+def require_results(given: str | Path) -> Path:
+    """``given`` as a path, if it is what ``compare_results`` takes. Raises ``ValueError`` and ``OSError``."""
+    Store(_store_in(given)).close()
+    return Path(given)
+
+
 def _store_in(given: str | Path) -> Path:
     path = Path(given)
     return path / STORE if path.is_dir() else path

@@ -16,7 +16,7 @@ from gemini_ros.core.files import sha256_of
 from gemini_ros.core.spread import Lost, Progress, hands_text, spread, telling_what_is_kept
 from gemini_ros.evaluation.job import Job
 from gemini_ros.evaluation.outputs import bag_stem, outputs_path, topic_of
-from gemini_ros.evaluation.pipeline import examine
+from gemini_ros.evaluation.pipeline import examine, require_writable
 from gemini_ros.evaluation.rerun_recording import is_recording, recording_id, recording_path
 from gemini_ros.evaluation.store import STORE, BagRecord, Store, differences, write_store
 from gemini_ros.inference import Segmenter
@@ -79,12 +79,14 @@ def evaluate_many(
     depend on none of these.
 
     Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
-    has results of another run or of other bags; ``OSError`` where nothing more can be written.
+    has results of another run or of other bags; ``OSError`` where nothing, or nothing
+    more, can be written.
     """
     out, job = Path(out), dataclasses.replace(job, threads=1)
     named = bag_names(bags)
     if shard[1] > len(named):
         raise ValueError(f"shard {shard[0]}/{shard[1]}: {len(named)} bags, expected at most as many parts")
+    require_writable(out)
     with closing(job.load()) as segmenter:
         # Chosen once, so that all workers and the runs that follow on this store have the same.
         job = dataclasses.replace(job, backend=segmenter.backend)

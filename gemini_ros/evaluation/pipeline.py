@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
@@ -50,14 +51,30 @@ def evaluate_one(
 
     ``rerun`` is the file of a recording for the Rerun viewer (``rerun_recording``).
 
-    The store is of this bag alone, in the place of another's; one of several bags is refused by ``ValueError``. See
-    ``examine``.
+    The store is of this bag alone, in the place of another's; one of several bags is refused by ``ValueError``, and
+    a folder that cannot be written by ``OSError``, both before the model is loaded. See ``examine``.
     """
+    require_writable(out)
     _require_room(Path(out) / STORE)
     with closing(job.load()) as segmenter:
         summary, record = examine(bag, bag_stem(bag), job, segmenter, out, say=say, rerun=rerun)
         write_store(Path(out) / STORE, job.run(segmenter), [record])
     return summary
+
+
+def require_writable(out: str | Path) -> None:
+    """Raise ``OSError`` where the folder ``out`` cannot be written, or made; nothing is left behind."""
+    path = Path(out)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    where = f"--out {path}: " + ("" if there == path else f"{there} ")
+    if not there.is_dir():
+        raise NotADirectoryError(f"{where}is a file, expected a folder: choose another --out")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OSError(f"{where}cannot be written: {reason}: choose another --out") from error
 
 
 def _require_room(path: Path) -> None:

@@ -204,15 +204,20 @@ class EngineCache:
     What cannot be written there goes to the user's directory, else to one below the temporary directory; that one is
     then looked at as well, and ``note`` says so. No other directory is read or pruned. An engine is code that runs on
     the GPU, so a directory where other users could have put one is passed over, and so is a file of another user.
-    Raises ``OSError`` where no directory is left.
+    Raises ``OSError`` where no directory is left. ``alone`` is for keeping house: ``directory`` has to be there and to
+    be trusted, nothing is made, and no other directory is looked at.
     """
 
-    def __init__(self, directory: str | Path | None = None) -> None:
+    def __init__(self, directory: str | Path | None = None, *, alone: bool = False) -> None:
         self.directory = Path(directory).expanduser() if directory else default_directory()
-        self._places = list(dict.fromkeys((self.directory, default_directory(), _temporary_directory())))
+        others = () if alone else (default_directory(), _temporary_directory())
+        self._places = list(dict.fromkeys((self.directory, *others)))
         self._left: list[Path] = []
         self.note = ""
-        self._move_to_writable()
+        if alone:
+            _require_trusted(self.directory)
+        else:
+            self._move_to_writable()
 
     @property
     def writable_directory(self) -> Path:
@@ -391,6 +396,14 @@ def _make_private(directory: Path) -> None:
                 part.mkdir(mode=0o700)
     if not directory.is_dir():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def _require_trusted(directory: Path) -> None:
+    if not directory.is_dir():
+        found = "not a directory" if directory.exists() else "no such directory"
+        raise OSError(f"{directory}: {found}, expected one that holds engines: give the one that they were built into")
+    if reason := _distrust(directory):
+        raise PermissionError(f"{directory}: {reason}")
 
 
 def _distrust(directory: Path) -> str:

@@ -20,6 +20,7 @@ from gemini_ros.inference.tensorrt.library import full_version, load_library
 from gemini_ros.inference.tensorrt.progress import Progress
 
 DAY_S = 86400.0
+_SUFFIXES = (".engine", ".json", ".rejected")
 
 
 def build(
@@ -51,8 +52,14 @@ def build(
 
 
 def describe(path: Path) -> str:
-    """The JSON beside an engine. Raises ``OSError``, and ``ValueError`` for something else."""
-    return read_record(path).to_json().rstrip()
+    """The JSON beside an engine; ``path`` is that of either. Raises ``OSError``, ``ValueError`` for something else."""
+    expected = "expected X.engine with X.json beside it, or that X.json"
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"{path}: is no engine by its name, {expected}")
+    try:
+        return read_record(path).to_json().rstrip()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such engine, {expected}") from error
 
 
 def listing(entries: Sequence[Entry]) -> list[str]:
@@ -87,7 +94,8 @@ def prune(cache: EngineCache, *, older_than_days: float | None = None, dry_run: 
     if older_than_days is not None and not (math.isfinite(older_than_days) and older_than_days >= 0):
         raise ValueError(f"engines older than {older_than_days} days, expected a finite number from 0 on")
     reason = _staleness({entry.record.key.library for entry in cache.entries()}, older_than_days)
-    with cache.lock():
+    # A dry run writes nothing, not even a lock: it is for a directory that cannot be written, too.
+    with contextlib.nullcontext() if dry_run else cache.lock():
         return Pruned(tuple(cache.prune(reason, dry_run=dry_run)), dry_run)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gemini_ros.core.frames import MODALITIES
+from gemini_ros.core.frames import MODALITIES, FrameError, require_modality_name
 from gemini_ros.core.resources import find_resource, load_yaml
 from gemini_ros.pipeline.parameter_files import flat
 
@@ -38,6 +38,7 @@ class StreamTopics:
 class CameraFile:
     """The streams of a camera by modality, and the topic of its robot's odometry, ``None`` where the file has none.
 
+    RGB, depth and thermal come first, then the streams under names of their own, such as ``near_ir``.
     ``parameters``: what else the file sets, by name; ``settings.values_of_camera`` checks it.
     """
 
@@ -51,19 +52,28 @@ def read_camera(camera: str) -> CameraFile:
     """A file of ``config/cameras``, by its name or path. Raises ``ValueError`` for another content."""
     content, where = load_yaml(camera, "cameras", "camera")
     content = content if isinstance(content, dict) else {}
-    streams = {
-        stream: _stream(topics, stream, where) for stream in MODALITIES if (topics := content.get(stream)) is not None
-    }
+    found = ((name, content.get(name)) for name in dict.fromkeys((*MODALITIES, *content)))
+    streams = {name: _stream(topics, name, where) for name, topics in found if _is_stream(name, topics)}
     if not streams:
         raise ValueError(f"{where}: no stream, expected one of {', '.join(MODALITIES)}")
     odom = content.get("odom")
     if not isinstance(odom, (str, type(None))):
         raise ValueError(f"{where}: odom {odom!r:.80}, expected the name of a topic")
-    rest = {name: entry for name, entry in content.items() if name not in (*MODALITIES, "odom")}
+    rest = {name: entry for name, entry in content.items() if name not in (*MODALITIES, *streams, "odom")}
     return CameraFile(camera, streams, None if odom is None else _absolute(odom), MappingProxyType(flat(rest)))
 
 
-def _stream(topics: Any, stream: str, where: str) -> StreamTopics:
+def _is_stream(name: Any, entry: Any) -> bool:
+    """Whether an entry of a camera's file is a stream; under a name of its own it is one by its ``image``."""
+    return entry is not None if name in MODALITIES else isinstance(entry, dict) and "image" in entry
+
+
+def _stream(topics: Any, stream: Any, where: str) -> StreamTopics:
+    if stream not in MODALITIES:
+        try:
+            require_modality_name(stream)
+        except FrameError as error:
+            raise ValueError(f"{where}: {error}") from error
     if not isinstance(topics, dict) or not all(isinstance(topics.get(name), str) for name in _NEEDED):
         needed = f"{', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}"
         raise ValueError(f"{where}: {topics!r:.80}; {stream} needs {needed}, as names")

@@ -48,13 +48,19 @@ def another_camera(stream: str, why: str) -> FrameError:
     )
 
 
-def assumption(stream: str, frame: str, rgb_frame: str, same_camera: bool = True) -> str:
-    """What is taken for granted of a stream that is said to be aligned.
+def assumption(stream: str, frame: str, rgb_frame: str, *, said: bool, same_camera: bool = True) -> str:
+    """What is taken for granted of a stream that lies on the grid of RGB, as it is ``said`` to be aligned or not.
 
     Empty where its frame_id says so itself, and no camera_info says otherwise (``same_camera``).
     """
-    if one_frame(frame, rgb_frame) and same_camera:
+    if frame and frame == rgb_frame and same_camera:
         return ""
+    if not said:
+        unnamed = " and ".join(name for name, of in ((stream, frame), ("rgb", rgb_frame)) if not of)
+        return (
+            f"{stream}: images of RGB's size are taken to lie on the grid of RGB, as the frame_id of {unnamed} is "
+            "empty; let the driver fill it in"
+        )
     found = f"frame_id {frame!r}" if same_camera else f"frame_id {frame!r}, with a camera_info other than that of RGB,"
     return f"{stream}: {found} is taken to lie on the grid of RGB, {rgb_frame!r}, as it is said to be aligned"
 

@@ -96,8 +96,15 @@ class OntoGrid:
         return _same_camera(view, rgb)
 
     def assumed(self, stream: str, view: View, rgb: View) -> str:
-        """What is taken for granted of a stream that is said to be aligned; empty of any other."""
-        return assumption(stream, view.frame, rgb.frame, _same_camera(view, rgb)) if stream in self.aligned else ""
+        """What is taken for granted of a stream that lies on the grid, by what is said or by an empty frame_id.
+
+        Empty of any other stream. The frame_id of images that have not come yet is not an empty one.
+        """
+        said, came = stream in self.aligned, all(view.size) and all(rgb.size)
+        named = bool(view.frame and rgb.frame)
+        if stream == "rgb" or not (came or named) or not (said or self.lies_on(stream, view, rgb)):
+            return ""
+        return assumption(stream, view.frame, rgb.frame, said=said, same_camera=_same_camera(view, rgb))
 
     def way(self, stream: str, view: View, rgb: View, stamp: int) -> Matrix | None:
         """``rgb_from_stream`` (4, 4) by which images are to be registered, ``None`` for those that lie on the grid.

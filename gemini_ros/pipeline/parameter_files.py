@@ -94,6 +94,16 @@ def sections_reaching(node: str, sections: Sequence[Section], path: str | Path) 
     return [sections[i] for i in sorted(found[0])]
 
 
+def meant_for_another(node: str, name: str, sections: Sequence[Section]) -> list[str]:
+    """The keys for a ``node`` in another place than the fully qualified ``name``; empty where a section reaches that.
+
+    rcl passes over such a file without a word: ``segmenter`` does not reach ``/front/segmenter``.
+    """
+    if any(section.reaches(name) for section in sections):
+        return []
+    return [section.key for section in sections if section.tokens[-1] == node]
+
+
 def flat(parameters: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """``{"a": {"b": 1}}`` as ``{"a.b": 1}``: in ROS's files both forms name one parameter."""
     found: dict[str, Any] = {}

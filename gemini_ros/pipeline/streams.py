@@ -68,6 +68,7 @@ def find_topics(
     Raises ``BagError`` for a bag without an image of any stream, for one of several cameras between which nothing
     decides, and for a choice that the bag does not have; it lists what is there.
     """
+    further = tuple(dict.fromkeys((*further, *_further_of(choice.file))))
     named = _named(reader, choice, further)
     images = _images(reader, choice, named, further_topics(reader, further, choice).values(), needed)
     if not any(images[stream] for stream in MODALITIES):
@@ -210,20 +211,24 @@ def _named(reader: BagReader, choice: StreamChoice, further: Collection[str]) ->
 
 def _of_file(reader: BagReader, file: CameraFile) -> Iterator[tuple[str, str | None]]:
     """What a bag has of a camera's topics, each image in whichever transport was recorded."""
-    wanted = {stream: file.streams[stream].image if stream in file.streams else None for stream in MODALITIES}
-    there = {stream: topic and _recorded(reader, topic) for stream, topic in wanted.items()}
+    there = {stream: _recorded(reader, topics.image) for stream, topics in file.streams.items()}
     if not any(there.values()):
-        listed = ", ".join(topic for topic in wanted.values() if topic)
+        listed = ", ".join(topics.image for topics in file.streams.values())
         raise BagError(
             f"{reader.path}: camera {file.name}: no images on {listed}; topics there: {reader.listing()}. Choose "
             f"another camera with {_OPTIONS}"
         )
-    yield from there.items()
-    for stream, topics in file.streams.items():
-        if there[stream] and reader.counts.get(topics.camera_info):
-            yield f"{stream}_info", topics.camera_info
+    for stream in MODALITIES:
+        yield stream, there.get(stream)
+        if there.get(stream) and reader.counts.get(info := file.streams[stream].camera_info):
+            yield f"{stream}_info", info
     if file.odom and reader.counts.get(file.odom):
         yield "odom", file.odom
+
+
+def _further_of(file: CameraFile | None) -> tuple[str, ...]:
+    """The streams of a camera file under names of their own."""
+    return tuple(stream for stream in (file.streams if file else ()) if stream not in MODALITIES)
 
 
 def _require(reader: BagReader, stream: str, topic: str) -> str:
@@ -289,15 +294,22 @@ def streams_of_bag(
 def further_topics(reader: BagReader, streams: Collection[str], choice: StreamChoice = DETECTED) -> dict[str, str]:
     """The topic of each stream under a name of its own: what ``choice`` names, else one that says the name.
 
-    Of several it is the shortest of those that have the name as a part between slashes, else of those that contain it.
+    One that a camera file names is absent where the bag lacks its topic. Of several names it is the shortest of those
+    that have the stream's as a part between slashes, else of those that contain it.
     """
     found: dict[str, str] = {}
     further = sorted(set(streams) - set(MODALITIES))
+    of_file = choice.file.streams if further and choice.file else {}
     topics = [image.topic for image in image_topics(reader)] if further else []
     for stream in further:
         if topic := choice.topics.get(stream):
             found[stream] = _require(reader, stream, topic)
-        elif stream not in choice.topics and (named := [name for name in topics if stream.lower() in name.lower()]):
+        elif stream in choice.topics:
+            continue
+        elif stream in of_file:
+            if topic := _recorded(reader, of_file[stream].image):
+                found[stream] = topic
+        elif named := [name for name in topics if stream.lower() in name.lower()]:
             found[stream] = min(named, key=lambda name: (stream not in name.split("/"), len(name), name))
     return found
 
@@ -309,4 +321,6 @@ def stream_topics(
     if stream in MODALITIES:
         return getattr(topics, stream), getattr(topics, f"{stream}_info")
     image = further_topics(reader, (stream,), choice)[stream]
-    return image, info_beside(reader, image)
+    of_file = choice.file.streams.get(stream) if choice.file and stream not in choice.topics else None
+    info = of_file.camera_info if of_file and reader.counts.get(of_file.camera_info) else info_beside(reader, image)
+    return image, info

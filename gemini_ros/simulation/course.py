@@ -11,13 +11,13 @@ import numpy as np
 from gemini_ros.simulation.cameras.viewpoint import Base
 from gemini_ros.simulation.drive import (
     BRAKING_M,
-    SCHEDULES,
     SPEED_M_S,
     VIEW_AHEAD_M,
     Crossing,
     Drive,
     Standing,
     braked_distance,
+    require_drivable,
 )
 from gemini_ros.simulation.scenes.courses import CourseOptions, generate_course
 from gemini_ros.simulation.scenes.hazards import Hazard
@@ -59,10 +59,7 @@ def plan_course(seed: int, *, duration_s: float, light: str = "day", options: Co
     Its cameras are 0.4 to 0.7 m high and look 6 to 14 degrees down. Raises ``ValueError`` for an unknown light or an
     impossible duration.
     """
-    if light not in SCHEDULES:
-        raise ValueError(f"light {light!r}, expected one of {', '.join(SCHEDULES)}")
-    if not 0 < duration_s <= LONGEST_S:
-        raise ValueError(f"duration {duration_s} s, expected more than 0 and at most {LONGEST_S:g} s of a course")
+    require_drivable(light, duration_s, LONGEST_S, "course")
     course = generate_course(seed, SPEED_M_S * duration_s + VIEW_AHEAD_M, options)
     rng = np.random.default_rng([seed, _DRIVE_STREAM])
     mounting = (0.0, 0.0, float(rng.uniform(0.4, 0.7)), 0.0, math.radians(float(rng.uniform(6, 14))), 0.0)

@@ -20,6 +20,7 @@ from gemini_ros.simulation.scenes.people import Posture, Stand, walking
 from gemini_ros.simulation.scenes.scene import Figure, Scene
 from gemini_ros.simulation.scenes.warehouses import LONGEST_M, generate_scene
 
+CAMERA_HZ = 10
 SPEED_M_S = 0.7
 BRAKING_M_S2 = 0.5
 BRAKING_M = SPEED_M_S**2 / (2 * BRAKING_M_S2)
@@ -191,20 +192,30 @@ class Drive:
         return light_at(self.schedule, time_s / self.duration_s)
 
 
+def require_drivable(light: str, duration_s: float, longest_s: float, place: str) -> None:
+    """Raise ``ValueError`` for a light that is not of ``SCHEDULES``, and for a drive that ``place`` has no room for or
+    that is too short for one image.
+    """
+    if light not in SCHEDULES:
+        raise ValueError(f"light {light!r}, expected one of {', '.join(SCHEDULES)}")
+    if not 1 / CAMERA_HZ <= duration_s <= longest_s:
+        raise ValueError(
+            f"duration {duration_s} s, expected at least {1 / CAMERA_HZ:g} s, which is one image, and at most "
+            f"{longest_s:g} s of a {place}"
+        )
+
+
 def plan_drive(seed: int, *, duration_s: float, light: str = "day", person_at_s: float | None = None) -> Drive:
     """A drive in the first warehouse of ``seed`` that has room for it.
 
     ``light`` is one of ``SCHEDULES``. At ``person_at_s`` a person steps into the way and the robot brakes. Raises
-    ``ValueError`` for an unknown light, an impossible duration, or if no warehouse has room.
+    ``ValueError`` for an unknown light, an impossible duration, a person outside the drive, or if no warehouse has
+    room.
     """
-    if light not in SCHEDULES:
-        raise ValueError(f"light {light!r}, expected one of {', '.join(SCHEDULES)}")
-    if not 0 < duration_s < math.inf:
-        raise ValueError(f"duration {duration_s} s, expected more than 0")
+    require_drivable(light, duration_s, (LONGEST_M - 1 - VIEW_AHEAD_M) / SPEED_M_S, "warehouse")
+    if person_at_s is not None and not 0 <= person_at_s < duration_s:
+        raise ValueError(f"person at {person_at_s} s, expected 0 or more and less than the duration of {duration_s} s")
     length = SPEED_M_S * duration_s + VIEW_AHEAD_M
-    if length > LONGEST_M - 1:
-        longest = (LONGEST_M - 1 - VIEW_AHEAD_M) / SPEED_M_S
-        raise ValueError(f"duration {duration_s} s, expected at most {longest:.0f} s: no warehouse is longer")
     for number in range(SCENES_TRIED):
         scene = generate_scene(seed, number)
         rng = np.random.default_rng([seed, number, _PLAN_STREAM])

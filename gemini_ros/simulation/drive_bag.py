@@ -24,7 +24,7 @@ from gemini_ros.bags.transform_tree import STATIC_TOPIC
 from gemini_ros.bags.writer import BagWriter
 from gemini_ros.simulation.cameras.viewpoint import base_matrix
 from gemini_ros.simulation.course import describe_hazards, plan_course
-from gemini_ros.simulation.drive import Drive, DriveCamera, MountingError, plan_drive
+from gemini_ros.simulation.drive import CAMERA_HZ, Drive, DriveCamera, MountingError, plan_drive
 from gemini_ros.simulation.ground_truth import GroundTruth
 from gemini_ros.simulation.odometry import Odometry
 from gemini_ros.simulation.rig import Rig
@@ -33,7 +33,7 @@ from gemini_ros.simulation.scenes.people import Stand
 from gemini_ros.simulation.tour import TourOptions, plan_tour
 from gemini_ros.simulation.true_boxes import TrueBoxMaker
 
-CAMERA_HZ, THERMAL_HZ, ODOM_HZ = 10, 9, 50
+THERMAL_HZ, ODOM_HZ = 9, 50
 START_NS = 1_700_000_000_000_000_000
 LATENCY_NS = {"odom": 1_000_000, "rgb": 12_000_000, "depth": 18_000_000, "thermal": 25_000_000, "labels": 18_000_000}
 SUPERSAMPLE = 2

@@ -42,10 +42,14 @@ def complete_objects(folder: str | Path) -> Path:
     simulate` did not write, or wrote with ``--place``.
     """
     folder = Path(folder)
-    described = read_yaml(folder / "dataset.yaml")
+    expected = "expected a data set of `gemini-ros dataset simulate` without --place"
+    try:
+        described = read_yaml(folder / "dataset.yaml")
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder}: no dataset.yaml, {expected}") from error
     plan = described.get("plan") if isinstance(described, dict) else None
     if not isinstance(plan, dict) or type(plan.get("seed")) is not int or "place" in plan:
-        raise ValueError(f"{folder}: expected a data set of `gemini-ros dataset simulate` without --place")
+        raise ValueError(f"{folder}: {expected}")
     scenes = {row.get("scene", "") for row in read_csv(folder / "frames.csv")}
     if odd := sorted(scene for scene in scenes if not re.fullmatch(r"\d{1,6}", scene)):
         raise ValueError(f"{folder}/frames.csv: scene {odd[0]!r:.40}, expected a number")

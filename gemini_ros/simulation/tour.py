@@ -16,7 +16,6 @@ from gemini_ros.simulation.drive import (
     BRAKING_M_S2,
     COURSE_SHADOWS,
     SCENES_TRIED,
-    SCHEDULES,
     SPEED_M_S,
     STEP_M,
     STRIDE,
@@ -25,6 +24,7 @@ from gemini_ros.simulation.drive import (
     Round,
     Standing,
     Way,
+    require_drivable,
     walking_reach,
 )
 from gemini_ros.simulation.scenes.courses import FLOORS
@@ -80,10 +80,7 @@ def plan_tour(seed: int, *, duration_s: float, options: TourOptions, light: str 
     The scene depends on nothing else. Each round ends where the drive began. ``light`` is one of ``SCHEDULES``. Raises
     ``ValueError`` for an unknown light or an impossible duration, and if no scene has room.
     """
-    if light not in SCHEDULES:
-        raise ValueError(f"light {light!r}, expected one of {', '.join(SCHEDULES)}")
-    if not 0 < duration_s <= LONGEST_S:
-        raise ValueError(f"duration {duration_s} s, expected more than 0 and at most {LONGEST_S:g} s of a place")
+    require_drivable(light, duration_s, LONGEST_S, "place")
     scene = _scene(seed, options.place)
     if options.follower and not scene.figures:
         raise ValueError(f"seed {seed}: nobody in this {options.place} could follow the robot: take another seed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,19 +64,20 @@ def export_checkpoint(
     calibration: Path | None = None,
     stacked: bool = False,
     layout: str | None = None,
-) -> None:
+) -> ModelInfo:
     """Write ``out``, its golden file (four frames of ``frames`` with their outputs), and its weights to start from.
 
     ``frames`` is a folder of ``layout``, by default the one that was trained on, or a bag. ``size`` is the network's
-    (width, height), by default that of the frames; ``calibration`` holds the temperature of the file's confidence;
-    ``stacked`` takes the form for a GPU. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not
-    agree (``write_checked``).
+    (width, height), by default that of the frames, since a training of crops has no size of its own; ``calibration``
+    holds the temperature of the file's confidence; ``stacked`` takes the form for a GPU. Returns what the file says of
+    itself. Raises ``ValueError`` and writes nothing if the file and the checkpoint do not agree (``write_checked``).
     """
     if read_trained(checkpoint)["hyper_parameters"].get("task") == TRANSLATE:
         if calibration:
             raise ValueError(f"{calibration}: a model of task {TRANSLATE} has no temperature, leave it out")
-        export_translation(checkpoint, out, frames=frames, size=size, scores=scores, stacked=stacked)
-        return
+        if layout:
+            raise ValueError(f"layout {layout}: a model of task {TRANSLATE} learns from {SIMULATED}, leave it out")
+        return export_translation(checkpoint, out, frames=frames, size=size, scores=scores, stacked=stacked)
     temperature, errors = read_temperature(calibration) if calibration else (None, {})
     task = load_task(checkpoint)
     images = load_layout(layout) if layout else layout_of(checkpoint)
@@ -101,6 +103,7 @@ def export_checkpoint(
     )
     write_checked(task.network, info, out, golden, stacked)
     write_weights(task.network, info, out.with_suffix(WEIGHTS_SUFFIX), sources, task.imagenet)
+    return info
 
 
 def export_translation(
@@ -111,7 +114,7 @@ def export_translation(
     size: tuple[int, int] | None = None,
     scores: Path | None = None,
     stacked: bool = False,
-) -> None:
+) -> ModelInfo:
     """As ``export_checkpoint``, of a checkpoint of the task ``translate``."""
     task = load_translation(checkpoint)
     golden = golden_frames(frames, task.options.modalities)
@@ -128,7 +131,7 @@ def export_translation(
             **({"form": "stacked"} if stacked else {}),
         },
         training_data="; ".join(sources),
-        scores=read_json(scores)["translation"]["all"] if scores else {},
+        scores=_translation_scores(scores),
         licence=licence,
         commercial_use=commercial_use,
         task=TRANSLATE,
@@ -147,6 +150,7 @@ def export_translation(
             )
         write_translated(golden_path(out), golden, results)
     write_weights(task.network, info, out.with_suffix(WEIGHTS_SUFFIX), sources)
+    return info
 
 
 def load_translation(checkpoint: Path) -> TranslationTask:
@@ -267,3 +271,13 @@ def _short_scores(path: Path | None) -> dict:
         }
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: no scores of `gemini-ros train test`: {one_line(error)}") from error
+
+
+def _translation_scores(path: Path | None) -> dict[str, Any]:
+    """As ``_short_scores``, of a translation: the scores of all frames."""
+    if path is None:
+        return {}
+    try:
+        return {**read_json(path)["translation"]["all"]}
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{path}: no scores of `gemini-ros train test` of {TRANSLATE}: {one_line(error)}") from error

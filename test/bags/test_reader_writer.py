@@ -323,6 +323,24 @@ class TestWriting:
         with BagReader(bag) as reader:
             assert reader.counts["/odom"] == 5
 
+    def test_without_replace_what_is_there_stays(self, bag, tmp_path):
+        before = bag.read_bytes()
+        with pytest.raises(BagError, match=r"\.mcap: exists already, expected a new name"):
+            BagWriter(bag, replace=False)
+        late = tmp_path / "new" / "late.mcap"
+        with pytest.raises(BagError, match="exists already"), BagWriter(late, replace=False) as writer:
+            fill(writer)
+            late.write_bytes(b"came meanwhile")
+        assert bag.read_bytes() == before and late.read_bytes() == b"came meanwhile"
+        assert list(late.parent.iterdir()) == [late]
+
+    def test_a_block_that_aborts_ends_well_and_leaves_what_was_there(self, bag):
+        before = bag.read_bytes()
+        with BagWriter(bag) as writer:
+            fill(writer, 1)
+            writer.abort()
+        assert bag.read_bytes() == before and list(bag.parent.iterdir()) == [bag]
+
     def test_name_must_say_what_it_is(self, tmp_path):
         with pytest.raises(BagError, match=r"bag\.db3: expected a name that ends in \.mcap"):
             BagWriter(tmp_path / "bag.db3")

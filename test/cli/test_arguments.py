@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,14 @@ def test_what_is_refused_is_named_with_what_was_expected(read, texts, expected) 
         with pytest.raises(argparse.ArgumentTypeError) as caught:
             read(text)
         assert str(caught.value).startswith(f"{text!r}, expected {expected}")
+
+
+def test_an_empty_path_is_refused_in_every_verb() -> None:
+    parser = arguments.Parser()
+    arguments.add_bag(parser.add_subparsers().add_parser("verb"))
+    assert parser.parse_args(["verb", "."]).bag == Path()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["verb", ""])
 
 
 def test_a_model_is_an_argument_or_an_option() -> None:

@@ -111,6 +111,27 @@ def test_words_that_are_no_command_give_status_2(words, complaint, capsys: pytes
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "argument"),
+    [
+        (["bag", "check", ""], "bag"),
+        (["bag", "check", "x.mcap", "--camera", ""], "--camera"),
+        (["compare", "", "b"], "A"),
+        (["compare", "a", ""], "B"),
+        (["compare", "a", "b", "--bags", "x.mcap", ""], "--bags"),
+        (["model", "info", ""], "model"),
+        (["evaluate", "x.mcap", "--model", "", "--out", "x"], "--model"),
+        (["evaluate", "x.mcap", "--model", "m", "--out", ""], "--out"),
+        (["dataset", "check", ""], "folder"),
+        (["doctor", "--camera", ""], "--camera"),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_word_is_not_the_current_folder(words, argument, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(words) == 2
+    assert f"error: argument {argument}: '', expected one that is not empty" in capsys.readouterr().err
+
+
 def test_bad_input_gives_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "info", "nowhere.onnx"]) == 2
     out, err = capsys.readouterr()

@@ -97,6 +97,25 @@ class TestColor:
         found = decode_image(raw(mosaic, f"bayer_{pattern}8", padding=3), "rgb")
         np.testing.assert_array_equal(found, np.broadcast_to(np.array(color, np.uint8), (6, 8, 3)))
 
+    @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+    @pytest.mark.parametrize(("kind", "encode"), [("png", png), ("jpeg", jpeg), ("tiff", tiff)])
+    def test_a_compressed_mosaic_is_what_the_raw_one_is(self, pattern, kind, encode):
+        """A red scene, stored as compressed_image_transport stores it: grey, under the name of its pattern."""
+        mosaic = np.tile(np.array([200 * (letter == "r") for letter in pattern], np.uint8).reshape(2, 2), (8, 12))
+        encoding = f"bayer_{pattern}8"
+        message = compressed(encode(mosaic), f"{encoding}; {kind} compressed ")
+        found = decode_image(message, "rgb").astype(int)
+        expected = decode_image(raw(mosaic, encoding), "rgb").astype(int)
+        assert expected.reshape(-1, 3).tolist() == [[200, 0, 0]] * mosaic.size
+        assert np.abs(found - expected).max() <= (12 if kind == "jpeg" else 0)
+
+    @pytest.mark.parametrize("encode", [png, jpeg])
+    def test_colours_that_a_publisher_made_of_a_mosaic_stay(self, encode):
+        picture = smooth(16, 24)
+        data = encode(picture[..., ::-1])
+        found = decode_image(compressed(data, "bayer_rggb8; jpeg compressed bgr8"), "rgb")
+        np.testing.assert_array_equal(found, decode_image(compressed(data, "jpeg"), "rgb"))
+
     @pytest.mark.parametrize("encodings, order", [(("uyvy", "yuv422"), (1, 0)), (("yuyv", "yuv422_yuy2"), (0, 1))])
     @pytest.mark.parametrize(
         "yuv, color",  # ITU-R BT.601, studio range
@@ -114,6 +133,10 @@ class TestColor:
     def test_half_a_colour_is_refused(self, encoding, shape):
         with pytest.raises(FrameError, match="expected an even size"):
             decode_image(raw(np.zeros(shape, np.uint8), encoding), "rgb")
+        if encoding.startswith("bayer"):
+            message = compressed(png(np.zeros(shape, np.uint8)), f"{encoding}; png compressed ")
+            with pytest.raises(FrameError, match=f"{encoding} image of {shape[1]}x{shape[0]}, expected an even size"):
+                decode_image(message, "rgb")
 
     def test_grey_becomes_three_equal_channels(self):
         found = decode_image(raw(RGB[..., 0], "mono8", padding=2), "rgb")
@@ -463,6 +486,15 @@ JPEG = jpeg(smooth(64, 80))
         (compressed(png(RAW16.astype(np.uint8))), "depth", r"holds 1 x uint8 per pixel, expected 1 x uint16"),
         (compressed(JPEG, "jpeg"), "depth", r"holds 3 x uint8 per pixel, expected 1 x uint16.*not to a picture"),
         (compressed(JPEG, "jpeg"), "thermal", "false colours"),
+        (
+            compressed(PNG16, "mono16; png compressed "),
+            "rgb",
+            "format 'mono16; png.*expected rgb8.*are the topics of two",
+        ),
+        (compressed(PNG16, "16UC1; png compressed "), "rgb", "these are measurements"),
+        (compressed(tiff(RAW16.astype(np.float32)), "32FC1; tiff compressed "), "rgb", "these are measurements"),
+        (compressed(PNG16, "bayer_rggb16; png compressed "), "rgb", "format 'bayer_rggb16; .*, expected rgb8, .*bayer"),
+        (compressed(PNG16, "bayer_rggb8; png compressed "), "rgb", "holds 1 x uint16 per pixel, expected 1 x uint8"),
         (compressed(PNG16), "labels", "holds 1 x uint16 per pixel, expected 1 x uint8"),
         (compressed(png(RGB)), "labels", "holds 3 x uint8"),
         (

@@ -85,13 +85,17 @@ def test_a_folder_with_annotations_is_never_written_to(tmp_path):
     ("streams", "slop", "message"),
     [
         (("depth", "labels"), 0.02, r"drive\.mcap: no colour image, which annotation needs"),
-        (("rgb", "depth"), 0.001, r"drive\.mcap: no frame with rgb and depth within 0\.001 s: give a larger --slop"),
+        (
+            ("rgb", "depth"),
+            0.001,
+            r"drive\.mcap: no frame with rgb and depth within 0\.001 s; set sync\.offset_s\.depth if the clocks differ",
+        ),
     ],
 )
 def test_bags_that_give_no_frame(tmp_path, streams, slop, message):
     bag = write_drive(tmp_path / "drive.mcap", frames=3, streams=streams)
     with pytest.raises(ValueError, match=message):
-        write_frame_folder(bag, tmp_path / "out", slop_s=slop)
+        write_frame_folder(bag, tmp_path / "out", settings=make_settings({"sync.slop_s": slop}))
     assert not (tmp_path / "out").exists()
 
 
@@ -176,3 +180,51 @@ def test_counts_of_a_camera_file_are_written_as_they_are(tmp_path, capsys):
     assert main(["dataset", "check", str(out), "--layout", str(out / "layout.yaml"), "--label-set", "warehouse"]) == 0
     stored = cv2.imread(str(next((out / "thermal").iterdir())), cv2.IMREAD_UNCHANGED)
     assert 29000 < stored.min() <= stored.max() < 30000
+
+
+def test_clocks_that_differ_are_named_and_settings_bring_them_together(tmp_path, capsys):
+    """Depth is stamped 250 ms late: it pairs with the right frames by its offset alone; --slop would take others."""
+
+    def late(stream, i, message):
+        if stream == "depth":
+            message.header.stamp.nanosec += 250_000_000
+            message.header.stamp.sec += message.header.stamp.nanosec // 1_000_000_000
+            message.header.stamp.nanosec %= 1_000_000_000
+        return message
+
+    bag = write_drive(tmp_path / "drive.mcap", streams=("rgb", "depth", "info"), tamper=late)
+    command = ["dataset", "from-bag", str(bag), "--out", str(tmp_path / "out")]
+    assert main([*command, "--slop", "0.01"]) == 2
+    said = capsys.readouterr().err
+    assert "no frame with rgb and depth within 0.01 s; rgb and depth have not paired" in said
+    assert "set sync.offset_s.depth to " in said and "--slop" not in said
+    params = tmp_path / "params.yaml"
+    params.write_text("segmenter: {ros__parameters: {sync.offset_s.depth: -0.25, sync.slop_s: 0.5}}", encoding="utf-8")
+    assert main([*command, "--params", str(params), "--set", "sync.slop_s=0.01"]) == 0
+    assert "12 frames of rgb, depth" in capsys.readouterr().out
+    depth = load_layout("recorded").images["depth"]
+    for path, (_, expected) in zip(sorted((tmp_path / "out/depth").iterdir()), images_of(bag, "depth"), strict=True):
+        np.testing.assert_allclose(
+            decoded("depth", read_stored(path, "depth", depth), depth, CLASSES), expected, atol=1e-4
+        )
+
+
+def test_settings_reach_the_images(tmp_path):
+    """Depth in other units, and only the streams of the setting ``modalities``."""
+    bag = write_drive(tmp_path / "drive.mcap", frames=2)
+    command = ["dataset", "from-bag", str(bag), "--out", str(tmp_path / "out")]
+    assert main([*command, "--set", "depth.scale=0.5", "--set", "modalities=[rgb, depth]"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir() and any(path.iterdir())) == [
+        "depth",
+        "labels",
+        "rgb",
+    ]
+    stored = cv2.imread(str(min((tmp_path / "out/depth").iterdir())), cv2.IMREAD_UNCHANGED)
+    _, metres = images_of(bag, "depth")[0]
+    np.testing.assert_allclose(stored[stored > 0] / 1000, metres[np.isfinite(metres)] / 2, atol=1e-3)
+
+
+def test_frames_that_were_asked_for_in_vain_are_no_matter_of_clocks(tmp_path):
+    bag = write_drive(tmp_path / "drive.mcap", frames=3)
+    with pytest.raises(ValueError, match=r"0\.02 s, of the 1 stamps that are wanted$"):
+        write_frame_folder(bag, tmp_path / "out", stamps=[1])

@@ -243,3 +243,9 @@ def test_layouts_are_all_told_and_the_example_is_one() -> None:
     image_keys = set().union(*(required | optional for required, optional in _IMAGE_KEYS.values()))
     for heading, keys in (("## A layout of your own", _LAYOUT_KEYS), ("### Keys of an image", image_keys)):
         assert set(re.findall(r"\w+", " ".join(table(page, heading)))) == keys
+
+
+def test_the_migration_names_the_format_of_the_store() -> None:
+    from gemini_ros.evaluation.store import FORMAT
+
+    assert f"The store of frames is format {FORMAT}." in (ROOT / "docs/migration.md").read_text(encoding="utf-8")

@@ -188,6 +188,33 @@ def test_wrong_words_for_what_is_to_be_evaluated(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("no_such_model", "model no_such_model: No such file or directory"),
+        ("notes.onnx", "notes.onnx: "),
+        ("empty", "frames.sqlite: no such file, expected"),
+    ],
+)
+def test_both_sides_are_looked_at_before_the_first_is_evaluated(tmp_path, monkeypatch, capsys, second, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.onnx").write_text("no model")
+    (tmp_path / "empty").mkdir()
+    bag = write_drive(tmp_path / "d.mcap", frames=2)
+    words = ["compare", str(FIXTURES / "tiny_rgb_depth.onnx"), second, "--bags", str(bag), "--out", "out"]
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_for_the_comparison_that_cannot_be_written_is_told_first(stores, tmp_path: Path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["compare", str(stores["a"]), str(stores["worse"]), "--out", str(tmp_path / "file")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"--out {tmp_path / 'file'}: is a file, expected a folder" in err
+
+
 def test_the_table_and_the_files(stores, tmp_path: Path, capsys):
     words = [str(stores["a"]), str(stores["worse"]), "--fail-if", "miou<-5", "--out", str(tmp_path)]
     assert main(["compare", *words]) == 0

@@ -362,6 +362,26 @@ def test_bad_input_is_one_clear_error_and_exit_2(tmp_path, capsys, make, said):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("file", "is a file, expected a folder: choose another --out"),
+        ("file/inside/of/it", "is a file, expected a folder: choose another --out"),
+        ("/proc/gemini_ros/out", "/proc cannot be written: "),
+    ],
+)
+@pytest.mark.parametrize("bags", [1, 2])
+def test_a_folder_that_cannot_be_written_is_told_before_the_bag_is_read(tmp_path, capsys, out, said, bags):
+    """The bags and the model hold nothing that could be read, which would be told otherwise."""
+    for name in ("file", "m.onnx", "d0.mcap", "d1.mcap"):
+        (tmp_path / name).write_bytes(b"")
+    named = [str(tmp_path / f"d{i}.mcap") for i in range(bags)]
+    assert main(["evaluate", *named, "--model", str(tmp_path / "m.onnx"), "--out", str(tmp_path / out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"gemini-ros: --out {tmp_path / out}: ") and said in error and error.count("\n") == 1
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_command_says_what_it_found(drive, tmp_path, capsys):
     (tmp_path / "contact_sheet.png").write_bytes(b"of an earlier run")
     arguments = ["evaluate", str(drive), "--model", str(RGB_DEPTH), "--out", str(tmp_path), "--modalities", "rgb,depth"]

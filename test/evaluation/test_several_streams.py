@@ -15,11 +15,13 @@ pytest.importorskip("onnx")
 from gemini_ros.bags import messages
 from gemini_ros.bags.reader import BagError, BagReader
 from gemini_ros.bags.writer import BagWriter
+from gemini_ros.cli import main
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.evaluation.pipeline import evaluate_bag
 from gemini_ros.inference import Segmenter, load_segmenter
 from gemini_ros.pipeline.bag_walk import BagRun, BagWalk
 from gemini_ros.pipeline.settings import make_settings
+from gemini_ros.pipeline.streams import StreamChoice, find_topics, stream_topics
 from test.evaluation.drive import MOUNTING, write_drive
 from test.inference.small_model import small_model
 
@@ -102,6 +104,48 @@ def test_modalities_under_names_of_their_own(bag, tmp_path):
     (note,) = [text for text in unpaired.pipeline.notes() if "not paired" in text]
     assert "rgb and event have not paired" in note and "sync.offset_s.event" in note
     assert left.pipeline.counters.pairs == 20 and set(left.walk.intake.streams) == {"rgb", "radar"}
+
+
+NEAR_IR = "near_ir: {image: /left/frames, camera_info: /left/optics, image_transport: raw, aligned: true}"
+
+
+@pytest.fixture
+def near_ir_bag(tmp_path):
+    """Twenty instants; no topic is called like the stream, and its frame_id is another than that of RGB."""
+    path, random = tmp_path / "near_ir.mcap", np.random.default_rng(0)
+    with BagWriter(path) as writer:
+        writer.write("/left/optics", messages.camera_info(Intrinsics(48, 32, 40, 40, 24, 16), 1, "left"), 1)
+        for stamp in range(10**9, 3 * 10**9, 100 * MS):
+            rgb, numbers = random.integers(0, 256, (32, 48, 3), np.uint8), random.integers(0, 9, (32, 48), np.uint16)
+            writer.write("/camera/color/image_raw", messages.image(rgb, "rgb8", stamp, "camera"), stamp)
+            writer.write("/left/frames", messages.image(numbers, "mono16", stamp, "left"), stamp + 1)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (NEAR_IR, 0, "near_ir  20 received, 20 in pairs, "),
+        (NEAR_IR.replace("/left/frames", "/right/frames"), 2, "no topic of near_ir, which the model takes"),
+        (NEAR_IR.replace("image_transport: raw, ", ""), 2, "near_ir needs image, camera_info and image_transport"),
+    ],
+)
+def test_a_camera_file_says_where_they_are(near_ir_bag, tmp_path, capsys, content, status, said):
+    model = small_model(tmp_path / "near_ir.onnx", modalities=("rgb", "near_ir"))
+    camera = tmp_path / "camera.yaml"
+    rgb = "rgb: {image: /camera/color/image_raw, camera_info: /camera/color/camera_info, image_transport: raw}"
+    camera.write_text(f"{rgb}\n{content}\n")
+    words = ["evaluate", str(near_ir_bag), "--model", str(model), "--out", str(tmp_path / "out")]
+    assert main([*words, "--camera", str(camera)]) == status
+    out, err = capsys.readouterr()
+    assert said in (err if status else out)
+    if status == 0:
+        assert main(words) == 2, "the file alone says which topic it is"
+        choice = StreamChoice(str(camera))
+        with BagReader(near_ir_bag) as reader:
+            topics = find_topics(reader, choice)
+            assert stream_topics(reader, topics, "near_ir", choice) == ("/left/frames", "/left/optics")
+            assert topics.images() == {"rgb": "/camera/color/image_raw"}
 
 
 def test_a_summary_of_them(bag, tmp_path):

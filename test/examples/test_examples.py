@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from test.evaluation.drive import write_drive
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/examples.md").read_text(encoding="utf-8")
 SHOWN = {
@@ -68,6 +70,54 @@ def test_compare_two_models(tmp_path):
 
 def test_ask_for_a_phrase(tmp_path):
     check("ask_for_a_phrase.py", tmp_path)
+
+
+def failed(name, folder, *words):
+    """What is said on stderr, and the status. A traceback is no answer to a user."""
+    process = start(name, folder, *words)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert "Traceback" not in errors
+    return errors.splitlines()[-1], process.returncode
+
+
+@pytest.mark.parametrize("models", [["a"], ["a", "b", "c"]])
+def test_two_models_are_asked_for_before_anything_is_evaluated(tmp_path, models):
+    said, status = failed("compare_two_models.py", tmp_path, *models)
+    assert (f"{len(models)} model(s) given, expected A and B" in said, status) == (True, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["bag_to_map.py", "ask_for_a_phrase.py"])
+def test_no_frame_in_the_time_is_told(tmp_path, name):
+    said, status = failed(name, tmp_path, "--seconds=-1")
+    assert ("warehouse.mcap: no frame in the first -1 s: " in said, status) == (True, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bag_without_a_frame_is_told(tmp_path):
+    def late(stream, _, message):
+        """Depth half a period late: no pair, and too short a bag for a frame without depth."""
+        if stream == "depth":
+            message.header.stamp.nanosec += 50_000_000
+        return message
+
+    bag = write_drive(tmp_path / "late.mcap", frames=2, tamper=late)
+    said, status = failed("segment_one_frame.py", tmp_path, str(bag))
+    assert (said.endswith("late.mcap: no frame of rgb, depth"), status) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "others"),
+    [("warehouse_rgbdt_nano", "depth and thermal"), ("warehouse_rgbt_nano", "thermal"), ("warehouse_rgb_nano", "")],
+)
+def test_one_frame_has_all_that_the_model_takes(tmp_path, model, others):
+    bag = write_drive(tmp_path / "drive.mcap", frames=3)
+    process = start("segment_one_frame.py", tmp_path, str(bag), "--model", model)
+    output, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, errors
+    printed = output.splitlines()
+    assert printed[0] == f"96x64 pixels from {', '.join(['rgb', *others.replace(' and ', ' ').split()])}"
+    assert printed[-1].endswith(f"of the labels stay the same without {others}") == bool(others)
 
 
 @pytest.mark.torch

@@ -74,10 +74,12 @@ def test_without_a_gpu_it_says_what_is_missing(capsys: pytest.CaptureFixture[str
     ("arguments", "told"),
     [
         (["build", "nowhere.onnx", "--size", "96x80"], "model nowhere.onnx: No such file"),
-        (["info", "nowhere.engine"], "nowhere.json"),
-        (["info", __file__], "No such file"),
+        (["info", "nowhere.engine"], "nowhere.engine: no such engine, expected X.engine with X.json beside it"),
+        (["info", __file__], "test_engine_tool.py: is no engine by its name, expected X.engine with X.json beside it"),
         (["prune", "--older-than=-1"], "engines older than -1.0 days, expected a finite number from 0 on"),
         (["prune", "--older-than", "nan"], "engines older than nan days"),
+        (["list", "--cache-dir", "nowhere"], "nowhere: no such directory, expected one that holds engines"),
+        (["list", "--cache-dir", __file__], "test_engine_tool.py: not a directory, expected one that holds engines"),
     ],
 )
 def test_bad_input_is_named(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]):
@@ -97,3 +99,68 @@ def test_prune_takes_rejected_and_old_engines(tmp_path: Path, capsys: pytest.Cap
     assert ".engine.rejected: rejected: wrong labels" in out
     assert " days old" in out
     assert [entry.path for entry in cache.entries()] == [kept.path]
+
+
+@pytest.fixture
+def own_engine() -> Path:
+    """An engine in the user's own cache."""
+    return EngineCache().store(record(), ENGINE).path
+
+
+def own_files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "gemini_ros").rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "verb", [["list"], ["prune", "--older-than", "0"], ["prune", "--older-than", "0", "--dry-run"]]
+)
+@pytest.mark.parametrize("kind", ["missing", "file", "writable by others"])
+def test_a_named_directory_that_is_of_no_use_leaves_the_own_cache_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own_engine: Path, verb: list[str], kind: str
+):
+    before, place = own_files(tmp_path), tmp_path / "place"
+    if kind == "file":
+        place.write_text("not a directory", encoding="utf-8")
+    elif kind == "writable by others":
+        place.mkdir()
+        place.chmod(0o777)
+    assert cli.main(["engine", *verb, "--cache-dir", str(place)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(f"gemini-ros: {place}: ")) == ("", True)
+    assert own_files(tmp_path) == before
+    assert place.exists() == (kind != "missing")  # not even made
+
+
+def test_a_named_directory_is_the_only_one_that_is_listed_and_pruned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own_engine: Path
+):
+    before = own_files(tmp_path)
+    there = EngineCache(tmp_path / "place").store(record(), ENGINE).path
+    named = ["--cache-dir", str(tmp_path / "place")]
+    assert cli.main(["engine", "list", *named]) == 0
+    listed = capsys.readouterr().out
+    assert (str(there) in listed, str(own_engine) in listed) == (True, False)
+    assert cli.main(["engine", "prune", *named, "--older-than", "0"]) == 0
+    assert not there.exists()
+    assert own_files(tmp_path) == before
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    EngineCache(tmp_path / "place").store(record(), ENGINE)
+    (tmp_path / "place/lock").unlink()
+    before = sorted((tmp_path / "place").iterdir())
+    assert cli.main(["engine", "prune", "--cache-dir", str(tmp_path / "place"), "--older-than", "0", "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("would remove ") == 2
+    assert sorted((tmp_path / "place").iterdir()) == before
+
+
+@pytest.mark.parametrize("verb", [["list"], ["prune"], ["prune", "--dry-run"]])
+def test_where_the_own_cache_cannot_be_used_the_other_place_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: list[str]
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "gemini_ros").write_text("not a directory", encoding="utf-8")
+    assert cli.main(["engine", *verb]) == 0
+    note = capsys.readouterr().out.splitlines()[-1]
+    assert note.startswith(f"note: {tmp_path / 'gemini_ros/engines'}: ")
+    assert f"; engines are kept in {tmp_path / 'gemini_ros_engines_'}" in note

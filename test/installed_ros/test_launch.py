@@ -59,6 +59,14 @@ def test_a_typo_in_the_parameter_file_ends_the_launch(ros_environment, tmp_path)
     assert "sync.slop_s" in ended.stderr + ended.stdout
 
 
+def test_a_section_that_does_not_reach_into_the_namespace_ends_the_launch(ros_environment, tmp_path):
+    arguments = [parameters(tmp_path), "namespace:=front"]
+    command = ["ros2", "launch", "gemini_ros", "segmenter.launch.py", *arguments]
+    ended = subprocess.run(command, env=ros_environment, text=True, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "no parameters for /front/segmenter, only for segmenter" in ended.stderr + ended.stdout
+
+
 def test_tf_gives_the_pose(ros_environment, tmp_path):
     tf2_ros = pytest.importorskip("tf2_ros")
     from geometry_msgs.msg import TransformStamped

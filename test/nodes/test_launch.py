@@ -19,6 +19,8 @@ from gemini_ros.core.frames import MODALITIES
 from gemini_ros.core.resources import find_resource
 from gemini_ros.nodes.segmenter import node as segmenter
 from gemini_ros.nodes.tool import launcher_gone
+from gemini_ros.pipeline.cameras import read_camera
+from gemini_ros.pipeline.parameter_files import Section
 from gemini_ros.pipeline.settings import SETTINGS, TRANSPORTS
 
 LAUNCH = find_resource("launch")
@@ -35,7 +37,8 @@ class Recorded(SimpleNamespace):
         self.__dict__.update(kwargs)
 
     def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
+        name, default = self.args[0], self.__dict__.get("default")
+        return (context if default is None else {name: default, **context})[name]
 
 
 @pytest.fixture
@@ -130,7 +133,8 @@ def test_arguments_become_parameters_that_exist(launch, monkeypatch):
     assert (overrides["engine.build_only"], overrides["model"], overrides["use_sim_time"]) == (True, "/m.onnx", True)
     assert overrides["backend"] == "onnxruntime"
     assert node.namespace == "front"
-    assert ("odom", "odom") in node.remappings
+    assert ("odom", "/odom") in node.remappings
+    assert ("rgb/image", "/rgb/image") in node.remappings, "inputs keep the topic names of the camera's file"
     profile, end = others
     assert profile.args[0] == "FASTDDS_DEFAULT_PROFILES_FILE"
     handler = end.args[0]
@@ -181,6 +185,7 @@ def test_a_params_file_in_the_home_directory_is_found(launch, tmp_path, monkeypa
     node, _ = started(params_file="~/robot.yaml")
     assert node.parameters[0] == str(file)
     assert not {"use_sim_time", "backend"} & set(node.parameters[1]), "the file decides where no argument does"
+    file.write_text("/**: {ros__parameters: {use_sim_time: true, backend: openvino}}")
     (tmp_path / "cameras.yaml").write_text("front: {params_file: ~/robot.yaml}")
     (front,) = nodes_of(tmp_path / "cameras.yaml", use_sim_time="")
     assert front.parameters[0] == str(file)
@@ -196,12 +201,63 @@ def test_a_file_without_parameters_for_the_node_is_refused(launch, tmp_path):
     """An included launch file inherits the params_file of its parent: Nav2's, for one."""
     file = tmp_path / "nav2.yaml"
     file.write_text("planner_server: {ros__parameters: {backend: none}}\nsegmentor: {ros__parameters: {backend: b}}\n")
-    with pytest.raises(RuntimeError, match=r"no parameters for segmenter, expected .*'params_file'"):
+    with pytest.raises(RuntimeError, match=r"for /segmenter, only for planner_server, .*'params_file'"):
         started(params_file=str(file))
     for key in ("/front/segmenter: {ros__parameters: {backend: b}}", "front: {segmenter: {ros__parameters: }}"):
         file.write_text(f"planner_server: {{ros__parameters: {{backend: none}}}}\n{key}\n")
-        node, _ = started(params_file=str(file))
+        node, _ = started(params_file=str(file), namespace="front")
         assert ("backend" in node.parameters[1]) == ("backend: b" not in key)
+
+
+USERS = "{ros__parameters: {depth.image_transport: compressedDepth, backend: openvino, threads: 4}}"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pushed", "name"),
+    [
+        ("", "", "/segmenter"),
+        ("front", "", "/front/segmenter"),
+        ("/front/", "/robot", "/front/segmenter"),
+        ("front", "/robot", "/robot/front/segmenter"),
+        ("", "robot", "/robot/segmenter"),
+    ],
+)
+def test_a_section_counts_where_it_reaches_the_node(launch, tmp_path, namespace, pushed, name):
+    """``pushed`` is what a launch file around this one puts before the namespace, as launch_ros keeps it."""
+    file = tmp_path / "robot.yaml"
+    given = {"params_file": str(file), "namespace": namespace, "ros_namespace": pushed}
+    file.write_text(f"{name}: {USERS}\n/rear/segmenter: {{ros__parameters: {{rgb.image_transport: x}}}}\n")
+    node, _ = started(**given)
+    assert node.parameters[1] == {"rgb.image_transport": "raw"}, "what stands under /rear/segmenter decides nothing"
+    file.write_text(f"/rear/segmenter: {USERS}\n")
+    with pytest.raises(
+        RuntimeError, match=f"no parameters for {name}, only for /rear/segmenter: expected .* {name} or"
+    ):
+        started(**given)
+
+
+@pytest.mark.parametrize("key", ["segmenter", "/front/segmenter", "front/segmenter", "/*", "**", "/**", "/*/segmenter"])
+def test_sections_reach_the_node_as_for_the_offline_commands(launch, key):
+    """Section.reaches is held against rclpy itself in test_parameters."""
+    reaches = run("segmenter.launch.py")["reaches"]
+    for name in ("/segmenter", "/front/segmenter", "/a/front/segmenter", "/frontsegmenter"):
+        assert reaches(key, name) == Section(key, {}).reaches(name), (key, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("segmenter: {ros__parameters: [a]}", "segmenter: ['a'], expected ros__parameters with names and values"),
+        ("a: [", "not YAML: while parsing"),
+        ("", "no parameters for /segmenter, only for nothing"),
+        ("segmenter: {threads: 2}", "no parameters for /segmenter, only for nothing"),
+    ],
+)
+def test_a_parameter_file_of_another_form_is_refused(launch, tmp_path, text, said):
+    file = tmp_path / "robot.yaml"
+    file.write_text(text)
+    with pytest.raises(RuntimeError, match=re.escape(f"params_file {str(file)!r}: {said}")):
+        started(params_file=str(file))
 
 
 def test_booleans_are_taken_in_any_case_and_nothing_else(launch):
@@ -282,6 +338,66 @@ def test_a_camera_file_may_set_parameters_and_the_users_file_wins(launch, tmp_pa
     assert "camera.size" not in node.parameters[1]
 
 
+RGB = "rgb: {image: c/image_raw, camera_info: /c/camera_info, image_transport: raw}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f"{RGB}\nthermal: {{image: /t, image_transport: raw}}",
+            "thermal needs image, camera_info and image_transport",
+        ),
+        (f"{RGB}\ndepth: {{image: /d, camera_info: /i}}", "depth needs image, camera_info and image_transport"),
+        (f"{RGB}\ndepth: /d", "depth needs image, camera_info and image_transport"),
+        (RGB.replace("raw}", "raw, aligned: 1}"), "rgb: aligned 1, expected true or false"),
+        (f"{RGB}\nodom: [1]", "odom [1], expected the name of a topic"),
+        ("odom: /odom", "no stream, expected one of rgb, depth, thermal"),
+        ("- rgb", "no stream"),
+        ("", "no stream"),
+    ],
+)
+def test_a_camera_file_is_refused_in_the_words_of_the_offline_commands(launch, tmp_path, text, said):
+    file = tmp_path / "camera.yaml"
+    file.write_text(text)
+    with pytest.raises(RuntimeError, match=re.escape(said)):
+        started(camera=str(file))
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_camera(str(file))
+
+
+def test_a_camera_file_that_is_no_yaml_is_refused(launch, tmp_path):
+    (tmp_path / "camera.yaml").write_text("rgb: [")
+    with pytest.raises(RuntimeError, match=r"camera '.*camera\.yaml': not YAML: while parsing"):
+        started(camera=str(tmp_path / "camera.yaml"))
+
+
+def test_a_stream_that_is_left_empty_is_none_and_topics_are_absolute(launch, tmp_path):
+    file = tmp_path / "camera.yaml"
+    file.write_text(f"{RGB}\nthermal:\nodom: odometry\n")
+    for prefix, rgb in (("", "/c"), ("/x", "/x"), ("x/", "/x")):
+        node, _ = started(camera=str(file), camera_prefix=prefix, namespace="front")
+        assert node.remappings == [
+            ("odom", "/odometry"),
+            ("rgb/image", f"{rgb}/image_raw"),
+            ("rgb/camera_info", f"{rgb}/camera_info"),
+        ]
+        assert "thermal" not in node.parameters[1]
+
+
+@pytest.mark.parametrize("path", CAMERAS, ids=lambda path: path.stem)
+def test_the_node_hears_the_topics_that_the_offline_commands_read(launch, path: Path):
+    camera, topics = read_camera(path.stem), dict(started(camera=str(path), namespace="front")[0].remappings)
+    assert topics["odom"] == camera.odom
+    for name, stream in camera.streams.items():
+        assert topics[f"{name}/camera_info"] == stream.camera_info
+        assert stream.image == topics[f"{name}/image"] + ("" if stream.transport == "raw" else f"/{stream.transport}")
+
+
+def test_the_streams_are_those_of_the_package(launch):
+    assert run("segmenter.launch.py")["STREAMS"] == MODALITIES
+
+
 def nodes_of(file: Path, **given: str) -> list[Any]:
     context = {"cameras": str(file), "use_sim_time": "false", "build_only": "false"} | given
     return [action for action in run("multi_camera.launch.py")["segmenters"](context) if hasattr(action, "executable")]
@@ -297,19 +413,34 @@ def test_the_shipped_cameras_start_a_node_each_with_a_share_of_the_cores(launch)
 
 
 def test_an_entry_gives_the_arguments_of_one_segmenter(launch, tmp_path):
-    (tmp_path / "threads.yaml").write_text("/**: {ros__parameters: {threads: 7}}")
+    (tmp_path / "threads.yaml").write_text(
+        "/low/segmenter: {ros__parameters: {threads: 7}}\n/*/segmenter: {ros__parameters: {costmap.size_m: 8.0}}"
+    )
     file = tmp_path / "cameras.yaml"
     file.write_text(
         "thermal: {camera: custom, camera_prefix: /boson, model: warehouse_thermal_nano, modalities: [rgb, thermal]}\n"
         "low: {params_file: threads.yaml}\nhigh: {camera: zed, threads: 2}\n"
+        "other: {camera: oakd, params_file: threads.yaml}\nempty: {camera: orbbec, params_file: , model: }\n"
     )
-    thermal, low, high = nodes_of(file)
+    thermal, low, high, other, empty = nodes_of(file)
     assert thermal.parameters[1]["modalities"] == ["rgb", "thermal"]
     assert thermal.parameters[1]["model"] == "warehouse_thermal_nano"
     assert "model" not in low.parameters[1], "nothing of one camera leaks into the next"
     assert low.parameters[0] == str(tmp_path / "threads.yaml")
     assert "threads" not in low.parameters[1]
     assert high.parameters[1]["threads"] == 2
+    assert other.parameters[1]["threads"] == max(len(os.sched_getaffinity(0)) // 5, 1), "7 is that of low alone"
+    assert empty.parameters[0] == str(LAUNCH.parent / "config/segmenter.yaml")
+    assert "model" not in empty.parameters[1]
+
+
+def test_a_launch_file_around_the_cameras_puts_its_namespace_before_theirs(launch, tmp_path):
+    (tmp_path / "mounting.yaml").write_text("/robot/low/segmenter: {ros__parameters: {threads: 7}}")
+    (tmp_path / "cameras.yaml").write_text("low: {params_file: mounting.yaml}")
+    (low,) = nodes_of(tmp_path / "cameras.yaml", ros_namespace="/robot")
+    assert "threads" not in low.parameters[1]
+    with pytest.raises(RuntimeError, match="no parameters for /low/segmenter, only for /robot/low/segmenter"):
+        nodes_of(tmp_path / "cameras.yaml")
 
 
 @pytest.mark.parametrize(
@@ -321,6 +452,8 @@ def test_an_entry_gives_the_arguments_of_one_segmenter(launch, tmp_path):
             "front: {camera: realsense}\nrear: {camera: realsense}",
             "front and rear both take /camera/camera/color/image_raw",
         ),
+        ("front: {camera: custom}\nrear: {camera: custom}", "front and rear both take /rgb/image"),
+        ("a: [", "not YAML: while parsing"),
         ("front: {camra: realsense}", "front has camra, expected some of camera, camera_prefix"),
         ("front: realsense", "front has 'realsense', expected some of"),
         ("3: {camera: realsense}", "3 names a camera, expected letters"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -167,6 +167,26 @@ def test_under_the_key_of_all_nodes_only_a_close_miss_is_refused(ros_environment
         pass
     assert "wheels, under /** of a parameter file, is no parameter of this node" in capfd.readouterr().err
     with pytest.raises(InvalidParameterValueException, match="did you mean"), declared(arguments, costmap__sizem=4.0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("segmenter: {}", "/declared, only for segmenter: expected ros__parameters under /declared or /**"),
+        ("{planner: {}, /front/segmenter: {}, '/*/segmenter': {}}", "only for /front/segmenter, /*/segmenter:"),
+        ("{segmenter: {}, /**: {}}", None),
+        ("{segmenter: {}, /declared: {}}", None),
+        ("planner: {}", None),
+    ],
+)
+def test_a_file_for_a_segmenter_in_another_place_is_refused(ros_environment, tmp_path, text, told):
+    """The node is /declared here: rcl would give it nothing of what stands under segmenter, and say nothing."""
+    file = tmp_path / "robot.yaml"
+    file.write_text(text)
+    arguments = ["segmenter", "--ros-args", "--params-file", str(file)]
+    refused = pytest.raises(InvalidParameterValueException, match=re.escape(told)) if told else nullcontext()
+    with refused, declared(arguments):
         pass
 
 

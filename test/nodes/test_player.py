@@ -180,6 +180,19 @@ def test_a_type_that_is_not_installed_is_left_out_once(ros_environment, tmp_path
     assert err.count("stereo_msgs/msg/DisparityImage is installed") == 1
 
 
+@pytest.mark.parametrize("drop", [[], ["--drop", "/tick:0-9"]])
+def test_a_bag_of_which_nothing_is_played_is_status_1(ros_environment, tmp_path, drop):
+    path = tmp_path / "bag.mcap"
+    with BagWriter(path) as writer:
+        if drop:
+            writer.write("/tick", messages.header(START_NS, "0"), START_NS)
+        writer.write_raw("/disparity", "stereo_msgs/msg/DisparityImage", bytes(8), START_NS + 1)
+    player = start_cli("bag", "play", path, "--wait", "0.1", *drop, environment=ros_environment)
+    status, _, err = finished(player)
+    assert status == 1
+    assert f"{path}: nothing was played, expected messages of types that are installed" in err
+
+
 def test_two_interrupts_end_it_soon_with_status_0(ros_environment, tmp_path):
     bag = write_bag(tmp_path / "bag.mcap", count=400)
     with listening({"/tick": (Header, RELIABLE)}) as listener:

@@ -27,6 +27,7 @@ def process(
     environment: dict[str, str],
     tmp_path: Path,
     program: tuple[str, ...] = ("-m", "gemini_ros.nodes.segmenter"),
+    namespace: str = "/",
     **parameters: Any,
 ) -> Iterator[subprocess.Popen[str]]:
     parameters = {
@@ -36,7 +37,7 @@ def process(
     }
     file = tmp_path / "parameters.yaml"
     file.write_text(yaml.safe_dump({"segmenter": {"ros__parameters": parameters}}), encoding="utf-8")
-    command = [sys.executable, *program, "--ros-args", "--params-file", str(file)]
+    command = [sys.executable, *program, "--ros-args", "--params-file", str(file), "-r", f"__ns:={namespace}"]
     with subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE) as running:
         try:
             yield running
@@ -178,6 +179,14 @@ def test_a_parameter_of_the_wrong_type_is_bad_input(ros_environment, tmp_path):
     assert running.returncode == 2
     assert "costmap.size_m" in err
     assert "DOUBLE" in err
+    assert "Traceback" not in err
+
+
+def test_a_parameter_file_that_does_not_reach_into_the_namespace_is_bad_input(ros_environment, tmp_path):
+    with process(ros_environment, tmp_path, namespace="/front") as running:
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 2
+    assert "no parameters for /front/segmenter, only for segmenter: expected ros__parameters under /front/segm" in err
     assert "Traceback" not in err
 
 

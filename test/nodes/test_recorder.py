@@ -82,15 +82,25 @@ def test_what_is_sent_is_in_the_bag(ros_environment, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.mcap"]
 
 
-def test_nothing_came_still_ends_well(ros_environment, tmp_path):
-    path = tmp_path / "x.mcap"
+def test_nothing_came_is_a_failure_and_no_file(ros_environment, tmp_path):
+    path = tmp_path / "out" / "x.mcap"
     recorder = start_cli("bag", "record", "--topics", "/a", "--out", path, environment=ros_environment)
-    wait_until(lambda: list(tmp_path.glob(".x-*")), "recorder")
-    status, _, err, _ = interrupt(recorder)
-    assert status == 0
-    assert "/a" in err
-    with BagReader(path) as reader:
-        assert not list(reader.messages())
+    wait_until(lambda: list(tmp_path.glob("out/.x-*")), "recorder")
+    status, out, err, _ = interrupt(recorder)
+    assert status == 1
+    assert "/a" in err and f"no message came: {path} is not written" in out and "wrote" not in out
+    assert not list(path.parent.iterdir())
+
+
+def test_a_bag_that_is_there_is_never_recorded_over(ros_environment, tmp_path, capfd):
+    from gemini_ros.cli import main
+
+    path = tmp_path / "out" / "x.mcap"
+    path.parent.mkdir()
+    path.write_bytes(b"a drive")
+    assert main(["bag", "record", "--topics", "/a", "--out", str(path)]) == 2
+    assert f"{path}: exists already, expected a new name" in capfd.readouterr().err
+    assert path.read_bytes() == b"a drive" and [file.name for file in path.parent.iterdir()] == ["x.mcap"]
 
 
 def test_a_name_that_is_no_mcap_is_refused(ros_environment, tmp_path, capfd):

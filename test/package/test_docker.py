@@ -7,11 +7,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+import gemini_ros
 from gemini_ros import cli
 from gemini_ros.doctor.machine import DISTRIBUTIONS
 from gemini_ros.doctor.middleware import PROFILE_VARIABLES
@@ -49,15 +51,35 @@ def test_each_jetpack_is_one_that_works(path: Path) -> None:
     check_supported(version, (8, 7))
 
 
+def copied_by(name: str) -> list[str]:
+    """What a Dockerfile copies out of the repository."""
+    text = (DOCKER / name).read_text(encoding="utf-8")
+    return [word for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for word in line.split()[:-1]]
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "demo.Dockerfile"])
 def test_what_is_copied_exists_and_reaches_the_build(name: str) -> None:
     lines = (DOCKER / f"{name}.dockerignore").read_text(encoding="utf-8").splitlines()
-    text = (DOCKER / name).read_text(encoding="utf-8")
-    copied = [word for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    copied = copied_by(name)
     assert sorted(copied) == sorted(line[1:] for line in lines if line.startswith("!"))
     assert all((ROOT / name).exists() for name in copied)
     # What setup.py installs from, and what an installed package shows.
     assert {"gemini_ros", "config", "launch", "models", "resource", "setup.py", "package.xml"} <= set(copied)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "demo.Dockerfile"])
+def test_setup_py_runs_on_what_is_copied(name: str, tmp_path: Path) -> None:
+    """It reads files of its own: the first that is not copied ends the build of the image."""
+    for path in copied_by(name):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / path).is_dir():  # links suffice: what counts is which files are there
+            (tmp_path / path).symlink_to(ROOT / path)
+        else:
+            shutil.copyfile(ROOT / path, tmp_path / path)
+    command = [sys.executable, "setup.py", "--quiet", "--version", "--long-description"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{gemini_ros.__version__}\n# ")
 
 
 def test_the_robot_has_the_profile_of_its_middleware() -> None:

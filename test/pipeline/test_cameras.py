@@ -3,6 +3,7 @@
 import pytest
 
 from gemini_ros.pipeline.cameras import StreamTopics, camera_names, published_camera, read_camera
+from gemini_ros.pipeline.settings import values_of_camera
 
 
 def test_every_camera_file_is_read_and_found_by_what_it_publishes() -> None:
@@ -18,11 +19,29 @@ def test_every_camera_file_is_read_and_found_by_what_it_publishes() -> None:
     assert published_camera({"/somewhere/else"}) is None
 
 
+def test_a_stream_under_a_name_of_its_own_is_one_that_has_an_image(tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "near_ir: {image: n, camera_info: /i, image_transport: compressed, aligned: true}\n"
+        "rgb: {image: /a, camera_info: /b, image_transport: raw}\n"
+        "sync: {slop_s: 0.1, offset_s: {near_ir: 0.01}}\n"
+    )
+    camera = read_camera(str(path))
+    assert list(camera.streams) == ["rgb", "near_ir"]
+    assert camera.streams["near_ir"] == StreamTopics("/n/compressed", "/i", "compressed", aligned=True)
+    assert values_of_camera(camera) == {"sync.slop_s": 0.1, "sync.offset_s.near_ir": 0.01}
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
         ("rgb: {image: /a, camera_info: /b}", "rgb needs image, camera_info and image_transport"),
         ("rgb: /a", "rgb needs"),
+        ("near_ir: {image: /a, camera_info: /b}", "near_ir needs image, camera_info and image_transport"),
+        (
+            "near-ir: {image: /a, camera_info: /b, image_transport: raw}",
+            "mine.yaml: modality 'near-ir': expected an identifier",
+        ),
         ("odom: /odom", "no stream"),
         ("- rgb", "no stream"),
         (

@@ -94,6 +94,45 @@ def test_what_is_said_to_be_aligned_is_told_where_its_camera_is_another():
     assert said.startswith("depth: ") and "with a camera_info other than that of RGB" in said
 
 
+@pytest.mark.parametrize("said", [True, False])
+@pytest.mark.parametrize(
+    ("frame", "rgb_frame", "unnamed"),
+    [("", RGB.frame, "depth"), (RGB.frame, "", "rgb"), ("", "", "depth and rgb"), (RGB.frame, RGB.frame, "")],
+)
+def test_an_empty_frame_id_is_an_assumption_that_is_told(said, frame, rgb_frame, unnamed):
+    grid = OntoGrid(make_settings({"registration.depth.aligned": said}), (), transforms)
+    view, rgb = View(frame, RGB.size, None), View(rgb_frame, RGB.size, RGB.camera)
+    assert grid.way("depth", view, rgb, 0) is None
+    told = grid.assumed("depth", view, rgb)
+    assert bool(told) == bool(unnamed) and grid.assumed("rgb", rgb, rgb) == ""
+    if unnamed and said:
+        assert f"frame_id {frame!r} is taken to lie on the grid of RGB, {rgb_frame!r}, as it is said" in told
+    elif unnamed:
+        assert told.startswith("depth: ") and f"as the frame_id of {unnamed} is empty; let the driver fill" in told
+    for of in ((View("", (0, 0), None), RGB), (view, View("", (0, 0), None))):  # one of the two has not come yet
+        assert grid.assumed("depth", *of) == ""
+    smaller = View("", (160, 90), camera("rgb", SCALE / 2))
+    assert grid.assumed("thermal", smaller, RGB) == ""  # it is refused
+
+
+def test_an_intake_tells_an_empty_frame_id_once_images_came():
+    intake = Intake(("rgb", "depth"), (), DEFAULTS)
+    assert intake.assumptions() == []
+    rgb = next(shots("rgb", 1, SCALE))
+    depth = SimpleNamespace(
+        image=np.ones((180, 320), np.uint16), stamp_ns=rgb.stamp_ns, stream="depth", encoding="16UC1"
+    )
+    for stream, shot, frame in (("rgb", rgb, FRAMES["rgb"]), ("depth", depth, "")):
+        assert intake.assumptions() == []
+        sent = message(shot)
+        sent.header.frame_id = frame
+        intake.take(stream, sent, lambda: 1, 1, Instant.of(1))
+    assert intake.assumptions() == [
+        "depth: images of RGB's size are taken to lie on the grid of RGB, as the frame_id of depth is empty; let the "
+        "driver fill it in"
+    ]
+
+
 LOST = View("camera_depth_optical_frame", DEPTH.size, None, "no camera_info")
 TURNED = {"registration.depth.in_rgb": (0.0, 0.0, 0.0, 0.0, 3.14159, 0.0)}
 MILLIMETRES = {"registration.depth.in_rgb": (-59.0, 0.0, 0.0, 0.0, 0.0, 0.0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemini_ros.pipeline.parameter_files import Section
+from gemini_ros.pipeline.parameter_files import Section, meant_for_another
 from gemini_ros.pipeline.settings import foreign_names, names_for_every_node, read_parameter_file
 
 
@@ -85,6 +85,15 @@ def test_names_of_other_nodes_are_told(tmp_path):
     assert foreign_names(names_for_every_node(file)) == [
         "wheels, under /** of a parameter file, is no parameter of this node"
     ]
+
+
+def test_a_file_is_meant_for_another_where_it_names_the_node_and_does_not_reach_it():
+    front, own, planner = Section("/front/segmenter", {}), Section("segmenter", {}), Section("planner", {})
+    assert meant_for_another("segmenter", "/front/segmenter", [own, planner]) == ["segmenter"]
+    assert meant_for_another("segmenter", "/rear/segmenter", [front, own]) == ["/front/segmenter", "segmenter"]
+    assert meant_for_another("segmenter", "/front/segmenter", [front, own]) == []
+    assert meant_for_another("segmenter", "/rear/segmenter", [front, Section("/**", {})]) == []
+    assert meant_for_another("segmenter", "/rear/segmenter", [planner]) == []
 
 
 def test_wildcards_span_what_they_span():

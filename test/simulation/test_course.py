@@ -97,7 +97,12 @@ def test_a_mounting_error_turns_and_lifts_the_camera():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"duration_s": 0}, "duration 0 s, expected more than 0 and at most 60 s"),
+        (
+            {"duration_s": 0},
+            r"duration 0 s, expected at least 0\.1 s, .* at most 60 s of a course",
+        ),
+        ({"duration_s": 0.04}, r"duration 0\.04 s"),
+        ({"duration_s": math.nan}, "duration nan s"),
         ({"duration_s": 61}, "duration 61 s"),
         ({"duration_s": 5, "light": "noon"}, "light 'noon', expected one of day"),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import csv
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from gemini_ros.cli import build_parser, main
+from gemini_ros.cli.dataset import _add_simulate, _complete
 from gemini_ros.core.frames import Intrinsics
 from gemini_ros.core.labels import label_set_from_dict, load_label_set
 from gemini_ros.simulation.cameras.lighting import LIGHTS
@@ -21,6 +23,12 @@ from gemini_ros.simulation.scenes.places import PLACES
 from test.small_disk import small_disk
 
 PLAN = {"seed": 8, "frames_per_scene": 2, "size": (80, 60)}
+OF_A_DRIVE = (
+    "--duration=5", "--person-at=1", "--mounting-error=0,2,0", "--z-drift=0", "--pose-drift=0.1", "--camera-height=1.9",
+    "--camera-pitch=40", "--depth-sensor=structured", "--way=0", "--follower", "--course", "--hazards=nonsense",
+    "--drop-depth=0.2", "--floor=plain", "--approach", "--ramp=3",
+)  # fmt: skip
+OF_A_DATA_SET = ("--scenes=1", "--frames-per-scene=12", "--workers=1", "--ray=auto", "--shard=1/2")
 
 
 def write(folder, scenes=2, **other):
@@ -87,7 +95,7 @@ def test_shards_in_one_folder_are_the_whole(dataset, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "shard 3/3: 2 scenes, expected at most as many parts" in said
     assert "--workers and --ray: expected one of them" in said
-    assert "--workers, --ray and --shard belong to a data set" in said
+    assert "--bag writes a drive, which takes no --shard: leave that out, or write a data set with --out" in said
 
 
 @pytest.mark.slow
@@ -159,3 +167,51 @@ def test_the_command_offers_every_place_and_light():
         for value in values:
             given = build_parser().parse_args([*words, f"--{name}", value])
             assert getattr(given, name.replace("-", "_")) == value
+
+
+def names_of(words):
+    return [word.partition("=")[0] for word in words]
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "message"),
+    [
+        (
+            "--out",
+            OF_A_DRIVE,
+            "--out writes a data set, which takes no {}: leave that out, or write a drive with --bag",
+        ),
+        ("--bag", OF_A_DATA_SET, "--bag writes a drive, which takes no {}: leave that out, or write a data set with"),
+    ],
+)
+def test_a_target_takes_no_option_of_the_other(target, words, message, tmp_path, capsys):
+    """Each alone, even where it is given as it is by default, and all of them in one sentence."""
+    for given in [words, *((word,) for word in words)]:
+        assert main(["dataset", "simulate", target, str(tmp_path / "x"), "--size", "16x16", *given]) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert sorted(said.partition("takes no ")[2].partition(":")[0].split(", ")) == sorted(names_of(given))
+        assert message.partition("{}")[0] in said and message.partition("{}")[2] in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_below_a_heading_belongs_to_one_target():
+    verbs = argparse.ArgumentParser().add_subparsers()
+    _add_simulate(verbs)
+    found = {
+        group.title: {action.option_strings[0] for action in group._group_actions}
+        for group in verbs.choices["simulate"]._action_groups
+    }
+    assert found.pop("data set") == set(names_of(OF_A_DATA_SET))
+    headings = [title for title in found if title and title.partition(" ")[0] in ("bag", "place", "course")]
+    assert set().union(*(found[title] for title in headings)) == set(names_of(OF_A_DRIVE))
+
+
+def test_what_is_not_given_is_as_the_help_says():
+    given = build_parser().parse_args(["dataset", "simulate", "--out", "set"])
+    _complete(given)
+    assert (given.scenes, given.frames_per_scene, given.workers, given.ray, given.shard) == (100, 12, 1, None, None)
+    assert (given.duration, given.z_drift, given.pose_drift, given.depth_sensor) == (10.0, 0.0, 0.0, "stereo")
+    assert (given.course, given.follower, given.approach) == (False, False, False)
+    given = build_parser().parse_args(["dataset", "simulate", "--bag", "x.mcap", "--duration", "0", "--follower"])
+    _complete(given)
+    assert given.duration == 0 and given.follower is True

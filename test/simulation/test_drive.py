@@ -102,13 +102,30 @@ def test_constant_light_has_its_name(light):
     assert {light_name(light_at(light, f)) for f in (0, 0.5, 1)} == {light}
 
 
-def test_what_cannot_be_driven_is_said():
-    with pytest.raises(ValueError, match="duration 100 s, expected at most 30 s"):
-        plan_drive(0, duration_s=100)
-    with pytest.raises(ValueError, match="light 'noon', expected one of day"):
-        plan_drive(0, duration_s=5, light="noon")
-    with pytest.raises(ValueError, match="duration 0 s"):
-        plan_drive(0, duration_s=0)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"duration_s": 100},
+            r"duration 100 s, expected at least 0\.1 s, .* at most 30 s of a warehouse",
+        ),
+        ({"duration_s": 0}, "duration 0 s, expected"),
+        ({"duration_s": 0.04}, r"duration 0\.04 s, expected"),
+        ({"duration_s": math.nan}, "duration nan s, expected"),
+        ({"light": "noon"}, "light 'noon', expected one of day"),
+        ({"person_at_s": -5.0}, r"person at -5\.0 s, expected 0 or more and less than the duration of 5 s"),
+        ({"person_at_s": 5.0}, r"person at 5\.0 s, expected"),
+        ({"person_at_s": math.inf}, "person at inf s, expected"),
+        ({"person_at_s": math.nan}, "person at nan s, expected"),
+    ],
+)
+def test_what_cannot_be_driven_is_said(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        plan_drive(0, **{"duration_s": 5} | wrong)
+
+
+def test_the_shortest_drive_is_planned_with_a_person_from_the_start():
+    assert plan_drive(4, duration_s=0.1, person_at_s=0.0).track.brake_s == pytest.approx(0.9)
 
 
 def test_frames_of_a_drive_carry_its_poses_and_times():

@@ -221,8 +221,15 @@ def test_odometry_of_a_bad_drive_leaves_the_true_pose(place):
         (["--floor", "mirror"], "--floor belongs to a course or a place: add --course, or --place"),
         (
             ["--place", "home", "--duration", "300"],
-            "duration 300.0 s, expected more than 0 and at most 200 s",
+            "duration 300.0 s, expected at least 0.1 s, which is one image, and at most 200 s of a place",
         ),
+        (["--duration", "0.04"], "duration 0.04 s, expected at least 0.1 s"),
+        (["--person-at", "-5"], "person at -5.0 s, expected 0 or more and less than the duration of 10.0 s"),
+        (
+            ["--scenes", "5", "--frames-per-scene", "3"],
+            "--bag writes a drive, which takes no --scenes, --frames-per-scene: leave that out, or write a data set",
+        ),
+        (["--workers", "1", "--ray", "auto"], "--bag writes a drive, which takes no --workers, --ray: leave"),
     ],
 )
 def test_drives_that_cannot_be_are_said_in_one_sentence(tmp_path, capsys, words, message):

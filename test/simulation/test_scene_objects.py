@@ -45,3 +45,8 @@ def test_another_objects_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "objects.json").write_text(content)
     with pytest.raises(ValueError, match="expected scenes by number: delete it"):
         complete_objects(tmp_path)
+
+
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no dataset\.yaml, expected a data set of `gemini-ros dataset simulate`"):
+        complete_objects(tmp_path)

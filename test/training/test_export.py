@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from gemini_ros.cli import main
 from gemini_ros.core.frames import Frame, Segmentation
 from gemini_ros.datasets import examples
+from gemini_ros.inference.model_file import read_model_info
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.model import FusionSegmenter
 from gemini_ros.training.export import SIMULATION, SMALLEST_AGREEMENT, _agreement, golden_frames, layout_of, licence_of
@@ -15,7 +17,7 @@ from gemini_ros.training.modalities import MODALITY_DEFAULTS
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.testing import answers
 from test.evaluation.drive import write_drive
-from test.training.toy import nano, write_folder
+from test.training.toy import nano, save_checkpoint, write_folder
 
 pytestmark = pytest.mark.torch
 
@@ -67,6 +69,22 @@ def test_golden_frames_are_the_only_ones_opened(tmp_path, monkeypatch):
 def test_golden_frames_come_from_a_bag_too(tmp_path):
     golden = golden_frames(write_drive(tmp_path / "drive.mcap", frames=3), ("rgb", "depth"))
     assert [frame.stamp_ns - golden[0].stamp_ns for frame in golden] == [0, 0, 100_000_000, 200_000_000]
+
+
+@pytest.mark.slow
+def test_the_network_has_the_size_of_the_frames_unless_another_is_given(tmp_path, capsys):
+    """A training of crops knows no size, so the command says which one the file got, and from where."""
+    checkpoint = save_checkpoint(SegmentationTask(nano("rgb")), tmp_path / "a.ckpt")
+    bag, out = write_drive(tmp_path / "drive.mcap", frames=1), tmp_path / "x.onnx"
+    (frame, *_) = golden_frames(bag, ("rgb",))
+    command = ["model", "export", str(checkpoint), "--frames", str(bag), "--layout", "simulated", "--out", str(out)]
+    for words, size, reason in (
+        ([], frame.size, f", the size of the frames in {bag}: --size gives another one"),
+        (["--size", "96x64"], (96, 64), ""),
+    ):
+        assert main([*command, *words]) == 0
+        assert f"wrote    {out}: network {size[0]}x{size[1]}{reason}\n" in capsys.readouterr().out
+        assert read_model_info(out).network_size == size
 
 
 def test_scores_are_of_the_labels_and_the_confidence_that_the_file_gives():

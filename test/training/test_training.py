@@ -60,7 +60,7 @@ def test_every_configuration_is_one(config, capsys):
     assert yaml.safe_load(capsys.readouterr().out)["model"]["optimizer"]["learning_rate"] > 0
 
 
-def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
+def test_fit_test_export_and_run(folder, tmp_path, monkeypatch, capsys):
     """The whole way: the exported file gives the labels of the checkpoint, and carries its scores."""
     common = arguments(folder, tmp_path)
     assert main(["train", "fit", *common, "--trainer.max_steps=4", "--trainer.val_check_interval=2"]) == 0
@@ -89,6 +89,8 @@ def test_fit_test_export_and_run(folder, tmp_path, monkeypatch):
         patch.setattr(OnnxSegmenter, "close", lambda self: closed.append(self))
         assert main([*export, "--scores", str(tmp_path / "scores.json"), "--calibration", str(calibration)]) == 0
     assert len(closed) == 1
+    said = f"wrote    {out}: network 96x64, the size of the frames in {folder}: --size gives another one\n"
+    assert said in capsys.readouterr().out
     weights = read_weights(out.with_suffix(".safetensors"))
     assert weights.sources == ["gemini-ros dataset simulate"] and weights.info.temperature == 2
     segmenter = load_segmenter(out, backend="onnxruntime")

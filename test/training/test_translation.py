@@ -15,10 +15,11 @@ from gemini_ros.training.translation import (
     PairFrames,
     PairOptions,
     TranslationOptions,
+    TranslationTask,
     require_pairs,
     translation_loss,
 )
-from test.training.toy import write_folder
+from test.training.toy import save_checkpoint, write_folder
 
 DEPTH = Target("depth", (0.1, 20.0))
 
@@ -87,6 +88,29 @@ def test_a_target_that_is_an_input_at_the_same_pixels_is_refused(tmp_path):
             require_pairs(("rgb",), "rgb", same)
     with pytest.raises(ValueError, match="confidence 0: the model would have no confidence"):
         TranslationOptions("nano", ("rgb",), "depth", confidence=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"scores": {"complete": {"all": {"miou": 0.5}}}},
+            r"s\.json: no scores of `gemini-ros train test` of translate",
+        ),
+        ({"scores": {"translation": []}}, r"s\.json: no scores of `gemini-ros train test` of translate"),
+        ({"scores": {"translation": {"all": 0.5}}}, r"s\.json: no scores of `gemini-ros train test` of translate"),
+        ({"layout": "mfnet_9"}, "layout mfnet_9: a model of task translate learns from simulated, leave it out"),
+    ],
+)
+def test_what_an_export_of_a_translation_does_not_take_is_said(tmp_path, given, message):
+    checkpoint = save_checkpoint(TranslationTask(TranslationOptions("nano", ("rgb",), "depth")), tmp_path / "a.ckpt")
+    if "scores" in given:
+        (tmp_path / "s.json").write_text(json.dumps(given["scores"]))
+        given = {"scores": tmp_path / "s.json"}
+    folder = write_folder(tmp_path / "toy", 1)
+    with pytest.raises(ValueError, match=message):
+        export_checkpoint(checkpoint, tmp_path / "x.onnx", frames=folder, **given)
+    assert not (tmp_path / "x.onnx").exists()
 
 
 @pytest.mark.slow

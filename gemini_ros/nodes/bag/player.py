@@ -92,6 +92,11 @@ class PlayReport:
     lateness: Histogram
     interrupted: bool
 
+    @property
+    def empty(self) -> bool:
+        """Whether the bag came to its end without a message played."""
+        return not self.published and not self.interrupted
+
     def lines(self) -> list[str]:
         """A line for each topic, then how late messages were."""
         found = []

@@ -34,7 +34,7 @@ _QUIET_S = 0.05
 
 @dataclass(frozen=True)
 class RecordReport:
-    """What ``path`` holds: messages written by topic.
+    """What ``path`` holds, if anything came: messages written by topic.
 
     ``unseen`` topics never had a publisher, or one of a type that is not installed.
     """
@@ -43,10 +43,15 @@ class RecordReport:
     written: Mapping[str, int]
     unseen: tuple[str, ...]
 
+    @property
+    def empty(self) -> bool:
+        """Whether no message came; then there is no file."""
+        return not any(self.written.values())
+
     def lines(self) -> list[str]:
         """A line for each topic, then the file."""
         found = [f"{topic:50s} {count:6d} messages" for topic, count in self.written.items()]
-        return [*found, f"wrote {self.path}"]
+        return [*found, f"no message came: {self.path} is not written" if self.empty else f"wrote {self.path}"]
 
 
 def record_bag(path: Path, topics: Sequence[str]) -> RecordReport:
@@ -54,12 +59,15 @@ def record_bag(path: Path, topics: Sequence[str]) -> RecordReport:
 
     A topic is subscribed as soon as it has a publisher. Messages are stored under the (wall clock) time of
     their receipt, as ``ros2 bag record`` does, so that a recording over a time jump stays in order. The file appears
-    when the recording ends.
+    when the recording ends, and not at all if no message came. A file that is there already is refused (``BagError``).
     """
-    with stop_on_signals() as stop, tool_node(NODE_NAME) as node, BagWriter(path) as writer:
+    with stop_on_signals() as stop, tool_node(NODE_NAME) as node, BagWriter(path, replace=False) as writer:
         recorder = _Recorder(node, writer, topics)
         recorder.run(stop)
-        return recorder.report(path)
+        report = recorder.report(path)
+        if report.empty:
+            writer.abort()
+        return report
 
 
 class _Recorder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -13,7 +14,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gemini_ros.core.frames import MODALITIES
+from gemini_ros.pipeline.parameter_files import meant_for_another, read_sections
 from gemini_ros.pipeline.settings import (
+    NODE,
     SETTINGS,
     Setting,
     foreign_names,
@@ -30,11 +33,13 @@ def declare(node: Node, arguments: Sequence[str] = ()) -> None:
 
     Settings of streams under names of their own wait for the model, see ``declare_streams``.
     ``arguments`` are those of the process: their ``--params-file`` tell what stands under ``/**`` for other nodes too.
-    Raises rclpy's exceptions for a wrong type, and for an unknown name.
+    Raises rclpy's exceptions for a wrong type, an unknown name, and a file with parameters for a segmenter elsewhere.
     """
+    files = [value for option, value in pairwise(arguments) if option == "--params-file"]
+    _refuse_unreached(node, files)
     for setting in SETTINGS:
         _declare(node, setting)
-    _refuse_unknown(node, arguments)
+    _refuse_unknown(node, files)
 
 
 def declare_streams(node: Node, streams: Iterable[str]) -> None:
@@ -60,8 +65,17 @@ def _declare(node: Node, setting: Setting) -> None:
         node.set_parameters([Parameter(setting.name, Parameter.Type.DOUBLE_ARRAY, [])])
 
 
-def _refuse_unknown(node: Node, arguments: Sequence[str]) -> None:
-    files = [value for option, value in pairwise(arguments) if option == "--params-file"]
+def _refuse_unreached(node: Node, files: Sequence[str]) -> None:
+    name = node.get_fully_qualified_name()
+    for file in files:
+        if keys := meant_for_another(NODE, name, read_sections(Path(file).expanduser())):
+            reason = (
+                f"no parameters for {name}, only for {', '.join(keys)}: expected ros__parameters under {name} or /**"
+            )
+            raise InvalidParameterValueException("--params-file", file, reason)
+
+
+def _refuse_unknown(node: Node, files: Sequence[str]) -> None:
     shared = {name for file in files for name in names_for_every_node(file)}
     for name, parameter in node._parameter_overrides.items():
         if node.has_parameter(name) or further_stream(name) or not (hint := hint_for_unknown(name, shared=False)):
