@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from gemini_ros import cli
 from gemini_ros.core.frames import UNLABELLED
@@ -217,6 +218,8 @@ def difference(first: float, second: float, p: float = 0.5) -> Difference:
         ("mIoU", difference(0.5, 0.499, p=0.01), ""),
         ("mIoU", difference(0.5, 0.48), "more than 1 of 100"),
         ("mIoU, without rgb", difference(0.5, 0.48), ""),
+        ("mIoU, without rgb", difference(0.5, 0.495, p=0.01), ""),
+        ("mIoU, without rgb", difference(0.5, 0.492, p=0.01), "p = 0.030"),
         ("falsely floor", difference(0.01, 0.02), "more than 0.5 of 100"),
         ("falsely floor", difference(0.02, 0.01), ""),
     ],
@@ -337,6 +340,9 @@ def test_from_a_drive_to_a_model_file(tmp_path, short_drives, monkeypatch, capsy
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
         patch.setattr(Budget, "on_train_batch_end", killed)
         cli.main(command)
+    config = yaml.safe_load((out / "train.yaml").read_text(encoding="utf-8"))
+    floor, *_, drop = config["model"]["loss"]["class_weights"]
+    assert (floor, drop) == (1.0, 2.0)  # the drive shows no drop
     first = read_trained(out / "training.ckpt")
     assert first["global_step"] == 1
     monkeypatch.setattr(gate, "MOST_LOST", -1.0)

@@ -20,6 +20,7 @@ def configuration(
     out: Path,
     state: Path,
     core_hours: float,
+    class_weights: list[float],
 ) -> dict[str, Any]:
     """As ``train fit`` reads it: both sources alike, at the ``size`` of the network.
 
@@ -37,7 +38,7 @@ def configuration(
         "seed_everything": 1,
         "model": {
             "network": asdict(network) | {"modalities": list(network.modalities)},
-            "loss": {"dice": 0.5},
+            "loss": {"dice": 0.5, "class_weights": class_weights},
             "optimizer": {"learning_rate": 3e-4, "weight_decay": 0.05},
             "weights": str(weights),
         },

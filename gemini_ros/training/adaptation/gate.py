@@ -19,10 +19,12 @@ from gemini_ros.network.deploy import ModelFile
 from gemini_ros.training.task import SegmentationTask
 from gemini_ros.training.temperature import TemperatureFit
 
-MOST_LOST, MOST_FALSELY_FLOOR, WITHOUT = 0.01, 0.005, 3
-"""A score that lost more is worse, whatever the test says; ``WITHOUT`` times as much where a modality is missing."""
+MOST_LOST, MOST_FALSELY_FLOOR = 0.01, 0.005
+"""A score that lost more is worse, whatever the test says."""
 LEAST_LOST = 0.002
 """A loss that the test sees is worse only above this."""
+WITHOUT = 3
+"""All of these are so many times as large where a modality is missing."""
 FALSELY = "falsely floor"
 WORST = 6
 _ALPHA = 0.05
@@ -229,10 +231,11 @@ def _changes(found: Mapping[str, Difference]) -> list[Change]:
         lost = difference.value if falsely else -difference.value
         p = corrected.get(name)
         why = ""
-        most = (MOST_FALSELY_FLOOR if falsely else MOST_LOST) * (WITHOUT if "without" in name else 1)
+        times = WITHOUT if "without" in name else 1
+        most = times * (MOST_FALSELY_FLOOR if falsely else MOST_LOST)
         if lost > most:
             why = f"more than {100 * most:g} of 100"
-        elif lost > LEAST_LOST and p is not None and p < _ALPHA:
+        elif lost > times * LEAST_LOST and p is not None and p < _ALPHA:
             why = f"p = {p:.3f}"
         change = Change(name, difference, "")
         changes.append(Change(name, difference, f"{change.text()} ({why})") if why else change)

@@ -17,7 +17,7 @@ import yaml
 
 from gemini_ros.core.documents import read_csv, read_json
 from gemini_ros.core.files import atomic_path
-from gemini_ros.core.image_files import encode_image_file
+from gemini_ros.core.image_files import decode_image_file, encode_image_file
 from gemini_ros.core.intervals import FEWEST
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.resources import MODEL_SUFFIX, load_yaml
@@ -55,8 +55,10 @@ from gemini_ros.training.weights import read_trained
 LEAST_LABELLED = 0.01
 HELD_BACK = 0.25
 """The share of the simulated scenes that is not learnt from."""
-SEED, SCENES, FRAMES_PER_SCENE = 40_000, 192, 4
+SEED, SCENES, FRAMES_PER_SCENE = 40_000, 384, 2
 """Of the simulation that is rendered; no shipped model has seen the seed."""
+NOT_SHOWN = 2.0
+"""The weight of a class that the drive does not show: mixed with a drive, simulation shows it half as often."""
 RESULT, PAGE = "adapt.json", "report.html"
 _SIMULATION, _LAYOUT = "simulation", "learn.yaml"
 _RESOLVED, _LEARNT = "classes", "learn.csv"
@@ -286,12 +288,21 @@ class _Run:
         _, first = next(self._frames(_stems(self._labels)[:1]))
         drive = self._labels, self._out / _LAYOUT, first["truth"].shape[1]
         size, hours, state = self._info.network_size, self._asked.core_hours, self._out / _TRAINING
-        config = configuration(self._network, self._path, size, drive, simulation, self._out, state, hours)
+        weights = self._class_weights()
+        config = configuration(self._network, self._path, size, drive, simulation, self._out, state, hours, weights)
         with atomic_path(self._out / "train.yaml") as file:
             file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         going_on = ["--ckpt_path", str(state)] if state.is_file() else []
         train(["fit", "--config", str(self._out / "train.yaml"), *going_on])
         state.replace(self._out / _TRAINED)
+
+    def _class_weights(self) -> list[float]:
+        """Of each class of the model in the loss."""
+        shown = np.zeros(256, bool)
+        for row in read_csv(self._labels / _LEARNT):
+            file = np.fromfile(self._labels / _RESOLVED / f"{row['stem']}.png", np.uint8)
+            shown[np.unique(decode_image_file(file, color=False, indices=True))] = True
+        return [1.0 if shown[i] else NOT_SHOWN for i in range(len(self._info.label_set))]
 
     def _conclude(self, parts: Parts, simulation: SourceOptions) -> Result:
         """Judge, export if nothing is worse, and write the page, the card and ``adapt.json``, this one last."""
