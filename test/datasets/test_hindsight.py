@@ -14,7 +14,8 @@ import yaml
 from gemini_ros import cli
 from gemini_ros.core.costmap import CostmapConfig
 from gemini_ros.core.costmap.floor import FloorTracker
-from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.core.costmap.meaning import GROUND
+from gemini_ros.core.frames import UNLABELLED, Intrinsics
 from gemini_ros.core.image_files import decode_image_file
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.rays import pixel_rays
@@ -98,6 +99,34 @@ def test_ground_that_depth_does_not_measure_is_labelled_and_what_stands_before_i
     labels = labels_of(seen, 0, np.full_like(depth, np.nan))
     assert (labels[truth == FLOOR] == IS_FLOOR).mean() > 0.2
     assert (labels[truth == BOX] == UNLABELLED).all()
+
+
+def test_a_plinth_that_lies_back_is_no_floor():
+    """The front of a cabinet hides all of its plinth but the lowest 4 cm, which the costmap takes for ground."""
+    camera, geometry, world = Intrinsics(288, 192, 210.0, 216.0, 143.5, 95.5), Geometry(CONFIG), World((-1, -1, 4, 1))
+    rays = pixel_rays(camera)
+
+    def seen_at(at_s: float):
+        pose = pose_at(at_s) @ MOUNTED
+        x, _, z = np.tensordot(pose[:3, :3], rays, axes=1)
+        with np.errstate(divide="ignore"):
+            walls = [(at - pose[0, 3]) / x for at in (3.5, 3.655)]
+            floor, front, plinth = (np.where(away > 0, away, 9) for away in (-pose[2, 3] / z, *walls))
+        front[pose[2, 3] + front * z < 0.1] = 9
+        depth = np.minimum(np.minimum(floor, front), plinth).astype(np.float32)
+        return np.where(depth < 9, depth, np.nan), pose, geometry.levels(depth, camera, pose, round(at_s * 1e9)), plinth
+
+    for at_s in np.arange(0, 5.2, 0.1):
+        depth, pose, levels, _ = seen_at(at_s)
+        world.see(levels, depth, camera, pose, at_s)
+    depth, pose, levels, plinth = seen_at(4)
+    labels = Labeller(world, NAV5).label(levels, depth, camera, pose).segmentation.labels
+    on_plinth = depth == plinth.astype(np.float32)
+    on_plinth[:, :60] = on_plinth[:, -60:] = False  # nothing was near to the sides
+    assert on_plinth.sum() > 500 and (levels[on_plinth] == GROUND).mean() > 0.5
+    assert (labels[on_plinth] == IS_FLOOR).mean() < 0.02
+    before = pose[0, 3] + depth * np.tensordot(pose[0, :3], rays, axes=1) < 3.3
+    assert (labels[before] == IS_FLOOR).mean() > 0.9
 
 
 def test_what_moves_is_left_out():

@@ -38,6 +38,7 @@ _STRIDE = 2  # of the pixels without depth
 _ALONG_M = 2 * CELL_M
 _LOWEST = 128  # confidence of a label that is written
 _FOOT_M, _FOOT_PER_M = 0.02, 0.01  # from this height on, what is low where something stood is its foot
+_FLAT_M, _FLAT_PER_M = 0.005, 0.005  # up to here it is floor; between may be either
 _APART = 1 / 100  # of the image's height, between floor and what is measured and may be none
 _WITHOUT_DEPTH = 0.8
 
@@ -102,14 +103,16 @@ class Labeller:
         cells = self._world.cells(*(rays[k, v, u] * d + np.float32(pose[k, 3]) for k in (0, 1)))
         outside, up, on_ground = cells < 0, stands[v, u], levels[v, u] == GROUND
         said, stood = self._what[cells], self._stood[cells]
-        up |= stood & (rays[2, v, u] * d + np.float32(pose[2, 3]) > _FOOT_M + _FOOT_PER_M * d)
-        floor = ~outside & ~up & on_ground & (said == FLOOR)
+        height = rays[2, v, u] * d + np.float32(pose[2, 3])
+        up |= stood & (height > _FOOT_M + _FOOT_PER_M * d)
+        either = stood & ~up & (height > _FLAT_M + _FLAT_PER_M * d)
+        floor = ~outside & ~up & ~either & on_ground & (said == FLOOR)
         obstacle = ~outside & up & stood
         what[v[floor], u[floor]] = FLOOR
         what[v[obstacle], u[obstacle]] = OBSTACLE
         labelled = floor | obstacle
         sure[v[labelled], u[labelled]] = self._sure[cells[labelled]]
-        against = ~outside & ~labelled & (up | on_ground) & (said != UNKNOWN)
+        against = ~outside & ~labelled & ~either & (up | on_ground) & (said != UNKNOWN)
         return float(against.sum() / max(depth.size, 1))
 
     def _below(self, levels, rays, pose, what, sure) -> None:

@@ -31,6 +31,8 @@ _VISIT_GAP_S = 8.0
 _MOST_CELLS = 16_000_000
 _MOST_OBSTACLE_SHARE, _LEAST_OBSTACLE_SHARE = 0.1, 0.75
 _LEAST_FRAMES = 2
+_STEEP_M, _STEEP_PIXELS, _STEEP = 1.2, 8, 0.35  # up to which depth, from how many pixels on, and where 1 is upright
+_STEEP_SPREAD_M = 0.003  # of what would be upright
 UNKNOWN, FLOOR, OBSTACLE, GAP, CONTRADICTED = range(5)
 
 
@@ -89,6 +91,8 @@ class World:
         self._below = np.zeros(rows * columns, np.uint16)
         self._last_s = np.full(rows * columns, -np.inf, np.float32)
         self._visit = np.zeros(rows * columns, np.uint8)
+        # Frames in which the ground of a cell could be told to be flat or to rise like a wall, and those where it rose.
+        self._inclined, self._rising = (np.zeros(rows * columns, np.uint16) for _ in range(2))
         self._edges = np.zeros(rows * columns, bool)
         self._driven = np.zeros(rows * columns, bool)
         self.nearest_m = np.full(rows * columns, np.inf, np.float32)
@@ -143,6 +147,29 @@ class World:
         np.maximum.at(self.top_m, cells[up], z[up])
         on = level == GROUND
         self._rise_m[cells[on]] = z[on]
+        low = (on | (level == DOUBT)) & (d <= _STEEP_M)
+        if low.any():
+            away = np.hypot(x[low] - pose[0, 3], y[low] - pose[1, 3])
+            self._see_steep(cells[low], z[low] - pose[2, 3], np.maximum(away, 1e-3))
+
+    def _see_steep(self, cells, below_camera, away) -> None:
+        """Whether what is low in a cell rises like a wall: a plinth, too low to stand for the costmap.
+
+        What is upright is as much higher as its lines of sight are steeper, times its distance. Noise of depth moves a
+        point along its line of sight, whose steepness it leaves as it is.
+        """
+        seen, at, n = np.unique(cells, return_inverse=True, return_counts=True)
+
+        def mean(values):
+            return np.bincount(at, values, len(seen)) / n
+
+        distance, steepness = mean(away), below_camera / away
+        steepness, height = steepness - mean(steepness)[at], below_camera - mean(below_camera)[at]
+        spread = mean(steepness**2)
+        told = (n >= _STEEP_PIXELS) & (np.sqrt(spread) * distance > _STEEP_SPREAD_M)
+        rising = told & (mean(steepness * height) > _STEEP * spread * distance)
+        self._inclined[seen[told]] += 1
+        self._rising[seen[rising]] += 1
 
     def _see_further(self, where, depth, intrinsics: Intrinsics, pose: Matrix) -> None:
         rows, columns = np.nonzero(where)
@@ -191,6 +218,8 @@ class World:
         result[(ground + stands == 0) & (self._stands_far > _LEAST_FRAMES)] = OBSTACLE
         below = self._below.astype(np.int64)
         result[(below >= _LEAST_FRAMES) & (result == FLOOR)] = CONTRADICTED
+        steep = (self._rising >= _LEAST_FRAMES) & (2 * self._rising.astype(np.int64) > self._inclined)
+        result[steep & (result == FLOOR)] = UNKNOWN
         result[self._driven & (result != OBSTACLE)] = FLOOR
         result[self._openings(ground) & ~self._driven] = GAP
         return result
