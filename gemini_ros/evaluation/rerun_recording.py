@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,9 @@ from gemini_ros.pipeline.pose import PoseSource, PoseUnknown
 _APPLICATION = "gemini_ros"
 _JPEG_QUALITY = 90
 _FRAMES_IN_MEMORY = 8
-# A writer that has died answers at once; a disk may be this slow.
-_FLUSH_S = 120.0
+# A writer that has died answers at once, or never; a disk may be this slow.
+_FLUSH_S = 30.0
+_DISCONNECT_S = 5.0
 _HEAD_BYTES = 4096
 
 
@@ -87,8 +89,13 @@ def rerun_recording(
         try:
             yield recording
             recording.flush()
-        finally:
             stream.disconnect()
+        except BaseException:
+            # Where its writer has died, Rerun waits for it without end.
+            ending = threading.Thread(target=stream.disconnect, daemon=True)
+            ending.start()
+            ending.join(_DISCONNECT_S)
+            raise
 
 
 class RerunRecording:
