@@ -26,6 +26,7 @@ from gemini_ros.datasets.hindsight.floors import Floors
 from gemini_ros.datasets.hindsight.labelling import LABEL_SET, Labeller
 from gemini_ros.datasets.hindsight.recording import Account, Lesson, Recording, examine
 from gemini_ros.datasets.hindsight.teach import Teacher, preview, teaches_wrongly, write_hindsight
+from gemini_ros.datasets.hindsight.world import FLOOR as WORLD_FLOOR
 from gemini_ros.datasets.hindsight.world import Contradictions, Geometry, World
 from gemini_ros.datasets.layout import load_layout
 from gemini_ros.pipeline.pose import CameraPose
@@ -127,6 +128,21 @@ def test_a_plinth_that_lies_back_is_no_floor():
     assert (labels[on_plinth] == IS_FLOOR).mean() < 0.02
     before = pose[0, 3] + depth * np.tensordot(pose[0, :3], rays, axes=1) < 3.3
     assert (labels[before] == IS_FLOOR).mean() > 0.9
+
+
+def test_a_ramp_is_floor_to_a_low_camera_too():
+    camera, geometry, world = Intrinsics(288, 192, 210.0, 216.0, 143.5, 95.5), Geometry(CONFIG), World((-1, -1, 4, 1))
+    low, slope, foot_x = camera_in_base((0.2, 0.0, 0.25, 0.0, 0.2, 0.0)), np.tan(np.radians(10)), 2.5
+    for at_s in np.arange(0, 4, 0.1):
+        pose = pose_at(at_s) @ low
+        x, _, z = np.tensordot(pose[:3, :3], pixel_rays(camera), axes=1)
+        with np.errstate(divide="ignore"):
+            floor, ramp = -pose[2, 3] / z, (slope * (pose[0, 3] - foot_x) - pose[2, 3]) / (z - slope * x)
+        depth = np.where((floor > 0) & (pose[0, 3] + floor * x < foot_x), floor, ramp)
+        depth = np.where((depth > 0) & (depth < 8), depth, np.nan).astype(np.float32)
+        world.see(geometry.levels(depth, camera, pose, round(at_s * 1e9)), depth, camera, pose, at_s)
+    said = world.what()[world.cells(2.325 + 0.05 * np.arange(9), np.zeros(9))]
+    assert (said == WORLD_FLOOR).all()
 
 
 def test_what_moves_is_left_out():

@@ -33,6 +33,7 @@ _MOST_OBSTACLE_SHARE, _LEAST_OBSTACLE_SHARE = 0.1, 0.75
 _LEAST_FRAMES = 2
 _STEEP_M, _STEEP_PIXELS, _STEEP = 1.2, 8, 0.35  # up to which depth, from how many pixels on, and where 1 is upright
 _STEEP_SPREAD_M = 0.003  # of what would be upright
+_RAMP = 0.35  # rise over run of ground that a robot may still drive up
 UNKNOWN, FLOOR, OBSTACLE, GAP, CONTRADICTED = range(5)
 
 
@@ -155,8 +156,9 @@ class World:
     def _see_steep(self, cells, below_camera, away) -> None:
         """Whether what is low in a cell rises like a wall: a plinth, too low to stand for the costmap.
 
-        What is upright is as much higher as its lines of sight are steeper, times its distance. Noise of depth moves a
-        point along its line of sight, whose steepness it leaves as it is.
+        What is upright is as much higher as its lines of sight are steeper, times its distance. A ramp is too, to a
+        camera that is low, but gets further away with it. Noise of depth moves a point along its line of sight, whose
+        steepness it leaves as it is.
         """
         seen, at, n = np.unique(cells, return_inverse=True, return_counts=True)
 
@@ -164,10 +166,10 @@ class World:
             return np.bincount(at, values, len(seen)) / n
 
         distance, steepness = mean(away), below_camera / away
-        steepness, height = steepness - mean(steepness)[at], below_camera - mean(below_camera)[at]
-        spread = mean(steepness**2)
+        steepness -= mean(steepness)[at]
+        spread, rise, run = (mean(steepness * what) for what in (steepness, below_camera, away))
         told = (n >= _STEEP_PIXELS) & (np.sqrt(spread) * distance > _STEEP_SPREAD_M)
-        rising = told & (mean(steepness * height) > _STEEP * spread * distance)
+        rising = told & (rise > _STEEP * spread * distance) & (rise > _RAMP * run)
         self._inclined[seen[told]] += 1
         self._rising[seen[rising]] += 1
 
