@@ -5,7 +5,6 @@ import re
 import runpy
 from pathlib import Path
 
-import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
@@ -30,14 +29,14 @@ FILES = ("camera", "model", "params_file")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def read_cameras(path: Path) -> dict:
-    """``{name: {argument: text}}``; a path in it counts from the directory of the file."""
+def read_cameras(path: Path, read_yaml) -> dict:
+    """``{name: {argument: text}}``; a path in it counts from the directory of the file.
+
+    ``read_yaml`` is that of segmenter.launch.py.
+    """
     if not path.is_file():
         raise RuntimeError(f"cameras {str(path)!r}: no such file")
-    try:
-        cameras = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RuntimeError(f"cameras {str(path)!r}: not YAML: {' '.join(str(error).split())}") from error
+    cameras = read_yaml(path, f"cameras {str(path)!r}")
     if not isinstance(cameras, dict) or not cameras:
         raise RuntimeError(f"cameras {str(path)!r}: {cameras!r:.80}, expected an entry for each camera, by its name")
     return {name: entry_of(name, entry or {}, path) for name, entry in cameras.items()}
@@ -80,7 +79,7 @@ def segmenters(context, *_args, **_kwargs) -> list:
     """One node for each camera. They share the engine cache, and the cores where an entry does not say threads."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ("cameras", "use_sim_time", "build_only")}
     one = runpy.run_path(str(SHARE / "launch/segmenter.launch.py"))
-    cameras = read_cameras(Path(given.pop("cameras")).expanduser())
+    cameras = read_cameras(Path(given.pop("cameras")).expanduser(), one["read_yaml"])
     threads = str(max(len(os.sched_getaffinity(0)) // len(cameras), 1))
     pushed = one["pushed_namespace"](context)
     values = {}

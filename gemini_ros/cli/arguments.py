@@ -38,7 +38,7 @@ def path(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser, as are those of its nouns and verbs, whose arguments of the type ``Path`` are read by ``path``."""
+    """Reads arguments of the type ``Path`` with ``path``. The parsers of its nouns and verbs are of this class too."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

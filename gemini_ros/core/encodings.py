@@ -250,7 +250,7 @@ def _compressed_depth_values(data: npt.NDArray[np.uint8], form: str) -> np.ndarr
     what = f"depth image of format {form!r:.80}"
     encoding = form.split(";")[0].strip()
     if encoding not in _MEASUREMENTS:
-        raise FrameError(f"{what}, expected 16UC1, mono16 or 32FC1 before '; compressedDepth'")
+        raise FrameError(f"{what}, expected {_any_of(_MEASUREMENTS)} before '; compressedDepth'")
     if len(data) <= _COMPRESSED_DEPTH_HEADER.size:
         raise FrameError(f"{what}: {len(data)} bytes, expected a header of 12 bytes and an image")
     _, a, b = _COMPRESSED_DEPTH_HEADER.unpack_from(data.data)

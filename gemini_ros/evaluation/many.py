@@ -79,8 +79,7 @@ def evaluate_many(
     depend on none of these.
 
     Raises ``ValueError`` for a model that cannot be used, for a bag that is not there or named twice, and where ``out``
-    has results of another run or of other bags; ``OSError`` where nothing, or nothing
-    more, can be written.
+    has results of another run or of other bags; ``OSError`` where nothing, or nothing more, can be written.
     """
     out, job = Path(out), dataclasses.replace(job, threads=1)
     named = bag_names(bags)

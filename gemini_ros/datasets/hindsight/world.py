@@ -31,8 +31,10 @@ _VISIT_GAP_S = 8.0
 _MOST_CELLS = 16_000_000
 _MOST_OBSTACLE_SHARE, _LEAST_OBSTACLE_SHARE = 0.1, 0.75
 _LEAST_FRAMES = 2
-_STEEP_M, _STEEP_PIXELS, _STEEP = 1.2, 8, 0.35  # up to which depth, from how many pixels on, and where 1 is upright
-_STEEP_SPREAD_M = 0.003  # of what would be upright
+# What is low in a cell is judged as flat or rising up to this depth, from so many pixels on, and where a wall in its
+# place would span this height (standard deviation).
+_STEEP_M, _STEEP_PIXELS, _STEEP_SPREAD_M = 1.2, 8, 0.003
+_STEEP = 0.35  # of the rise of a wall: the cell may hold some floor as well
 _RAMP = 0.35  # rise over run of ground that a robot may still drive up
 UNKNOWN, FLOOR, OBSTACLE, GAP, CONTRADICTED = range(5)
 
@@ -153,21 +155,22 @@ class World:
             away = np.hypot(x[low] - pose[0, 3], y[low] - pose[1, 3])
             self._see_steep(cells[low], z[low] - pose[2, 3], np.maximum(away, 1e-3))
 
-    def _see_steep(self, cells, below_camera, away) -> None:
+    def _see_steep(self, cells, height, away) -> None:
         """Whether what is low in a cell rises like a wall: a plinth, too low to stand for the costmap.
 
-        What is upright is as much higher as its lines of sight are steeper, times its distance. A ramp is too, to a
-        camera that is low, but gets further away with it. Noise of depth moves a point along its line of sight, whose
-        steepness it leaves as it is.
+        ``height`` is over the camera and ``away`` the horizontal distance from it, metres, (n,) as ``cells``. Along a
+        wall, height grows by the distance times the steepness of the line of sight. Along a ramp it may too, if the
+        camera is low, but the distance grows with it. Noise of depth does not change the steepness: it moves a point
+        along its line of sight.
         """
         seen, at, n = np.unique(cells, return_inverse=True, return_counts=True)
 
         def mean(values):
             return np.bincount(at, values, len(seen)) / n
 
-        distance, steepness = mean(away), below_camera / away
+        distance, steepness = mean(away), height / away
         steepness -= mean(steepness)[at]
-        spread, rise, run = (mean(steepness * what) for what in (steepness, below_camera, away))
+        spread, rise, run = (mean(steepness * what) for what in (steepness, height, away))
         told = (n >= _STEEP_PIXELS) & (np.sqrt(spread) * distance > _STEEP_SPREAD_M)
         rising = told & (rise > _STEEP * spread * distance) & (rise > _RAMP * run)
         self._inclined[seen[told]] += 1

@@ -94,10 +94,10 @@ class Judged:
 
 
 class Judge:
-    """Asks models, and one ``before``, about frames whose truth is in ``names``, of which ``ground`` (n,) are floor.
+    """Compares models with the one ``before`` on frames with their truth in ``names``, of which ``ground`` (n,) are floor.
 
-    ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself. What ``before`` says
-    of a frame is asked once: frames have the same ``stem`` every time.
+    ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself. ``before`` is asked
+    once about a frame, and its answer is kept under the frame's ``stem``.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Judge:
 
     @torch.inference_mode()
     def _answer(self, graph: ModelFile, asked: Asked, missing: str | None) -> tuple[Labels, torch.Tensor]:
-        """The labels, and the logits of the top layer, (classes, h, w)."""
+        """Labels, uint8 (H, W), and the logits that they come from, float32 (classes, h, w)."""
         images = [torch.from_numpy(np.ascontiguousarray(asked.images[name]))[None] for name in self._modalities]
         present = torch.tensor([float(name != missing) for name in self._modalities])
         labels, _, logits = graph(*images, present)

@@ -238,7 +238,7 @@ class _Run:
         if len(kept) < FEWEST:
             raise SimulationError(
                 f"--simulation {folder}: {len(kept)} scenes are kept aside to judge by, expected {FEWEST}: make it "
-                f"with `gemini-ros dataset simulate --scenes {SCENES}`"
+                f"with `gemini-ros dataset simulate --scenes {SCENES} --frames-per-scene {FRAMES_PER_SCENE}`"
             )
         return source
 
