@@ -94,7 +94,7 @@ class Judged:
 
 
 class Judge:
-    """Compares models with the one ``before`` on frames with their truth in ``names``, of which ``ground`` (n,) are floor.
+    """Compares models with the one ``before``; the truth of frames is in ``names``, of which ``ground`` (n,) are floor.
 
     ``of_class`` uint8 (256,) says which of ``names`` a class of the models is, by default itself. ``before`` is asked
     once about a frame, and its answer is kept under the frame's ``stem``.
