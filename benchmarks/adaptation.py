@@ -6,8 +6,9 @@
 
 ``good``: of each place one drive to learn from and another one through the same rooms to judge on. ``adapt`` trains the
 model further on the first. The supervised twin is trained by the same configuration on the same frames, but with their
-true labels, all of them. Scores are those of the second drive, and of the ``--old`` places, a folder of ``dataset
-simulate --place``. The gap closed is (adapted - before) / (supervised - before). Counts are pooled over the places;
+true labels, all of them. Scores are those of the second drive, by what hindsight knows: floor, obstacle and drop. The
+``--old`` places, a folder of ``dataset simulate`` with the labels of the model, are scored by all its classes. The gap
+closed is (adapted - before) / (supervised - before). Counts are pooled over the places;
 intervals are over places, six or more: of differences by the exact test in pairs, of the gap by drawing places with
 replacement 2000 times. What the gate of ``adapt`` says is reported and does not decide what is scored.
 
@@ -24,7 +25,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,18 @@ import torch
 import yaml
 
 from gemini_ros.bags.label_images import LabelImages
-from gemini_ros.bags.reader import BagReader
-from gemini_ros.core.documents import read_csv, read_json
+from gemini_ros.bags.reader import BagReader, is_bag
+from gemini_ros.core.documents import read_json
 from gemini_ros.core.files import atomic_path, sha256_of
 from gemini_ros.core.image_files import encode_image_file
-from gemini_ros.core.intervals import FEWEST, Values
+from gemini_ros.core.intervals import FEWEST, Scores, Values
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.core.metrics import ConfusionMatrix
+from gemini_ros.core.model_info import ModelInfo
 from gemini_ros.core.paired import paired_differences
-from gemini_ros.datasets.examples import Source, read_examples
+from gemini_ros.datasets.examples import FolderFrames, Source, read_examples
 from gemini_ros.datasets.hindsight.recording import Recording
+from gemini_ros.datasets.layout import load_layout
 from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.weights_file import WeightsFile, read_weights
 from gemini_ros.pipeline.streams import find_topics
@@ -55,6 +58,8 @@ from gemini_ros.simulation.rig import Rig
 from gemini_ros.simulation.scenes.groups import LABEL_SET
 from gemini_ros.simulation.tour import TOUR_PLACES, TourOptions
 from gemini_ros.training.adaptation.asked import CORE_HOURS, Adaptation, weights_of
+from gemini_ros.training.adaptation.classes import GROUPS, groups_of
+from gemini_ros.training.adaptation.gate import top_logits
 from gemini_ros.training.adaptation.run import FRAMES_PER_SCENE, SCENES, SEED, SimulationError, adapt, network_of
 from gemini_ros.training.export import load_task
 from gemini_ros.training.fit import train
@@ -71,8 +76,6 @@ BAD: dict[str, dict[str, Any]] = {
     "short": {"duration": SHORT_S},
 }
 DRAWS = 2000
-_CLASSES = load_label_set(LABEL_SET)
-_GROUND = _CLASSES.nav_table("free")[: len(_CLASSES)]
 
 Counts = npt.NDArray[np.int64]
 
@@ -104,8 +107,8 @@ def main() -> None:
     found = [run.result() for run in runs]
     data = {"mode": args.mode, "core_hours": args.core_hours, "duration_s": args.duration, "runs": found}
     if args.mode == "good":
-        data["scores"] = compared(runs, found)
-    for line in good_lines(data) if args.mode == "good" else bad_lines(found):
+        data["scores"] = compared(start, found)
+    for line in good_lines(data) if args.mode == "good" else bad_lines(start, found):
         print(line)
     if args.json:
         with atomic_path(args.json) as part:
@@ -119,9 +122,7 @@ class Start:
         self.args, self.dir = args, Path(args.dir)
         self.path = weights_of(args.model)
         self.weights: WeightsFile = read_weights(self.path)
-        names = self.weights.info.label_set.name
-        if names != LABEL_SET:
-            raise ValueError(f"--model {args.model} has the labels {names}, expected {LABEL_SET}, those of the drives")
+        self.groups = groups_of(self.weights.info.label_set)
         self.dir.mkdir(parents=True, exist_ok=True)
         require_same_plan(self.dir / "plan.json", self.plan())
         self.steps = Steps(self.dir / "steps.json")
@@ -135,7 +136,8 @@ class Start:
 
     def task(self) -> SegmentationTask:
         """The model before."""
-        return SegmentationTask(network_of(self.weights, LABEL_SET), weights=self.path).eval()
+        label_set = self.weights.info.label_set.name
+        return SegmentationTask(network_of(self.weights, label_set), weights=self.path).eval()
 
     def simulation(self) -> Path:
         """What ``adapt`` would render for each run, once."""
@@ -143,28 +145,37 @@ class Start:
             return self.args.simulation
         folder, size = self.dir / "simulation", self.weights.info.network_size
         shape = {"seed": SEED, "scenes": SCENES, "frames_per_scene": FRAMES_PER_SCENE}
-        self.steps.done("simulation", lambda: write_dataset(folder, size=size, place="mixed", **shape) and None)
+        place = "mixed" if self.weights.info.label_set.name == LABEL_SET else None
+        self.steps.done("simulation", lambda: write_dataset(folder, size=size, place=place, **shape) and None)
         return folder
 
     def counts(self, name: str, task: Callable[[], SegmentationTask], source: Path, steps: Steps) -> Counts:
-        """The confusion (classes, classes) of the frames of a bag or folder."""
+        """The confusion of the frames of a drive, (3, 3) by ``GROUPS``, or of a folder, by the model's classes."""
         found = steps.done(name, lambda: self._counted(task(), source))
         return np.array(found, np.int64)
 
     def _counted(self, task: SegmentationTask, source: Path) -> list[list[int]]:
-        info = self.weights.info
+        info, drive = self.weights.info, is_bag(source)
+        label_set = load_label_set(LABEL_SET) if drive else info.label_set
+        truth_of = groups_of(label_set).of_class if drive else np.arange(256, dtype=np.uint8)
+        answer_of = self.groups.of_class if drive else truth_of
         graph = ModelFile(task.network, task.modalities, info.network_size).eval()
-        matrix = ConfusionMatrix(len(_GROUND))
-        frames = read_examples(Source(source, self.args.judged), info.modality_names, info.label_set)
-        for example in frames:
+        matrix = ConfusionMatrix(len(GROUPS) if drive else len(label_set))
+        for example in read_examples(Source(source, self.args.judged), info.modality_names, label_set):
             if example.labels is None:
                 continue
             images = example.frame.images()
             given = [torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in info.modality_names]
             with torch.inference_mode():
                 labels = graph(*given, torch.ones(len(given)))[0][0].numpy()
-            matrix.update(example.labels, labels)
+            matrix.update(truth_of[example.labels], answer_of[labels])
         return matrix.counts[:, :-1].tolist()
+
+    @property
+    def grounds(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which of the classes of the counts of a drive (``judge``) and of the old places (``old``) are floor."""
+        own = self.groups.of_class[: len(self.weights.info.label_set)]
+        return {"judge": np.arange(len(GROUPS)) == 0, "old": own == 0}
 
 
 def require_same_plan(file: Path, plan: Mapping[str, Any]) -> None:
@@ -317,7 +328,8 @@ class Run:
 
     def _supervise(self, learn: Path) -> None:
         """Train the twin: as ``train.yaml`` of the adaptation says, on the true labels of the same frames."""
-        self.steps.done("supervised", partial(supervise, self.folder / "adapt", self.folder / "twin", learn))
+        folders = self.folder / "adapt", self.folder / "twin"
+        self.steps.done("supervised", lambda: supervise(*folders, learn, self.start.task(), self.start.weights.info))
 
 
 def print_said(lines: Sequence[str]) -> None:
@@ -325,8 +337,12 @@ def print_said(lines: Sequence[str]) -> None:
         print(f"  {line}", flush=True)
 
 
-def supervise(adapted: Path, twin: Path, bag: Path) -> None:
-    """Train in the folder ``twin`` what ``adapted``, a finished run of ``adapt``, trained, on the bag's true labels."""
+def supervise(adapted: Path, twin: Path, bag: Path, before: SegmentationTask, info: ModelInfo) -> None:
+    """Train in the folder ``twin`` what ``adapted``, a finished run of ``adapt``, trained, on the bag's true labels.
+
+    A model of other classes than the drive's learns which of them floor, obstacle and drop are as ``adapt`` does: the
+    model ``before`` chooses.
+    """
     labels = twin / "labels"
     (labels / "classes").mkdir(parents=True, exist_ok=True)
     for entry in (adapted / "labels").iterdir():
@@ -337,9 +353,15 @@ def supervise(adapted: Path, twin: Path, bag: Path) -> None:
         topic = find_topics(reader).labels
         assert topic is not None
         truth = LabelImages(reader, topic)
-        for row in read_csv(labels / "learn.csv"):
-            image = encode_image_file(np.asarray(truth[int(row["stem"])], np.uint8), ".png")
-            (labels / "classes" / f"{row['stem']}.png").write_bytes(image)
+        drives, own = load_label_set(LABEL_SET), groups_of(info.label_set)
+        frames = FolderFrames(labels, load_layout(adapted / "learn.yaml"), info.modality_names, labels=False)
+        graph = ModelFile(before.network, before.modalities, info.network_size).eval()
+        for index, record in enumerate(frames.records):
+            image = np.asarray(truth[int(record["stem"])], np.uint8)
+            if info.label_set.names != drives.names:
+                logits = top_logits(graph, frames.images(index), info.modality_names)
+                image = own.resolved(groups_of(drives).of_class[image], logits)
+            (labels / "classes" / f"{record['stem']}.png").write_bytes(encode_image_file(image, ".png"))
     layout = yaml.safe_load((adapted / "learn.yaml").read_text(encoding="utf-8"))
     del layout["images"]["confidence"]
     (twin / "learn.yaml").write_text(yaml.safe_dump(layout, sort_keys=False, width=1000), encoding="utf-8")
@@ -366,20 +388,25 @@ def bad_runs(start: Start) -> Iterator[Run]:
             yield Run(start, run.place, run.seed, kind)
 
 
-def scores(values: Values) -> dict[str, Values]:
-    """Of counts (..., classes x classes): mIoU over the classes that are there by truth, floor's IoU, and the share of
-    what is no floor that is called floor."""
-    n = len(_GROUND)
-    c = values.reshape(*values.shape[:-1], n, n)
-    hits, true = np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        iou = np.where(true > 0, hits / (true + c.sum(-2) - hits), np.nan)
-        falsely = c[..., ~_GROUND, :][..., _GROUND].sum((-2, -1)) / c[..., ~_GROUND, :].sum((-2, -1))
-        mean = np.nansum(iou, -1) / np.isfinite(iou).sum(-1)
-    return {"mIoU": mean, "floor IoU": iou[..., 0], "falsely floor": falsely}
+def scores_of(ground: npt.NDArray[np.bool_]) -> Scores:
+    """Of counts (..., classes x classes): mIoU over the classes that are there by truth, the IoU of what is ``ground``
+    together, and the share of the rest that is called floor."""
+    n = len(ground)
+
+    def scores(values: Values) -> dict[str, Values]:
+        c = values.reshape(*values.shape[:-1], n, n)
+        hits, true = np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1)
+        lost, falsely = c[..., ground, :][..., ~ground].sum((-2, -1)), c[..., ~ground, :][..., ground].sum((-2, -1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            iou = np.where(true > 0, hits / (true + c.sum(-2) - hits), np.nan)
+            mean = np.nansum(iou, -1) / np.isfinite(iou).sum(-1)
+            floor = 1 - (lost + falsely) / (true[..., ground].sum(-1) + falsely)
+            return {"mIoU": mean, "floor IoU": floor, "falsely floor": falsely / true[..., ~ground].sum(-1)}
+
+    return scores
 
 
-def compared(runs: Sequence[Run], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def compared(start: Start, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Each score of the places that were learnt: before, after, the differences, and the gap that was closed."""
     learnt = [one for one in found if not one["refused"]]
     table: dict[str, Any] = {"places": len(learnt), "refused": len(found) - len(learnt)}
@@ -387,11 +414,12 @@ def compared(runs: Sequence[Run], found: Sequence[Mapping[str, Any]]) -> dict[st
         return table
     judged = {name: flat(learnt, "judge", name) for name in (BEFORE, ADAPTED, SUPERVISED)}
     pairs = {"adapted": (BEFORE, ADAPTED), "supervised": (BEFORE, SUPERVISED), "short of it": (SUPERVISED, ADAPTED)}
-    table["judge"] = {what: differences(judged[a], judged[b]) for what, (a, b) in pairs.items()}
-    table["gap closed"] = gaps(judged)
+    scores = {where: scores_of(ground) for where, ground in start.grounds.items()}
+    table["judge"] = {what: differences(judged[a], judged[b], scores["judge"]) for what, (a, b) in pairs.items()}
+    table["gap closed"] = gaps(judged, scores["judge"])
     if "old" in learnt[0]["counts"]:
         old = {name: flat(learnt, "old", name) for name in (BEFORE, ADAPTED)}
-        table["old"] = {"adapted": differences(old[BEFORE], old[ADAPTED])}
+        table["old"] = {"adapted": differences(old[BEFORE], old[ADAPTED], scores["old"])}
     return table
 
 
@@ -400,7 +428,7 @@ def flat(found: Sequence[Mapping[str, Any]], where: str, name: str) -> Values:
     return np.array([one["counts"][where][name] for one in found], np.float64).reshape(len(found), -1)
 
 
-def differences(first: Values, second: Values) -> dict[str, dict[str, float | int | None]]:
+def differences(first: Values, second: Values, scores: Scores) -> dict[str, dict[str, float | int | None]]:
     """In points: both, by how much the second is higher, and the 95 % interval of that."""
 
     def points(value: float | None) -> float | None:
@@ -420,7 +448,7 @@ def differences(first: Values, second: Values) -> dict[str, dict[str, float | in
     }
 
 
-def gaps(judged: Mapping[str, Values]) -> dict[str, dict[str, float | None]]:
+def gaps(judged: Mapping[str, Values], scores: Scores) -> dict[str, dict[str, float | None]]:
     """The share of the supervised gain that was got without labels; None where the twin gains nothing."""
     n = len(judged[BEFORE])
     draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), DRAWS).astype(np.float64)
@@ -463,7 +491,7 @@ def verdict(run: Mapping[str, Any]) -> str:
     return f"worse: {'; '.join(run['worse'])}"
 
 
-def bad_lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def bad_lines(start: Start, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Tables in Markdown: the guard, or the harm in points."""
     yield "| drive | guard | score | before | adapted | difference |"
     yield "|---|---|---|---|---|---|"
@@ -473,7 +501,8 @@ def bad_lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"| {run['run']} | {guard} | | | | |"
             continue
         for where in run["counts"]:
-            own = differences(*(flat([run], where, name) for name in (BEFORE, ADAPTED)))
+            before, adapted = (flat([run], where, name) for name in (BEFORE, ADAPTED))
+            own = differences(before, adapted, scores_of(start.grounds[where]))
             for name, d in own.items():
                 yield f"| {run['run']} | {guard} | {where}, {name} | {d['first']} | {d['second']} | {gain(d)} |"
 

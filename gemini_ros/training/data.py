@@ -144,7 +144,7 @@ class SegmentationData(lightning.LightningDataModule):
             raise ValueError(
                 f"data.sources: {twice.dir} stands there twice, expected once: weight says how often it is seen"
             )
-        learnt, validated, weights = [], [], []
+        learnt, validated, weights, retain = [], [], [], []
         for source in self.mixture:
             require_source(source)
             whole = self._source(source, None)
@@ -153,11 +153,12 @@ class SegmentationData(lightning.LightningDataModule):
                 augmented = self._source(source, self._augmentation(source)) if stage == "fit" else whole
                 learnt.append((augmented, whole.records, train))
                 weights.append(source.weight)
+                retain.append(source.retain)
             validated.append((whole, whole.records, val))
         if stage == "fit":
             if not learnt:
                 raise ValueError("data.sources: all of them are held back, expected one with val_share below 1")
-            self.train, self._weights = JoinedFrames(learnt), weights
+            self.train, self._weights = JoinedFrames(learnt, retain), weights
             self._counts = [len(chosen) for _, _, chosen in learnt]
         self.val = JoinedFrames(validated)
         return not len(self.val)

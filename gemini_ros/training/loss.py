@@ -28,6 +28,8 @@ class SegmentationLoss(nn.Module):
             raise ValueError(f"ohem_threshold {threshold}, expected a probability above 0")
         if not 0 <= options.dice < math.inf:
             raise ValueError(f"dice {options.dice}, expected a weight of at least 0")
+        if not 0 <= options.retention < math.inf:
+            raise ValueError(f"retention {options.retention}, expected a weight of at least 0")
         factors = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.register_buffer("class_weights", factors, persistent=False)
         self.ohem_threshold = threshold

@@ -44,13 +44,16 @@ class LossOptions:
     ``dice``: weight of the Dice loss (arXiv:1606.04797), added. ``class_weights``: one factor for each class.
     ``ohem_threshold``: learn only from pixels whose true class has a probability below it, and in any case from the
     hardest sixteenth (online hard example mining, arXiv:1604.03540). ``single_output``: only the ensemble is asked, and
-    the streams learn through it; else each stream is asked too, as in the paper.
+    the streams learn through it; else each stream is asked too, as in the paper. ``retention``: weight of the
+    divergence from the answers of the weights that the training began with, at frames of sources that say ``retain``
+    (learning without forgetting, arXiv:1606.09282).
     """
 
     dice: float = 0.0
     class_weights: tuple[float, ...] | None = None
     ohem_threshold: float | None = None
     single_output: bool = False
+    retention: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ class SourceOptions:
     ``dataset.yaml`` does. ``weight`` is its share of the samples against the other sources'. ``split`` names a part of
     a layout that has several. ``val_share`` of its scenes are held back for validation, 1 for all; a scene is what has
     one value of the part or column ``group``, by default ``scene``, ``bag`` or ``drive``, whichever the frames have.
-    Crops are taken of images scaled by ``scale``, times what ``augmentation`` draws.
+    Crops are taken of images scaled by ``scale``, times what ``augmentation`` draws. With ``retain`` its frames keep
+    the answers of the weights that the training begins with, as far as ``model.loss.retention`` says.
     """
 
     dir: Path
@@ -156,6 +160,7 @@ class SourceOptions:
     val_share: float = 0.0
     group: str | None = None
     scale: float = 1.0
+    retain: bool = False
 
 
 @dataclass(frozen=True)

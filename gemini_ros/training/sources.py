@@ -25,11 +25,16 @@ Records = Sequence[Mapping[str, str]]
 class JoinedFrames(Dataset):
     """Some frames of each of several data sets as one; ``index`` of a sample points into ``records``.
 
-    Labels of a data set that says nothing of their confidence are certain.
+    Labels of a data set that says nothing of their confidence are certain. ``retain`` says of each whether its frames
+    keep their answers; without it none does, and the samples do not say.
     """
 
-    def __init__(self, parts: Sequence[tuple[Dataset[Sample], Records, Sequence[int]]]) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[Dataset[Sample], Records, Sequence[int]]], retain: Sequence[bool] = ()
+    ) -> None:
         self._frames = [(frames, i) for frames, _, chosen in parts for i in chosen]
+        told = zip(parts, retain, strict=True) if any(retain) else ()
+        self._retain = [torch.tensor(kept) for (_, _, chosen), kept in told for _ in chosen]
         self.records: Records = [records[i] for _, records, chosen in parts for i in chosen]
         self._weighted = any("confidence" in frames[0] for frames, _, chosen in parts if chosen)
 
@@ -41,6 +46,8 @@ class JoinedFrames(Dataset):
         sample = frames[own] | {"index": torch.tensor(index)}
         if self._weighted and "confidence" not in sample:
             sample["confidence"] = torch.full_like(sample["labels"], 255)
+        if self._retain:
+            sample["retain"] = self._retain[index]
         return sample
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from gemini_ros.training.options import (
 from gemini_ros.training.samples import Normaliser, Sample
 from gemini_ros.training.start import Start, load_weights
 from gemini_ros.training.testing import Scorer, label_images
+
+RETAINED_AT = 2.0
+"""The temperature at which answers are compared with those of the weights at the start, as in arXiv:1606.09282."""
 
 
 class SegmentationTask(LearningTask):
@@ -65,11 +69,12 @@ class SegmentationTask(LearningTask):
         )
         self.modalities = described(network.modalities, network.thermal_kind)
         self.normalise = Normaliser(self.modalities)
-        self.loss = SegmentationLoss(len(self.labels), loss)
+        self.loss, self.retention = SegmentationLoss(len(self.labels), loss), loss.retention
         self.single_output, self.robust = loss.single_output, robust
         self.optimizer_options, self.schedule, self.scoring = optimizer, schedule, scoring
         self.imagenet: str | None = None
         self.start: Start | None = None if weights is None else load_weights(self, weights)
+        self._weights = weights
         if imagenet is not None:
             load_imagenet(self.network, imagenet)
             self.imagenet = imagenet.name
@@ -109,6 +114,8 @@ class SegmentationTask(LearningTask):
             loss = loss + auxiliary
         if self.robust.distillation:
             loss = loss + self.robust.distillation * self._distillation(sample, prediction)
+        if self.retention and "retain" in sample and sample["retain"].any():
+            loss = loss + self.retention * self._forgotten(sample, prediction)
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -125,6 +132,29 @@ class SegmentationTask(LearningTask):
         own = [logits[degraded] for logits in prediction.streams]
         together = ensemble(own, self.network.alpha, present, detach=False)
         return distillation_loss(together, teacher, self.robust.distillation_temperature)
+
+    def _forgotten(self, sample: Sample, prediction: Prediction) -> Tensor:
+        """How far all outputs for the frames to ``retain`` are from those of the weights at the start."""
+        kept = sample["retain"]
+        frames = {name: value[kept] for name, value in sample.items()}
+        with torch.no_grad():
+            first = self._first_network(self.normalise(frames), frames["present"])
+        present = stream_presence(frames["present"]) > 0
+        asked = [(prediction.ensemble[kept], first.ensemble, present.any(1))]
+        for stream, (own, before) in enumerate(zip(prediction.streams, first.streams, strict=True)):
+            asked.append((own[kept], before, present[:, stream]))
+        losses = [
+            distillation_loss(own[there], before[there], RETAINED_AT) for own, before, there in asked if there.any()
+        ]
+        return torch.stack(losses).sum()
+
+    @cached_property
+    def _first_network(self) -> FusionSegmenter:
+        """The network as it was when the training began, whatever checkpoint it goes on from."""
+        if self._weights is None:
+            raise ValueError("data.sources: retain needs model.weights, the weights whose answers are kept")
+        task = SegmentationTask(NetworkOptions(**self.hparams["network"]), weights=self._weights)
+        return task.network.eval().requires_grad_(False).to(self.device)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -7,13 +7,22 @@ import cv2
 import lightning
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from gemini_ros.cli import main
 from gemini_ros.core.labels import load_label_set
 from gemini_ros.training.data import SegmentationData
-from gemini_ros.training.options import AugmentationOptions, FolderOptions, LoadingOptions, SourceOptions
+from gemini_ros.training.options import (
+    AugmentationOptions,
+    FolderOptions,
+    LoadingOptions,
+    LossOptions,
+    NetworkOptions,
+    SourceOptions,
+)
 from gemini_ros.training.sources import held_back
+from gemini_ros.training.task import SegmentationTask
 from test.datasets.trees import write_tree
 from test.training.toy import write_folder
 
@@ -159,3 +168,31 @@ def test_a_training_reads_its_sources_from_the_configuration(folder, tmp_path):
     root = f"--trainer.default_root_dir={tmp_path / 'run'}"
     assert main(["train", "fit", "--config", str(config), "--config", str(extra), *options, root]) == 0
     assert list((tmp_path / "run").rglob("*.ckpt"))
+
+
+def test_only_frames_of_sources_that_retain_are_held_to_the_answers_of_the_start(folder, tmp_path):
+    write_tree(tmp_path / "nyu", "nyudv2_40")
+    sources = ours(folder, retain=True), theirs(tmp_path / "nyu")
+    data = opened(*sources, folders=FolderOptions(val=folder))
+    assert [bool(data.train[i]["retain"]) for i in range(9)] == [True] * 8 + [False]
+    assert "retain" not in opened(ours(folder), theirs(tmp_path / "nyu"), folders=FolderOptions(val=folder)).train[0]
+
+    network = NetworkOptions("nano", ("rgb", "depth"), "nav5")
+    batch = torch.utils.data.default_collate([data.train[i] for i in (0, 3, 5)])
+    batch["present"][0, 0] = 0.0
+    task = SegmentationTask(network, weights=Path("nav5_rgbd_nano"))
+    task.network.eval()  # no dropout: the answers of the start itself
+    for who in ([True, True, True], [False, True, True]):
+        assert float(task._forgotten(batch | {"retain": torch.tensor(who)}, task(batch)).detach()) < 1e-6
+    with torch.no_grad():
+        task.network.decoder.predict.bias += torch.tensor([2.0, 0, 0, 0, 0])
+    changed = task._forgotten(batch | {"retain": torch.tensor([True, False, True])}, task(batch))
+    assert float(changed) > 0.01
+    changed.backward()
+    assert task.network.decoder.predict.bias.grad.norm() > 0
+    assert not any("first" in name for name in task.state_dict())
+
+    with pytest.raises(ValueError, match=r"retain needs model\.weights"):
+        SegmentationTask(network)._first_network  # noqa: B018
+    with pytest.raises(ValueError, match="retention -1, expected a weight of at least 0"):
+        SegmentationTask(network, LossOptions(retention=-1))

@@ -46,7 +46,12 @@ def configuration(
             "folders": {"layout": RECORDED},
             "sources": [
                 {**source, "scale": size[0] / width},
-                {"dir": str(simulation.dir), "val_share": simulation.val_share, "group": simulation.group},
+                {
+                    "dir": str(simulation.dir),
+                    "val_share": simulation.val_share,
+                    "group": simulation.group,
+                    "retain": True,
+                },
             ],
             "augmentation": {
                 "crop_size": crop,
