@@ -7,10 +7,11 @@
 ``good``: of each place one drive to learn from and another one through the same rooms to judge on. ``adapt`` trains the
 model further on the first. The supervised twin is trained by the same configuration on the same frames, but with their
 true labels, all of them. Scores are those of the second drive, by what hindsight knows: floor, obstacle and drop. The
-``--old`` places, a folder of ``dataset simulate`` with the labels of the model, are scored by all its classes. The gap
-closed is (adapted - before) / (supervised - before). Counts are pooled over the places;
-intervals are over places, six or more: of differences by the exact test in pairs, of the gap by drawing places with
-replacement 2000 times. What the gate of ``adapt`` says is reported and does not decide what is scored.
+``--old`` places, a folder of ``dataset simulate`` with the labels of the model, are scored by all its classes. Both are
+scored complete and without each modality. The gap closed is (adapted - before) / (supervised - before). Counts are
+pooled over the places; intervals are over places, six or more: of differences by the exact test in pairs, of the gap by
+drawing places with replacement 2000 times. What the gate of ``adapt`` says is reported and does not decide what is
+scored.
 
 ``bad``: drives that teach wrongly. Reported of each is the guard that refused it, or what it did to the scores.
 
@@ -37,6 +38,7 @@ import yaml
 
 from gemini_ros.bags.label_images import LabelImages
 from gemini_ros.bags.reader import BagReader, is_bag
+from gemini_ros.core.conditions import COMPLETE, conditions
 from gemini_ros.core.documents import read_json
 from gemini_ros.core.files import atomic_path, sha256_of
 from gemini_ros.core.image_files import encode_image_file
@@ -59,7 +61,7 @@ from gemini_ros.simulation.scenes.groups import LABEL_SET
 from gemini_ros.simulation.tour import TOUR_PLACES, TourOptions
 from gemini_ros.training.adaptation.asked import CORE_HOURS, Adaptation, weights_of
 from gemini_ros.training.adaptation.classes import GROUPS, groups_of
-from gemini_ros.training.adaptation.gate import top_logits
+from gemini_ros.training.adaptation.gate import FALSELY, top_logits
 from gemini_ros.training.adaptation.run import FRAMES_PER_SCENE, SCENES, SEED, SimulationError, adapt, network_of
 from gemini_ros.training.export import load_task
 from gemini_ros.training.fit import train
@@ -150,32 +152,41 @@ class Start:
         return folder
 
     def counts(self, name: str, task: Callable[[], SegmentationTask], source: Path, steps: Steps) -> Counts:
-        """The confusion of the frames of a drive, (3, 3) by ``GROUPS``, or of a folder, by the model's classes."""
+        """The confusions (conditions, n, n) of the frames of a drive, by ``GROUPS``, or of a folder, by the model's
+        classes."""
         found = steps.done(name, lambda: self._counted(task(), source))
         return np.array(found, np.int64)
 
-    def _counted(self, task: SegmentationTask, source: Path) -> list[list[int]]:
+    @property
+    def conditions(self) -> dict[str, str | None]:
+        """Complete, and without each modality."""
+        return conditions(self.weights.info.modality_names)
+
+    def _counted(self, task: SegmentationTask, source: Path) -> list[Any]:
         info, drive = self.weights.info, is_bag(source)
         label_set = load_label_set(LABEL_SET) if drive else info.label_set
         truth_of = groups_of(label_set).of_class if drive else np.arange(256, dtype=np.uint8)
         answer_of = self.groups.of_class if drive else truth_of
         graph = ModelFile(task.network, task.modalities, info.network_size).eval()
-        matrix = ConfusionMatrix(len(GROUPS) if drive else len(label_set))
+        matrices = [ConfusionMatrix(len(GROUPS) if drive else len(label_set)) for _ in self.conditions]
         for example in read_examples(Source(source, self.args.judged), info.modality_names, label_set):
             if example.labels is None:
                 continue
             images = example.frame.images()
             given = [torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in info.modality_names]
-            with torch.inference_mode():
-                labels = graph(*given, torch.ones(len(given)))[0][0].numpy()
-            matrix.update(truth_of[example.labels], answer_of[labels])
-        return matrix.counts[:, :-1].tolist()
+            for matrix, missing in zip(matrices, self.conditions.values(), strict=True):
+                present = torch.tensor([float(name != missing) for name in info.modality_names])
+                with torch.inference_mode():
+                    labels = graph(*given, present)[0][0].numpy()
+                matrix.update(truth_of[example.labels], answer_of[labels])
+        return [matrix.counts[:, :-1].tolist() for matrix in matrices]
 
     @property
-    def grounds(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Which of the classes of the counts of a drive (``judge``) and of the old places (``old``) are floor."""
+    def scores(self) -> dict[str, Scores]:
+        """What is read off the counts of a drive (``judge``) and of the old places (``old``)."""
         own = self.groups.of_class[: len(self.weights.info.label_set)]
-        return {"judge": np.arange(len(GROUPS)) == 0, "old": own == 0}
+        grounds = {"judge": np.arange(len(GROUPS)) == 0, "old": own == 0}
+        return {where: scores_of(ground, list(self.conditions)) for where, ground in grounds.items()}
 
 
 def require_same_plan(file: Path, plan: Mapping[str, Any]) -> None:
@@ -388,20 +399,24 @@ def bad_runs(start: Start) -> Iterator[Run]:
             yield Run(start, run.place, run.seed, kind)
 
 
-def scores_of(ground: npt.NDArray[np.bool_]) -> Scores:
-    """Of counts (..., classes x classes): mIoU over the classes that are there by truth, the IoU of what is ``ground``
-    together, and the share of the rest that is called floor."""
+def scores_of(ground: npt.NDArray[np.bool_], counted: Sequence[str] = (COMPLETE,)) -> Scores:
+    """Of counts (..., conditions x classes x classes): mIoU over the classes that are there by truth, the IoU of what
+    is ``ground`` together, and the share of the rest that is called floor, under each of the conditions ``counted``."""
     n = len(ground)
 
     def scores(values: Values) -> dict[str, Values]:
-        c = values.reshape(*values.shape[:-1], n, n)
-        hits, true = np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1)
-        lost, falsely = c[..., ground, :][..., ~ground].sum((-2, -1)), c[..., ~ground, :][..., ground].sum((-2, -1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            iou = np.where(true > 0, hits / (true + c.sum(-2) - hits), np.nan)
-            mean = np.nansum(iou, -1) / np.isfinite(iou).sum(-1)
-            floor = 1 - (lost + falsely) / (true[..., ground].sum(-1) + falsely)
-            return {"mIoU": mean, "floor IoU": floor, "falsely floor": falsely / true[..., ~ground].sum(-1)}
+        found = {}
+        for k, condition in enumerate(counted):
+            c = values.reshape(*values.shape[:-1], len(counted), n, n)[..., k, :, :]
+            hits, true = np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1)
+            lost, falsely = c[..., ground, :][..., ~ground].sum((-2, -1)), c[..., ~ground, :][..., ground].sum((-2, -1))
+            of = "" if condition == COMPLETE else f", {condition}"
+            with np.errstate(divide="ignore", invalid="ignore"):
+                iou = np.where(true > 0, hits / (true + c.sum(-2) - hits), np.nan)
+                found[f"mIoU{of}"] = np.nansum(iou, -1) / np.isfinite(iou).sum(-1)
+                found[f"floor IoU{of}"] = 1 - (lost + falsely) / (true[..., ground].sum(-1) + falsely)
+                found[f"{FALSELY}{of}"] = falsely / true[..., ~ground].sum(-1)
+        return found
 
     return scores
 
@@ -414,7 +429,7 @@ def compared(start: Start, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         return table
     judged = {name: flat(learnt, "judge", name) for name in (BEFORE, ADAPTED, SUPERVISED)}
     pairs = {"adapted": (BEFORE, ADAPTED), "supervised": (BEFORE, SUPERVISED), "short of it": (SUPERVISED, ADAPTED)}
-    scores = {where: scores_of(ground) for where, ground in start.grounds.items()}
+    scores = start.scores
     table["judge"] = {what: differences(judged[a], judged[b], scores["judge"]) for what, (a, b) in pairs.items()}
     table["gap closed"] = gaps(judged, scores["judge"])
     if "old" in learnt[0]["counts"]:
@@ -424,7 +439,7 @@ def compared(start: Start, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]
 
 
 def flat(found: Sequence[Mapping[str, Any]], where: str, name: str) -> Values:
-    """Counts (places, classes x classes)."""
+    """Counts (places, conditions x classes x classes)."""
     return np.array([one["counts"][where][name] for one in found], np.float64).reshape(len(found), -1)
 
 
@@ -456,8 +471,8 @@ def gaps(judged: Mapping[str, Values], scores: Scores) -> dict[str, dict[str, fl
     drawn = {name: scores(np.vstack([counts.sum(0), draws @ counts])) for name, counts in judged.items()}
     for name in drawn[BEFORE]:
         before, adapted, supervised = (drawn[which][name] for which in (BEFORE, ADAPTED, SUPERVISED))
-        gain = supervised - before if name != "falsely floor" else before - supervised
-        own = adapted - before if name != "falsely floor" else before - adapted
+        gain = supervised - before if not name.startswith(FALSELY) else before - supervised
+        own = adapted - before if not name.startswith(FALSELY) else before - adapted
         value = float(own[0] / gain[0]) if gain[0] > 0 else None
         low = high = None
         if value is not None and n >= FEWEST and (gain[1:] > 0).all():
@@ -502,7 +517,7 @@ def bad_lines(start: Start, found: Sequence[Mapping[str, Any]]) -> Iterator[str]
             continue
         for where in run["counts"]:
             before, adapted = (flat([run], where, name) for name in (BEFORE, ADAPTED))
-            own = differences(before, adapted, scores_of(start.grounds[where]))
+            own = differences(before, adapted, start.scores[where])
             for name, d in own.items():
                 yield f"| {run['run']} | {guard} | {where}, {name} | {d['first']} | {d['second']} | {gain(d)} |"
 

@@ -19,7 +19,7 @@ from gemini_ros.datasets.hindsight.recording import Recording
 from gemini_ros.datasets.hindsight.teach import LICENCE
 from gemini_ros.pipeline.streams import find_topics
 
-CORE_HOURS = 0.3
+CORE_HOURS = 0.2
 LABELS = "labels"
 _PLAN, _SIMULATION = "plan.json", "simulation"
 

@@ -21,7 +21,7 @@ from gemini_ros.training.temperature import TemperatureFit
 
 MOST_LOST, MOST_FALSELY_FLOOR = 0.01, 0.005
 """A score that lost more is worse, whatever the test says."""
-LEAST_LOST = 0.002
+LEAST_LOST = 0.005
 """A loss that the test sees is worse only above this."""
 WITHOUT = 3
 """All of these are so many times as large where a modality is missing."""

@@ -154,7 +154,7 @@ class _Run:
         """All steps; those that are done are not done again. What cannot work is refused before the long ones."""
         place = self._place()
         self._write_labels()
-        parts = part(_drives(self._labels))
+        parts = part(drives_of(self._labels))
         self._say([parts.line()])
         simulation = self._simulation(place)
         if not (self._out / _LAYOUT).is_file():
@@ -440,7 +440,7 @@ def network_of(weights: WeightsFile, label_set: str) -> NetworkOptions:
     return network_options({"network": info.architecture | known}, "weights")
 
 
-def _drives(labels: Path) -> list[Drive]:
+def drives_of(labels: Path) -> list[Drive]:
     """The frames by drive, in order of time, as ``poses.csv`` lists them."""
     rows = read_csv(labels / "poses.csv")
     # Older folders have neither column: their drives had one name each, and their stems were their stamps.

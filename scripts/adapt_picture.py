@@ -1,0 +1,102 @@
+"""Draw what an adaptation changed: camera, labels in hindsight, before and after, for frames that were kept aside.
+
+    python scripts/adapt_picture.py runs/adaptation/office_1/adapt --model warehouse_rgbd_nano --out docs/adapt.jpg
+
+The folder is that of a finished ``gemini-ros adapt``. The frames are those on which the model was worst before, one of
+each kept block.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from gemini_ros.core.files import atomic_path
+from gemini_ros.core.frames import UNLABELLED
+from gemini_ros.core.labels import load_label_set
+from gemini_ros.core.overlay import blend, colorize
+from gemini_ros.datasets.examples import FolderFrames
+from gemini_ros.datasets.from_bag import layout_of_folder
+from gemini_ros.datasets.hindsight.labelling import LABEL_SET
+from gemini_ros.datasets.layout import load_layout
+from gemini_ros.network.deploy import ModelFile
+from gemini_ros.network.weights_file import read_weights
+from gemini_ros.training.adaptation.asked import LABELS, weights_of
+from gemini_ros.training.adaptation.classes import GROUPS, groups_of
+from gemini_ros.training.adaptation.parts import part
+from gemini_ros.training.adaptation.run import drives_of, network_of
+from gemini_ros.training.export import load_task
+from gemini_ros.training.task import SegmentationTask
+
+HEADS = ("camera", "labels in hindsight, 255 is grey", "before", "after one drive")
+GAP, HEAD, GREY = 4, 22, 150
+
+Image8 = npt.NDArray[np.uint8]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of a finished adaptation")
+    parser.add_argument("--model", required=True, metavar="NAME|FILE", help="that it began with")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--rows", type=int, default=3)
+    args = parser.parse_args()
+    rows = [row for _, row in sorted(worst(args.folder, args.model).items(), key=lambda one: one[0])[: args.rows]]
+    with atomic_path(args.out) as file:
+        sheet(rows).save(file, "JPEG", quality=85)
+
+
+def worst(folder: Path, model: str) -> dict[tuple[float, int], list[Image8]]:
+    """Four pictures of one frame of each kept block, by how much of it was right before."""
+    labels, path = folder / LABELS, weights_of(model)
+    info = read_weights(path).info
+    before = SegmentationTask(network_of(read_weights(path), info.label_set.name), weights=path).eval()
+    after = load_task(folder / "adapted.ckpt")
+    graphs = [ModelFile(task.network, task.modalities, info.network_size).eval() for task in (before, after)]
+    of_class, named = groups_of(info.label_set).of_class, load_label_set(LABEL_SET)
+    frames = FolderFrames(labels, load_layout(layout_of_folder(labels)), info.modality_names, label_set=named)
+    index = {record["stem"]: i for i, record in enumerate(frames.records)}
+    colours = np.array([named.names.index(name) for name in GROUPS] + [UNLABELLED] * (256 - len(GROUPS)), np.uint8)
+    found: dict[int, tuple[float, list[Image8]]] = {}
+    for stem, block in part(drives_of(labels)).kept.items():
+        images = frames.images(index[stem])
+        truth = images.pop("labels")
+        answers = [colours[of_class[answer(graph, images, info.modality_names)]] for graph in graphs]
+        known = truth != UNLABELLED
+        right = float((answers[0] == truth)[known].mean()) if known.any() else 1.0
+        if block not in found or right < found[block][0]:
+            hindsight = colorize(truth, named)
+            hindsight[~known] = GREY
+            drawn = [blend(images["rgb"], labels, named, 0.6) for labels in answers]
+            found[block] = right, [images["rgb"], hindsight, *drawn]
+    return {(right, block): pictures for block, (right, pictures) in found.items()}
+
+
+@torch.inference_mode()
+def answer(graph: ModelFile, images: dict[str, npt.NDArray[Any]], names: list[str]) -> Image8:
+    given = [torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in names]
+    return graph(*given, torch.ones(len(given)))[0][0].numpy()
+
+
+def sheet(rows: list[list[Image8]]) -> Image.Image:
+    """Rows of pictures of one size below their heads."""
+    height, width = rows[0][0].shape[:2]
+    page = Image.new("RGB", (4 * width + 3 * GAP, HEAD + len(rows) * (height + GAP) - GAP), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
+    for column, head in enumerate(HEADS):
+        draw.text((column * (width + GAP) + 2, 2), head, fill="black", font=font)
+        for row, pictures in enumerate(rows):
+            picture = cv2.resize(pictures[column], (width, height), interpolation=cv2.INTER_NEAREST)
+            page.paste(Image.fromarray(picture), (column * (width + GAP), HEAD + row * (height + GAP)))
+    return page
+
+
+if __name__ == "__main__":
+    main()
