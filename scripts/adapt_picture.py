@@ -2,8 +2,8 @@
 
     python scripts/adapt_picture.py runs/adaptation/office_1/adapt --model warehouse_rgbd_nano --out docs/adapt.jpg
 
-The folder is that of a finished ``gemini-ros adapt``. The frames are those on which the model was worst before, one of
-each kept block.
+The folder is that of a finished ``gemini-ros adapt``. The frames are those with a floor on which the model was worst
+before, one of each kept block.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from gemini_ros.training.adaptation.run import drives_of, network_of
 from gemini_ros.training.export import load_task
 from gemini_ros.training.task import SegmentationTask
 
-HEADS = ("camera", "labels in hindsight, 255 is grey", "before", "after one drive")
+HEADS = ("camera", "labels in hindsight (grey: none)", "before", "after one drive")
 GAP, HEAD, GREY = 4, 22, 150
+LEAST_FLOOR = 0.1
+"""Of the pixels of a frame, by its labels; less floor shows nothing."""
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -70,7 +72,9 @@ def worst(folder: Path, model: str) -> dict[tuple[float, int], list[Image8]]:
         truth = images.pop("labels")
         answers = [colours[of_class[answer(graph, images, info.modality_names)]] for graph in graphs]
         known = truth != UNLABELLED
-        right = float((answers[0] == truth)[known].mean()) if known.any() else 1.0
+        if (truth == colours[0]).mean() < LEAST_FLOOR:
+            continue
+        right = float((answers[0] == truth)[known].mean())
         if block not in found or right < found[block][0]:
             hindsight = colorize(truth, named)
             hindsight[~known] = GREY
