@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from gemini_ros.core.files import atomic_path
@@ -30,6 +28,7 @@ from gemini_ros.network.deploy import ModelFile
 from gemini_ros.network.weights_file import read_weights
 from gemini_ros.training.adaptation.asked import LABELS, weights_of
 from gemini_ros.training.adaptation.classes import GROUPS, groups_of
+from gemini_ros.training.adaptation.gate import top_logits
 from gemini_ros.training.adaptation.parts import part
 from gemini_ros.training.adaptation.run import drives_of, network_of
 from gemini_ros.training.export import load_task
@@ -56,10 +55,14 @@ def main() -> None:
 
 
 def worst(folder: Path, model: str) -> dict[tuple[float, int], list[Image8]]:
-    """Four pictures of one frame of each kept block, by how much of it was right before."""
+    """Four pictures, uint8 (H, W, 3), of one frame of each kept block, by how much of it was right before.
+
+    Raises ``ValueError`` where no kept frame shows enough floor.
+    """
     labels, path = folder / LABELS, weights_of(model)
-    info = read_weights(path).info
-    before = SegmentationTask(network_of(read_weights(path), info.label_set.name), weights=path).eval()
+    weights = read_weights(path)
+    info = weights.info
+    before = SegmentationTask(network_of(weights, info.label_set.name), weights=path).eval()
     after = load_task(folder / "adapted.ckpt")
     graphs = [ModelFile(task.network, task.modalities, info.network_size).eval() for task in (before, after)]
     of_class, named = groups_of(info.label_set).of_class, load_label_set(LABEL_SET)
@@ -70,7 +73,8 @@ def worst(folder: Path, model: str) -> dict[tuple[float, int], list[Image8]]:
     for stem, block in part(drives_of(labels)).kept.items():
         images = frames.images(index[stem])
         truth = images.pop("labels")
-        answers = [colours[of_class[answer(graph, images, info.modality_names)]] for graph in graphs]
+        said = [top_logits(graph, images, info.modality_names).argmax(0) for graph in graphs]
+        answers = [colours[of_class[classes]] for classes in said]
         known = truth != UNLABELLED
         if (truth == colours[0]).mean() < LEAST_FLOOR:
             continue
@@ -78,15 +82,11 @@ def worst(folder: Path, model: str) -> dict[tuple[float, int], list[Image8]]:
         if block not in found or right < found[block][0]:
             hindsight = colorize(truth, named)
             hindsight[~known] = GREY
-            drawn = [blend(images["rgb"], labels, named, 0.6) for labels in answers]
+            drawn = [blend(images["rgb"], answer, named, 0.6) for answer in answers]
             found[block] = right, [images["rgb"], hindsight, *drawn]
+    if not found:
+        raise ValueError(f"{folder}: no kept frame has {100 * LEAST_FLOOR:g} % of its pixels labelled floor")
     return {(right, block): pictures for block, (right, pictures) in found.items()}
-
-
-@torch.inference_mode()
-def answer(graph: ModelFile, images: dict[str, npt.NDArray[Any]], names: list[str]) -> Image8:
-    given = [torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in names]
-    return graph(*given, torch.ones(len(given)))[0][0].numpy()
 
 
 def sheet(rows: list[list[Image8]]) -> Image.Image:
